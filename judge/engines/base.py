@@ -1,0 +1,80 @@
+"""What an engine is: two verbs, and the two rows that pass through them.
+
+An engine is given requests and hands back completions, in any order, as they finish. It knows nothing of tasks,
+verdicts or files. `scripted` is the fake that stands beside the protocol.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from judge.records import Conversation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One thing to ask a model.
+
+    messages: the conversation; the model writes the next assistant turn.
+    prefill: the beginning of that turn, already written; the model goes on from its last character.
+    choices: when given, exactly one of these answers is returned, with the log-probability of each, normalised over
+        the choices (they sum to 1 after exp). One decoded token where every choice is one token; a forward pass a
+        choice where one is longer.
+    schema: a JSON schema that the reply must follow.
+    max_tokens: the longest reply, in tokens. temperature 0 is greedy. seed makes a sampled reply repeatable.
+    judge: which of the run's engines answers (0 is the first; a jury has several).
+    """
+
+    messages: Conversation
+    prefill: str = ""
+    choices: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    judge: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What a model answered.
+
+    text: the reply without the prefill and without the model's thinking. thinking: what a reasoning model thought
+    first, kept apart so that no verdict is read from it.
+    logprobs: choice -> natural log of its probability among the choices; empty for free text.
+    finish: "stop" (the model ended its turn), "length" (cut at max_tokens), "error" (text says why).
+    prompt_tokens, cached_tokens, output_tokens: what it cost; cached ones are part of the prompt ones.
+    """
+
+    text: str
+    thinking: str = ""
+    logprobs: Mapping[str, float] = field(default_factory=dict)
+    finish: str = "stop"
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Engine(Protocol):
+    """A model that answers."""
+
+    def submit(self, ticket: int, request: Request) -> None:
+        """Take a request; `ticket` names its completion. Never blocks on the model."""
+
+    def step(self) -> list[tuple[int, Completion]]:
+        """Block until at least one request has finished; all that have. An empty list when none is pending."""
+        ...
+
+    def count_tokens(self, request: Request) -> int:
+        """The number of prompt tokens of a request, for a dry run."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What belongs into a manifest: engine, model, revision, versions, settings. Equal if and only if the engine
+        would answer alike."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the model. Safe to call twice."""

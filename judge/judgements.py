@@ -1,0 +1,132 @@
+"""Rows out: what a judge said, one kind a task.
+
+Every judgement keeps its readings, one for each completion that was read, with the raw text, so it can be read again
+without a model. A verdict that could not be read is None with a reason; it is never a number.
+
+This module refuses to know how a verdict is read (verdicts.py) and how readings are merged (tasks/).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from judge.records import OutcomeVerdict, PairVerdict, StepVerdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One completion, read.
+
+    asked: what was asked, in the task's words: "forward", "swapped", "step 3", a criterion's name, "1 or 4".
+    verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable.
+    reason: why it is None, "" otherwise.
+    probabilities: verdict -> probability in the record's own terms, where the engine gave log-probabilities; sums to 1.
+    text, thinking: the raw completion. finish: see Completion. judge, vote: which juror, which of K votes.
+    principle: id of the constitution's principle that it was asked under, "" for none.
+    attempts: how many completions it took (1, or more after unreadable ones).
+    """
+
+    asked: str
+    verdict: str | None
+    reason: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    text: str = ""
+    thinking: str = ""
+    finish: str = "stop"
+    judge: int = 0
+    vote: int = 0
+    principle: str = ""
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Which of two responses is better.
+
+    p_first: P(the first is better), a tie counted half; None when nothing was readable.
+    consistent: whether both orders gave the same verdict; None when one order was not asked or not readable.
+    """
+
+    task: ClassVar[str] = "preference"
+    verdict: PairVerdict | None
+    reason: str = ""
+    p_first: float | None = None
+    consistent: bool | None = None
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Critique:
+    """What is good and bad about a response, in words; None when the judge said nothing."""
+
+    task: ClassVar[str] = "critique"
+    verdict: str | None
+    reason: str = ""
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """An integer on a stated scale for each criterion.
+
+    verdict: criterion -> the score given, or None when unreadable. expected: criterion -> the mean of the scale under
+    the score's probabilities, None where the engine gave none.
+    """
+
+    task: ClassVar[str] = "score"
+    verdict: Mapping[str, int | None]
+    reason: str = ""
+    expected: Mapping[str, float | None] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """A verdict for each step of a solution.
+
+    verdict: one entry a step, None where unreadable or not judged. p_right: P(the step is right), same length.
+    first_wrong: 0-based index of the first wrong step, -1 when every step is right or neutral, None when a step
+    before the first wrong one could not be read.
+    """
+
+    task: ClassVar[str] = "steps"
+    verdict: tuple[StepVerdict | None, ...]
+    reason: str = ""
+    p_right: tuple[float | None, ...] = ()
+    first_wrong: int | None = None
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Whether a whole answer is correct. p_correct: P(correct)."""
+
+    task: ClassVar[str] = "outcome"
+    verdict: OutcomeVerdict | None
+    reason: str = ""
+    p_correct: float | None = None
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Several responses in order, best first (0-based indices); strengths are Bradley-Terry log-strengths, mean 0."""
+
+    task: ClassVar[str] = "ranking"
+    verdict: tuple[int, ...] | None
+    reason: str = ""
+    strengths: tuple[float, ...] | None = None
+    readings: tuple[Reading, ...] = ()
+
+
+Judgement = Preference | Critique | Score | Steps | Outcome | Order
+
+
+def readable(judgement: Judgement) -> bool:
+    """Whether every verdict of it could be read."""
+    verdict = judgement.verdict
+    if isinstance(verdict, Mapping):
+        return None not in verdict.values()
+    if isinstance(judgement, Steps):
+        return judgement.first_wrong is not None
+    return verdict is not None
