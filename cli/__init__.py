@@ -1,0 +1,1 @@
+"""The command `rmjudge`: one verb a file, each of them parse, one library call, draw."""

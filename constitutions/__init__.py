@@ -1,0 +1,1 @@
+"""The shipped constitutions, `<name>.yaml`: principles that a judge is held to."""

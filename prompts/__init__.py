@@ -1,0 +1,1 @@
+"""The shipped prompts, `<task>/<name>.jinja`; no prompt text lives in Python."""
