@@ -1,0 +1,109 @@
+"""The `rmjudge` command: a table of verbs, and the one place where an error becomes a line and an exit code.
+
+A verb's module is imported when the verb is used, so that `rmjudge --help` loads none of them. Exit codes: 0 done,
+1 a finding, 2 the user's mistake, 130 an interrupt. Nothing here knows what a verb does.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+from judge.errors import RmjudgeError, unknown
+
+
+class Verb(NamedTuple):
+    """Where a verb lives and what it does in one line; a group has verbs of its own."""
+
+    module: str
+    help: str
+    group: bool
+
+
+VERBS = {
+    "label": Verb("judge.cli.label", "Judge the rows of a data file and write the verdicts to a run directory.", False),
+    "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
+    "prompt": Verb("judge.cli.prompt", "List, show, render and check the prompts a judge is given.", True),
+}
+
+
+class _Verbs(TyperGroup):
+    """The table of verbs; each is loaded when it is called, and only then."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """What `--help` needs of a verb: its name and its line."""
+        if cmd_name not in VERBS:
+            return None
+        return TyperCommand(cmd_name, help=VERBS[cmd_name].help)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb itself, for a call."""
+        name, *rest = args
+        if name not in VERBS:
+            raise unknown("command", name, VERBS)
+        verbs = import_module(VERBS[name].module).app
+        command = get_group(verbs) if VERBS[name].group else get_command(verbs)
+        command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Label text with language model judges, and train reward models on the labels.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Label text with language model judges, and train reward models on the labels."""
+
+
+def run() -> None:
+    """The entry point of the console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(args: list[str]) -> int:
+    """Run a command line; its exit code."""
+    try:
+        return _exit_code(app(args, prog_name="rmjudge", standalone_mode=False))
+    except RmjudgeError as error:
+        return _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`): nobody is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        # Click's own errors (a wrong option, a missing argument); typer carries its own copy of click, so by shape.
+        if not hasattr(error, "format_message"):
+            raise
+        message, context = error.format_message(), getattr(error, "ctx", None)
+        return _refuse(f"{message} See `{context.command_path} --help`." if context else message) if message else 2
+
+
+def _exit_code(result: Any) -> int:
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(message: str) -> int:
+    print(f"rmjudge: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    run()

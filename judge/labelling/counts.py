@@ -1,0 +1,78 @@
+"""What a run has done so far, in numbers that are small however long the run is.
+
+A judgement is counted from the row it is written as, so rows of an earlier go are counted by the same rule when a run
+is taken up again. Nothing here knows engines, files or progress bars.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from judge.engines.base import Completion
+
+
+@dataclass(slots=True)
+class Counts:
+    """The tallies of a run.
+
+    labelled, unreadable: judgements written, those of earlier goes included. resumed: how many of them earlier goes
+    wrote. duplicates: records of the data that had been seen before in it. verdicts: how often each was given.
+    both_orders: pairs with a readable verdict in either order; flips: those where the two disagree.
+    calls and tokens: what engines answered, earlier goes included as far as their manifest tells.
+    """
+
+    labelled: int = 0
+    unreadable: int = 0
+    resumed: int = 0
+    duplicates: int = 0
+    both_orders: int = 0
+    flips: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        """Judgements written, readable or not."""
+        return self.labelled + self.unreadable
+
+    @property
+    def cached_share(self) -> float:
+        """The share of prompt tokens that the engine had in its prefix cache, 0 when it read none."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+    def add_row(self, row: Mapping[str, Any], *, readable: bool) -> None:
+        """Count a row that is written."""
+        if not readable:
+            self.unreadable += 1
+        else:
+            self.labelled += 1
+        judgement = row["judgement"]
+        for verdict in _verdicts(judgement):
+            self.verdicts[verdict] += 1
+        consistent = judgement.get("consistent")
+        if consistent is not None:
+            self.both_orders += 1
+            self.flips += not consistent
+
+    def add_completion(self, completion: Completion) -> None:
+        """Count what a completion cost."""
+        self.calls += 1
+        self.prompt_tokens += completion.prompt_tokens
+        self.cached_tokens += completion.cached_tokens
+        self.output_tokens += completion.output_tokens
+
+
+def _verdicts(judgement: Mapping[str, Any]) -> list[str]:
+    """The verdicts of a judgement's row in words that repeat: a critique's text and an order of responses do not."""
+    task, verdict = judgement["task"], judgement.get("verdict")
+    if task in ("preference", "outcome"):
+        return [verdict] if verdict is not None else []
+    if task == "steps":
+        return [step for step in verdict or () if step is not None]
+    if task == "score":
+        return [f"{name} {score}".strip() for name, score in (verdict or {}).items() if score is not None]
+    return []
