@@ -12,8 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up. A room may import itself and rooms of the rows above its own in this list, nothing else.
 FLOORS: list[set[str]] = [
     {"errors", "records"},
+    {"hub"},
     {"judgements", "files"},
-    {"framing", "frontmatter", "verdicts"},
+    {"framing", "verdicts"},
+    {"prompt_body"},
+    {"prompt_front"},
     {"formats", "templates", "principles", "perturb"},
     {"tiny"},
     {"engines"},
@@ -24,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
-GROUND = FLOORS[0] | FLOORS[1]
+GROUND = {"errors", "records", "judgements", "files", "hub"}
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}
 RESOURCES = {"prompts", "constitutions"}
 
