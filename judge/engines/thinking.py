@@ -1,0 +1,65 @@
+"""Where a reasoning model's thinking ends and its reply begins.
+
+A verdict must never be read from the thinking: a model that weighs "[[A]]" and then decides for B has said B. A few
+known pairs of marks are split here; anything else is named by vLLM's own `reasoning_parser`.
+
+This module refuses to know tokenizers and engines.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Marks(NamedTuple):
+    """The strings around a model's thinking.
+
+    skip: what is written after the generation prompt so that the model replies without thinking, where the template
+    did not open the thinking itself; most models need nothing.
+    """
+
+    start: str
+    end: str
+    skip: str = ""
+
+
+KNOWN_MARKS = (
+    Marks("<think>", "</think>"),
+    Marks("<seed:think>", "</seed:think>"),
+    Marks("<thinking>", "</thinking>"),
+    Marks("[THINK]", "[/THINK]"),
+    Marks("◁think▷", "◁/think▷"),
+    Marks("<|begin_of_thought|>", "<|end_of_thought|>"),
+    Marks("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|channel|>final<|message|>"),
+)
+
+
+class Thought(NamedTuple):
+    """A model's output in its two parts."""
+
+    thinking: str
+    reply: str
+
+
+def marks_of(template: str, vocabulary: Iterable[str]) -> Marks | None:
+    """The marks that a model's chat template or added tokens speak of, None for a model that does not think aloud."""
+    words = set(vocabulary)
+    for marks in KNOWN_MARKS:
+        if marks.end in template or marks.end in words or ("<|channel|>" in words and marks.skip):
+            return marks
+    return None
+
+
+def split_thinking(text: str, marks: Marks | None, *, opened: bool = False) -> Thought:
+    """Split at the last end mark.
+
+    The last one, because thinking may quote the mark and a reply has no reason to. Without an end mark everything is
+    thinking where it was begun (opened: the prompt itself ended inside it), and nothing is where it was not.
+    """
+    if marks is None:
+        return Thought("", text)
+    thinking, end, reply = text.rpartition(marks.end)
+    if end:
+        return Thought(thinking.strip().removeprefix(marks.start).strip(), reply.lstrip())
+    if opened or text.lstrip().startswith(marks.start):
+        return Thought(text.strip().removeprefix(marks.start).strip(), "")
+    return Thought("", text)
