@@ -24,8 +24,9 @@ GIVEN: Mapping[str, tuple[str, ...]] = {
     "outcome": ("prompt", "response", "reference"),
     "ranking": ("prompt", "responses"),
     "revision": ("prompt", "response", "critique"),
+    "answer": ("prompt",),
 }
-"""What each task hands to its prompt; a prompt may declare more, each with a default."""
+"""What each task hands to its prompt. A prompt that declares `variables` may add others, with defaults."""
 
 VERDICTS: Mapping[str, tuple[str, ...]] = {
     "preference": ("first", "second", "tie"),
@@ -216,9 +217,12 @@ def _check_body(front: Front) -> None:
         return
     if "user" not in body.roles:
         front.add(front.body.count("\n") + 1, "no user message ({% user %}…{% enduser %})")
+    if "variables" not in front.lines:
+        front.variables = tuple(name for name in GIVEN.get(front.values.get("task", ""), ()) if name in body.used)
     for name in sorted(body.used - set(front.variables)):
-        near = _nearest(name, front.variables)
-        front.add(body.line_of_name(name), f"undefined variable '{name}'{near} (declared: {_listed(front.variables)})")
+        known = front.variables if "variables" in front.lines else GIVEN.get(front.values.get("task", ""), ())
+        message = f"undefined variable '{name}'{_nearest(name, known)} (declared: {_listed(known)})"
+        front.add(body.line_of_name(name), message)
     for name in front.variables:
         if name not in body.used:
             front.add("variables", f"variable '{name}' is declared and never used", fatal=False)
