@@ -23,6 +23,8 @@ class Request:
     schema: a JSON schema that the reply must follow.
     max_tokens: the longest reply, in tokens. temperature 0 is greedy. seed makes a sampled reply repeatable.
     judge: which of the run's engines answers (0 is the first; a jury has several).
+    key: names what is asked, "record id/asked/judge/vote", the same in every run; engines that look answers up
+        (`recorded`) find them by it, a model never sees it.
     """
 
     messages: Conversation
@@ -35,6 +37,7 @@ class Request:
     seed: int = 0
     stop: tuple[str, ...] = ()
     judge: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

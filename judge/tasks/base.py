@@ -1,16 +1,70 @@
-"""What a task is: a program without I/O.
+"""What a task is: a program without I/O, and the options that all tasks share.
 
 A program is a generator that yields a batch of requests and receives their completions in the same order, as often as
 it likes, and returns one judgement. It knows nothing of engines, threads or files, so a list of strings tests it.
 """
 
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from judge.engines.base import Completion, Request
+from judge.errors import ConfigError
 
 T = TypeVar("T")
 Program = Generator[Sequence[Request], list[Completion], T]
+
+RETRY_TEMPERATURE = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to ask, whatever is asked.
+
+    one_order: ask a pair only as it stands; position bias then goes unseen.
+    votes: completions for each question, with a seed each; needs a temperature above 0. A prompt whose verdict is one
+        restricted token is asked once: its log-probabilities already are the whole distribution.
+    temperature, top_p, seed: sampling of free text; 0 is greedy. Every request's own seed follows from `seed`, what is
+        asked and the attempt, so the order of work changes nothing.
+    retries: further attempts at a reply that cannot be read, at temperature 0.7 or above: greedy would repeat itself.
+    judges: how many engines the jury has; each is asked everything.
+    soft: after a critique, ask for the exact probability of each label at the place where the verdict stands.
+    max_tokens: longest reply; None leaves it to the prompt.
+    low, high: the integer scale of `score`. criteria: named qualities, "name" or "name: what it means". rubric: what
+        the scores mean.
+    each_step: `steps` asks one call a step, else all steps at once.
+    reference: show the known answer, where a record has one, to `score` and `outcome`.
+    pairwise: `ranking` compares every pair and fits Bradley-Terry strengths, else one call orders all.
+    """
+
+    one_order: bool = False
+    votes: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    retries: int = 2
+    judges: int = 1
+    soft: bool = True
+    max_tokens: int | None = None
+    low: int = 1
+    high: int = 5
+    criteria: tuple[str, ...] = ()
+    rubric: str = ""
+    each_step: bool = True
+    reference: bool = True
+    pairwise: bool = False
+
+    def __post_init__(self) -> None:
+        if self.votes < 1 or self.judges < 1 or self.retries < 0:
+            raise ConfigError("votes and judges must be at least 1, retries at least 0")
+        if self.temperature < 0.0 or not 0.0 < self.top_p <= 1.0:
+            raise ConfigError("temperature must be 0 or more, top_p above 0 and at most 1")
+        if self.votes > 1 and self.temperature == 0.0:
+            raise ConfigError(f"{self.votes} votes at temperature 0 would all be the same; set a temperature, say 0.7")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ConfigError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if self.low >= self.high:
+            raise ConfigError(f"the scale's low end {self.low} must be below its high end {self.high}")
 
 
 def play(program: Program[T], answer: Callable[[Request], Completion]) -> T:

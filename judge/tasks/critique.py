@@ -1,0 +1,42 @@
+"""What is good and bad about a response, in words.
+
+This module refuses to know verdicts: a critique has none, it has a text.
+"""
+
+import re
+
+from judge.judgements import Critique
+from judge.records import Response, Solution, spoken
+from judge.tasks.asking import ask, questions, together
+from judge.tasks.base import Options, Program
+from judge.tasks.views import as_response
+from judge.templates import Template
+from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
+
+
+def critique(record: Response | Solution, template: Template, options: Options) -> Program[Critique]:
+    """One critique a vote and juror, all in one batch; the first that could be read is the verdict."""
+    seen = as_response(record)
+    messages = template.render(prompt=spoken(seen.prompt), response=spoken(seen.response), reference=seen.reference)
+
+    def read(text: str, finish: str) -> Label:
+        return read_text(text, template.verdict, finish=finish)
+
+    asked = questions(record.id, "critique", messages, template, options, labels={}, read=read)
+    readings = yield from together([ask(question, options) for question in asked])
+    found = [reading.verdict for reading in readings if reading.verdict is not None]
+    if not found:
+        return Critique(verdict=None, reason=unread(readings), readings=tuple(readings))
+    return Critique(verdict=found[0], readings=tuple(readings))
+
+
+def read_text(text: str, pattern: str, *, finish: str = "stop") -> Label:
+    """A reply in words: all of it, or what a pattern's last match holds. Words cut in the middle are not a reply."""
+    if finish == "length":
+        return Label(None, CUT)
+    if pattern:
+        matches = list(re.finditer(pattern, text))
+        text = matches[-1][label_group(re.compile(pattern))] or "" if matches else ""
+        if not matches:
+            return Label(None, NO_VERDICT)
+    return Label(text.strip()) if text.strip() else Label(None, EMPTY)

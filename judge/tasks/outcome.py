@@ -1,0 +1,38 @@
+"""Whether a whole answer is correct, with or without the known answer beside it.
+
+This module refuses to look into an answer: it sees one text.
+"""
+
+from judge.judgements import Outcome
+from judge.records import OutcomeVerdict, Response, Solution, spoken
+from judge.tasks.asking import ask, questions, together
+from judge.tasks.base import Options, Program
+from judge.tasks.views import as_response
+from judge.templates import Template
+from judge.verdicts import distribution, mean, unread
+
+
+def outcome(record: Response | Solution, template: Template, options: Options) -> Program[Outcome]:
+    """P(correct) is the mean over votes and jurors; exactly one half could go either way, so it is no verdict."""
+    seen = as_response(record)
+    messages = template.render(
+        prompt=spoken(seen.prompt),
+        response=spoken(seen.response),
+        reference=seen.reference if options.reference else "",
+    )
+    asked = questions(record.id, "outcome", messages, template, options)
+    readings = yield from together([ask(question, options) for question in asked])
+    merged = mean(distribution(reading) for reading in readings)
+    if not merged:
+        return Outcome(verdict=None, reason=unread(readings), readings=tuple(readings))
+    p_correct = merged.get("right", 0.0)
+    verdict = decided(p_correct)
+    reason = "" if verdict else "votes are even"
+    return Outcome(verdict=verdict, reason=reason, p_correct=p_correct, readings=tuple(readings))
+
+
+def decided(p_correct: float) -> OutcomeVerdict | None:
+    """The likelier verdict."""
+    if p_correct == 0.5:
+        return None
+    return "right" if p_correct > 0.5 else "wrong"

@@ -1,0 +1,59 @@
+"""Which of two responses is better: both orders, K votes, a jury.
+
+This module refuses to know how a reply is asked for again (asking.py) and how orders are merged (verdicts.py).
+"""
+
+from collections.abc import Sequence
+
+from judge.judgements import Preference, Reading
+from judge.records import Pair, spoken
+from judge.tasks.asking import Question, ask, questions, together
+from judge.tasks.base import Options, Program
+from judge.templates import Template
+from judge.verdicts import consistent, mean, merge_orders, p_first, preferred, swapped_labels, unread
+
+FORWARD, SWAPPED = "forward", "swapped"
+
+
+def preference(pair: Pair, template: Template, options: Options) -> Program[Preference]:
+    """Both orders in one batch, unless `one_order`; each juror's orders are merged, then the jury's mean is taken."""
+    asked = pair_questions(pair, template, options, record_id=pair.id, names=(FORWARD, SWAPPED))
+    readings = yield from together([ask(question, options) for question in asked])
+    return merge(readings, forward=FORWARD)
+
+
+def pair_questions(
+    pair: Pair, template: Template, options: Options, *, record_id: str, names: tuple[str, str]
+) -> list[Question]:
+    """What is asked about a pair under the two given names, as it stands and the other way round."""
+    prompt, first, second = spoken(pair.prompt), spoken(pair.first), spoken(pair.second)
+    asked = questions(
+        record_id, names[0], template.render(prompt=prompt, first=first, second=second), template, options
+    )
+    if options.one_order:
+        return asked
+    messages = template.render(prompt=prompt, first=second, second=first)
+    labels = swapped_labels(template.labels)
+    return asked + questions(record_id, names[1], messages, template, options, labels=labels)
+
+
+def merge(readings: Sequence[Reading], *, forward: str) -> Preference:
+    """One preference from all readings of a pair; `forward` is what a reading of the pair as it stands was asked as.
+
+    The verdict is the one with the most merged weight (a tie when two share it), so it never contradicts p_first.
+    """
+    as_given = [reading for reading in readings if reading.asked == forward]
+    turned = [reading for reading in readings if reading.asked != forward]
+    jurors = dict.fromkeys(reading.judge for reading in readings)
+    merged = mean(
+        merge_orders([r for r in as_given if r.judge == juror], [r for r in turned if r.judge == juror])
+        for juror in jurors
+    )
+    if not merged:
+        return Preference(verdict=None, reason=unread(readings), readings=tuple(readings))
+    return Preference(
+        verdict=preferred(merged),
+        p_first=p_first(merged),
+        consistent=consistent(as_given, turned),
+        readings=tuple(readings),
+    )

@@ -1,0 +1,118 @@
+"""Several responses in order: one call that orders all, or every pair compared and Bradley-Terry strengths fitted.
+
+This module refuses to know how a pair is judged (preference.py) and how strengths are fitted (choix).
+"""
+
+import re
+from collections.abc import Mapping
+from itertools import combinations
+
+from judge.judgements import Order, Reading
+from judge.records import Ranking, spoken
+from judge.tasks.asking import ask, questions, together
+from judge.tasks.base import Options, Program
+from judge.tasks.preference import merge, pair_questions
+from judge.templates import Template
+from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
+
+PRIOR_WINS = 0.05
+"""Wins that every response has against every other one before any is judged; keeps all strengths finite."""
+
+
+def ranking(record: Ranking, template: Template, options: Options) -> Program[Order]:
+    """In one call by a ranking prompt, or (`pairwise`) every pair by a preference prompt; one batch in either case."""
+    if options.pairwise:
+        return (yield from round_robin(record, template, options))
+    return (yield from listwise(record, template, options))
+
+
+def listwise(record: Ranking, template: Template, options: Options) -> Program[Order]:
+    """One call for all; several votes or jurors are merged by Borda count: the mean place of each response."""
+    count = len(record.responses)
+    messages = template.render(prompt=spoken(record.prompt), responses=[spoken(one) for one in record.responses])
+
+    def read(text: str, finish: str) -> Label:
+        return read_order(text, template.verdict, count, finish=finish)
+
+    asked = questions(record.id, "order", messages, template, options, labels={}, read=read)
+    readings = tuple((yield from together([ask(question, options) for question in asked])))
+    orders = [parse_order(reading.verdict, count) for reading in readings if reading.verdict is not None]
+    given = [order for order in orders if order is not None]
+    if not given:
+        return Order(verdict=None, reason=unread(readings), readings=readings)
+    place = [sum(order.index(index) for order in given) for index in range(count)]
+    return Order(verdict=tuple(sorted(range(count), key=lambda index: (place[index], index))), readings=readings)
+
+
+def round_robin(record: Ranking, template: Template, options: Options) -> Program[Order]:
+    """Every pair in both orders, all in one batch; P(first is better) counts as a soft win."""
+    names = {pair: _names(*pair) for pair in combinations(range(len(record.responses)), 2)}
+    record_id = record.id
+    asked = [
+        question
+        for pair, both in names.items()
+        for question in pair_questions(record.pair(*pair), template, options, record_id=record_id, names=both)
+    ]
+    readings = yield from together([ask(question, options) for question in asked])
+    by_name: dict[str, list[Reading]] = {}
+    for reading in readings:
+        by_name.setdefault(reading.asked, []).append(reading)
+    wins: dict[tuple[int, int], float] = {}
+    for pair, both in names.items():
+        said = [reading for name in both for reading in by_name.get(name, [])]
+        judged = merge(said, forward=both[0])
+        if judged.p_first is None:
+            return Order(verdict=None, reason=judged.reason, readings=tuple(readings))
+        wins[pair] = judged.p_first
+    strengths = bradley_terry(wins, len(record.responses))
+    order = sorted(range(len(strengths)), key=lambda index: (-strengths[index], index))
+    return Order(verdict=tuple(order), strengths=strengths, readings=tuple(readings))
+
+
+def _names(first: int, second: int) -> tuple[str, str]:
+    """What a pair of responses is called in readings, as it stands and swapped: counted from 1, as people do."""
+    return f"{first + 1} or {second + 1}", f"{second + 1} or {first + 1}"
+
+
+def bradley_terry(wins: Mapping[tuple[int, int], float], count: int) -> tuple[float, ...]:
+    """Log-strengths with mean 0 under which P(i beats j) = sigmoid(s_i - s_j) fits the soft wins best.
+
+    wins: (i, j) -> the share of i's wins over j, in [0, 1]. Bradley and Terry 1952, fitted by the iterated spectral
+    method of Maystre and Grossglauser 2015 (choix). 0.05 wins are added to each side of every pair, so the maximum is
+    finite and unique whatever was judged: a response that won everything does not run off to infinity.
+    """
+    import choix
+    import numpy as np
+
+    table = np.full((count, count), PRIOR_WINS)
+    np.fill_diagonal(table, 0.0)
+    for (first, second), share in wins.items():
+        table[first, second] += share
+        table[second, first] += 1.0 - share
+    fitted = choix.ilsr_pairwise_dense(table, max_iter=10_000)
+    return tuple(float(value) for value in fitted - fitted.mean())
+
+
+def read_order(text: str, pattern: str, count: int, *, finish: str = "stop") -> Label:
+    """The last match of the pattern that names every response once, as "3 > 1 > 2" (numbers from 1, or letters)."""
+    if not text.strip():
+        return Label(None, CUT if finish == "length" else EMPTY)
+    compiled = re.compile(pattern or r"(?s)(.*)")
+    found = Label(None, CUT if finish == "length" else NO_VERDICT)
+    for match in compiled.finditer(text):
+        if finish == "length" and text[match.end() :].strip():
+            continue
+        said = (match[label_group(compiled)] or "").strip()
+        order = parse_order(said, count)
+        if order is not None:
+            found = Label(" > ".join(str(index + 1) for index in order))
+        elif said and found.verdict is None:
+            found = Label(None, f"not an order of {count}: '{said[:40]}'")
+    return found
+
+
+def parse_order(text: str, count: int) -> tuple[int, ...] | None:
+    """0-based indices, best first, from numbers (from 1) or letters (from A); None unless each stands there once."""
+    words = re.findall(r"\d+|\b[A-Za-z]\b", text)
+    order = tuple(int(word) - 1 if word.isdecimal() else ord(word.upper()) - ord("A") for word in words)
+    return order if sorted(order) == list(range(count)) else None

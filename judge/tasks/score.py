@@ -1,0 +1,79 @@
+"""An integer on a stated scale, for the whole or for each of several named criteria.
+
+This module refuses to know how often a question is asked (asking.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from judge.judgements import Reading, Score
+from judge.records import Response, Solution, spoken
+from judge.tasks.asking import ask, questions, together
+from judge.tasks.base import Options, Program
+from judge.tasks.views import as_response
+from judge.templates import Template
+from judge.verdicts import distribution, mean, unread
+
+WHOLE = ""
+
+
+class Criterion(NamedTuple):
+    """A named quality and, where it was given, what it means."""
+
+    name: str
+    meaning: str
+
+
+def criterion(text: str) -> Criterion:
+    """Read `helpfulness: does it help?` as a name and its meaning; a bare name has no meaning beside itself."""
+    name, _, meaning = text.partition(":")
+    return Criterion(name.strip(), meaning.strip())
+
+
+def score(record: Response | Solution, template: Template, options: Options) -> Program[Score]:
+    """Every criterion, vote and juror in one batch. Without criteria the whole is scored, under the name ""."""
+    seen = as_response(record)
+    labels = {str(number): str(number) for number in range(options.low, options.high + 1)}
+    criteria = [criterion(text) for text in options.criteria] or [Criterion(WHOLE, "")]
+    record_id, asked = record.id, []
+    for one in criteria:
+        messages = template.render(
+            prompt=spoken(seen.prompt),
+            response=spoken(seen.response),
+            reference=seen.reference if options.reference else "",
+            criterion=f"{one.name}: {one.meaning}" if one.meaning else one.name,
+            rubric=options.rubric,
+            low=options.low,
+            high=options.high,
+        )
+        asked += questions(record_id, one.name or "score", messages, template, options, labels=labels)
+    readings = yield from together([ask(question, options) for question in asked])
+    by_name = {one.name: [r for r in readings if r.asked == (one.name or "score")] for one in criteria}
+    return Score(
+        verdict={name: given(said) for name, said in by_name.items()},
+        reason=unread([r for said in by_name.values() if given(said) is None for r in said]),
+        expected={name: expected(said) for name, said in by_name.items()},
+        readings=tuple(readings),
+    )
+
+
+def given(readings: Sequence[Reading]) -> int | None:
+    """The score with the most weight in the mean of the readings' distributions; None when none could be read.
+
+    Of two with the same weight the one nearer to the mean score is taken, then the lower one.
+    """
+    merged = mean(distribution(reading) for reading in readings)
+    if not merged:
+        return None
+    centre = _mean_score(merged)
+    return min((int(name) for name in merged), key=lambda number: (-merged[str(number)], abs(number - centre), number))
+
+
+def expected(readings: Sequence[Reading]) -> float | None:
+    """The mean of the scale under the scores' probabilities, sum of s · P(s), over the readings that have them."""
+    merged = mean(reading.probabilities for reading in readings)
+    return _mean_score(merged) if merged else None
+
+
+def _mean_score(merged: Mapping[str, float]) -> float:
+    return sum(int(name) * weight for name, weight in merged.items())
