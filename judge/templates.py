@@ -8,7 +8,7 @@ This module refuses to know engines, how a verdict is read, and what a task asks
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,7 +21,8 @@ from judge.prompt_body import compile_body
 from judge.prompt_front import GIVEN, Finding, Front, take_apart
 from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, spoken
 
-__all__ = ["Finding", "Template", "lint", "list_templates", "load_template", "variables"]
+TASKS = tuple(GIVEN)
+"""What a prompt can be for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def load_template(task: str, name_or_path: str) -> Template:
     """
     if task and task not in GIVEN:
         raise unknown("task", task, GIVEN)
-    template = _read(_locate(task, name_or_path))
+    template = _read(locate(task, name_or_path))
     if task and template.task != task:
         raise TemplateError(f"{template.source}: a prompt for the task '{template.task}', not for '{task}'")
     return template
@@ -72,7 +73,7 @@ def load_template(task: str, name_or_path: str) -> Template:
 
 def list_templates(task: str = "") -> list[Template]:
     """The shipped prompts, by name; all of them or those of one task."""
-    return [_read(path) for path in _shipped().values() if task in ("", path.parent.name)]
+    return [_read(path) for path in shipped().values() if task in ("", path.parent.name)]
 
 
 def variables(record: Record) -> dict[str, Any]:
@@ -88,6 +89,16 @@ def variables(record: Record) -> dict[str, Any]:
             return {"prompt": prompt, "steps": list(record.steps), "response": whole, "reference": record.reference}
         case Ranking():
             return {"prompt": prompt, "responses": [spoken(response) for response in record.responses]}
+
+
+def render_record(template: Template, record: Record) -> Iterator[Conversation]:
+    """What a prompt makes of a record: one conversation, or one a step where the prompt asks for one step."""
+    values = variables(record)
+    if "index" not in template.variables:
+        yield template.render(**values)
+        return
+    for index in range(len(values.get("steps", ())) or 1):
+        yield template.render(**values, index=index)
 
 
 def lint(path: str | Path) -> list[Finding]:
@@ -146,18 +157,20 @@ def _look_at(front: Front, template: Template, turns: Conversation) -> None:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> dict[str, Path]:
+def shipped() -> dict[str, Path]:
+    """The files of the shipped prompts, by name."""
     root = Path(str(files("judge.prompts")))
     return {f"{path.parent.name}/{path.stem}": path for path in sorted(root.glob("*/*.jinja"))}
 
 
-def _locate(task: str, name: str) -> Path:
+def locate(task: str, name: str) -> Path:
+    """The file of a prompt: a shipped one by name, or a path."""
     if name.endswith(".jinja") or Path(name).is_file():
         return Path(name)
     full = name if "/" in name or not task else f"{task}/{name}"
-    if full not in _shipped():
-        raise unknown("prompt", full, [known for known in _shipped() if known.startswith(f"{task}/" if task else "")])
-    return _shipped()[full]
+    if full not in shipped():
+        raise unknown("prompt", full, [known for known in shipped() if known.startswith(f"{task}/" if task else "")])
+    return shipped()[full]
 
 
 def _bytes(path: Path) -> bytes:
@@ -174,8 +187,8 @@ def _read(path: Path) -> Template:
     if fatal:
         more = f" (and {len(fatal) - 1} more: rmjudge prompt lint {path})" if len(fatal) > 1 else ""
         raise TemplateError(f"{fatal[0].place}: {fatal[0].message}{more}")
-    shipped = f"{path.parent.name}/{path.stem}"
-    name = shipped if _shipped().get(shipped) == path else path.name
+    full = f"{path.parent.name}/{path.stem}"
+    name = full if shipped().get(full) == path else path.name
     return _template(front, name, blake2b(data, digest_size=16).hexdigest())
 
 
