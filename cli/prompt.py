@@ -4,11 +4,14 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from judge.errors import TemplateError
+
+if TYPE_CHECKING:
+    from judge.templates import Template
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The prompts a judge is given.")
 
@@ -26,19 +29,16 @@ def list_prompts(
 
     if task and task not in TASKS:
         raise unknown("task", task, TASKS)
-    rows = [
-        {"name": one.name, "description": one.description, "labels": dict(one.labels), "hash": one.hash}
-        for one in list_templates(task)
-    ]
+    templates = list_templates(task)
     if as_json:
-        _write_json(rows)
+        _write_json([_facts(template) for template in templates])
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("prompt", "labels", "what it asks", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row["name"], " ".join(row["labels"].values()) or "–", row["description"])
+    for template in templates:
+        table.add_row(template.name, " ".join(template.labels.values()) or "–", template.description)
     Console().print(table)
 
 
@@ -52,19 +52,7 @@ def show(name: Name, as_json: Json = False) -> None:
     if not as_json:
         print(text, end="")
         return
-    fields = (
-        "name",
-        "task",
-        "source",
-        "hash",
-        "description",
-        "labels",
-        "verdict",
-        "variables",
-        "defaults",
-        "max_tokens",
-    )
-    _write_json({field: getattr(template, field) for field in fields} | {"text": text})
+    _write_json({**_facts(template), "text": text})
 
 
 @app.command()
@@ -98,9 +86,7 @@ def render(
 
 @app.command()
 def lint(
-    files: Annotated[
-        list[str] | None, typer.Argument(help="Prompts by name or file; all shipped ones if none.")
-    ] = None,
+    files: Annotated[list[str] | None, typer.Argument(help="Prompts by name or file; else all shipped ones.")] = None,
     as_json: Json = False,
 ) -> int:
     """Everything that is wrong with prompts, each with its line; exit 1 if anything is."""
@@ -118,6 +104,11 @@ def lint(
         said = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing found"
         print(f"{len(paths)} prompt{'s' * (len(paths) != 1)}: {said}", file=sys.stderr)
     return 1 if findings else 0
+
+
+def _facts(template: "Template") -> dict[str, Any]:
+    names = ("name", "task", "description", "labels", "verdict", "variables", "defaults", "based_on", "max_tokens")
+    return {name: getattr(template, name) for name in (*names, "choice_prefix", "source", "hash")}
 
 
 def _write_json(value: Any) -> None:
