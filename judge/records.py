@@ -43,7 +43,8 @@ class HumanLabel:
 
     verdict: "first" | "second" | "tie" for a pair; a number for a response (its score); for a solution the 0-based
     index of the first wrong step, -1 when every step is right; for a ranking the order, best first.
-    criterion: which quality was judged, "" for the whole.
+    criterion: which quality was judged, "" for the whole. "correct" on a response or solution is 1 or 0, whether the
+    final answer is right; on a ranking it is the indices of the right responses.
     """
 
     annotator: str
@@ -63,7 +64,11 @@ def _plain(conversation: Conversation) -> list[list[str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two responses to one prompt. `first` is the chosen one in data that says chosen/rejected."""
+    """Two responses to one prompt. `first` is the chosen one in data that says chosen/rejected.
+
+    Data of votes alone (MT-Bench's, PandaLM's predictions) gives pairs without any text: `judgeable` is false, and
+    `meta["key"]` (source, question, models) makes the id.
+    """
 
     kind: ClassVar[str] = "pair"
     prompt: Conversation
@@ -73,7 +78,14 @@ class Pair:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def judgeable(self) -> bool:
+        """Whether there are texts to judge."""
+        return bool(self.first and self.second)
+
+    @property
     def id(self) -> str:
+        if not self.judgeable:
+            return content_id(self.kind, self.meta.get("key"))
         return content_id(self.kind, _plain(self.prompt), _plain(self.first), _plain(self.second))
 
     def swap(self) -> "Pair":

@@ -1,0 +1,148 @@
+"""Families of data sets: which one a file is, and its rows as records.
+
+`read_records` recognises a family by the fields of the first row. When several fit, the more special one is taken (each
+family names those it stands over); when that does not decide, the error names them and `--format NAME` does.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from judge.errors import InputError, unknown
+from judge.files import read_rows
+from judge.formats import (
+    finegrained,
+    gsm8k,
+    hh,
+    hhh,
+    mistakes,
+    mrben,
+    mtbench,
+    nemo,
+    pairs,
+    pandalm,
+    prm800k,
+    rewardbench,
+    rmjudge,
+    shepherd,
+    trl,
+    ultrafeedback,
+    unieval,
+)
+from judge.formats.base import Format, Row
+from judge.formats.rmjudge import from_row, judgement_from_row, judgement_to_row, to_row
+from judge.records import Record
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Placed",
+    "choose",
+    "from_row",
+    "judgement_from_row",
+    "judgement_to_row",
+    "named",
+    "read_records",
+    "recognise",
+    "records_of",
+    "to_row",
+]
+
+_MODULES = (
+    rmjudge,
+    trl,
+    hh,
+    nemo,
+    ultrafeedback,
+    rewardbench,
+    pairs,
+    pandalm,
+    mtbench,
+    finegrained,
+    hhh,
+    unieval,
+    prm800k,
+    shepherd,
+    mistakes,
+    mrben,
+    gsm8k,
+)
+FORMATS: dict[str, Format] = {family.name: family for module in _MODULES for family in module.FORMATS}
+
+
+class Placed(NamedTuple):
+    """A record and where it was read: `file:line`. Several records of one row share their place."""
+
+    place: str
+    record: Record
+
+
+def read_records(path: str | Path, *, format: str | None = None) -> Iterator[Placed]:
+    """The records of a file or hub name, streaming; raises InputError `file:line: …` at the first row that is wrong.
+
+    format: the name of a family; None recognises it from the first row.
+    """
+    family = named(format) if format else None
+    return _read(path, family)
+
+
+def _read(path: str | Path, family: Format | None) -> Iterator[Placed]:
+    empty = True
+    for place, row in read_rows(path):
+        empty = False
+        if family is None:
+            family = choose(row, place)
+        for record in records_of(family, row, place):
+            yield Placed(place, record)
+    if empty:
+        raise InputError(f"{path}: no rows in it")
+
+
+def records_of(family: Format, row: Row, place: str) -> list[Record]:
+    """The records of one row; raises InputError that begins with `place`."""
+    try:
+        return list(family.read(row))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def named(name: str) -> Format:
+    """The family of that name; raises UnknownNameError with the nearest."""
+    if name not in FORMATS:
+        raise unknown("format", name, FORMATS)
+    return FORMATS[name]
+
+
+def recognise(row: Row) -> list[str]:
+    """The names of the families that a row fits; more than one when none of them is the more special."""
+    fitting = [family for family in FORMATS.values() if all(name in row for name in family.fields) and family.fits(row)]
+    beaten = {name for family in fitting for name in family.over}
+    return [family.name for family in fitting if family.name not in beaten]
+
+
+def choose(row: Row, place: str) -> Format:
+    """The one family that a row fits; raises InputError when it is none or several."""
+    names = recognise(row)
+    if len(names) == 1:
+        return FORMATS[names[0]]
+    if names:
+        raise InputError(f"{place}: the fields fit {' and '.join(names)}; choose with --format {names[0]}")
+    found = ", ".join(map(str, row)) or "none"
+    raise InputError(f"{place}: no format fits the fields {found}{_nearest(row)} (all: rmjudge data formats)")
+
+
+def _nearest(row: Row) -> str:
+    """What the family lacks that shares most fields with a row, with the field that may be a misspelling."""
+    scored = []
+    for family in FORMATS.values():
+        lacking = [name for name in family.fields if name not in row]
+        if lacking:
+            close = [near[0] for name in lacking if (near := get_close_matches(name, map(str, row), n=1, cutoff=0.75))]
+            share = (len(family.fields) - len(lacking) + 0.5 * len(close)) / len(family.fields)
+            scored.append((share, -len(lacking), family.name, lacking, close))
+    share, _, name, lacking, close = max(scored)
+    if share < 0.5:
+        return ""
+    hint = f", found '{close[0]}'" if close else ""
+    return f"; nearest is {name}, which lacks '{lacking[0]}'{hint}"

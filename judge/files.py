@@ -1,0 +1,345 @@
+"""Rows out of files and files onto the disk.
+
+Reads JSONL, JSON, CSV, TSV, Parquet, any text kind of them as `.gz`, and hub names (`hf://NAME[:CONFIG][:SPLIT]`) one
+row at a time, each with its place `file:line` (`file:row` for Parquet and the hub). Writes whole files or nothing.
+
+This module refuses to know what a row means (formats/) and how a run directory grows (labelling/).
+"""
+
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from judge.errors import InputError, RunError
+from judge.hub import hub_rows
+
+Row = dict[str, Any]
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_DECODER = json.JSONDecoder()
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+class Scanned(NamedTuple):
+    """One row and its place, or what is wrong at that place."""
+
+    place: str
+    row: Row | InputError
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[str, Row]]:
+    """Every row of a file or hub name with its place, streaming; the first broken one raises InputError."""
+    for place, row in scan_rows(path):
+        if isinstance(row, InputError):
+            raise row
+        yield place, row
+
+
+def scan_rows(path: str | Path) -> Iterator[Scanned]:
+    """Like `read_rows`, but a broken row is handed out as its error and reading goes on where the kind of file allows
+    it (JSONL, CSV). A file that cannot be opened still raises."""
+    name = str(path)
+    if name.startswith("hf://"):
+        yield from (_object(row, place) for place, row in hub_rows(name))
+        return
+    file = _existing(Path(path))
+    name = str(file)
+    suffix = file.with_suffix("").suffix if file.suffix == ".gz" else file.suffix
+    if suffix.lower() not in SUFFIXES or (suffix == ".parquet" and file.suffix == ".gz"):
+        raise InputError(f"{name}: unknown kind of file '{file.suffix}' (accepted: {', '.join(SUFFIXES)}, .gz of them)")
+    if suffix.lower() == ".parquet":
+        yield from _parquet(name)
+        return
+    try:
+        with _open(file) as stream:
+            if suffix.lower() in (".csv", ".tsv"):
+                yield from _csv(stream, name, "\t" if suffix.lower() == ".tsv" else ",")
+            elif suffix.lower() == ".json":
+                yield from _json(stream.read(), name)
+            else:
+                yield from _jsonl(stream, name)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{name}: broken gzip file: {error}") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def file_hash(path: str | Path) -> str:
+    """32 hexadecimal digits from the bytes of a file (blake2b, 16 bytes); of the name itself for a hub name, whose
+    content is not on this machine."""
+    digest = blake2b(digest_size=16)
+    if str(path).startswith("hf://"):
+        digest.update(str(path).encode())
+        return digest.hexdigest()
+    file = _existing(Path(path))
+    try:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
+    return digest.hexdigest()
+
+
+def to_json(value: Any) -> str:
+    """One line of compact JSON that always encodes as UTF-8 (a lone surrogate is escaped)."""
+    text = _ENCODER.encode(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+def from_json(text: str | bytes, place: str) -> Row:
+    """The object that a line of JSON holds; raises InputError that begins with `place`."""
+    row = _decode(text, place)
+    if isinstance(row, InputError):
+        raise row
+    return row
+
+
+def write_atomic(path: str | Path, content: str | bytes) -> None:
+    """Write a whole file or leave the old one as it is; raises RunError where the disk says no."""
+    write_chunks(path, [content])
+
+
+def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
+    """Write rows as JSONL (gzipped when the name ends in .gz), all or nothing; returns their number."""
+    count = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield to_json(row) + "\n"
+
+    write_chunks(path, lines(), compress=str(path).endswith(".gz"))
+    return count
+
+
+def write_chunks(path: str | Path, chunks: Iterable[str | bytes], *, compress: bool = False) -> None:
+    """Write a file piece by piece under another name, then rename it: a reader never sees half of it."""
+    target = Path(path)
+    temporary: str | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        with os.fdopen(handle, "wb") as raw:
+            out: BinaryIO = cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0)) if compress else raw
+            for chunk in chunks:
+                out.write(chunk.encode() if isinstance(chunk, str) else chunk)
+            if compress:
+                out.close()
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+        temporary = None
+    except OSError as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+
+
+def _umask() -> int:
+    # mkstemp makes files for the owner alone; what we write should look like any other file of this user.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _existing(path: Path) -> Path:
+    if path.is_dir():
+        if (path / "labels.jsonl").is_file():
+            return path / "labels.jsonl"
+        raise InputError(f"{path}: a directory without labels.jsonl; name one file")
+    if path.exists():
+        return path
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: no such file (nor a directory {folder})")
+    near = get_close_matches(path.name, [file.name for file in folder.iterdir()], n=1)
+    raise InputError(f"{path}: no such file" + (f"; did you mean '{folder / near[0]}'?" if near else ""))
+
+
+def _open(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def _object(value: Any, place: str) -> Scanned:
+    if isinstance(value, dict):
+        return Scanned(place, value)
+    return Scanned(
+        place, InputError(f"{place}: found {_kind(value)} where an object (a row with named fields) belongs")
+    )
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
+def _decode(line: str | bytes, place: str) -> Row | InputError:
+    try:
+        value = json.loads(line if isinstance(line, str) else line.decode())
+    except json.JSONDecodeError as error:
+        return InputError(f"{place}: broken JSON at column {error.pos + 1}: {error.msg}")
+    except UnicodeDecodeError as error:
+        return InputError(f"{place}: not UTF-8 text (byte {error.start + 1} of the line)")
+    except (ValueError, RecursionError) as error:
+        return InputError(f"{place}: broken JSON: {error}")
+    return value if isinstance(value, dict) else cast(InputError, _object(value, place).row)
+
+
+def _jsonl(stream: BinaryIO, name: str) -> Iterator[Scanned]:
+    for number, line in enumerate(stream, 1):
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+            if line.lstrip().startswith(b"["):  # a JSON array that was named .jsonl
+                yield from _json(line + stream.read(), name)
+                return
+        if line.isspace():
+            continue
+        place = f"{name}:{number}"
+        yield Scanned(place, _decode(line, place))
+
+
+def _json(content: bytes, name: str) -> Iterator[Scanned]:
+    """The rows of a JSON text: the elements of a list, of every list in an object of lists, a single object, or several
+    objects one after another."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = f"{name}:{content.count(10, 0, error.start) + 1}"  # 10 is the newline
+        yield Scanned(place, InputError(f"{place}: not UTF-8 text"))
+        return
+    line, counted = 1, 0
+    values = _values(text)
+    while True:
+        try:
+            position, value = next(values)
+        except StopIteration:
+            return
+        except json.JSONDecodeError as error:
+            place = f"{name}:{error.lineno}"
+            yield Scanned(place, InputError(f"{place}: broken JSON at column {error.colno}: {error.msg}"))
+            return
+        except (ValueError, RecursionError) as error:
+            place = f"{name}:{line}"
+            yield Scanned(place, InputError(f"{place}: broken JSON: {error}"))
+            return
+        line, counted = line + text.count("\n", counted, position), position
+        yield _object(value, f"{name}:{line}")
+
+
+def _values(text: str) -> Iterator[tuple[int, Any]]:
+    position = _skip(text, 0)
+    while position < len(text):
+        if text[position] == "[":
+            position = yield from _elements(text, position)
+        else:
+            value, end = _DECODER.raw_decode(text, position)
+            if _holds_rows(value):
+                yield from _members(text, position)
+            else:
+                yield position, value
+            position = end
+        position = _skip(text, position)
+
+
+def _elements(text: str, start: int) -> Generator[tuple[int, Any], None, int]:
+    position = _skip(text, start + 1)
+    if text[position : position + 1] == "]":
+        return position + 1
+    while True:
+        value, end = _DECODER.raw_decode(text, position)
+        yield position, value
+        position = _skip(text, end)
+        mark = text[position : position + 1]
+        if mark == "]":
+            return position + 1
+        if mark != ",":
+            raise json.JSONDecodeError("expecting ',' or ']'", text, position)
+        position = _skip(text, position + 1)
+
+
+def _members(text: str, start: int) -> Iterator[tuple[int, Any]]:
+    # The object decoded well before, so only its marks have to be stepped over here.
+    position = _skip(text, start + 1)
+    while text[position] == '"':
+        _, position = _DECODER.raw_decode(text, position)
+        position = yield from _elements(text, _skip(text, _skip(text, position) + 1))
+        position = _skip(text, _skip(text, position) + 1)
+        if position >= len(text):
+            return
+
+
+def _holds_rows(value: Any) -> bool:
+    """Whether an object is a bundle of lists of rows (as Mr-Ben's) and not itself a row whose fields are messages."""
+    if not isinstance(value, dict) or not value:
+        return False
+    lists = list(value.values())
+    if not all(isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows) for rows in lists):
+        return False
+    return not any({"role", "content"} <= rows[0].keys() or {"from", "value"} <= rows[0].keys() for rows in lists)
+
+
+def _skip(text: str, position: int) -> int:
+    match = _BLANK.match(text, position)
+    return match.end() if match else position
+
+
+def _csv(stream: BinaryIO, name: str, delimiter: str) -> Iterator[Scanned]:
+    csv.field_size_limit(1 << 30)
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=delimiter)
+    header: list[str] = []
+    while True:
+        place = f"{name}:{reader.line_num + 1}"
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except (csv.Error, UnicodeDecodeError) as error:
+            yield Scanned(place, InputError(f"{place}: broken CSV: {error}"))
+            return
+        if not header:
+            header = [cell.strip() for cell in cells]
+        elif not cells:
+            continue
+        elif len(cells) != len(header):
+            found = f"{place}: found {len(cells)} cells, the header names {len(header)}"
+            yield Scanned(place, InputError(found))
+        else:
+            yield Scanned(place, dict(zip(header, cells, strict=True)))
+
+
+def _parquet(name: str) -> Iterator[Scanned]:
+    import pyarrow
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        for batch in pyarrow.parquet.ParquetFile(name).iter_batches(batch_size=1024):
+            for row in batch.to_pylist():
+                number += 1
+                yield Scanned(f"{name}:{number}", row)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{name}: broken Parquet: {str(error).splitlines()[0]}") from None

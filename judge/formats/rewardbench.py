@@ -1,0 +1,70 @@
+"""Benchmarks of reward models: RewardBench, RewardBench 2 and RM-Bench."""
+
+from judge.errors import InputError
+from judge.formats.base import Format, Row
+from judge.formats.fields import integer, label, rest, said, text, texts
+from judge.formats.trl import preference
+from judge.records import HumanLabel, Pair, Ranking
+
+STYLES = ("concise", "detailed", "markdown")
+
+
+def best_of(row: Row) -> list[Ranking]:
+    """RewardBench 2: one ranking, the right responses first. Its label (criterion "correct") names the right ones;
+    nothing is said about the order among them or among the wrong ones."""
+    prompt = said("user", text(row, "prompt"))
+    right, wrong = texts(row, "chosen"), texts(row, "rejected")
+    if "num_correct" in row and integer(row, "num_correct") != len(right):
+        raise InputError(f"field 'num_correct': found {row['num_correct']} (accepted: {len(right)}, as in 'chosen')")
+    responses = tuple(said("assistant", response) for response in right + wrong)
+    human = (HumanLabel(annotator="rewardbench2", verdict=tuple(range(len(right))), criterion="correct"),)
+    meta = rest(row, ("prompt", "chosen", "rejected"))
+    return [Ranking(prompt=prompt, responses=responses, human=human, meta=meta)]
+
+
+def styled(row: Row) -> list[Pair]:
+    """RM-Bench: the nine pairs of three right and three wrong responses, with the style of each in `meta`."""
+    prompt = said("user", text(row, "prompt"))
+    sides = [texts(row, name, least=len(STYLES)) for name in ("chosen", "rejected")]
+    if any(len(side) != len(STYLES) for side in sides):
+        raise InputError(f"fields 'chosen', 'rejected': accepted: three texts each ({', '.join(STYLES)})")
+    meta = rest(row, ("prompt", "chosen", "rejected"))
+    return [
+        Pair(
+            prompt=prompt,
+            first=said("assistant", good),
+            second=said("assistant", bad),
+            human=label("rm-bench", "first"),
+            meta=meta | {"chosen_style": STYLES[i], "rejected_style": STYLES[j]},
+        )
+        for i, good in enumerate(sides[0])
+        for j, bad in enumerate(sides[1])
+    ]
+
+
+FORMATS = (
+    Format(
+        name="rewardbench",
+        about="RewardBench: prompt, chosen, rejected, chosen_model, rejected_model, subset, id",
+        fields=("prompt", "chosen", "rejected", "subset"),
+        read=lambda row: preference(row, annotator="rewardbench"),
+        fits=lambda row: isinstance(row["chosen"], str),
+        over=("trl-preference", "openrlhf"),
+    ),
+    Format(
+        name="rewardbench2",
+        about="RewardBench 2: prompt, chosen and rejected (lists), num_correct, subset",
+        fields=("prompt", "chosen", "rejected", "subset"),
+        read=best_of,
+        fits=lambda row: isinstance(row["chosen"], list) and all(isinstance(item, str) for item in row["chosen"]),
+        over=("trl-preference", "openrlhf"),
+    ),
+    Format(
+        name="rm-bench",
+        about="RM-Bench: prompt, chosen and rejected (three styles each), domain",
+        fields=("prompt", "chosen", "rejected", "domain"),
+        read=styled,
+        fits=lambda row: isinstance(row["chosen"], list) and all(isinstance(item, str) for item in row["chosen"]),
+        over=("trl-preference", "openrlhf"),
+    ),
+)

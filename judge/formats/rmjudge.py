@@ -1,0 +1,226 @@
+"""rmjudge's own rows: every record and every judgement, there and back without loss.
+
+    {"id", "kind": "pair",     "prompt": […], "first": […], "second": […],         "human": […], "meta": {…}}
+    {"id", "kind": "response", "prompt": […], "response": […], "reference": "…",   "human": […], "meta": {…}}
+    {"id", "kind": "solution", "prompt": […], "steps": ["…"], "reference": "…",    "human": […], "meta": {…}}
+    {"id", "kind": "ranking",  "prompt": […], "responses": [[…], …],               "human": […], "meta": {…}}
+
+A row written by hand may give texts where message lists stand, leave out `kind`, `id`, `human` and `meta`, and have
+fields of its own (they go to `meta`). The rows of a run are these with one field more, `judgement`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from judge.errors import InputError
+from judge.formats.base import Format, Row
+from judge.formats.fields import assistant, conversation, items, need, rest, text, texts, values, wrong
+from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Reading, Score, Steps
+from judge.records import Conversation, HumanLabel, Pair, Ranking, Record, Response, Solution
+
+_BODY = {
+    "pair": ("first", "second"),
+    "response": ("response",),
+    "solution": ("steps",),
+    "ranking": ("responses",),
+}
+_COMMON = ("id", "kind", "prompt", "reference", "human", "meta", "judgement")
+
+
+def to_row(record: Record) -> dict[str, Any]:
+    """The row of a record: plain JSON values, `id` first."""
+    row: dict[str, Any] = {"id": record.id, "kind": record.kind, "prompt": _messages(record.prompt)}
+    match record:
+        case Pair():
+            row |= {"first": _messages(record.first), "second": _messages(record.second)}
+        case Response():
+            row |= {"response": _messages(record.response), "reference": record.reference}
+        case Solution():
+            row |= {"steps": list(record.steps), "reference": record.reference}
+        case Ranking():
+            row["responses"] = [_messages(response) for response in record.responses]
+    row["human"] = [_label_row(label) for label in record.human]
+    row["meta"] = dict(record.meta)
+    return row
+
+
+def _messages(conversation: Conversation) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in conversation]
+
+
+def _label_row(label: HumanLabel) -> dict[str, Any]:
+    verdict = list(label.verdict) if isinstance(label.verdict, tuple) else label.verdict
+    row = {"annotator": label.annotator, "verdict": verdict}
+    return row | {"criterion": label.criterion} if label.criterion else row
+
+
+def from_row(row: Row) -> Record:
+    """The record of a row; raises InputError without a place.
+
+    An empty text is an error in a row written by hand, and is let through in one whose id says that rmjudge wrote it:
+    some published data has empty responses. An id that is not ours goes to `meta["source_id"]`.
+    """
+    kind = _kind(row)
+    if "id" not in row:
+        return _record(row, kind, empty=False)
+    record = _record(row, kind, empty=True)
+    if record.id == row["id"]:
+        return record
+    return _record(row, kind, empty=False, source_id=row["id"])
+
+
+def _kind(row: Row) -> str:
+    if "kind" in row:
+        if row["kind"] not in _BODY:
+            raise wrong("kind", row["kind"], ", ".join(_BODY))
+        return str(row["kind"])
+    for kind, names in _BODY.items():
+        if all(name in row for name in names):
+            return kind
+    raise InputError(f"no field tells what is judged (accepted: {', '.join('+'.join(n) for n in _BODY.values())})")
+
+
+def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Record:
+    meta = row.get("meta") or {}
+    if not isinstance(meta, Mapping):
+        raise wrong("meta", meta, "an object")
+    meta = {**meta, **rest(row, (*_COMMON, *_BODY[kind]))}
+    if source_id is not None:
+        meta["source_id"] = source_id
+    prompt = conversation(need(row, "prompt"), "user", "prompt", empty=empty)
+    if kind == "pair":
+        first, second = assistant(row, "first", empty=empty), assistant(row, "second", empty=empty)
+        return Pair(prompt=prompt, first=first, second=second, human=_human(row, _pair_verdict), meta=meta)
+    if kind == "ranking":
+        responses = tuple(
+            conversation(value, "assistant", f"responses[{index}]", empty=empty)
+            for index, value in enumerate(values(row, "responses"))
+        )
+        if len(responses) < 2:
+            raise InputError(f"field 'responses': found {len(responses)} (accepted: two or more)")
+        human = _human(row, lambda label: _order(label, len(responses)))
+        return Ranking(prompt=prompt, responses=responses, human=human, meta=meta)
+    reference = text(row, "reference", empty=True) if row.get("reference") is not None else ""
+    if kind == "response":
+        response, human = assistant(row, "response", empty=empty), _human(row, _score)
+        return Response(prompt=prompt, response=response, reference=reference, human=human, meta=meta)
+    steps = texts(row, "steps", empty=empty)
+    human = _human(row, lambda label: _step(label, len(steps)))
+    return Solution(prompt=prompt, steps=steps, reference=reference, human=human, meta=meta)
+
+
+def _human(row: Row, verdict: Callable[[Row], Any]) -> tuple[HumanLabel, ...]:
+    if not row.get("human"):
+        return ()
+    labels = items(row, "human", "a list of {annotator, verdict}")
+    return tuple(
+        HumanLabel(
+            annotator=str(label.get("annotator", "human")),
+            verdict=verdict(label),
+            criterion=str(label.get("criterion") or ""),
+        )
+        for label in labels
+    )
+
+
+def _pair_verdict(label: Row) -> str:
+    value = need(label, "verdict")
+    if value not in ("first", "second", "tie"):
+        raise wrong("human.verdict", value, "first, second, tie")
+    return str(value)
+
+
+def _score(label: Row) -> float:
+    value: float = need(label, "verdict")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong("human.verdict", value, "a number")
+    return value
+
+
+def _step(label: Row, count: int) -> float:
+    value = _score(label)
+    if not label.get("criterion") and (value != int(value) or not -1 <= value < count):
+        raise wrong("human.verdict", value, f"the first wrong step, -1 for none, to {count - 1}")
+    return value
+
+
+def _order(label: Row, count: int) -> tuple[int, ...]:
+    order = values(label, "verdict", "a list of indices, best first")
+    if len(set(map(str, order))) != len(order) or not all(type(i) is int and 0 <= i < count for i in order):
+        raise wrong("human.verdict", order, f"different indices from 0 to {count - 1}, best first")
+    return tuple(order)
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in fields(kind):
+        found[item.name] = item.default_factory() if item.default_factory is not MISSING else item.default
+    return found
+
+
+_TASKS: dict[str, type[Judgement]] = {kind.task: kind for kind in (Preference, Critique, Score, Steps, Outcome, Order)}
+_DEFAULTS = {kind: _defaults(kind) for kind in (*_TASKS.values(), Reading)}
+_LISTED = {"p_right", "strengths"}
+
+
+def judgement_to_row(judgement: Judgement) -> dict[str, Any]:
+    """The row of a judgement; what has its default value is left out, `task` and `verdict` never."""
+    row = {"task": judgement.task} | _lean(judgement)
+    if judgement.readings:
+        row["readings"] = [_lean(reading) for reading in judgement.readings]
+    return row
+
+
+def _lean(value: Judgement | Reading) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, default in _DEFAULTS[type(value)].items():
+        found = getattr(value, name)
+        if name == "readings" or (found == default and name not in ("asked", "verdict")):
+            continue
+        if isinstance(found, tuple):
+            found = list(found)
+        row[name] = dict(found) if isinstance(found, Mapping) else found
+    return row
+
+
+def judgement_from_row(row: Row) -> Judgement:
+    """The judgement of a row; raises InputError without a place."""
+    task = need(row, "task")
+    if task not in _TASKS:
+        raise wrong("judgement.task", task, ", ".join(_TASKS))
+    kind = _TASKS[task]
+    found = _known(row, kind, "judgement")
+    del found["task"]
+    if kind in (Steps, Order) and isinstance(found.get("verdict"), list):
+        found["verdict"] = tuple(found["verdict"])
+    for name in _LISTED & found.keys():
+        found[name] = None if found[name] is None else tuple(found[name])
+    found["readings"] = tuple(Reading(**_known(reading, Reading, "reading")) for reading in found.get("readings", ()))
+    return kind(**found)
+
+
+def _known(row: Row, kind: type, name: str) -> dict[str, Any]:
+    accepted = _DEFAULTS[kind]
+    for key in row:
+        if key not in accepted and key != "task":
+            raise InputError(f"field '{name}.{key}': unknown (accepted: {', '.join(accepted)})")
+    need(row, "verdict")
+    return dict(row)
+
+
+def _fits(row: Row) -> bool:
+    if row.get("kind") in _BODY:
+        return True
+    return "kind" not in row and any(all(name in row for name in names) for names in _BODY.values())
+
+
+FORMATS = (
+    Format(
+        name="rmjudge",
+        about="our own rows, also those of a run: prompt with first+second, response, steps or responses; human labels",
+        fields=("prompt",),
+        read=lambda row: [from_row(row)],
+        fits=_fits,
+    ),
+)
