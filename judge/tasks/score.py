@@ -37,14 +37,16 @@ def score(record: Response | Solution, template: Template, options: Options) -> 
     criteria = [criterion(text) for text in options.criteria] or [Criterion(WHOLE, "")]
     record_id, asked = record.id, []
     for one in criteria:
+        # Without a criterion the prompt's own words for the whole stand.
+        named = {"criterion": f"{one.name}: {one.meaning}" if one.meaning else one.name} if one.name else {}
         messages = template.render(
             prompt=spoken(seen.prompt),
             response=spoken(seen.response),
             reference=seen.reference if options.reference else "",
-            criterion=f"{one.name}: {one.meaning}" if one.meaning else one.name,
             rubric=options.rubric,
             low=options.low,
             high=options.high,
+            **named,
         )
         asked += questions(record_id, one.name or "score", messages, template, options, labels=labels)
     readings = yield from together([ask(question, options) for question in asked])
