@@ -61,8 +61,8 @@ lint: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted as above: make format" >&2; exit 1; }
 	@# mypy reads folders, not setuptools' package-dir: it is shown the tree as it installs, by links.
-	@rm -rf $(TYPED) && mkdir -p $(TYPED)
-	@ln -s $(CURDIR)/judge/* $(CURDIR)/cli $(CURDIR)/prompts $(CURDIR)/constitutions $(TYPED)/
+	@mkdir -p $(TYPED) && find $(TYPED) -xtype l -delete
+	@ln -sfn $(CURDIR)/judge/* $(CURDIR)/cli $(CURDIR)/prompts $(CURDIR)/constitutions $(TYPED)/
 	@cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		--cache-dir $(CURDIR)/.mypy_cache -p judge
 
