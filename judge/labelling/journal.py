@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from judge.errors import RunError
+from judge.files import to_json
 from judge.labelling.idset import IdSet
 
 LABELS = "labels.jsonl"
 FAILURES = "failures.jsonl"
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 _SYNC_ROWS = 4096
 _SYNC_SECONDS = 1.0
 
@@ -128,7 +128,7 @@ class _RowFile:
         self.cut(self._end)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        line = _line(row)
+        line = to_json(row).encode() + b"\n"
         try:
             written = os.write(self._descriptor, line)
             while written < len(line):
@@ -167,13 +167,6 @@ class _RowFile:
         return RunError(
             f"{self.path}: cannot be written: {error.strerror}; every row before is kept, and the same command goes on"
         )
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    try:
-        return _encode(row).encode() + b"\n"
-    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can escape and UTF-8 cannot hold
-        return json.dumps(row).encode() + b"\n"
 
 
 def _row(line: bytes) -> Mapping[str, Any] | None:

@@ -41,12 +41,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest whole or not at all; RunError when the disk does not take it."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n"
-    try:
-        write_atomic(directory / MANIFEST, text)
-    except RunError:
-        raise
-    except OSError as error:
-        raise RunError(f"{directory / MANIFEST}: cannot be written: {error.strerror}") from error
+    write_atomic(directory / MANIFEST, text)
 
 
 def new_manifest(config: Mapping[str, Any]) -> dict[str, Any]:

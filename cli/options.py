@@ -1,0 +1,90 @@
+"""The options of the command line, each named once as an `Annotated` type, so that verbs agree on them.
+
+Nothing here does anything; a verb's signature is made of these names.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SAMPLING = "Sampling"
+_ASKING = "How to ask"
+_RUN = "The run"
+
+Data = Annotated[
+    list[str] | None,
+    typer.Argument(help="Data files (.jsonl .json .csv .parquet, .gz), run directories or hub names hf://NAME:SPLIT."),
+]
+Task = Annotated[
+    str | None, typer.Option("--task", "-t", help="preference, critique, score, steps, outcome or ranking.")
+]
+Judge = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        "-j",
+        help="vllm:MODEL, hf:MODEL, tiny, openai:URL#MODEL, scripted:FILE, recorded:RUN; several: a jury.",
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The run directory; an unfinished one is taken up again.")
+]
+Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="A shipped prompt's name, or a .jinja file.")]
+Format = Annotated[str | None, typer.Option("--format", help="Force a family of formats instead of recognising it.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N distinct records.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="An engine's setting, such as tensor_parallel_size=2."),
+]
+
+Seed = Annotated[int | None, typer.Option("--seed", help="Every draw follows from it.", rich_help_panel=_SAMPLING)]
+Votes = Annotated[int | None, typer.Option("--votes", help="Replies to each question.", rich_help_panel=_SAMPLING)]
+Temperature = Annotated[float | None, typer.Option("--temperature", help="0 is greedy.", rich_help_panel=_SAMPLING)]
+TopP = Annotated[float | None, typer.Option("--top-p", help="Nucleus sampling.", rich_help_panel=_SAMPLING)]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", help="The longest reply; else the prompt says.", rich_help_panel=_SAMPLING)
+]
+Retries = Annotated[
+    int | None,
+    typer.Option("--retries", help="Further tries at a reply that cannot be read.", rich_help_panel=_SAMPLING),
+]
+
+OneOrder = Annotated[
+    bool | None, typer.Option("--one-order", help="Ask a pair only as it stands.", rich_help_panel=_ASKING)
+]
+Hard = Annotated[
+    bool | None,
+    typer.Option("--hard", help="No probabilities after a critique: one call less.", rich_help_panel=_ASKING),
+]
+Steps = Annotated[
+    str | None, typer.Option("--steps", help="each: one call a step; all: one call.", rich_help_panel=_ASKING)
+]
+Pairwise = Annotated[
+    bool | None, typer.Option("--pairwise", help="Rank by comparing every pair.", rich_help_panel=_ASKING)
+]
+Low = Annotated[int | None, typer.Option("--low", help="The scale's low end.", rich_help_panel=_ASKING)]
+High = Annotated[int | None, typer.Option("--high", help="The scale's high end.", rich_help_panel=_ASKING)]
+Criterion = Annotated[
+    list[str] | None,
+    typer.Option("--criterion", metavar="NAME[=MEANING]", help="A quality to score.", rich_help_panel=_ASKING),
+]
+Rubric = Annotated[str | None, typer.Option("--rubric", help="What the scores mean.", rich_help_panel=_ASKING)]
+NoReference = Annotated[
+    bool | None, typer.Option("--no-reference", help="Hide a known answer.", rich_help_panel=_ASKING)
+]
+
+From = Annotated[
+    Path | None,
+    typer.Option("--from", help="Read the verdicts of a run's stored replies again.", rich_help_panel=_RUN),
+]
+RetryFailures = Annotated[
+    bool, typer.Option("--retry-failures", help="Judge again what could not be read.", rich_help_panel=_RUN)
+]
+Window = Annotated[int, typer.Option("--window", min=1, help="Records in work at once.", rich_help_panel=_RUN)]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show the first prompts and the cost, and write nothing.", rich_help_panel=_RUN),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.", rich_help_panel=_RUN)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_RUN)]

@@ -1,0 +1,103 @@
+"""From the options of `rmjudge label` to a plan; what was not given comes from `--from`, or from a stated default.
+
+Model, data and output are never guessed. Nothing here reads data or loads a model.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from judge.errors import ConfigError, RunError, unknown
+from judge.labelling.journal import FAILURES, LABELS
+from judge.labelling.manifest import read_manifest
+from judge.labelling.runs import Plan
+from judge.tasks import Options
+
+_STEPS = {"each": True, "all": False}
+_PLAIN = (
+    "seed",
+    "votes",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "retries",
+    "one_order",
+    "pairwise",
+    "low",
+    "high",
+    "rubric",
+)
+
+
+def plan_from(given: Mapping[str, Any]) -> Plan:
+    """The plan that the options mean; ConfigError names the option that is missing or does not fit."""
+    source: Path | None = given["from_run"]
+    earlier = _earlier(source) if source else {"config": {}, "command": {}}
+    config = earlier["config"]
+    data, judges = tuple(given["data"] or ()), tuple(given["judge"] or ())
+    if source:
+        if judges:
+            raise ConfigError("--from reads the stored replies of a run; it takes no --judge")
+        data = data or tuple(str(path) for name in (LABELS, FAILURES) if (path := source / name).stat().st_size)
+        judges = (f"recorded:{source}",) * config["options"]["judges"]
+    task = given["task"] or config.get("task", "")
+    missing = [
+        name
+        for name, value in {"DATA": data, "--task": task, "--judge": judges, "--out": given["out"]}.items()
+        if not value
+    ]
+    if missing == ["--out"] and given["dry_run"]:
+        missing = []
+    if missing:
+        raise ConfigError(f"rmjudge label needs {', '.join(missing)}; see `rmjudge label --help`")
+    return Plan(
+        data=data,
+        task=task,
+        judges=judges,
+        out=given["out"] or Path(),
+        prompt=given["prompt"] or earlier["command"].get("prompt", ""),
+        format=given["format"],
+        limit=given["limit"],
+        options=_options(given, config.get("options", {}), judges),
+        settings=_settings(given["set"] or ()),
+        window=given["window"],
+        retry_failures=given["retry_failures"],
+    )
+
+
+def _earlier(source: Path) -> dict[str, Any]:
+    manifest = read_manifest(source)
+    if manifest is None:
+        raise RunError(f"{source}: not a run directory (it has no manifest.json)")
+    return manifest
+
+
+def _options(given: Mapping[str, Any], earlier: Mapping[str, Any], judges: Sequence[str]) -> Options:
+    chosen = {name: given[name] for name in _PLAIN if given[name] is not None}
+    if given["hard"]:
+        chosen["soft"] = False
+    if given["no_reference"]:
+        chosen["reference"] = False
+    if given["steps"] is not None:
+        if given["steps"] not in _STEPS:
+            raise unknown("value of --steps", given["steps"], _STEPS)
+        chosen["each_step"] = _STEPS[given["steps"]]
+    if given["criterion"]:
+        chosen["criteria"] = [": ".join(part.strip() for part in one.split("=", 1)) for one in given["criterion"]]
+    merged = {"judges": len(judges), **earlier, **chosen}
+    return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set {pair}: write --set NAME=VALUE")
+        try:
+            settings[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            settings[name] = value
+    return settings
