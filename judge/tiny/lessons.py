@@ -1,0 +1,222 @@
+"""What the embedded judge is taught: for each shipped `brief` prompt, the reply that it should write.
+
+A reply works everything out before it says anything, one operation a line of rewriting, and ends with its verdict.
+The prompts are the very files that labelling renders, so training and use cannot drift apart.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from judge.templates import Template, load_template
+from judge.tiny.arithmetic import OPERATORS, Tokens, compute, parse, render, rewrite, substitute, value
+from judge.tiny.problems import Node, problem
+from judge.tiny.solutions import Step, Written, solve
+
+
+class Piece(NamedTuple):
+    """Some text of a lesson, and whether the model learns to write it."""
+
+    text: str
+    learn: bool
+
+
+Lesson = list[Piece]
+PROMPTS = ("answer", "critique", "outcome", "preference", "revision", "steps")
+
+
+# ---- replies -------------------------------------------------------------------------------------------------------
+
+
+def _worked(tokens: Tokens) -> str:
+    return " = ".join(render(line) for line in rewrite(tokens))
+
+
+def check(step: Step, question: str) -> list[str]:
+    """The lines of checking one step: what it starts from, then each link that says something new, ok or no."""
+    if not step.links:
+        right = value(step.given) == value(parse(question))
+        return [f"{render(step.given)} {'ok' if right else 'no'}"]
+    start = substitute(step.given, step.values)
+    lettered = f"{render(step.given)} = " if step.values else ""
+    lines, honest, before = [lettered + _worked(start)], value(start), render(step.given)
+    for link in step.links:
+        if link == before:
+            continue
+        before = link
+        tokens = parse(link)
+        numbers = substitute(tokens, step.values)
+        right = value(numbers) == honest
+        shown = f"{link} = {_worked(numbers)}" if numbers != tokens else _worked(tokens)
+        lines.append(f"{shown} {'ok' if right else 'no'}")
+        if not right:
+            break
+    return lines
+
+
+def step_reply(step: Step, question: str) -> str:
+    """The reply to steps/brief."""
+    return "\n".join([*check(step, question), f"Verdict: [[{'right' if step.right else 'wrong'}]]"])
+
+
+def critique_reply(written: Written) -> str:
+    """The reply to critique/brief: every step checked up to the first wrong one, then what is wrong with it."""
+    lines: list[str] = []
+    for number, step in enumerate(written.steps, 1):
+        checked = check(step, written.question)
+        lines += [f"Step {number}: {checked[0]}", *checked[1:]]
+        if not step.right:
+            return "\n".join([*lines, f"Step {number} is wrong."])
+    return "\n".join([*lines, "No mistake found."])
+
+
+def solution_text(written: Written) -> str:
+    """A solution as one text, a step a line."""
+    return "\n".join(step.text for step in written.steps)
+
+
+def _neat(node: Node) -> str:
+    return solution_text(solve(Random(0), node, neat=True))
+
+
+def outcome_reply(node: Node, written: Written) -> str:
+    """The reply to outcome/brief: the problem solved, then the answers compared."""
+    verdict = "right" if written.answer == value(node.tokens) else "wrong"
+    return f"{_neat(node)}\nIt says {written.answer}: {verdict}\nVerdict: [[{verdict}]]"
+
+
+def preference_reply(node: Node, first: Written, second: Written) -> str:
+    """The reply to preference/brief: the problem solved, both answers compared with it."""
+    answer = value(node.tokens)
+    rights = [written.answer == answer for written in (first, second)]
+    label = "C" if rights[0] == rights[1] else "A" if rights[0] else "B"
+    words = ["right" if right else "wrong" for right in rights]
+    return f"{_neat(node)}\nA says {first.answer}: {words[0]}\nB says {second.answer}: {words[1]}\nVerdict: [[{label}]]"
+
+
+# ---- lessons -------------------------------------------------------------------------------------------------------
+
+
+def _operand(rng: Random) -> int:
+    size = rng.choices((9, 20, 99, 300, 999, 9999, 99999), (20, 25, 30, 12, 9, 3, 1))[0]
+    return rng.randint(-size, size)
+
+
+def _sum(rng: Random) -> Lesson:
+    """One bare operation: -14 - 0 = -14."""
+    if rng.random() < 0.65:
+        left, operator, right = _operand(rng), rng.choice("+-"), _operand(rng)
+    else:
+        left, operator, right = (
+            _operand(rng),
+            "*",
+            rng.randint(1, 9) * rng.choice((1, 1, 1, 1, 10, 10, 100)) * rng.choice((-1, 1)),
+        )
+        if rng.random() < 0.5:
+            left, right = rng.randint(-9, 9) * rng.choice((1, 1, 1, 10)), _operand(rng)
+        if rng.random() < 0.1:
+            left = 0
+    return [Piece(f"{left} {operator} {right}", False), Piece(f" = {compute(left, operator, right)}\n", True)]
+
+
+def sums(rng: Random) -> Lesson:
+    """A page of bare operations."""
+    return [piece for _ in range(rng.randint(20, 40)) for piece in _sum(rng)]
+
+
+def chains(rng: Random) -> Lesson:
+    """A page of expressions worked out line by line, as they come in problems and in half-finished solutions."""
+    lesson: Lesson = []
+    for _ in range(rng.randint(4, 8)):
+        written = solve(rng, _problem(rng), wrong=0.3)
+        step = rng.choice(written.steps[1:])
+        tokens = parse(rng.choice([link for link in step.links if not any(letter in link for letter in "ABCDEFGH")]))
+        if len(tokens) == 1:
+            tokens = ["(", rng.randint(-9, 9), rng.choice(OPERATORS), _operand(rng), ")"]
+        lines = [render(line) for line in rewrite(tokens)]
+        lesson += [Piece(lines[0], False), Piece("".join(f" = {line}" for line in lines[1:]) + "\n", True)]
+    return lesson
+
+
+def _problem(rng: Random) -> Node:
+    """Half in the field that the model card promises, half beyond it."""
+    if rng.random() < 0.5:
+        return problem(rng)
+    return problem(rng, limit=rng.choice((2_000, 20_000, 100_000)), wide=True)
+
+
+class Teacher:
+    """Draws lessons through the shipped prompts, as chat text with the model's own template."""
+
+    def __init__(self, chat: Callable[[str], str]) -> None:
+        """chat: the text of one user turn -> the prompt up to where the model begins to write."""
+        self.chat = chat
+        self.templates: dict[str, Template] = {task: load_template(task, "brief") for task in PROMPTS}
+
+    def _prompt(self, task: str, **variables: object) -> str:
+        (message,) = self.templates[task].render(**variables)
+        return self.chat(message.content)
+
+    def _wrong(self, rng: Random, node: Node) -> Written:
+        while True:
+            written = solve(rng, node, wrong=rng.choice((1, 1, 1, 2)))
+            if written.answer != value(node.tokens):
+                return written
+
+    def steps(self, rng: Random) -> list[Lesson]:
+        """Every step of one solution: lessons with the same beginning."""
+        written = solve(rng, _problem(rng), wrong=0.3)
+        texts = [step.text for step in written.steps]
+        return [
+            [
+                Piece(self._prompt("steps", prompt=written.question, steps=texts, index=index), False),
+                Piece(step_reply(step, written.question), True),
+            ]
+            for index, step in enumerate(written.steps)
+        ]
+
+    def preference(self, rng: Random) -> Lesson:
+        """Mostly one right and one wrong, now and then both alike."""
+        node, draw = _problem(rng), rng.random()
+        right = solve(rng, node, wrong=0)
+        first, second = right, self._wrong(rng, node)
+        if draw < 0.12:
+            second = solve(rng, node, wrong=0)
+        elif draw < 0.22:
+            first = self._wrong(rng, node)
+        if rng.random() < 0.5:
+            first, second = second, first
+        variables = {"first": solution_text(first), "second": solution_text(second)}
+        prompt = self._prompt("preference", prompt=right.question, **variables)
+        return [Piece(prompt, False), Piece(preference_reply(node, first, second), True)]
+
+    def _one(self, rng: Random) -> tuple[Node, Written]:
+        node = _problem(rng)
+        return node, self._wrong(rng, node) if rng.random() < 0.55 else solve(rng, node, wrong=0)
+
+    def outcome(self, rng: Random) -> Lesson:
+        """One solution, right or wrong."""
+        node, written = self._one(rng)
+        prompt = self._prompt("outcome", prompt=written.question, response=solution_text(written))
+        return [Piece(prompt, False), Piece(outcome_reply(node, written), True)]
+
+    def critique(self, rng: Random) -> Lesson:
+        """One solution, its steps checked in order."""
+        _, written = self._one(rng)
+        prompt = self._prompt("critique", prompt=written.question, response=solution_text(written))
+        return [Piece(prompt, False), Piece(critique_reply(written), True)]
+
+    def answer(self, rng: Random) -> Lesson:
+        """A problem and its neat solution."""
+        node = _problem(rng)
+        question = f"{render(node.tokens)}{' =' if rng.random() < 0.8 else ''}"
+        return [Piece(self._prompt("answer", prompt=question), False), Piece(_neat(node), True)]
+
+    def revision(self, rng: Random) -> Lesson:
+        """A solution with its critique, and the neat solution."""
+        node, written = self._one(rng)
+        critique = critique_reply(written)
+        if rng.random() < 0.5:
+            critique = critique.splitlines()[-1]
+        prompt = self._prompt("revision", prompt=written.question, response=solution_text(written), critique=critique)
+        return [Piece(prompt, False), Piece(_neat(node), True)]

@@ -1,0 +1,295 @@
+"""Train the embedded judge from nothing: `python -m judge.tiny.train --tokens 40e6 --out DIR`.
+
+One visible loop on one process, CPU or GPU. The lessons change with the tokens seen: bare operations first (a small model
+that has not learnt 47 * 3 learns nothing else), then expressions line by line, then whole tasks through the shipped
+prompts. Hidden matrices are trained by Muon, the rest by AdamW; the rate is constant and falls to zero over the last part,
+so a run can be stopped, looked at, and gone on with. Needs only torch and transformers.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from judge.tiny.lessons import Lesson, Teacher, chains, sums
+from judge.tiny.tokenizer import chat, train_tokenizer
+
+CURRICULUM = {  # share of batches by lesson at tokens seen; linear between the rows
+    0.0e6: {"sums": 1.0},
+    1.5e6: {"sums": 0.7, "chains": 0.3},
+    4.0e6: {"sums": 0.25, "chains": 0.65, "steps": 0.10},
+    7.0e6: {"sums": 0.10, "chains": 0.30, "steps": 0.30, "answer": 0.15, "preference": 0.08, "outcome": 0.07},
+    11.0e6: {
+        "sums": 0.05, "chains": 0.10, "steps": 0.42, "answer": 0.09,
+        "preference": 0.13, "outcome": 0.07, "critique": 0.08, "revision": 0.06,
+    },
+}  # fmt: skip
+
+
+def shares(seen: float) -> dict[str, float]:
+    """The curriculum's mixture after `seen` tokens."""
+    marks = sorted(CURRICULUM)
+    low = max(mark for mark in marks if mark <= seen)
+    high = next((mark for mark in marks if mark > seen), low)
+    part = 0.0 if high == low else (seen - low) / (high - low)
+    names = {**CURRICULUM[low], **CURRICULUM[high]}
+    return {
+        name: (1 - part) * CURRICULUM[low].get(name, 0.0) + part * CURRICULUM[high].get(name, 0.0) for name in names
+    }
+
+
+class Batch:
+    """tokens, targets: (B, T) int64; a target of -100 is not learnt."""
+
+    def __init__(self, rows: list[tuple[list[int], list[bool]]], pad: int) -> None:
+        longest = max(len(ids) for ids, _ in rows)
+        self.tokens = torch.full((len(rows), longest), pad)
+        self.targets = torch.full((len(rows), longest), -100)
+        for row, (ids, learn) in enumerate(rows):
+            self.tokens[row, : len(ids)] = torch.tensor(ids)
+            wanted = [token if learnt else -100 for token, learnt in zip(ids[1:], learn[1:], strict=True)]
+            self.targets[row, : len(wanted)] = torch.tensor(wanted)
+
+
+class School:
+    """Batches of lessons of about equal length, `size` padded tokens each."""
+
+    def __init__(self, tokenizer: Any, size: int, seed: int) -> None:
+        self.tokenizer, self.size, self.rng = tokenizer, size, Random(seed)
+        self.teacher = Teacher(chat)
+
+    def _encode(self, lesson: Lesson) -> tuple[list[int], list[bool]]:
+        ids: list[int] = []
+        learn: list[bool] = []
+        for text, learnt in lesson:
+            piece = self.tokenizer(text, add_special_tokens=False).input_ids
+            ids += piece
+            learn += [learnt] * len(piece)
+        return [*ids, self.tokenizer.eos_token_id], [*learn, True]
+
+    def _draw(self, seen: float) -> list[Lesson]:
+        mixture = shares(seen)
+        (name,) = self.rng.choices(list(mixture), list(mixture.values()))
+        if name == "steps":
+            lessons = self.teacher.steps(self.rng)
+            return self.rng.sample(lessons, min(3, len(lessons)))
+        if name in ("sums", "chains"):
+            return [{"sums": sums, "chains": chains}[name](self.rng)]
+        lesson: Lesson = getattr(self.teacher, name)(self.rng)
+        return [lesson]
+
+    def batches(self, seen: float) -> list[Batch]:
+        """Some batches for this moment of the curriculum: drawn together, sorted by length, shuffled."""
+        rows: list[tuple[list[int], list[bool]]] = []
+        while sum(len(ids) for ids, _ in rows) < 16 * self.size:
+            rows += [self._encode(lesson) for lesson in self._draw(seen)]
+        rows.sort(key=lambda row: len(row[0]))
+        packs: list[list[tuple[list[int], list[bool]]]] = [[]]
+        for row in rows:
+            if packs[-1] and len(row[0]) * (len(packs[-1]) + 1) > self.size:
+                packs.append([])
+            packs[-1].append(row)
+        self.rng.shuffle(packs)
+        return [Batch(pack, self.tokenizer.pad_token_id) for pack in packs]
+
+
+def small_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **ignored: Any
+) -> tuple[Tensor, None]:
+    """Causal attention by two matrix products where sequences are short: on CPU twice as fast there as the fused kernel.
+
+    query, key, value: (B, H, T, D); the result: (B, T, H, D).
+    """
+    length = query.shape[2]
+    if length > 450 or query.device.type != "cpu":
+        out = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    else:
+        bias = torch.full((length, length), float("-inf"), dtype=query.dtype).triu_(1)
+        parts = [  # one sequence at a time stays in the cache
+            torch.softmax((q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5 + bias, -1) @ v
+            for q, k, v in zip(query.split(2), key.split(2), value.split(2), strict=True)
+        ]
+        out = torch.cat(parts)
+    return out.transpose(1, 2).contiguous(), None
+
+
+def new_model(tokenizer: Any) -> Any:
+    """A Llama of 4.6 M parameters: width 256, 6 layers, 4 heads of 64, tied embeddings."""
+    from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM
+
+    AttentionInterface.register("small", small_attention)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=256,
+        intermediate_size=640,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        head_dim=64,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        use_cache=True,
+        attn_implementation="small",
+    )
+    return LlamaForCausalLM(config)
+
+
+def loss_of(model: Any, batch: Batch, device: str) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy over the learnt tokens, in fp32, and the share of them predicted right."""
+    tokens, targets = batch.tokens.to(device), batch.targets.to(device)
+    with torch.autocast(device, torch.bfloat16):
+        hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+        learnt = targets != -100
+        logits = model.lm_head(hidden[learnt]).float()
+    wanted = targets[learnt]
+    return nn.functional.cross_entropy(logits, wanted), (logits.argmax(-1) == wanted).float().mean()
+
+
+def optimizers(model: Any, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices (Jordan et al. 2024, update scaled to AdamW's), AdamW for embeddings and norms."""
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    other = [p for name, p in model.named_parameters() if p.ndim < 2 or "embed" in name]
+    return [
+        torch.optim.Muon(hidden, lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(other, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def factor(seen: float, total: float, decay: float) -> float:
+    """The learning rate's factor: warm-up over 200 k tokens, constant, then linearly to zero over the last `decay` part."""
+    return min(1.0, seen / 2e5 + 0.02, max(0.0, (total - seen) / (decay * total)))
+
+
+def save(model: Any, tokenizer: Any, out: Path, state: dict[str, Any]) -> None:
+    """A directory that transformers and vLLM load (weights in bf16), and the state to go on from."""
+    out.mkdir(parents=True, exist_ok=True)
+    from safetensors.torch import save_file
+
+    weights = {
+        n: p.detach().to(torch.bfloat16).contiguous() for n, p in model.state_dict().items() if n != "lm_head.weight"
+    }
+    save_file(weights, str(out / "model.safetensors"), metadata={"format": "pt"})
+    config = model.config.to_dict() | {"architectures": ["LlamaForCausalLM"], "dtype": "bfloat16"}
+    config.pop("_attn_implementation", None)
+    (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    tokenizer.save_pretrained(out)
+    torch.save(state, out / "state.new")
+    (out / "state.new").replace(out / "state.pt")
+
+
+def tokenizer_texts(seed: int = 0) -> Iterator[str]:
+    """The texts from which the tokenizer is made."""
+    rng, teacher = Random(seed), Teacher(chat)
+    for _ in range(300):
+        for lesson in (
+            *teacher.steps(rng),
+            teacher.preference(rng),
+            teacher.critique(rng),
+            teacher.outcome(rng),
+            teacher.revision(rng),
+        ):
+            yield "".join(piece.text for piece in lesson)
+
+
+def main() -> None:
+    """Train, going on from `--out` when it holds a state."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tokens", type=float, default=40e6, help="tokens to see in all")
+    parser.add_argument(
+        "--decay", type=float, default=0.3, help="last part of the run over which the rate falls to zero"
+    )
+    parser.add_argument("--batch", type=int, default=6000, help="tokens in a batch")
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(arguments.seed)
+    tokenizer = train_tokenizer(tokenizer_texts())
+    model = new_model(tokenizer).to(device)
+    steppers = optimizers(model, arguments.rate)
+    seen, count = 0.0, 0
+    if (arguments.out / "state.pt").exists():
+        state = torch.load(arguments.out / "state.pt", weights_only=True, map_location=device)
+        model.load_state_dict(state["model"])
+        for stepper, saved in zip(steppers, state["optimizers"], strict=True):
+            stepper.load_state_dict(saved)
+        seen, count = state["seen"], state["count"]
+    school = School(tokenizer, arguments.batch, arguments.seed + count)
+    train(model, tokenizer, school, steppers, arguments, seen, count, device)
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    school: School,
+    steppers: list[torch.optim.Optimizer],
+    arguments: argparse.Namespace,
+    seen: float,
+    count: int,
+    device: str,
+) -> None:
+    """Batch, forward, loss, backward, step, log; a checkpoint every five minutes and at the end."""
+    started = saved = time.monotonic()
+    began, losses, rights = seen, [], []
+    batches: list[Batch] = []
+
+    def state() -> dict[str, Any]:
+        return {
+            "model": model.state_dict(),
+            "optimizers": [s.state_dict() for s in steppers],
+            "seen": seen,
+            "count": count,
+        }
+
+    while seen < arguments.tokens:
+        if not batches:
+            batches = school.batches(seen)
+        batch = batches.pop()
+        loss, right = loss_of(model, batch, device)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for stepper in steppers:
+            for group in stepper.param_groups:
+                group["lr"] = arguments.rate * factor(seen, arguments.tokens, arguments.decay)
+            stepper.step()
+            stepper.zero_grad()
+        seen, count = seen + batch.tokens.numel(), count + 1
+        losses.append(float(loss.detach()))
+        rights.append(float(right))
+        if count % 25 == 0:
+            now = time.monotonic()
+            row = {
+                "step": count,
+                "tokens": round(seen),
+                "loss": sum(losses) / len(losses),
+                "right": sum(rights) / len(rights),
+            }
+            print(
+                json.dumps(
+                    row
+                    | {"tokens/s": round((seen - began) / (now - started)), "minutes": round((now - started) / 60, 1)}
+                ),
+                flush=True,
+            )
+            losses, rights = [], []
+            if now - saved > 300:
+                save(model, tokenizer, arguments.out, state())
+                saved = now
+    save(model, tokenizer, arguments.out, state())
+
+
+if __name__ == "__main__":
+    main()
