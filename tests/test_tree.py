@@ -1,7 +1,9 @@
 """The repository as a stranger finds it: every package installs, and nothing speaks of the machine it was made on."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -35,6 +37,21 @@ def test_every_package_is_listed() -> None:
 def test_every_folder_with_code_is_a_package() -> None:
     folders = {path.parent for top in ("judge", "cli") for path in (ROOT / top).rglob("*.py")}
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_every_imported_library_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [line for name, lines in project["optional-dependencies"].items() if name != "dev" for line in lines]
+    declared = {re.split(r"[^\w-]", line)[0] for line in [*project["dependencies"], *extras]}
+    imported = set()
+    for path in (path for top in ("judge", "cli") for path in (ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").split(".")[0])
+    named = {{"yaml": "pyyaml"}.get(name, name) for name in imported - sys.stdlib_module_names - {"judge"}}
+    assert named <= declared
 
 
 def committed() -> list[Path]:
