@@ -24,10 +24,10 @@ _OPENING, _CLOSING, _SLASHES = "‹〈⟨❮❬˂ᐸ⧼≺", "›〉⟩❯❭˃�
 _BLANK = "\u2800\u3164\u115f\u1160"
 _INVISIBLE = "\u200b"
 
-_MAY_OPEN = re.compile("[<＜﹤〈" + _OPENING + "]|&(?:lt|#)", re.IGNORECASE)
+_MAY_OPEN = re.compile("[<≮⊀＜﹤︿〈\u2329" + _OPENING + "]|[&＆﹠]")
 _OPEN = r"(?P<open><|&lt;?|&\#0*60;?|&\#x0*3c;?)"
 _CLOSE = r"(?:>|&gt;?|&\#0*62;?|&\#x0*3e;?)"
-_GAP = r"(?P<gap>[\s/\u200b!?:.|*\"'=-]*)"
+_GAP = r"(?P<gap>[\s/\u200b!?:.|*\"'=-]*+)"
 _ROUND = {"open": "(", "close": ")"}
 
 
@@ -73,10 +73,12 @@ def frame(text: str, name: str, names: Iterable[str] = ()) -> str:
 
 
 def _spelling(name: str) -> str:
+    """A name with whatever a reader would overlook in it. Possessive repeats keep the match linear in the text."""
     stem = name.rstrip("*").rstrip("_") if name.endswith("_*") else name.rstrip("*")
-    letters = [r"[\s_\u200b.-]*" if letter == "_" else re.escape(letter) + r"\u200b*" for letter in stem]
-    rest = r"(?:[\s_\u200b.-]+[a-z0-9]|[0-9])[a-z0-9_]*" if name.endswith("_*") else "[a-z0-9_]*" * name.endswith("*")
-    return "".join(letters) + rest
+    letters = [r"[\s_\u200b.-]*+" if letter == "_" else re.escape(letter) + r"\u200b*+" for letter in stem]
+    if name.endswith("_*"):
+        return "".join(letters) + r"(?:[\s_\u200b.-]++[a-z0-9]|[0-9])[a-z0-9_]*+"
+    return "".join(letters) + "[a-z0-9_]*+" * name.endswith("*")
 
 
 def _harmless(text: str, names: frozenset[str]) -> str:

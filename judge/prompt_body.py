@@ -31,16 +31,19 @@ class Body:
     """A compiled body.
 
     frames: the names of its frames; `*` at the end stands for any ending ("response_" ~ loop.index).
+    nameless: the lines of frames whose name is not written out, so that no text could be kept from closing them.
     roles: its message blocks' roles, as written. used: the names it reads and does not set itself.
     """
 
-    __slots__ = ("frames", "roles", "source", "template", "tree", "used")
+    __slots__ = ("frames", "nameless", "roles", "source", "template", "tree", "used")
 
     def __init__(self, text: str, source: str) -> None:
         self.source = source
         environment = _environment()
         self.tree = environment.parse(text, filename=source)
-        self.frames = frozenset(_frame_names(self.tree))
+        named = list(_frame_names(self.tree))
+        self.frames = frozenset(name for name, _ in named if name)
+        self.nameless = tuple(line for name, line in named if not name)
         self.roles = tuple(role for role, _ in _blocks(self.tree))
         self.used = find_undeclared_variables(self.tree) - environment.globals.keys()
         code = environment.compile(self.tree, filename=source)
@@ -88,8 +91,8 @@ class Messages(Extension):
     def parse(self, parser: Parser) -> nodes.Node:
         token = next(parser.stream)
         body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
-        if any(True for node in body for _ in _blocks(node)):
-            parser.fail("a message block inside a message block", token.lineno)
+        for _, line in (inside for node in body for inside in _blocks(node)):
+            parser.fail("a message block inside a message block", line)
         call = self.call_method("_add", [nodes.ContextReference(), nodes.Const(token.value)])
         return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
 
@@ -110,6 +113,8 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 @jinja2.pass_context
 def _frame(context: Context, text: str, name: str) -> str:
+    if isinstance(text, jinja2.Undefined):
+        str(text)  # raises, and says which name it was
     return frame(text, name, context[_FRAMES])
 
 
@@ -122,10 +127,11 @@ def _blocks(tree: nodes.Node) -> Iterator[tuple[str, int]]:
             yield role.value, block.lineno
 
 
-def _frame_names(tree: nodes.Node) -> Iterator[str]:
+def _frame_names(tree: nodes.Node) -> Iterator[tuple[str, int]]:
+    """The name and line of each frame; an empty name where none is written out."""
     for node in tree.find_all(nodes.Filter):
-        if node.name == "frame" and node.args:
-            name = node.args[0]
+        if node.name == "frame":
+            name = node.args[0] if node.args else None
             first = name.nodes[0] if isinstance(name, nodes.Concat) else name
-            if isinstance(first, nodes.Const):
-                yield f"{first.value}" if first is name else f"{first.value}*"
+            written = str(first.value) if isinstance(first, nodes.Const) else ""
+            yield written + "*" * (bool(written) and first is not name), node.lineno

@@ -81,7 +81,8 @@ def take_apart(data: bytes, path: str) -> Front:
         return front
     # The header is replaced by as many empty lines, so that every line Jinja names is a line of the file.
     front.body = "\n" * header[0].count("\n") + front.text[header.end() :]
-    _read_keys(front, header[1] or "")
+    if not _read_keys(front, header[1] or ""):
+        return front
     _check_variables(front)
     _check_labels(front)
     _check_pattern(front)
@@ -89,17 +90,18 @@ def take_apart(data: bytes, path: str) -> Front:
     return front
 
 
-def _read_keys(front: Front, header: str) -> None:
+def _read_keys(front: Front, header: str) -> bool:
+    """Whether the header could be read at all; what follows from one that cannot would only hide the cause."""
     try:
         tree = yaml.compose(header, Loader=yaml.SafeLoader)
         values = yaml.safe_load(header)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         front.add(mark.line + 2 if mark else 1, f"front matter is no YAML: {getattr(error, 'problem', None) or error}")
-        return
+        return False
     if not isinstance(values, dict) or not isinstance(tree, yaml.MappingNode):
         front.add(1, "front matter is not a mapping of keys to values")
-        return
+        return False
     for key, _ in tree.value:
         if key.value in front.lines:
             front.add(key.start_mark.line + 2, f"key '{key.value}' twice")
@@ -116,6 +118,7 @@ def _read_keys(front: Front, header: str) -> None:
         front.add(1, f"no 'task' in the front matter (accepted: {', '.join(GIVEN)})")
     elif task not in GIVEN:
         front.add("task", f"unknown task '{task}'{_nearest(str(task), GIVEN)} (accepted: {', '.join(GIVEN)})")
+    return True
 
 
 _ACCEPTED = {"labels": "a mapping verdict: label", "variables": "a list", "max_tokens": "a whole number above 0"}
@@ -217,6 +220,8 @@ def _check_body(front: Front) -> None:
         return
     if "user" not in body.roles:
         front.add(front.body.count("\n") + 1, "no user message ({% user %}…{% enduser %})")
+    for line in body.nameless:
+        front.add(line, 'a frame needs its name written out: frame("name") or frame("name_" ~ number)')
     if "variables" not in front.lines:
         front.variables = tuple(name for name in GIVEN.get(front.values.get("task", ""), ()) if name in body.used)
     for name in sorted(body.used - set(front.variables)):

@@ -183,7 +183,7 @@ def _bytes(path: Path) -> bytes:
 def _read(path: Path) -> Template:
     data = _bytes(path)
     front = take_apart(data, str(path))
-    fatal = sorted((finding for finding in front.findings if finding.fatal), key=lambda finding: finding.line)
+    fatal = [finding for finding in front.findings if finding.fatal]  # in the order of causes, not of lines
     if fatal:
         more = f" (and {len(fatal) - 1} more: rmjudge prompt lint {path})" if len(fatal) > 1 else ""
         raise TemplateError(f"{fatal[0].place}: {fatal[0].message}{more}")
