@@ -163,6 +163,8 @@ def mean(distributions: Iterable[Mapping[str, float]]) -> dict[str, float]:
     Of hard verdicts this is the share of each, and its largest entry the majority.
     """
     given = [one for one in distributions if one]
+    if len(given) == 1:
+        return dict(given[0])
     names = dict.fromkeys(name for one in given for name in one)
     return {name: math.fsum(one.get(name, 0.0) for one in given) / len(given) for name in names}
 

@@ -128,9 +128,12 @@ def answer_by(rules: Sequence[Rule]) -> Answer:
 def complete(rule: Rule, request: Request) -> Completion:
     """A rule's answer to a request: its text, what follows the prefill, or one choice with log-probabilities."""
     text = rule.text.removeprefix(request.prefill)
-    counts = {"prompt_tokens": count_words(request), "output_tokens": len(text.split())}
+    asked = count_words(request)
     if not request.choices:
-        return Completion(text=text, thinking=rule.thinking, finish=rule.finish, **counts)
+        said = len(text.split())
+        return Completion(
+            text=text, thinking=rule.thinking, finish=rule.finish, prompt_tokens=asked, output_tokens=said
+        )
     given = dict(rule.logprobs) or _sure_of(text, request.choices)
     kept = {choice: given.get(choice, -math.inf) for choice in request.choices}
     total = math.fsum(math.exp(value) for value in kept.values())
@@ -138,7 +141,7 @@ def complete(rule: Rule, request: Request) -> Completion:
         return Completion(text="the rule answers with none of the choices", finish="error")
     logprobs = {choice: value - math.log(total) for choice, value in kept.items()}
     best = max(request.choices, key=lambda choice: logprobs[choice])
-    return Completion(text=best, logprobs=logprobs, **{**counts, "output_tokens": 1})
+    return Completion(text=best, logprobs=logprobs, prompt_tokens=asked, output_tokens=1)
 
 
 def _sure_of(text: str, choices: Sequence[str]) -> dict[str, float]:

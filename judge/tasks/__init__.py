@@ -53,15 +53,23 @@ class TaskSpec:
         wanted = self.prompt(options).task
         if template.task != wanted:
             raise ConfigError(f"prompt {template.name} is for the task '{template.task}'; {self.name} needs '{wanted}'")
-        offered = set(template.labels)
-        needed = NEEDED.get(wanted, frozenset())
-        if not needed <= offered:
-            missing = ", ".join(sorted(needed - offered))
-            raise ConfigError(f"prompt {template.name} offers no label for {missing}")
-        if self.name == "steps" and not options.each_step and not template.verdict:
-            raise ConfigError(
-                f"prompt {template.name} has no verdict pattern, so it cannot judge all steps in one call"
-            )
+        offered, needed = set(template.labels), NEEDED.get(wanted, frozenset())
+        if missing := sorted(needed - offered):
+            raise ConfigError(f"prompt {template.name} offers no label for {', '.join(missing)}")
+        if needed and (strange := sorted(offered - needed - {EXTRA.get(wanted)})):
+            raise ConfigError(f"prompt {template.name} has a label for '{strange[0]}', no verdict of '{wanted}'")
+        if self.name == "steps":
+            _check_steps(template, options)
+
+
+def _check_steps(template: Template, options: Options) -> None:
+    """Whether a prompt asks about as many steps a call as the options say."""
+    one = "index" in template.variables
+    if one != options.each_step:
+        asks, told = ("one step", "all steps") if one else ("all steps", "one step")
+        raise ConfigError(f"prompt {template.name} asks about {asks} in a call, the options say {told}")
+    if not one and not template.verdict:
+        raise ConfigError(f"prompt {template.name} has no verdict pattern, so it cannot judge all steps in one call")
 
 
 NEEDED: Mapping[str, frozenset[str]] = {
@@ -69,7 +77,10 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "steps": frozenset({"right", "wrong"}),
     "outcome": frozenset({"right", "wrong"}),
 }
-"""The verdicts for which a task's prompt must have a label; tie and neutral are on offer when it names them."""
+"""The verdicts for which a task's prompt must have a label."""
+
+EXTRA: Mapping[str, str] = {"preference": "tie", "steps": "neutral"}
+"""The verdict that is on offer where a task's prompt names it."""
 
 
 def _always(task: str, name: str) -> Callable[[Options], Prompt]:
