@@ -67,7 +67,12 @@ class Chat:
 
     @classmethod
     def load(
-        cls, source: Source, *, chat_template: str = "", trust_remote_code: bool = False, **settings: Any
+        cls,
+        source: Source,
+        *,
+        chat_template: str = "",
+        template_kwargs: Mapping[str, Any] | None = None,
+        trust_remote_code: bool = False,
     ) -> "Chat":
         """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file."""
         from transformers import AutoTokenizer

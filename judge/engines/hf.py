@@ -1,8 +1,8 @@
 """A model run by transformers, on a CPU or one GPU: slower than vLLM, and it runs wherever torch does.
 
 `step` takes what is pending as one batch: requests of one kind, near in length, left-padded, bounded in tokens.
-Decoding is a visible loop, because every row has its own seed, temperature and limits, which `generate` does not know. JSON
-schemas are beyond it.
+Decoding is a visible loop, because every row has its own seed, temperature and limits, which `generate` does not know.
+JSON schemas are beyond it.
 
 Shapes: B rows of a batch, T tokens, V the vocabulary. This module refuses to know tasks and files.
 """

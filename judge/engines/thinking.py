@@ -44,8 +44,10 @@ def marks_of(template: str, vocabulary: Iterable[str]) -> Marks | None:
     """The marks that a model's chat template or added tokens speak of, None for a model that does not think aloud."""
     words = set(vocabulary)
     for marks in KNOWN_MARKS:
-        if marks.end in template or marks.end in words or ("<|channel|>" in words and marks.skip):
+        if marks.end in words or any(mark in template for mark in (marks.start, marks.end)):
             return marks
+    if "<|channel|>" in words:
+        return KNOWN_MARKS[-1]
     return None
 
 

@@ -1,6 +1,14 @@
-"""A random Llama with a byte-level tokenizer and a chat template, made in a second: real engines for tests."""
+"""A random Llama with a byte-level tokenizer and a chat template, made in a second, and one vLLM for all tests."""
 
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judge.engines import Completion, Engine, Request
+from judge.records import Message
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -14,7 +22,7 @@ CORPUS = [
 ] * 4
 
 
-def build_tokenizer():
+def build_tokenizer() -> Any:
     """A byte-level BPE of about 400 tokens that knows the special tokens above."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -60,3 +68,61 @@ def build_model(directory: Path, *, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     LlamaForCausalLM(config).to(torch.float32).save_pretrained(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a random Llama of 0.1 M parameters that takes 512 tokens."""
+    return build_model(tmp_path_factory.mktemp("small_model"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """The tokenizer of `small_model`; its markers are <s>, </s>, <|im_start|> and <|im_end|>."""
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def vllm_engine(small_model: Path) -> Iterator[Any]:
+    """One vLLM over `small_model` for the whole session: it takes 20 s to load."""
+    if find_spec("vllm") is None:
+        pytest.skip("vllm is not installed")
+    from judge.engines.vllm import VllmEngine
+
+    engine = VllmEngine(str(small_model), max_num_seqs=32)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def hf_engine(small_model: Path) -> Iterator[Any]:
+    from judge.engines.hf import HfEngine
+
+    engine = HfEngine(str(small_model))
+    yield engine
+    engine.close()
+
+
+def ask(text: str, **how: Any) -> Request:
+    """A request of a system and a user turn."""
+    return Request(messages=(Message("system", "You are a judge."), Message("user", text)), **how)
+
+
+def answers(engine: Engine, requests: list[Request]) -> list[Completion]:
+    """Hand all requests to the engine and wait for all of them, in their order."""
+    for ticket, request in enumerate(requests):
+        engine.submit(ticket, request)
+    found: dict[int, Completion] = {}
+    while done := engine.step():
+        found.update(done)
+    return [found[ticket] for ticket in range(len(requests))]
+
+
+@pytest.fixture(name="ask", scope="session")
+def _ask() -> Callable[..., Request]:
+    return ask
+
+
+@pytest.fixture(name="answers", scope="session")
+def _answers() -> Callable[[Engine, list[Request]], list[Completion]]:
+    return answers
