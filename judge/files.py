@@ -27,7 +27,9 @@ from judge.hub import hub_rows
 Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _DECODER = json.JSONDecoder()
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+# Parquet and the hub hold dates and decimals, which JSON has no words for: they are written as texts.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+_ASCII = json.JSONEncoder(separators=(",", ":"), default=str)
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -99,7 +101,7 @@ def to_json(value: Any) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            return json.dumps(value, separators=(",", ":"))
+            return _ASCII.encode(value)
     return text
 
 
@@ -200,7 +202,8 @@ def _decode(line: str | bytes, place: str) -> Row | InputError:
     try:
         value = json.loads(line if isinstance(line, str) else line.decode())
     except json.JSONDecodeError as error:
-        return InputError(f"{place}: broken JSON at column {error.pos + 1}: {error.msg}")
+        column = min(error.pos, len(error.doc.rstrip())) + 1
+        return InputError(f"{place}: broken JSON at column {column}: {error.msg}")
     except UnicodeDecodeError as error:
         return InputError(f"{place}: not UTF-8 text (byte {error.start + 1} of the line)")
     except (ValueError, RecursionError) as error:
@@ -309,7 +312,13 @@ def _skip(text: str, position: int) -> int:
 def _csv(stream: BinaryIO, name: str, delimiter: str) -> Iterator[Scanned]:
     csv.field_size_limit(1 << 30)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, delimiter=delimiter)
+    try:
+        yield from _table(csv.reader(text, delimiter=delimiter), name)
+    finally:
+        text.detach()  # else it would close the stream that is not its own
+
+
+def _table(reader: Any, name: str) -> Iterator[Scanned]:
     header: list[str] = []
     while True:
         place = f"{name}:{reader.line_num + 1}"
@@ -322,6 +331,9 @@ def _csv(stream: BinaryIO, name: str, delimiter: str) -> Iterator[Scanned]:
             return
         if not header:
             header = [cell.strip() for cell in cells]
+            if len(set(header)) != len(header):
+                yield Scanned(place, InputError(f"{place}: the header names a column twice: {', '.join(header)}"))
+                return
         elif not cells:
             continue
         elif len(cells) != len(header):

@@ -16,6 +16,9 @@ from judge.records import Conversation, HumanLabel, Message, Pair, Response, Sol
 def preference(row: Row, *, annotator: str = "chosen") -> list[Pair]:
     """One pair; the chosen response stands first."""
     chosen, rejected = need(row, "chosen"), need(row, "rejected")
+    for name, value in (("chosen", chosen), ("rejected", rejected)):
+        if not isinstance(value, str | list):
+            raise wrong(name, value, "a text or a list of messages")
     if type(chosen) is not type(rejected):
         raise wrong("rejected", rejected, "the same kind of value as 'chosen'")
     if row.get("prompt") is not None:
@@ -50,7 +53,7 @@ def _split_texts(chosen: str, rejected: str) -> tuple[Conversation, Conversation
     end = len(common.rstrip()) if common != common.rstrip() else max(common.rfind(" "), common.rfind("\n"))
     if end < 1:
         raise InputError("fields 'chosen', 'rejected': no shared prompt before them, and no field 'prompt'")
-    prompt = (Message("user", shared[:end]),)
+    prompt = (Message("user", common[:end]),)
     return (
         prompt,
         conversation(chosen[end:], "assistant", "chosen"),

@@ -1,0 +1,183 @@
+"""What a data file holds: the family, counts, human labels, lengths, duplicates, and everything that is wrong with it.
+
+Streams: what it keeps a record is its 16-byte id and a few lengths. This module refuses to know terminals.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from judge.errors import InputError
+from judge.files import scan_rows
+from judge.formats import choose, named, recognise, records_of, to_row
+from judge.formats.base import Format
+from judge.records import Conversation, Pair, Ranking, Record, Response, Solution
+
+KINDS_OF_VERDICT = 12
+"""More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Survey:
+    """What was found in a file.
+
+    rows: data rows, also the wrong ones. barren: rows that the family's own rules give no record for.
+    problems: one line each, beginning with file:line. duplicates: records whose id was seen before.
+    labelled: records with a human label. annotators: their names, with the number of labels of each.
+    verdicts: (kind, criterion) -> verdict -> count. lengths: part -> characters of each record's part.
+    """
+
+    path: str
+    format: str = ""
+    fits: list[str] = field(default_factory=list)
+    forced: bool = False
+    rows: int = 0
+    barren: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    first: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    empty: int = 0
+    alike: int = 0
+    without_texts: int = 0
+    labelled: int = 0
+    annotators: Counter[str] = field(default_factory=Counter)
+    verdicts: dict[tuple[str, str], Counter[Any]] = field(default_factory=dict)
+    lengths: "dict[str, array[int]]" = field(default_factory=dict)
+
+    @property
+    def records(self) -> int:
+        """How many records the rows gave."""
+        return self.kinds.total()
+
+
+def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Survey:
+    """Read a whole file and tell about it; `first` records are kept as rows. Raises InputError where nothing at all can
+    be read: no such file, an unknown kind of file, no row that fits a format."""
+    found = Survey(path=str(path), forced=format is not None)
+    family = named(format) if format else None
+    seen: set[bytes] = set()
+    for place, row in scan_rows(path):
+        found.rows += 1
+        if isinstance(row, InputError):
+            found.problems.append(str(row))
+            continue
+        try:
+            family = family or _recognised(found, row, place)
+            records = records_of(family, row, place)
+        except InputError as error:
+            found.problems.append(str(error))
+            continue
+        found.barren += not records
+        for record in records:
+            _count(found, record, seen)
+            if len(found.first) < first:
+                found.first.append(to_row(record))
+    if not found.rows:
+        raise InputError(f"{path}: no rows in it")
+    if not found.records:
+        raise InputError(found.problems[0] if found.problems else f"{path}: its rows hold nothing to judge")
+    found.format = family.name if family else ""
+    return found
+
+
+def _recognised(found: Survey, row: dict[str, Any], place: str) -> Format:
+    found.fits = recognise(row)
+    return choose(row, place)
+
+
+def _count(found: Survey, record: Record, seen: set[bytes]) -> None:
+    found.kinds[record.kind] += 1
+    key = bytes.fromhex(record.id)
+    found.duplicates += key in seen
+    seen.add(key)
+    if isinstance(record, Pair) and not record.judgeable and not record.first and not record.second:
+        found.without_texts += 1
+    else:
+        _measure(found, record)
+    found.labelled += bool(record.human)
+    for label in record.human:
+        found.annotators[label.annotator] += 1
+        verdict = label.verdict if isinstance(label.verdict, str | tuple) else float(label.verdict)
+        found.verdicts.setdefault((record.kind, label.criterion), Counter())[verdict] += 1
+
+
+def _measure(found: Survey, record: Record) -> None:
+    found.lengths.setdefault("prompt", array("q")).append(_size(record.prompt))
+    sizes = list(_sizes(record))
+    part = "step" if isinstance(record, Solution) else "response"
+    found.lengths.setdefault(part, array("q")).extend(sizes)
+    found.empty += sizes.count(0)
+    found.alike += isinstance(record, Pair) and record.first == record.second
+
+
+def _sizes(record: Record) -> Iterator[int]:
+    match record:
+        case Pair():
+            yield _size(record.first)
+            yield _size(record.second)
+        case Response():
+            yield _size(record.response)
+        case Solution():
+            yield from (len(step.strip()) for step in record.steps)
+        case Ranking():
+            yield from map(_size, record.responses)
+
+
+def _size(conversation: Conversation) -> int:
+    return sum(len(message.content.strip()) for message in conversation)
+
+
+def spread(lengths: "array[int]") -> tuple[int, int, int]:
+    """The shortest, the median and the longest."""
+    return min(lengths), round(median(lengths)), max(lengths)
+
+
+def label_lines(found: Survey) -> Iterator[tuple[str, str]]:
+    """Per criterion, what the people said: counts of verdicts, or the range and mean of many numbers."""
+    for (kind, criterion), verdicts in found.verdicts.items():
+        name = criterion or ("first wrong step" if kind == "solution" else "verdict")
+        total = verdicts.total()
+        if kind == "ranking":
+            yield name, f"{total} orders"
+        elif kind == "solution" and not criterion:
+            yield name, f"in {total - verdicts[-1.0]}, none in {verdicts[-1.0]}"
+        elif len(verdicts) > KINDS_OF_VERDICT or not all(isinstance(v, str) or v.is_integer() for v in verdicts):
+            mean = sum(value * count for value, count in verdicts.items()) / total
+            yield name, f"{total} from {min(verdicts):g} to {max(verdicts):g}, mean {mean:.4g}"
+        else:
+            yield name, ", ".join(f"{_verdict(value)} {count}" for value, count in sorted(verdicts.items()))
+
+
+def _verdict(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}:"
+
+
+def as_json(found: Survey) -> dict[str, Any]:
+    """The survey as plain JSON values."""
+    return {
+        "path": found.path,
+        "format": found.format,
+        "forced": found.forced,
+        "fits": found.fits,
+        "rows": found.rows,
+        "records": dict(found.kinds),
+        "rows_without_records": found.barren,
+        "duplicates": found.duplicates,
+        "empty_texts": found.empty,
+        "equal_responses": found.alike,
+        "without_texts": found.without_texts,
+        "labelled": found.labelled,
+        "annotators": dict(found.annotators),
+        "labels": dict(label_lines(found)),
+        "characters": {
+            part: dict(zip(("min", "median", "max"), spread(sizes), strict=True))
+            for part, sizes in found.lengths.items()
+        },
+        "problems": found.problems,
+        "first": found.first,
+    }
