@@ -76,7 +76,8 @@ def _table(title: str, rows: list[tuple[str, str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_header=False)
+    print(title)
+    table = Table(show_header=False)
     for name, value in rows:
         table.add_row(name, value)
     Console().print(table)

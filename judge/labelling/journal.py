@@ -107,7 +107,8 @@ class _RowFile:
         self._waiting = 0
         self._synced = time.monotonic()
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Not flock: a model's worker that was forked from here would inherit that lock and outlive a kill -9.
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.close()
             raise RunError(
@@ -116,7 +117,8 @@ class _RowFile:
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
         """Every row that lies there; a torn last line is cut off."""
-        with self.path.open("rb") as file:
+        # By the same descriptor: closing another one of this file would let go of the lock.
+        with open(self._descriptor, "rb", closefd=False) as file:
             for number, line in enumerate(file, start=1):
                 row = _row(line)
                 if row is None:

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,10 +73,40 @@ def test_failures_are_forgotten_only_on_demand(tmp_path):
     assert (tmp_path / "failures.jsonl").read_bytes() == b""
 
 
-def test_a_second_writer_is_refused(tmp_path):
-    with Journal(tmp_path), pytest.raises(RunError, match="another process"):
-        Journal(tmp_path)
-    Journal(tmp_path).close()
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from judge.errors import RunError
+from judge.labelling.journal import Journal
+try:
+    journal = Journal(Path(sys.argv[1]))
+except RunError as error:
+    print(error)
+else:
+    if len(sys.argv) > 2 and not os.fork():
+        print(os.getpid(), flush=True)
+        time.sleep(20)
+    print("opened", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_as_long_as_the_first_lives(tmp_path):
+    words = [sys.executable, "-c", WRITER, str(tmp_path)]
+
+    def second() -> str:
+        return subprocess.run(words, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
+
+    with subprocess.Popen([*words, "fork"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        said = {first.stdout.readline().strip(), first.stdout.readline().strip()}
+        assert "another process is writing to this run" in second()
+        first.kill()
+        first.wait()
+        # A model's worker that was forked from the first outlives it, and must not keep the run locked.
+        (worker,) = said - {"opened"}
+        assert second() == "opened\n"
+        os.kill(int(worker), signal.SIGKILL)
 
 
 def test_text_that_utf8_cannot_hold_is_escaped(tmp_path):
