@@ -31,7 +31,7 @@ Conversation = tuple[Message, ...]
 
 
 def spoken(conversation: Conversation) -> str:
-    """The text of a conversation as a judge reads it: the bare content of a single turn, else `Role: content` blocks."""
+    """The text of a conversation as a judge reads it: the content of a single turn, else `Role: content` blocks."""
     if len(conversation) == 1:
         return conversation[0].content
     return "\n\n".join(f"{message.role.capitalize()}: {message.content}" for message in conversation)
