@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -121,7 +120,7 @@ def test_a_local_folder_read_as_a_hub_name(tmp_path: Path) -> None:
     assert rows(f"hf://{tmp_path}:default:train") == [{"a": 1}, {"a": 2}]
     with pytest.raises(InputError, match="several splits; name one"):
         rows(f"hf://{tmp_path}")
-    with pytest.raises(UnknownNameError, match="unknown split .* 'tset'; did you mean 'test'"):
+    with pytest.raises(UnknownNameError, match=r"unknown split .* 'tset'; did you mean 'test'"):
         rows(f"hf://{tmp_path}:tset")
 
 
@@ -223,7 +222,7 @@ def test_write_atomic_replaces_and_makes_folders(tmp_path: Path) -> None:
     write_atomic(file, "old")
     write_atomic(file, b"new")
     assert file.read_text() == "new"
-    assert os.listdir(file.parent) == ["b.txt"]
+    assert [found.name for found in file.parent.iterdir()] == ["b.txt"]
 
 
 def test_write_rows_gzips_the_same_bytes_each_time(tmp_path: Path) -> None:
@@ -254,10 +253,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     with a_disk_of(1000), pytest.raises(RunError, match=r"cannot write .*rows\.jsonl: File too large"):
         write_atomic(file, "x" * 2000)
     assert file.read_text() == "old"
-    assert os.listdir(tmp_path) == ["rows.jsonl"]
+    assert [found.name for found in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write .*: Not a directory|cannot write .*: File exists"):
+    with pytest.raises(RunError, match=r"cannot write .*: Not a directory|cannot write .*: File exists"):
         write_atomic(tmp_path / "file" / "rows.jsonl", "x")
