@@ -97,7 +97,7 @@ def _read_keys(front: Front, header: str) -> bool:
         values = yaml.safe_load(header)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        front.add(mark.line + 2 if mark else 1, f"front matter is no YAML: {getattr(error, 'problem', None) or error}")
+        front.add(mark.line + 2 if mark else 1, f"front matter is no YAML: {_one_line(error)}")
         return False
     if not isinstance(values, dict) or not isinstance(tree, yaml.MappingNode):
         front.add(1, "front matter is not a mapping of keys to values")
@@ -119,6 +119,10 @@ def _read_keys(front: Front, header: str) -> bool:
     elif task not in GIVEN:
         front.add("task", f"unknown task '{task}'{_nearest(str(task), GIVEN)} (accepted: {', '.join(GIVEN)})")
     return True
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    return str(getattr(error, "problem", None) or getattr(error, "reason", None) or " ".join(str(error).split()))
 
 
 _ACCEPTED = {"labels": "a mapping verdict: label", "variables": "a list", "max_tokens": "a whole number above 0"}

@@ -104,9 +104,9 @@ def test_every_character_that_folds_to_a_bracket_is_looked_for() -> None:
 
 @pytest.mark.parametrize("filler", ["\u200b", " ", "<", "</", "&lt;", "<response", "_", "</step_"])
 def test_time_grows_with_the_text_and_no_faster(filler: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     frame("<response" + filler * 100_000, "response_a", NAMES)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_only_text_is_framed_under_a_proper_name() -> None:

@@ -119,6 +119,7 @@ FRAMES += ["solution_b", "step", "critique"]
         ("task: preference\n", "", ":1: no 'task' in the front matter"),
         ("task: preference", "task: preference\ntask: steps", ":3: key 'task' twice"),
         ("task: preference", "task: [", ":4: front matter is no YAML: "),
+        ("task: preference", "task: \x07", ":1: front matter is no YAML: special characters are not allowed"),
         ("---\n", "", ":1: no front matter"),
         ("(A|B|C)", "(A|B|C", ":4: 'verdict' is no regular expression: "),
         ("(A|B|C)", "A|B|C", ":4: 'verdict' has 0 groups; accepted: exactly one, around the label"),
@@ -266,7 +267,7 @@ def test_a_prompt_for_one_step_is_rendered_once_a_step_with_a_shared_beginning()
 def test_rendering_is_fast() -> None:
     template = load_template("preference", "verdict")
     template.render(prompt="p", first="f", second="s")
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(2000):
         template.render(prompt="2+2?", first="4", second="5")
-    assert 2000 / (time.perf_counter() - start) > 2000  # 60,000 a second on an idle core; a busy machine may be slow
+    assert 2000 / (time.process_time() - start) > 5000  # 60,000 a second on an idle core; a shared one is slower
