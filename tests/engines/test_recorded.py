@@ -4,20 +4,22 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from random import Random
+from typing import Any, NamedTuple
 
 import pytest
 
 from judge.engines import load_engine
-from judge.engines.base import Request
+from judge.engines.base import Completion, Request
 from judge.engines.recorded import RecordedEngine
 from judge.errors import EngineError, InputError
 from judge.files import to_json
-from judge.formats import read_records
-from judge.judgements import Preference
-from judge.records import Message, Pair
+from judge.formats import read_records, to_row
+from judge.formats.rmjudge import judgement_to_row
+from judge.judgements import Preference, readable
+from judge.records import Message, Pair, Ranking, Response, Solution
 from judge.tasks import TASKS, Options, play
-from judge.templates import load_template
+from judge.templates import list_templates, load_template
 
 
 class Figures(NamedTuple):
@@ -150,3 +152,69 @@ def test_llmbar_rows_without_completions_are_named(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps([row]), encoding="utf-8")
     with pytest.raises(InputError, match=r"result\.json:1: no stored completion"):
         RecordedEngine(tmp_path)
+
+
+def drawn(request: Request) -> Completion:
+    """A judge that is sure of nothing: the same answer to the same request, whatever it is."""
+    draw = Random(f"{request.messages[-1].content}{request.prefill}{request.judge}{request.seed}")
+    if request.choices:
+        shares = [draw.random() + 1e-6 for _ in request.choices]
+        logprobs = {
+            choice: math.log(share / sum(shares)) for choice, share in zip(request.choices, shares, strict=True)
+        }
+        return Completion(text=max(logprobs, key=lambda name: logprobs[name]), logprobs=logprobs)
+    label, step = draw.choice("ABC"), draw.choice(["right", "wrong", "neutral"])
+    order = " > ".join(draw.sample("123", 3))
+    said = {"Order": order, "Score": str(draw.randint(1, 5)), "Verdict: [[X]]\nwhere X is A": label}
+    words = [f"{draw.random()}: [[{verdict}]]" for ask, verdict in said.items() if ask in request.messages[-1].content]
+    if words:
+        return Completion(text=words[0])
+    return Completion(text=f"Step 1: [[{step}]]\nStep 2: [[{draw.choice(['right', 'wrong'])}]]")
+
+
+TEXT = tuple((Message("assistant", letter),) for letter in "xyz")
+PROMPT = (Message("user", "?"),)
+JUDGED = {
+    "preference": Pair(prompt=PROMPT, first=TEXT[0], second=TEXT[1]),
+    "score": Response(prompt=PROMPT, response=TEXT[0]),
+    "steps": Solution(prompt=PROMPT, steps=("x", "y")),
+    "outcome": Solution(prompt=PROMPT, steps=("x", "y")),
+    "critique": Response(prompt=PROMPT, response=TEXT[0]),
+    "ranking": Ranking(prompt=PROMPT, responses=TEXT),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options(each_step=False, pairwise=True),
+        Options(votes=3, judges=2, temperature=1.0, each_step=False),
+        Options(votes=3, judges=2, temperature=1.0, pairwise=True, criteria=("and/or: both", "depth")),
+    ],
+    ids=["one", "all", "jury", "criteria"],
+)
+@pytest.mark.parametrize("name", sorted(JUDGED))
+@pytest.mark.parametrize("kind", ["default", "verdict"])
+def test_reading_a_run_again_changes_nothing(tmp_path: Path, name: str, kind: str, options: Options) -> None:
+    spec = TASKS[name]
+    task, default = spec.prompt(options)
+    shipped = {template.name for template in list_templates(task)}
+    template = load_template(task, kind if default == "default" and f"{task}/{kind}" in shipped else default)
+    record = JUDGED[name]
+    before = play(spec.program(record, template, options), drawn)
+    row = to_row(record) | {"judgement": judgement_to_row(before)}
+    (tmp_path / "labels.jsonl").write_text(to_json(row) + "\n", encoding="utf-8")
+    engine = RecordedEngine(tmp_path)
+    after = play(spec.program(record, template, options), engine.answer)
+    engine.close()
+    assert readable(before)
+    assert rounded(judgement_to_row(after)) == rounded(judgement_to_row(before))
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 9)
+    if isinstance(value, dict):
+        return {name: rounded(one) for name, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
