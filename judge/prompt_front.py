@@ -18,7 +18,7 @@ KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "ma
 
 GIVEN: Mapping[str, tuple[str, ...]] = {
     "preference": ("prompt", "first", "second"),
-    "critique": ("prompt", "response"),
+    "critique": ("prompt", "response", "reference"),
     "score": ("prompt", "response", "reference", "criterion", "rubric", "low", "high"),
     "steps": ("prompt", "steps", "index"),
     "outcome": ("prompt", "response", "reference"),

@@ -165,12 +165,12 @@ def shipped() -> dict[str, Path]:
 
 def locate(task: str, name: str) -> Path:
     """The file of a prompt: a shipped one by name, or a path."""
+    full = name if "/" in name or not task else f"{task}/{name}"
+    if full in shipped():
+        return shipped()[full]
     if name.endswith(".jinja") or Path(name).is_file():
         return Path(name)
-    full = name if "/" in name or not task else f"{task}/{name}"
-    if full not in shipped():
-        raise unknown("prompt", full, [known for known in shipped() if known.startswith(f"{task}/" if task else "")])
-    return shipped()[full]
+    raise unknown("prompt", full, [known for known in shipped() if known.startswith(f"{task}/" if task else "")])
 
 
 def _bytes(path: Path) -> bytes:

@@ -271,3 +271,11 @@ def test_rendering_is_fast() -> None:
     for _ in range(2000):
         template.render(prompt="2+2?", first="4", second="5")
     assert 2000 / (time.process_time() - start) > 5000  # 60,000 a second on an idle core; a shared one is slower
+
+
+def test_a_file_in_the_working_folder_never_stands_in_for_a_shipped_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "default").write_text(PAIR, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_template("preference", "default").name == "preference/default"
