@@ -127,9 +127,8 @@ def choose(row: Row, place: str) -> Format:
     if len(names) == 1:
         return FORMATS[names[0]]
     if names:
-        raise InputError(
-            f"{place}: the fields fit {' and '.join(names)}; choose with {' or '.join(f'--format {name}' for name in names)}"
-        )
+        flags = " or ".join(f"--format {name}" for name in names)
+        raise InputError(f"{place}: the fields fit {' and '.join(names)}; choose with {flags}")
     found = ", ".join(map(str, row)) or "none"
     raise InputError(f"{place}: no format fits the fields {found}{_nearest(row)} (all: rmjudge data formats)")
 

@@ -426,6 +426,10 @@ def test_mt_bench_with_its_conversations(tmp_path: Path) -> None:
     key = {"key": ["mt-bench", 81, 1, "m", "n"]}
     rest = {"question_id": 81, "model_a": "m", "model_b": "n", "winner": "tie (inconsistent)", "turn": 1}
     assert read(tmp_path, row) == [pair("p", "a1", "b1", label("j", "tie"), **rest, **key)]
+    turned = {"model_a": "z", "winner": "model_a"}
+    (other,) = read(tmp_path, row | turned)
+    assert isinstance(other, Pair)
+    assert (other.first, other.human[0].verdict) == (said("b1"), "second")
     (second,) = read(tmp_path, row | {"turn": 2})
     assert isinstance(second, Pair)
     assert second.first == (Message("assistant", "a1"), Message("user", "q"), Message("assistant", "a2"))

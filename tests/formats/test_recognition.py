@@ -1,0 +1,70 @@
+"""Which family a row is, and what is said when it is none or several."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judge.errors import InputError, UnknownNameError
+from judge.formats import FORMATS, choose, read_records, recognise
+
+
+def complaint(row: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as caught:
+        choose(row, "rows.jsonl:1")
+    return str(caught.value)
+
+
+def test_the_special_family_stands_over_the_general_one() -> None:
+    assert recognise({"chosen": "a", "rejected": "b"}) == ["trl-preference"]
+    assert recognise({"chosen": "\n\nHuman: p", "rejected": "\n\nHuman: p"}) == ["hh-rlhf"]
+    for family in FORMATS.values():
+        assert set(family.over) <= set(FORMATS)
+
+
+def test_two_families_that_fit_are_named() -> None:
+    row = {"prompt": "p", "response": "x", "chosen": "a", "rejected": "b"}
+    assert complaint(row) == (
+        "rows.jsonl:1: the fields fit rmjudge and trl-preference; "
+        "choose with --format rmjudge or --format trl-preference"
+    )
+
+
+def test_a_misspelt_field_is_named_with_its_family() -> None:
+    assert complaint({"prompt": "p", "chosn": "a", "rejected": "b"}) == (
+        "rows.jsonl:1: no format fits the fields prompt, chosn, rejected; "
+        "nearest is trl-preference, which lacks 'chosen', found 'chosn' (all: rmjudge data formats)"
+    )
+
+
+def test_a_row_of_nothing_known() -> None:
+    assert complaint({"x": 1}) == "rows.jsonl:1: no format fits the fields x (all: rmjudge data formats)"
+    assert complaint({}) == "rows.jsonl:1: no format fits the fields none (all: rmjudge data formats)"
+
+
+def test_a_kind_makes_the_row_ours_and_its_faults_are_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"kind": "pair", "prompt": "p", "first": "a"}\n')
+    with pytest.raises(InputError, match="no field 'second'"):
+        list(read_records(file))
+
+
+def test_an_unknown_format_is_refused_before_the_file_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown format 'llmbat'; did you mean 'llmbar'"):
+        read_records(tmp_path / "none.jsonl", format="llmbat")
+
+
+def test_the_family_of_the_first_row_holds_for_all(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [{"prompt": "p", "chosen": "a", "rejected": "b"}, {"prompt": "p", "completion": "a", "label": True}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match=r"rows\.jsonl:2: no field 'chosen'"):
+        list(read_records(file))
+
+
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
+    for name, text in (("rows.jsonl", "\n\n"), ("rows.json", "[]"), ("rows.csv", "a,b\n")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match="no rows in it"):
+            list(read_records(tmp_path / name))

@@ -1,0 +1,57 @@
+"""A survey counts what is there and collects everything that is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from judge.errors import InputError
+from judge.formats.survey import as_json, label_lines, spread, survey
+
+LINES = """\
+{"prompt": "pp", "chosen": "aaa", "rejected": "b"}
+{"prompt": "pp", "chosen": "b"}
+{"prompt": "pp", "chosen": "", "rejected": "c"}
+
+{"prompt": "pp", "chosen": "aaa", "rejected": "b"
+{"prompt": "pppp", "chosen": "c", "rejected": "c"}
+{"prompt": "pp", "chosen": "aaa", "rejected": "b"}
+"""
+
+
+def test_counts_and_problems(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(LINES)
+    found = survey(file, first=1)
+    assert (found.format, found.rows, found.records) == ("trl-preference", 6, 3)
+    assert (found.duplicates, found.alike, found.empty, found.labelled) == (1, 1, 0, 3)
+    assert spread(found.lengths["prompt"]) == (2, 2, 4)
+    assert spread(found.lengths["response"]) == (1, 1, 3)
+    assert list(label_lines(found)) == [("verdict", "first 3")]
+    assert [problem.removeprefix(f"{file}:")[:2] for problem in found.problems] == ["2:", "3:", "5:"]
+    assert len(found.first) == 1
+    assert as_json(found)["characters"]["prompt"] == {"min": 2, "median": 2, "max": 4}
+
+
+def test_a_first_row_that_is_wrong_does_not_hide_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"x": 1}\n{"prompt": "p", "chosen": "a", "rejected": "b"}\n')
+    found = survey(file)
+    assert found.records == 1
+    assert found.problems[0].startswith(f"{file}:1: no format fits the fields x")
+
+
+def test_labels_of_every_kind_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [f'{{"prompt": "p", "steps": ["a{i}", "b"], "human": [{{"verdict": {i}}}]}}' for i in (-1, 0, 1)]
+    file.write_text("\n".join(rows))
+    assert list(label_lines(survey(file))) == [("first wrong step", "in 2, none in 1")]
+    rows = [f'{{"prompt": "p", "response": "a{i}", "human": [{{"verdict": {i}, "criterion": "c"}}]}}' for i in (1, 2.5)]
+    file.write_text("\n".join(rows))
+    assert list(label_lines(survey(file))) == [("c", "2 from 1 to 2.5, mean 1.75")]
+
+
+def test_a_file_of_wrong_rows_alone_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"prompt": "p", "chosen": "a", "rejected": 1}\n' * 3)
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: field 'rejected': found 1"):
+        survey(file)
