@@ -1,11 +1,12 @@
 """How a run shows that it moves: a bar on a terminal, a line now and then elsewhere, always on the stream it is given.
 
-Rates are those of this go: what earlier goes wrote is done, but was not done now. Nothing here knows engines or files.
+Rates are those of this go, from its first answers on: what earlier goes wrote is done, but was not done now. Nothing here knows engines or files.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TextIO
 
 from judge.labelling.counts import Counts
@@ -80,18 +81,16 @@ def _lines(total: int | None, stream: TextIO) -> Watch:
 
 
 def _paced(total: int | None, every: float, draw: Callable[[str, int], None]) -> Watch:
-    begun = drawn = time.monotonic()
     first: Counts | None = None
+    begun = drawn = 0.0
 
     def watch(counts: Counts) -> None:
-        nonlocal drawn, first
-        if first is None:
-            # What earlier goes wrote stands in the counts from the beginning.
-            first = Counts(
-                labelled=counts.resumed, prompt_tokens=counts.prompt_tokens, output_tokens=counts.output_tokens
-            )
+        nonlocal begun, drawn, first
         clock = time.monotonic()
-        if clock - drawn >= every:
+        if first is None:
+            # The clock starts with the first answers: the minutes that a model takes to load foretell nothing.
+            first, begun, drawn = replace(counts), clock, clock
+        elif clock - drawn >= every:
             drawn = clock
             draw(pace(counts, first, total, clock - begun), counts.rows + counts.duplicates)
 

@@ -41,6 +41,7 @@ def test_a_stream_that_is_no_terminal_gets_plain_lines(monkeypatch):
     monkeypatch.setattr("judge.labelling.progress._LINE_SECONDS", 0.0)
     stream = io.StringIO()
     with progress(10, stream) as watch:
+        watch(Counts(labelled=1))
         watch(Counts(labelled=4, unreadable=1))
     assert stream.getvalue().startswith("5/10 rows: ")
     assert stream.getvalue().count("\n") == 1
