@@ -105,6 +105,18 @@ def test_unreadable_is_asked_again_with_another_seed_then_kept() -> None:
     assert (forward.attempts, judged.verdict, judged.p_first, judged.consistent) == (1, "first", 1.0, None)
 
 
+def test_one_order_is_softened_while_the_other_is_asked_again() -> None:
+    program = preference(pair(), CRITIQUE_FIRST, Options(retries=1))
+    assert len(next(program)) == 2
+    batch = program.send([Completion(text="so [[A]]"), Completion(text="hm")])
+    assert [(request.prefill, request.choices) for request in batch] == [("so [[", ("A", "B", "C")), ("", ())]
+    batch = program.send([choice(A=0.9, B=0.05, C=0.05), Completion(text="[[B]]")])
+    assert [request.prefill for request in batch] == ["[["]
+    with pytest.raises(StopIteration) as stop:
+        program.send([choice(A=0.05, B=0.9, C=0.05)])
+    assert stop.value.value.p_first == pytest.approx(0.925)  # .9 + .05 / 2 in either order
+
+
 def test_nothing_readable_is_no_verdict_with_reasons() -> None:
     script = Script([Completion(text="[[A]] is what", finish="length"), Completion(text="[[A]]", finish="error")])
     judged = play(preference(pair(), CRITIQUE_FIRST, HARD), script)
