@@ -1,6 +1,7 @@
 """How a run shows that it moves: a bar on a terminal, a line now and then elsewhere, always on the stream it is given.
 
-Rates are those of this go, from its first answers on: what earlier goes wrote is done, but was not done now. Nothing here knows engines or files.
+Rates are those of this go, from its first answers on: what earlier goes wrote is done, but was not done now. Nothing
+here knows engines or files.
 """
 
 import time
