@@ -7,7 +7,8 @@ A verb's module is imported when the verb is used, so that `rmjudge --help` load
 import os
 import sys
 from importlib import import_module
-from typing import Any, NamedTuple
+from importlib.metadata import version
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -63,8 +64,17 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"rmjudge {version('rmjudge')}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)]
+
+
 @app.callback()
-def _root() -> None:
+def _root(version: Version = False) -> None:
     """Label text with language model judges, and train reward models on the labels."""
 
 
