@@ -29,6 +29,7 @@ VERBS = {
     "label": Verb("judge.cli.label", "Judge the rows of a data file and write the verdicts to a run directory.", False),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
     "prompt": Verb("judge.cli.prompt", "List, show, render and check the prompts a judge is given.", True),
+    "tiny": Verb("judge.cli.tiny", "Make problems with known truth for the embedded judge; show its card.", True),
 }
 
 

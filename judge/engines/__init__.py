@@ -12,9 +12,10 @@ from typing import Any
 from judge.engines.base import Completion, Engine, Request
 from judge.errors import ConfigError, MissingExtraError, unknown
 
-__all__ = ["Completion", "Engine", "Request", "load_engine"]
+__all__ = ["Completion", "Engine", "Request", "default_prompt", "load_engine"]
 
 TINY = Path(__file__).parent.parent / "tiny" / "model"
+TINY_PROMPT = "brief"
 
 
 def load_engine(spec: str, **settings: Any) -> Engine:
@@ -30,6 +31,11 @@ def load_engine(spec: str, **settings: Any) -> Engine:
     if not rest and kind != "tiny":
         raise ConfigError(f"engine '{spec}' names no {OBJECTS[kind]}: write '{kind}:{OBJECTS[kind]}'")
     return ENGINES[kind](rest, settings)
+
+
+def default_prompt(spec: str) -> str:
+    """The prompt that an engine wants where none is named: `tiny` answers to the words it was trained on, others to any."""
+    return TINY_PROMPT if spec.partition(":")[0] == "tiny" else ""
 
 
 def _vllm(model: str, settings: dict[str, Any]) -> Engine:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from judge.engines import load_engine
+from judge.engines import default_prompt, load_engine
 from judge.engines.base import Engine
 from judge.errors import ConfigError, InputError, RunError, unknown
 from judge.formats import read_records, to_row
@@ -34,7 +34,7 @@ from judge.labelling.progress import Watch
 from judge.labelling.scheduler import WINDOW, distinct, run
 from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.tasks import TASKS, Options, Program
-from judge.templates import load_template
+from judge.templates import list_templates, load_template
 
 _MANIFEST_SECONDS = 30.0
 
@@ -44,7 +44,7 @@ class Plan:
     """What is to be judged, by whom, how, and where to.
 
     data: a file, a run directory or a hub name; several are read one after another. judges: engine specs, one a juror.
-    prompt: a shipped name or a path, "" for the task's own default. format: a family of formats to force.
+    prompt: a shipped name or a path, "" for the judges' or the task's default. format: a family of formats to force.
     limit: only the first so many distinct records. settings: handed to every engine. window: programs alive at once.
     """
 
@@ -72,7 +72,8 @@ class Done(NamedTuple):
 class Job:
     """A plan whose parts stand: prompt, task and engines are there, no model is loaded, nothing is written yet.
 
-    total: how many records will be judged, None when the data is streamed from the hub.
+    prompt: the one that was asked for, or that all judges want; "" leaves it to the task. total: how many records will
+    be judged, None when the data is streamed from the hub.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -83,7 +84,8 @@ class Job:
             raise unknown("task", plan.task, TASKS)
         self.spec = TASKS[plan.task]
         task, default = self.spec.prompt(plan.options)
-        self.template = load_template(task, plan.prompt or default)
+        self.prompt = plan.prompt or _wanted(plan.judges, task)
+        self.template = load_template(task, self.prompt or default)
         self.spec.check(self.template, plan.options)
         self.engines: list[Engine] = [load_engine(spec, **plan.settings) for spec in plan.judges]
         self.total: int | None = None
@@ -134,6 +136,15 @@ class Job:
             engine.close()
 
 
+def _wanted(judges: tuple[str, ...], task: str) -> str:
+    """The prompt that all judges want, "" when they want none or not the same."""
+    wanted = {default_prompt(judge) for judge in judges}
+    name = wanted.pop() if len(wanted) == 1 else ""
+    if name and f"{task}/{name}" not in {template.name for template in list_templates(task)}:
+        raise ConfigError(f"{judges[0]} has not learnt the task '{task}': name a real model, or force a --prompt")
+    return name
+
+
 def _has_text(record: Record) -> bool:
     match record:
         case Pair():
@@ -174,7 +185,7 @@ def label(
     manifest["command"] = {
         "data": list(plan.data),
         "judges": list(plan.judges),
-        "prompt": plan.prompt,
+        "prompt": job.prompt,
         "limit": plan.limit,
     }
     counts, started = _counts_of(manifest), time.monotonic()
