@@ -52,10 +52,12 @@ class HumanLabel:
     criterion: str = ""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
 def content_id(*parts: Any) -> str:
     """32 hexadecimal digits from the content: the same for equal JSON values in any process (blake2b, 16 bytes)."""
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return blake2b(_ENCODER.encode(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _plain(conversation: Conversation) -> list[list[str]]:

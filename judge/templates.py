@@ -85,7 +85,7 @@ def variables(record: Record) -> dict[str, Any]:
         case Response():
             return {"prompt": prompt, "response": spoken(record.response), "reference": record.reference}
         case Solution():
-            whole = "\n\n".join(record.steps)
+            whole = "\n".join(record.steps)
             return {"prompt": prompt, "steps": list(record.steps), "response": whole, "reference": record.reference}
         case Ranking():
             return {"prompt": prompt, "responses": [spoken(response) for response in record.responses]}

@@ -93,8 +93,8 @@ def place_values(number: int) -> list[int]:
 def operate(tokens: Tokens, place: int, *, long: bool = True) -> Tokens:
     """Do the operation at `place`. Brackets that are left around one number go with it.
 
-    A product of two numbers with more than one digit other than zero is first spread over the place values of the one with
-    fewer of them (`long`): 60 * 35 is exact in one go, 47 * 35 becomes 47 * 30 + 47 * 5.
+    A product of two numbers that both have more than one digit other than zero is first spread over the place values
+    of the one with fewer of them (`long`): 60 * 35 is done in one go, 47 * 35 becomes 47 * 30 + 47 * 5.
     """
     left, operator, right = tokens[place - 1], tokens[place], tokens[place + 1]
     assert isinstance(left, int) and isinstance(right, int) and isinstance(operator, str)

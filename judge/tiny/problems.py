@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from zlib import crc32
 
-from judge.tiny.arithmetic import OPERATORS, Tokens, operate, next_operation, render, tidy
+from judge.tiny.arithmetic import OPERATORS, Tokens, next_operation, operate, render, tidy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def largest(tokens: Tokens) -> int:
 
 
 def is_held_out(node: Node) -> bool:
-    """Whether a problem belongs to the sixteenth of all problems that training never sees, by the checksum of its text."""
+    """Whether a problem is in the sixteenth of all that training never sees, by the checksum of its text."""
     return crc32(question(node).encode()) % 16 == 0
 
 

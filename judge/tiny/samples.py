@@ -36,7 +36,7 @@ def _wrong(rng: Random, node: Node) -> Written:
 
 
 def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False) -> Iterator[Pair]:
-    """Two solutions of one problem: one right and one wrong, in either order; a share `ties` with both right or both wrong."""
+    """Two solutions of one problem, one right and one wrong in either order; in a share `ties` both are alike."""
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)
@@ -71,7 +71,7 @@ def solutions(count: int, *, seed: int, wrong: float = 0.15, wide: bool = False)
 
 
 def responses(count: int, *, seed: int, wide: bool = False) -> Iterator[Response]:
-    """One solution of each problem, right about half of the time; the label is 1 for a right answer and 0 for a wrong one."""
+    """One solution of each problem, right about half of the time; the label is 1 for a right answer, else 0."""
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)

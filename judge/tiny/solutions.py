@@ -1,8 +1,8 @@
 """Solutions written step by step, and the mistakes that can be made in them.
 
 A solution cuts a problem into lettered parts, works out each part in a chain of equalities, and puts the values
-together. The chains differ in how much they do at once and in how they write it, because judged solutions come from
-many hands. A mistake breaks exactly one equality (or one copy) and what follows goes on from it, as people and models do.
+together. The chains differ in how much they do at once and in how they write it, because judged solutions come
+from many hands. A mistake breaks exactly one equality (or one copy) and what follows goes on from it, as people do.
 """
 
 from dataclasses import dataclass, field
@@ -11,8 +11,6 @@ from random import Random
 from judge.tiny.arithmetic import (
     OPERATORS,
     Tokens,
-    compute,
-    innermost,
     next_operation,
     operate,
     parse,
@@ -80,7 +78,7 @@ def _reduce_somewhere(rng: Random, tokens: Tokens) -> Tokens:
     start, end = rng.choice(_groups(tokens))
     products = [place for place in range(start, end) if tokens[place] == "*"]
     if not products:
-        sums = [place for place in range(start + 1, end, 2)]
+        sums = list(range(start + 1, end, 2))
         if len(sums) > 1 and rng.random() < 0.2:  # 3 - 4 + 5 read as 3 + (-4 + 5), done right
             place = sums[rng.randrange(1, len(sums))]
             if tokens[place - 2] == "+":

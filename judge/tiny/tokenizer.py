@@ -1,7 +1,7 @@
 """The tokenizer of the embedded judge: byte-level BPE in which arithmetic falls into its natural pieces.
 
-Every digit is a token, a spaced operator (" - ") is one token and another than the sign of a number ("-"), a frame's tag is
-one. Any other text still round-trips through bytes. Heavy libraries load inside the functions.
+Every digit is a token, a spaced operator (" - ") is one token and another than a sign ("-"), a frame's tag is one.
+Any other text still round-trips through bytes. Heavy libraries load inside the functions.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ VOCABULARY = 512
 PIECES = r" [-+*/=] |\d|</?[a-z_]+>|[()\-]| ?[A-Za-z']+| ?[^\sA-Za-z\d]|\s"
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}"
-    "{% if not loop.last or message['role'] != 'assistant' or not continue_final_message | default(false) %}{{ '<eos>' }}{% endif %}"
+    "{% if not (loop.last and continue_final_message | default(false)) %}{{ '<eos>' }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
