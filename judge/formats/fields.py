@@ -65,6 +65,14 @@ def texts(row: Row, name: str, *, least: int = 1, empty: bool = False) -> tuple[
     return tuple(_text(value, f"{name}[{index}]", empty=empty) for index, value in enumerate(values))
 
 
+def inner(row: Row, name: str) -> Mapping[str, Any]:
+    """An object inside the row."""
+    value = need(row, name)
+    if not isinstance(value, Mapping):
+        raise wrong(name, value, "an object")
+    return value
+
+
 def items(row: Row, name: str, accepted: str = "a list of objects") -> list[Mapping[str, Any]]:
     """A list of objects."""
     values = _list(need(row, name), name, accepted)

@@ -13,7 +13,7 @@ _ASSISTANT = "\n\nAssistant:"
 
 def pair(row: Row) -> list[Pair]:
     """One pair. The prompt ends at the last "Assistant:" that both dialogues share; what follows is the response, also
-    where it is empty (4 texts of the harmless test split) or says "Assistant:" itself (9 rows)."""
+    where it is empty (4 texts of the harmless test split) or says "Assistant:" itself (13 texts)."""
     chosen, rejected = text(row, "chosen"), text(row, "rejected")
     end = chosen.rfind(_ASSISTANT, 0, shared(chosen, rejected))
     if end < 1:

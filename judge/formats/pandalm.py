@@ -1,7 +1,6 @@
 """PandaLM: its test set (three annotators a pair) and the prediction files that join it on `idx`."""
 
 import re
-from typing import Any
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
@@ -36,8 +35,10 @@ def _scalar(row: Row, name: str) -> str:
 def prediction(row: Row) -> list[Pair]:
     """A judge's verdict without the texts. "Tie" is a tie; what is no verdict ("garbage") leaves no label and stays in
     `meta`."""
-    name, judge = next((key, found[1]) for key in row if (found := _RESULT.match(key)))
-    value: Any = row[name]
+    results = [(found[1], row[key]) for key in row if (found := _RESULT.match(key))]
+    if len(results) != 1:
+        raise InputError(f"found {len(results)} fields named NAME_result (accepted: one)")
+    ((judge, value),) = results
     verdict = (VERDICTS | {"Tie": "tie"}).get(str(value).strip())
     human = label(judge, verdict) if verdict else ()
     key = {"key": ["pandalm", integer(row, "idx")]}

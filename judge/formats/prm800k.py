@@ -2,7 +2,7 @@
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import items, label, need, rest, said, text, wrong
+from judge.formats.fields import inner, items, label, rest, said, text, wrong
 from judge.records import HumanLabel, Solution
 
 
@@ -13,7 +13,7 @@ def solution(row: Row) -> list[Solution]:
     leaves no label; a walk without steps gives no record. All ratings stand in `meta["ratings"]`
     (null for the human's own steps).
     """
-    question, walk = _object(row, "question"), _object(row, "label")
+    question, walk = inner(row, "question"), inner(row, "label")
     steps, ratings = [], []
     for index, step in enumerate(items(walk, "steps")):
         written, rating = _step(step, index)
@@ -29,13 +29,6 @@ def solution(row: Row) -> list[Solution]:
     prompt = said("user", text(question, "problem"))
     reference = str(question.get("ground_truth_answer") or "")
     return [Solution(prompt=prompt, steps=tuple(steps), reference=reference, human=human, meta=meta)]
-
-
-def _object(row: Row, name: str) -> Row:
-    value = need(row, name)
-    if not isinstance(value, dict):
-        raise wrong(name, value, "an object")
-    return value
 
 
 def _step(step: Row, index: int) -> tuple[str, int | str | None]:

@@ -1,7 +1,7 @@
 """UltraFeedback, raw (four completions with GPT-4's ratings) and binarized (best against another)."""
 
 from judge.formats.base import Format, Row
-from judge.formats.fields import assistant, items, need, number, rest, said, text, user
+from judge.formats.fields import assistant, inner, items, need, number, rest, said, text, user
 from judge.formats.trl import preference, split_messages
 from judge.records import HumanLabel, Pair, Response
 
@@ -12,9 +12,10 @@ def raw(row: Row) -> list[Response]:
     meta = rest(row, ("instruction", "completions", "models"))
     records = []
     for item in items(row, "completions"):
+        aspects = inner(item, "annotations") if item.get("annotations") else {}
         human = [
             HumanLabel(annotator="gpt-4", verdict=number(rating, "Rating"), criterion=aspect)
-            for aspect, rating in (item.get("annotations") or {}).items()
+            for aspect, rating in aspects.items()
             if isinstance(rating, dict) and rating.get("Rating") not in (None, "N/A")
         ]
         if item.get("overall_score") is not None:

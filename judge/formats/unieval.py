@@ -1,16 +1,14 @@
 """UniEval's files: a system's output with mean human ratings by criterion, and its own predictions beside them."""
 
 from judge.formats.base import Format, Row
-from judge.formats.fields import need, number, rest, said, text, wrong
+from judge.formats.fields import inner, number, rest, said, text
 from judge.records import HumanLabel, Message, Response
 
 
 def rated(row: Row) -> list[Response]:
     """One response; each rating is a label of the annotator "mean" with its criterion. The fact of a dialogue
     (`context`) is a system turn before it. `predict_scores` stays in `meta`."""
-    scores = need(row, "scores")
-    if not isinstance(scores, dict) or not scores:
-        raise wrong("scores", scores, "an object of criterion: number")
+    scores = inner(row, "scores")
     human = tuple(HumanLabel(annotator="mean", verdict=number(scores, name), criterion=name) for name in scores)
     prompt = said("user", text(row, "source"))
     if str(row.get("context") or "").strip():
