@@ -42,12 +42,14 @@ def label(
     dry_run: o.DryRun = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = 1,
 ) -> int:
     """Judge the rows of a data file and write the verdicts to a run directory.
 
     rmjudge label pairs.jsonl --task preference --judge vllm:Qwen/Qwen3-32B --out runs/pairs
     """
-    from judge.cli.planning import plan_from
+    from judge.cli.planning import plan_from, runner_from
     from judge.cli.summary import show_preview, show_run
     from judge.labelling.interrupt import Interrupt
     from judge.labelling.preview import preview
@@ -55,7 +57,7 @@ def label(
     from judge.labelling.runs import Job
     from judge.labelling.runs import label as judge_all
 
-    plan = plan_from(locals())
+    plan, by = plan_from(locals()), runner_from(runner, workers)
     with Interrupt().listening() as interrupt:
         job = Job(plan)
         try:
@@ -66,7 +68,7 @@ def label(
             def watching(total: int | None) -> AbstractContextManager[Watch]:
                 return progress(total, sys.stderr, quiet=quiet)
 
-            done = judge_all(job, watching, interrupt=interrupt)
+            done = judge_all(job, watching, interrupt=interrupt, by=by)
         except KeyboardInterrupt:
             again = shlex.join(["rmjudge", *sys.argv[1:]])
             print(f"interrupted; every verdict so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)

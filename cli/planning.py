@@ -12,7 +12,8 @@ import yaml
 from judge.errors import ConfigError, RunError, unknown
 from judge.labelling.journal import FAILURES, LABELS
 from judge.labelling.manifest import read_manifest
-from judge.labelling.runs import Plan
+from judge.labelling.ray_runner import Runner, on_ray
+from judge.labelling.runs import Plan, judge_here
 from judge.tasks import Options
 
 _STEPS = {"each": True, "all": False}
@@ -65,6 +66,15 @@ def plan_from(given: Mapping[str, Any]) -> Plan:
         window=given["window"],
         retry_failures=given["retry_failures"],
     )
+
+
+def runner_from(name: str, workers: int) -> Runner:
+    """Who judges: this process, or actors on a Ray cluster."""
+    if name == "ray":
+        return on_ray(workers)
+    if name != "here":
+        raise unknown("value of --runner", name, ("here", "ray"))
+    return judge_here
 
 
 def _earlier(source: Path) -> dict[str, Any]:

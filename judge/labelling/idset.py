@@ -23,8 +23,8 @@ class IdSet:
     def __len__(self) -> int:
         return self._count
 
-    def __contains__(self, content_id: str) -> bool:
-        key = _key(content_id)
+    def __contains__(self, content_id: object) -> bool:
+        key = _key(str(content_id))
         return self._slots[self._slot(key)] == key
 
     def add(self, content_id: str) -> bool:

@@ -44,6 +44,12 @@ def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
     write_atomic(directory / MANIFEST, text)
 
 
+def clear_torn(directory: Path) -> None:
+    """Remove what a kill in the middle of writing a manifest left behind; for the one process that holds the run."""
+    for path in directory.glob(f".{MANIFEST}.*.part"):
+        path.unlink(missing_ok=True)
+
+
 def new_manifest(config: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest of a run that begins now."""
     return {

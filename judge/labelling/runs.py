@@ -23,6 +23,7 @@ from judge.labelling.interrupt import Interrupt
 from judge.labelling.journal import Journal
 from judge.labelling.manifest import (
     check_same,
+    clear_torn,
     data_entry,
     new_manifest,
     now,
@@ -162,17 +163,35 @@ def row_of(record: Record, judgement: Judgement) -> dict[str, Any]:
     return to_row(record) | {"judgement": judgement_to_row(judgement)}
 
 
+def judge_here(job: Job, journal: Journal, counts: Counts, watch: Watch, interrupt: Interrupt) -> None:
+    """Judge in this process."""
+    run(
+        job.records(),
+        job.program,
+        job.engines,
+        journal,
+        row_of,
+        counts=counts,
+        window=job.plan.window,
+        limit=job.plan.limit,
+        watch=watch,
+        shielded=interrupt.shielded,
+    )
+
+
 def label(
     job: Job,
     watching: Callable[[int | None], AbstractContextManager[Watch]],
     *,
     interrupt: Interrupt | None = None,
+    by: Callable[[Job, Journal, Counts, Watch, Interrupt], None] = judge_here,
 ) -> Done:
     """Judge what the run directory does not hold yet.
 
     watching: makes what is called with the counts as they grow, given how many records there are. interrupt: when a
-    signal may break in. Raises RunChangedError before anything is written, InputError with the place of a bad row,
-    RunError when the directory cannot be written; KeyboardInterrupt passes through once everything is on the disk.
+    signal may break in. by: who does it, this process or others (ray_runner.py).
+    Raises RunChangedError before anything is written, InputError with the place of a bad row, RunError when the
+    directory cannot be written; KeyboardInterrupt passes through once everything is on the disk.
     """
     plan = job.plan
     next(job.records(), None)  # a file that is not there or not known is named by its reader, not by its hash
@@ -200,10 +219,11 @@ def label(
         counts.resumed += 1
 
     with Journal(plan.out, retry_failures=plan.retry_failures, seen=seen) as journal:
+        clear_torn(plan.out)
         save()
         try:
             with watching(job.total) as watch:
-                _judge(job, journal, counts, _saving(watch, save), interrupt or Interrupt())
+                by(job, journal, counts, _saving(watch, save), interrupt or Interrupt())
             manifest["finished"] = now()
         except BaseException:
             with suppress(RunError):  # what broke the loop is the better message
@@ -211,21 +231,6 @@ def label(
             raise
         save()
     return Done(counts, time.monotonic() - started, manifest)
-
-
-def _judge(job: Job, journal: Journal, counts: Counts, watch: Watch, interrupt: Interrupt) -> None:
-    run(
-        job.records(),
-        job.program,
-        job.engines,
-        journal,
-        row_of,
-        counts=counts,
-        window=job.plan.window,
-        limit=job.plan.limit,
-        watch=watch,
-        shielded=interrupt.shielded,
-    )
 
 
 def _saving(watch: Watch, save: Callable[[], None]) -> Watch:

@@ -7,7 +7,7 @@ in which engines answer never changes a row, only the order of rows.
 This module refuses to know what a task asks, what a model is and what a row looks like.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, Protocol
@@ -24,9 +24,12 @@ WINDOW = 1024
 
 
 class Sink(Protocol):
-    """Where rows go; `Journal` is the one on disk. `done` holds the ids that need not be judged again."""
+    """Where rows go; `Journal` is the one on disk."""
 
-    done: IdSet
+    @property
+    def done(self) -> Container[str]:
+        """The ids that need not be judged."""
+        ...
 
     def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
         """Take a row for good."""
