@@ -105,7 +105,10 @@ def _facts(found: "Survey") -> list[tuple[str, str]]:
         facts.append(
             ("human labels", f"on {found.labelled:,} records: {', '.join(names)}{f', {more} more' if more else ''}")
         )
-    return facts + [(f"  {name}", line) for name, line in label_lines(found)]
+    facts += [(f"  {name}", line) for name, line in label_lines(found)]
+    for task, said in found.judged.items():
+        facts.append((f"judged: {task}", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(said.items()))))
+    return facts
 
 
 def _short(value: object) -> str:

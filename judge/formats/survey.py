@@ -13,8 +13,10 @@ from typing import Any
 
 from judge.errors import InputError
 from judge.files import scan_rows
-from judge.formats import choose, named, recognise, records_of, to_row
+from judge.formats import choose, judgement_from_row, judgement_to_row, named, recognise, records_of, to_row
 from judge.formats.base import Format
+from judge.formats.fields import inner
+from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Score, Steps
 from judge.records import Conversation, Pair, Ranking, Record, Response, Solution
 
 KINDS_OF_VERDICT = 12
@@ -29,6 +31,7 @@ class Survey:
     problems: one line each, beginning with file:line. duplicates: records whose id was seen before.
     labelled: records with a human label. annotators: their names, with the number of labels of each.
     verdicts: (kind, criterion) -> verdict -> count. lengths: part -> characters of each record's part.
+    judged: what the judge of a run said -> count, by task.
     """
 
     path: str
@@ -47,6 +50,7 @@ class Survey:
     labelled: int = 0
     annotators: Counter[str] = field(default_factory=Counter)
     verdicts: dict[tuple[str, str], Counter[Any]] = field(default_factory=dict)
+    judged: dict[str, Counter[str]] = field(default_factory=dict)
     lengths: "dict[str, array[int]]" = field(default_factory=dict)
 
     @property
@@ -69,6 +73,7 @@ def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Su
         try:
             family = family or _recognised(found, row, place)
             records = records_of(family, row, place)
+            judgement = _judgement(row, place) if family.name == "rmjudge" else None
         except InputError as error:
             found.problems.append(str(error))
             continue
@@ -76,7 +81,9 @@ def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Su
         for record in records:
             _count(found, record, seen)
             if len(found.first) < first:
-                found.first.append(to_row(record))
+                found.first.append(to_row(record) | (_shown(judgement) if judgement else {}))
+        if judgement:
+            found.judged.setdefault(judgement.task, Counter()).update(_said(judgement))
     if not found.rows:
         raise InputError(f"{path}: no rows in it")
     if not found.records:
@@ -88,6 +95,42 @@ def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Su
 def _recognised(found: Survey, row: dict[str, Any], place: str) -> Format:
     found.fits = recognise(row)
     return choose(row, place)
+
+
+def _judgement(row: dict[str, Any], place: str) -> Judgement | None:
+    if "judgement" not in row:
+        return None
+    try:
+        return judgement_from_row(inner(row, "judgement"))
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def _said(judgement: Judgement) -> Iterator[str]:
+    """The verdict in a word that can be counted."""
+    match judgement:
+        case Score():
+            yield from (
+                f"{name} unreadable" if given is None else f"{name} {given}"
+                for name, given in judgement.verdict.items()
+            )
+        case Steps():
+            wrong = judgement.first_wrong
+            yield "unreadable" if wrong is None else "every step right" if wrong == -1 else "a step wrong"
+        case Preference() | Outcome():
+            yield judgement.verdict or "unreadable"
+        case Critique() | Order():
+            yield (
+                "unreadable" if judgement.verdict is None else "written" if judgement.task == "critique" else "ordered"
+            )
+
+
+def _shown(judgement: Judgement) -> dict[str, Any]:
+    """A judgement for the eye: what it says, and the first reply that it was read from."""
+    row = judgement_to_row(judgement)
+    replies = [reading.text for reading in judgement.readings if reading.text]
+    row.pop("readings", None)
+    return {"judgement": row} | ({"reply": replies[0]} if replies else {})
 
 
 def _count(found: Survey, record: Record, seen: set[bytes]) -> None:
@@ -174,6 +217,7 @@ def as_json(found: Survey) -> dict[str, Any]:
         "labelled": found.labelled,
         "annotators": dict(found.annotators),
         "labels": dict(label_lines(found)),
+        "judgements": {task: dict(said) for task, said in found.judged.items()},
         "characters": {
             part: dict(zip(("min", "median", "max"), spread(sizes), strict=True))
             for part, sizes in found.lengths.items()

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from judge.errors import InputError
+from judge.files import write_rows
+from judge.formats import judgement_to_row, to_row
 from judge.formats.survey import as_json, label_lines, spread, survey
+from judge.judgements import Critique, Judgement, Order, Preference, Reading, Score, Steps
+from judge.records import Message, Pair, Record, Solution
 
 LINES = """\
 {"prompt": "pp", "chosen": "aaa", "rejected": "b"}
@@ -55,3 +59,39 @@ def test_a_file_of_wrong_rows_alone_is_an_error(tmp_path: Path) -> None:
     file.write_text('{"prompt": "p", "chosen": "a", "rejected": 1}\n' * 3)
     with pytest.raises(InputError, match=r"rows\.jsonl:1: field 'rejected': found 1"):
         survey(file)
+
+
+def test_the_verdicts_of_a_run_are_counted_and_shown(tmp_path: Path) -> None:
+    pair = Pair(prompt=(Message("user", "p"),), first=(Message("assistant", "a"),), second=(Message("assistant", "b"),))
+    solution = Solution(prompt=(Message("user", "p"),), steps=("s", "t"))
+    reading = Reading(asked="forward", verdict="first", text="I say [[A]].")
+    judged: list[tuple[Record, Judgement]] = [
+        (pair, Preference(verdict="first", p_first=0.9, readings=(reading,))),
+        (pair, Preference(verdict=None, reason="no label")),
+        (solution, Steps(verdict=("right", "wrong"), first_wrong=1)),
+        (solution, Steps(verdict=("right", "right"), first_wrong=-1)),
+        (solution, Score(verdict={"clarity": 4, "depth": None})),
+        (solution, Critique(verdict="Good.")),
+        (solution, Order(verdict=(0,))),
+    ]
+    write_rows(
+        tmp_path / "labels.jsonl",
+        (to_row(record) | {"judgement": judgement_to_row(judgement)} for record, judgement in judged),
+    )
+    found = survey(tmp_path)
+    assert as_json(found)["judgements"] == {
+        "preference": {"first": 1, "unreadable": 1},
+        "steps": {"a step wrong": 1, "every step right": 1},
+        "score": {"clarity 4": 1, "depth unreadable": 1},
+        "critique": {"written": 1},
+        "ranking": {"ordered": 1},
+    }
+    assert found.first[0]["judgement"] == {"task": "preference", "verdict": "first", "p_first": 0.9}
+    assert found.first[0]["reply"] == "I say [[A]]."
+
+
+def test_a_broken_judgement_is_a_wrong_row(tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    row = '{"prompt": "p", "first": "a", "second": "b"'
+    file.write_text(row + "}\n" + row + ', "judgement": {"task": "taste", "verdict": 1}}\n')
+    assert survey(file).problems[0].startswith(f"{file}:2: field 'judgement.task': found \"taste\"")
