@@ -70,6 +70,8 @@ def label(
 
             done = judge_all(job, watching, interrupt=interrupt, by=by)
         except KeyboardInterrupt:
+            if dry_run:
+                raise
             again = shlex.join(["rmjudge", *sys.argv[1:]])
             print(f"interrupted; every verdict so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
             return 130
