@@ -52,7 +52,7 @@ endif
 	@touch $@
 
 demo: $(READY) ## the embedded judge labels preferences and steps, on vLLM (4 minutes on two cores)
-	@$(BIN)/rmjudge demo $(ARGS)
+	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(READY) ## the test suite
 	@$(BIN)/python -m pytest $(ARGS)

@@ -34,7 +34,7 @@ def load_engine(spec: str, **settings: Any) -> Engine:
 
 
 def default_prompt(spec: str) -> str:
-    """The prompt that an engine wants where none is named: `tiny` answers to the words it was trained on, others to any."""
+    """The prompt that an engine wants where none is named, "" for any: `tiny` knows the words it was trained on."""
     return TINY_PROMPT if spec.partition(":")[0] == "tiny" else ""
 
 
