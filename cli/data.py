@@ -21,7 +21,8 @@ SHOWN_CHARACTERS = 300
 def show(
     file: Annotated[str, typer.Argument(help="A data file, a run directory or a hub name hf://NAME:SPLIT.")],
     format: Annotated[
-        str | None, typer.Option("--format", help="Force a family of formats instead of recognising it.")
+        str | None,
+        typer.Option("--format", help="Force a family; NAME:field=column,… where its columns have other names."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many records to show.")] = 3,
     as_json: Json = False,
@@ -102,9 +103,7 @@ def _facts(found: "Survey") -> list[tuple[str, str]]:
     if found.labelled:
         names = [f"{name} {count:,}" for name, count in found.annotators.most_common(SHOWN_ANNOTATORS)]
         more = len(found.annotators) - len(names)
-        facts.append(
-            ("human labels", f"on {found.labelled:,} records: {', '.join(names)}{f', {more} more' if more else ''}")
-        )
+        facts.append(("human labels", f"on {found.labelled:,}: {', '.join(names)}{f', {more} more' if more else ''}"))
     facts += [(f"  {name}", line) for name, line in label_lines(found)]
     for task, said in found.judged.items():
         facts.append((f"judged: {task}", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(said.items()))))

@@ -5,11 +5,12 @@ family names those it stands over); when that does not decide, the error names t
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from judge.errors import InputError, unknown
+from judge.errors import ConfigError, InputError, unknown
 from judge.files import read_rows
 from judge.formats import (
     finegrained,
@@ -31,6 +32,7 @@ from judge.formats import (
     unieval,
 )
 from judge.formats.base import Format, Row
+from judge.formats.fields import need
 from judge.formats.rmjudge import from_row, judgement_from_row, judgement_to_row, to_row
 from judge.records import Record
 
@@ -81,7 +83,8 @@ class Placed(NamedTuple):
 def read_records(path: str | Path, *, format: str | None = None) -> Iterator[Placed]:
     """The records of a file or hub name, streaming; raises InputError `file:line: …` at the first row that is wrong.
 
-    format: the name of a family; None recognises it from the first row.
+    format: the name of a family, with the data's own field names where they differ (see `named`); None recognises it
+    from the first row.
     """
     family = named(format) if format else None
     return _read(path, family)
@@ -108,10 +111,29 @@ def records_of(family: Format, row: Row, place: str) -> list[Record]:
 
 
 def named(name: str) -> Format:
-    """The family of that name; raises UnknownNameError with the nearest."""
-    if name not in FORMATS:
-        raise unknown("format", name, FORMATS)
-    return FORMATS[name]
+    """The family of that name; raises UnknownNameError with the nearest.
+
+    `NAME:field=source,…` reads fields from others: `trl-preference:prompt=question,chosen=good` for data whose
+    prompt stands in `question`.
+    """
+    base, _, renames = name.partition(":")
+    if base not in FORMATS:
+        raise unknown("format", base, FORMATS)
+    family = FORMATS[base]
+    if not renames:
+        return family
+    sources: dict[str, str] = {}
+    for part in renames.split(","):
+        field, equals, source = part.partition("=")
+        if not (field and equals and source):
+            raise ConfigError(f"format '{name}': found '{part}' (accepted: {base}:field=source,field=source)")
+        sources[field] = source
+    return replace(family, read=lambda row: family.read(_renamed(row, sources)))
+
+
+def _renamed(row: Row, sources: dict[str, str]) -> Row:
+    found = {field: need(row, source) for field, source in sources.items()}
+    return {name: value for name, value in row.items() if name not in sources.values()} | found
 
 
 def recognise(row: Row) -> list[str]:

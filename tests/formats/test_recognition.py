@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from judge.errors import InputError, UnknownNameError
+from judge.errors import ConfigError, InputError, UnknownNameError
 from judge.formats import FORMATS, choose, read_records, recognise
 
 
@@ -68,3 +68,17 @@ def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match="no rows in it"):
             list(read_records(tmp_path / name))
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"question": "p", "good": "a", "bad": "b", "topic": "t"}\n')
+    form = "trl-preference:prompt=question,chosen=good,rejected=bad"
+    ((_, record),) = read_records(file, format=form)
+    file.write_text('{"prompt": "p", "chosen": "a", "rejected": "b", "topic": "t"}\n')
+    ((_, plain),) = read_records(file)
+    assert record == plain
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: no field 'question'"):
+        list(read_records(file, format=form))
+    with pytest.raises(ConfigError, match=r"found 'prompt' .accepted: trl-preference:field=source"):
+        read_records(file, format="trl-preference:prompt")
