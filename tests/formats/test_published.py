@@ -186,3 +186,21 @@ def test_six_pairs_a_question(data_dir: Path) -> None:
         group = found[start : start + 6]
         assert [record.meta["answers"] for _, record in group] == order
         assert len({place for place, _ in group}) == 1
+
+
+@pytest.mark.parametrize(
+    ("turn", "all_votes", "without_ties"), [(1, (886, 1343), (727, 859)), (2, (871, 1325), (731, 864))]
+)
+def test_gpt4_agrees_with_the_experts_of_mtbench_as_published(
+    data_dir: Path, turn: int, all_votes: tuple[int, int], without_ties: tuple[int, int]
+) -> None:
+    """Zheng et al. 2023, Table 5: setups S1 (ties are a label of their own) and S2 (votes without ties)."""
+    judge = {record.id: record.human[0].verdict for _, record in records(data_dir / "mtbench/gpt4_pair.jsonl")}
+    votes = [
+        (judge[record.id], record.human[0].verdict)
+        for _, record in records(data_dir / "mtbench/human.jsonl")
+        if record.meta["turn"] == turn and record.human[0].annotator.startswith("expert")
+    ]
+    decided = [vote for vote in votes if "tie" not in vote]
+    assert (sum(one == other for one, other in votes), len(votes)) == all_votes
+    assert (sum(one == other for one, other in decided), len(decided)) == without_ties
