@@ -94,7 +94,7 @@ def test_a_seed_makes_a_sampled_reply_repeatable(engine: Engine, ask: Ask, answe
 
 def test_seeded_replies_to_many_long_prompts(engine: Engine, ask: Ask, answers: Answers) -> None:
     # More prompt tokens than one step takes: vLLM's CPU build breaks when a seeded prompt is computed in chunks.
-    requests = [ask("word " * 150 + f"{n}", max_tokens=2, temperature=1.0, seed=n) for n in range(30)]
+    requests = [ask("word " * 80 + f"{n} right" * 9, max_tokens=2, temperature=1.0, seed=n) for n in range(40)]
     assert all(completion.finish in ("stop", "length") for completion in answers(engine, requests))
 
 
