@@ -1,0 +1,468 @@
+"""The nouns of an agreement report: everything that a page, a table or a later comparison needs, and nothing to draw.
+
+A report is immutable plain data: `to_row` gives JSON values, `from_row` gives the report back, so a saved report is the
+baseline of the next. Shares and probabilities lie in 0…1; higher is better unless a figure's docstring says otherwise.
+Labels are always listed as people say them: rows of a matrix are the humans', columns the judge's.
+
+This module refuses to know how a figure is computed (metrics.py and its neighbours) and how it is drawn (report/).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from judge.errors import InputError
+from judge.files import to_json as encode
+
+VERSION = "rmjudge-report/1"
+Level = Literal["good", "fair", "poor", "unknown"]
+Severity = Literal["stop", "warn", "note"]
+Unit = Literal["share", "coefficient", "number", "loss"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number, what it was made from, and what was left out of it.
+
+    name: stable key ("accuracy"); title: for people ("Accuracy, ties count as a verdict"). of: the criterion or step
+    kind it speaks of, "" for the whole. value: None when it cannot be said; `note` then says why.
+    low, high: the 95 % interval, None when none was asked for or too few rows allow none. n: rows in it; clusters:
+    different prompts among them. unreadable, missing: rows left out because the judge's verdict could not be read, or
+    because the judge has no row for them. unit: "share" is shown in per cent, "loss" is better when smaller.
+    """
+
+    name: str
+    title: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    clusters: int = 0
+    unreadable: int = 0
+    missing: int = 0
+    unit: Unit = "share"
+    of: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The answer in one sentence. level: good: can stand in for one person; fair: with the care that the flags name;
+    poor: cannot; unknown: too few rows, or no second annotator to measure against. why: the sentences behind it."""
+
+    level: Level
+    sentence: str
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """Something wrong, in words. name: stable key ("coin", "always-first", "likes-length", "copies-annotator", …).
+
+    what: what is wrong; evidence: the figures behind it; sure: how sure, in words ("p < 0.001", "95 % interval …");
+    advice: what to do about it. judge: whom it speaks of, "" for the data.
+    """
+
+    name: str
+    severity: Severity
+    what: str
+    evidence: str
+    sure: str
+    advice: str
+    judge: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Every row accounted for: labelled = readable + unreadable + missing. unlabelled: judged rows without a human
+    label; duplicates: rows with an id that was there before."""
+
+    labelled: int
+    readable: int
+    unreadable: int
+    missing: int
+    unlabelled: int = 0
+    duplicates: int = 0
+    prompts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """Counts of the humans' verdict (rows) against the judge's (columns), by label."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    unreadable: tuple[int, ...] = ()
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityBin:
+    """Rows whose stated confidence lies in [low, high): their mean confidence and how often the judge was right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationCurve:
+    """name: "as stated", "temperature" or "isotonic" (both out of fold); ece, brier, log_loss: smaller is better."""
+
+    name: str
+    bins: tuple[ReliabilityBin, ...]
+    ece: Figure
+    brier: Figure
+    log_loss: Figure
+    parameter: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectivePoint:
+    """Judging only the most confident `coverage` of the rows (those at or above `confidence`) gives `accuracy`."""
+
+    coverage: float
+    accuracy: float
+    confidence: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How far stated probabilities can be believed. Every curve is on the same rows; ties are left out of them."""
+
+    curves: tuple[CalibrationCurve, ...]
+    selective: tuple[SelectivePoint, ...]
+    selective_area: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorRow:
+    """One person beside the judge. agreement: with the other people (left out, against their majority); judge: the
+    judge with the same other people on the same rows (the two numbers are comparable); judge_with: the judge against
+    this person. p_value, wins: the alternative-annotator test for this person. accuracy: by Dawid-Skene.
+    off: agrees less with the others than they do among themselves, beyond chance (corrected).
+    drift: agreement in the last third of the rows minus in the first; seconds: median time a label, where known.
+    """
+
+    name: str
+    n: int
+    agreement: Figure
+    judge: Figure
+    judge_with: Figure
+    advantage: float | None = None
+    p_value: float | None = None
+    wins: bool | None = None
+    accuracy: Figure | None = None
+    off: bool = False
+    drift: Figure | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AltTest:
+    """The alternative-annotator test (Calderon et al. 2025): the judge may replace people when winning_rate >= 0.5.
+
+    epsilon: the cost-benefit allowance; tested: annotators with enough rows (30); advantage: mean probability that the
+    judge is as close to the others as the annotator left out."""
+
+    epsilon: float
+    winning_rate: float | None
+    advantage: float | None
+    tested: int
+    passed: bool | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalence:
+    """Two one-sided tests: is judge-human agreement within `margin` of human-human agreement? low, high: the 90 %
+    interval of the difference (judge minus people), which lies within ±margin when equivalent."""
+
+    margin: float
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    equivalent: bool | None
+    not_worse: bool | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """What people reach among themselves, and the judge beside it. human: leave-one-annotator-out agreement over all
+    annotators; judge: the judge measured the same way. among: κ, α, Fleiss, AC1 among the people. aggregation: the
+    judge against the majority and against Dawid-Skene."""
+
+    human: Figure
+    judge: Figure
+    annotators: tuple[AnnotatorRow, ...]
+    alt_test: AltTest
+    equivalence: Equivalence
+    among: tuple[Figure, ...] = ()
+    aggregation: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthBin:
+    """Pairs whose first response is longer by a factor in [low, high) (natural log of the ratio of characters): how
+    often people and the judge prefer the first, and how often the two agree."""
+
+    low: float
+    high: float
+    n: int
+    human_first: float
+    judge_first: float
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bias:
+    """position: flips, share of first under each order; length: coefficient, length-controlled win rate; style:
+    markdown and lists; self_preference: where the authors are known; consistency: repeats, transitivity."""
+
+    position: tuple[Figure, ...] = ()
+    length: tuple[Figure, ...] = ()
+    length_bins: tuple[LengthBin, ...] = ()
+    style: tuple[Figure, ...] = ()
+    self_preference: tuple[Figure, ...] = ()
+    consistency: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A part of the rows. difference: its figure minus that of all other rows; p_value is corrected for all the slices
+    of the report (Benjamini-Hochberg); small: under 30 rows, so nothing is said; worse: significantly below."""
+
+    field: str
+    value: str
+    figure: Figure
+    difference: float | None
+    p_value: float | None
+    small: bool
+    worse: bool = False
+    better: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """One person's verdict on a row, as a word."""
+
+    annotator: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One reading of the judge on a row: what was asked ("forward", "swapped", "step 3"), the verdict in the record's
+    own terms ("" when unreadable), and its critique."""
+
+    asked: str
+    verdict: str
+    text: str = ""
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """A row to look at. human, judge: the verdicts as words ("first", "4", "step 3", "unreadable"). confidence: of the
+    judge in its verdict, None when not stated. texts: the parts shown side by side, by name ("first", "second";
+    "response", "reference"; "steps" joined). length: log ratio of characters for a pair, None otherwise."""
+
+    id: str
+    judge_name: str
+    human: str
+    judge: str
+    confidence: float | None
+    votes: tuple[Vote, ...]
+    answers: tuple[Answer, ...]
+    prompt: str
+    texts: Mapping[str, str]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    consistent: bool | None = None
+    length: float | None = None
+    split: bool = False
+    """Whether the people differ among themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The win rate of one system over another, three ways. judge: by all judged rows; human: by the labelled rows;
+    combined: prediction-powered inference from both. saved: human labels that would be needed beyond the present ones
+    for the same interval without the judge."""
+
+    system: str
+    over: str
+    judge: Figure
+    human: Figure
+    combined: Figure
+    saved: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextLabel:
+    """A row worth a human label: information in bits, and why in words."""
+
+    id: str
+    information: float
+    why: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeReport:
+    """Everything about one judge or reward model. agreement[0] is the main figure, the one of the league table."""
+
+    name: str
+    task: str
+    coverage: Coverage
+    agreement: tuple[Figure, ...]
+    confusion: tuple[Confusion, ...] = ()
+    ceiling: Ceiling | None = None
+    calibration: Calibration | None = None
+    bias: Bias | None = None
+    slices: tuple[Slice, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
+    label_next: tuple[NextLabel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeagueRow:
+    """A judge's place on the rows that all of them judged. tied: with the one above, by the paired test."""
+
+    rank: int
+    name: str
+    figure: Figure
+    tied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A paired test of two judges on the same rows: difference of the main figure (first minus second), its interval,
+    p by the cluster bootstrap, corrected over all pairs (Holm)."""
+
+    first: str
+    second: str
+    difference: Figure
+    p_value: float | None
+    only_first_right: int
+    only_second_right: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class League:
+    """All judges on the same rows."""
+
+    rows: tuple[LeagueRow, ...]
+    comparisons: tuple[Comparison, ...]
+    common: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triangle:
+    """A distilled model beside its teacher and the people, on the same rows. parts: how many rows each way of
+    agreeing has: "all agree", "model alone", "judge alone", "human alone", "all differ"."""
+
+    judge: str
+    model: str
+    human_judge: Figure
+    judge_model: Figure
+    human_model: Figure
+    parts: Mapping[str, int]
+    inherited: Figure
+    """Of the judge's mistakes, the share that the model repeats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A published benchmark by its own protocol. protocol: how it counts; source: the file that defines it."""
+
+    name: str
+    judge: str
+    protocol: str
+    source: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A figure beside the same one of a saved report. worse: the change is bad and lies outside the interval."""
+
+    judge: str
+    name: str
+    title: str
+    before: float | None
+    now: float | None
+    low: float | None
+    high: float | None
+    worse: bool
+    better: bool = False
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A whole report. judges: one or more, in the order given. disagreements: the most telling ones, most confident
+    mistakes first; disagreements_total: how many there are. sources: where the rows came from, for the reader."""
+
+    title: str
+    kind: str
+    headline: Headline
+    flags: tuple[Flag, ...]
+    judges: tuple[JudgeReport, ...]
+    disagreements: tuple[Disagreement, ...] = ()
+    disagreements_total: int = 0
+    rows_total: int = 0
+    league: League | None = None
+    triangle: Triangle | None = None
+    benchmarks: tuple[Benchmark, ...] = ()
+    changes: tuple[Change, ...] = ()
+    sources: tuple[str, ...] = ()
+    confidence: float = 0.95
+    resamples: int = 0
+    seed: int = 0
+    version: str = VERSION
+
+
+def to_row(report: Report) -> dict[str, Any]:
+    """The report as JSON values."""
+    return asdict(report)
+
+
+def to_json(report: Report) -> str:
+    """The report as one line of JSON."""
+    return encode(to_row(report))
+
+
+def from_row(row: Mapping[str, Any]) -> Report:
+    """The report of a row; raises InputError without a place when it is none or another version's."""
+    if row.get("version") != VERSION:
+        raise InputError(f"field 'version': found {row.get('version')!r} (accepted: '{VERSION}')")
+    try:
+        report = _read(row, Report)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a whole report: {error}") from None
+    assert isinstance(report, Report)
+    return report
+
+
+def _read(value: Any, kind: Any) -> Any:
+    """A value of JSON as the type that a dataclass's field names."""
+    if value is None:
+        return None
+    if get_origin(kind) is UnionType:
+        (kind,) = (member for member in get_args(kind) if member is not NoneType)
+    if is_dataclass(kind):
+        assert isinstance(kind, type)
+        hints = get_type_hints(kind)
+        return kind(**{item.name: _read(value[item.name], hints[item.name]) for item in fields(kind)})
+    if get_origin(kind) is tuple:
+        return tuple(_read(item, get_args(kind)[0]) for item in value)
+    return value
