@@ -10,12 +10,15 @@ from judge.records import HumanLabel, Message, Pair, Ranking, Record, Response, 
 
 
 def as_response(record: Response | Solution) -> Response:
-    """A solution as one response, its steps joined by newlines; its labels (they name steps) stay behind."""
+    """A solution as one response, its steps joined by newlines; labels that name steps stay behind."""
     if isinstance(record, Response):
         return record
-    text = "\n".join(record.steps)
     return Response(
-        prompt=record.prompt, response=(Message("assistant", text),), reference=record.reference, meta=record.meta
+        prompt=record.prompt,
+        response=(Message("assistant", "\n".join(record.steps)),),
+        reference=record.reference,
+        human=tuple(label for label in record.human if label.criterion == "correct"),
+        meta=record.meta,
     )
 
 
@@ -60,8 +63,16 @@ def rankings(record: Record) -> Iterator[Ranking]:
 
 
 def _implied(label: HumanLabel, first: int, second: int) -> HumanLabel | None:
-    order = label.verdict
-    if not isinstance(order, tuple) or first not in order or second not in order:
+    """What a label on a ranking says of two of its responses: by their places, or by which of them is correct."""
+    named = label.verdict
+    if not isinstance(named, tuple):
         return None
-    verdict = "first" if order.index(first) < order.index(second) else "second"
+    if label.criterion == "correct":  # the correct ones in no order; two of a kind say nothing about which is better
+        if (first in named) == (second in named):
+            return None
+        verdict = "first" if first in named else "second"
+        return HumanLabel(annotator=label.annotator, verdict=verdict)
+    if first not in named or second not in named:
+        return None
+    verdict = "first" if named.index(first) < named.index(second) else "second"
     return HumanLabel(annotator=label.annotator, verdict=verdict, criterion=label.criterion)

@@ -292,6 +292,12 @@ def test_a_ranking_becomes_pairs_with_what_people_implied() -> None:
     assert list(pairs(pair())) == [pair()]
 
 
+def test_of_two_correct_responses_none_is_better() -> None:
+    correct = HumanLabel(annotator="p", verdict=(0, 2), criterion="correct")
+    found = pairs(Ranking(prompt=QUESTION, responses=THREE.responses, human=(correct,)))
+    assert [[label.verdict for label in one.human] for one in found] == [["first"], [], ["second"]]
+
+
 def test_a_solution_is_one_response_and_a_pair_two() -> None:
     assert as_response(SOLUTION).response == said("one\ntwo\nthree")
     assert list(responses(SOLUTION)) == [SOLUTION]
