@@ -32,6 +32,10 @@ Out = Annotated[
 ]
 Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="A shipped prompt's name, or a .jinja file.")]
 Format = Annotated[str | None, typer.Option("--format", help="Force a family of formats instead of recognising it.")]
+Constitution = Annotated[
+    str | None,
+    typer.Option("--constitution", "-c", help="Judge pairs under its principles: a shipped name, or a .yaml file."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N distinct records.")]
 Set = Annotated[
     list[str] | None,
@@ -62,6 +66,16 @@ Steps = Annotated[
 ]
 Pairwise = Annotated[
     bool | None, typer.Option("--pairwise", help="Rank by comparing every pair.", rich_help_panel=_ASKING)
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", help="A paper's settings: bai-2022 or bai-2022-cot (harmlessness).", rich_help_panel=_ASKING
+    ),
+]
+Clamp = Annotated[
+    str | None,
+    typer.Option("--clamp", metavar="LOW:HIGH", help="Bounds of one principle's probability.", rich_help_panel=_ASKING),
 ]
 Low = Annotated[int | None, typer.Option("--low", help="The scale's low end.", rich_help_panel=_ASKING)]
 High = Annotated[int | None, typer.Option("--high", help="The scale's high end.", rich_help_panel=_ASKING)]

@@ -15,6 +15,7 @@ from judge.labelling.manifest import read_manifest
 from judge.labelling.ray_runner import Runner, on_ray
 from judge.labelling.runs import Plan, judge_here
 from judge.tasks import Options
+from judge.tasks.principled import Clamp, preset
 
 _STEPS = {"each": True, "all": False}
 _PLAIN = (
@@ -53,12 +54,18 @@ def plan_from(given: Mapping[str, Any]) -> Plan:
         missing = []
     if missing:
         raise ConfigError(f"rmjudge label needs {', '.join(missing)}; see `rmjudge label --help`")
+    settings = preset(given["preset"]) if given["preset"] else None
+    if settings and given["prompt"]:
+        raise ConfigError(f"--preset {given['preset']} brings its own prompt; give --prompt without it")
+    clamp = _clamp(given["clamp"]) if given["clamp"] else settings and settings.clamp
     return Plan(
         data=data,
         task=task,
         judges=judges,
         out=given["out"] or Path(),
-        prompt=given["prompt"] or earlier["command"].get("prompt", ""),
+        prompt=given["prompt"] or (settings.prompt if settings else earlier["command"].get("prompt", "")),
+        constitution=given["constitution"] or ("harmless" if settings else earlier["command"].get("constitution", "")),
+        clamp=clamp or (None if settings else _earlier_clamp(config)),
         format=given["format"],
         limit=given["limit"],
         options=_options(given, config.get("options", {}), judges),
@@ -98,6 +105,19 @@ def _options(given: Mapping[str, Any], earlier: Mapping[str, Any], judges: Seque
         chosen["criteria"] = [": ".join(part.strip() for part in one.split("=", 1)) for one in given["criterion"]]
     merged = {"judges": len(judges), **earlier, **chosen}
     return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
+
+
+def _clamp(text: str) -> Clamp:
+    low, _, high = text.partition(":")
+    try:
+        return Clamp(float(low), float(high))
+    except ValueError:
+        raise ConfigError(f"--clamp {text}: write --clamp LOW:HIGH, such as 0.4:0.6") from None
+
+
+def _earlier_clamp(config: Mapping[str, Any]) -> Clamp | None:
+    clamp = (config.get("constitution") or {}).get("clamp")
+    return Clamp(*clamp) if clamp else None
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:

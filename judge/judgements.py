@@ -8,7 +8,7 @@ This module refuses to know how a verdict is read (verdicts.py) and how readings
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from judge.records import OutcomeVerdict, PairVerdict, StepVerdict
 
@@ -17,7 +17,8 @@ from judge.records import OutcomeVerdict, PairVerdict, StepVerdict
 class Reading:
     """One completion, read.
 
-    asked: what was asked, in the task's words: "forward", "swapped", "step 3", a criterion's name, "1 or 4".
+    asked: what was asked, in the task's words: "forward", "swapped", "forward/PRINCIPLE", "step 3", a criterion's name,
+        "1 or 4".
     verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable.
     reason: why it is None, "" otherwise.
     probabilities: verdict -> probability in the record's own terms, where the engine gave log-probabilities; sums to 1.
@@ -45,6 +46,8 @@ class Preference:
 
     p_first: P(the first is better), a tie counted half; None when nothing was readable.
     consistent: whether both orders gave the same verdict; None when one order was not asked or not readable.
+    principles: under a constitution, the P(the first is better) that each of its principles gives on its own, by id;
+        None for one that was not drawn or not readable.
     """
 
     task: ClassVar[str] = "preference"
@@ -52,6 +55,7 @@ class Preference:
     reason: str = ""
     p_first: float | None = None
     consistent: bool | None = None
+    principles: Mapping[str, float | None] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
 
 
@@ -119,7 +123,48 @@ class Order:
     readings: tuple[Reading, ...] = ()
 
 
-Judgement = Preference | Critique | Score | Steps | Outcome | Order
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One try at making a text better: it was criticised, revised, and both texts were compared.
+
+    number: which round it belongs to, from 1; a round that tries several principles has an entry for each try.
+    principles: ids of the principles it was drawn for, none without a constitution.
+    critique, text: the critic's and the author's words, None when they could not be read or were not asked for.
+    verdict: which text the referee prefers, `text` being the first and the one before it the second; None when it was
+    not asked or could not be read. p_better: P(`text` is better than the one before), a tie counted half.
+    consistent: see Preference. kept: whether the loop went on with `text`. reason: why it was not, in words.
+    """
+
+    number: int
+    principles: tuple[str, ...] = ()
+    critique: str | None = None
+    text: str | None = None
+    verdict: PairVerdict | None = None
+    p_better: float | None = None
+    consistent: bool | None = None
+    kept: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A response after rounds of critique and revision.
+
+    verdict: the text that the loop ended with, the original where no revision was kept; None when the author gave no
+    answer, or when not one round could be read to its end. original: the text before the first round, None when the
+    author gave none. stopped: why the loop ended, None when it could not begin.
+    """
+
+    task: ClassVar[str] = "revision"
+    verdict: str | None
+    reason: str = ""
+    original: str | None = None
+    stopped: Literal["rounds", "nothing found", "not better", "unreadable"] | None = None
+    rounds: tuple[Round, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+
+Judgement = Preference | Critique | Score | Steps | Outcome | Order | Revision
 
 
 def readable(judgement: Judgement) -> bool:

@@ -33,8 +33,10 @@ from judge.labelling.manifest import (
 )
 from judge.labelling.progress import Watch
 from judge.labelling.scheduler import WINDOW, distinct, run
+from judge.principles import Constitution, load_constitution
 from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.tasks import TASKS, Options, Program
+from judge.tasks.principled import Clamp, check_principle, under
 from judge.templates import list_templates, load_template
 
 _MANIFEST_SECONDS = 30.0
@@ -46,6 +48,7 @@ class Plan:
 
     data: a file, a run directory or a hub name; several are read one after another. judges: engine specs, one a juror.
     prompt: a shipped name or a path, "" for the judges' or the task's default. format: a family of formats to force.
+    constitution: the principles that a preference is judged under, a shipped name or a path; clamp: see its task.
     limit: only the first so many distinct records. settings: handed to every engine. window: programs alive at once.
     """
 
@@ -54,6 +57,8 @@ class Plan:
     judges: tuple[str, ...]
     out: Path
     prompt: str = ""
+    constitution: str = ""
+    clamp: Clamp | None = None
     format: str | None = None
     limit: int | None = None
     options: Options = field(default_factory=Options)
@@ -84,10 +89,17 @@ class Job:
         if plan.task not in TASKS:
             raise unknown("task", plan.task, TASKS)
         self.spec = TASKS[plan.task]
+        self.constitution = load_constitution(plan.constitution) if plan.constitution else None
+        if self.constitution is not None:
+            self.spec = under(self.spec, self.constitution, plan.clamp)
+        elif plan.clamp is not None:
+            raise ConfigError("a clamp belongs to the principles of a constitution; name one")
         task, default = self.spec.prompt(plan.options)
         self.prompt = plan.prompt or _wanted(plan.judges, task)
         self.template = load_template(task, self.prompt or default)
         self.spec.check(self.template, plan.options)
+        if self.constitution is not None:
+            check_principle(self.template)
         self.engines: list[Engine] = [load_engine(spec, **plan.settings) for spec in plan.judges]
         self.total: int | None = None
 
@@ -125,6 +137,7 @@ class Job:
         return {
             "task": plan.task,
             "prompt": {"name": self.template.name, "hash": self.template.hash},
+            "constitution": constitution_entry(self.constitution, plan.clamp),
             "judges": [engine.describe() for engine in self.engines],
             "options": asdict(plan.options),
             "format": plan.format,
@@ -144,6 +157,13 @@ def _wanted(judges: tuple[str, ...], task: str) -> str:
     if name and f"{task}/{name}" not in {template.name for template in list_templates(task)}:
         raise ConfigError(f"{judges[0]} has not learnt the task '{task}': name a real model, or force a --prompt")
     return name
+
+
+def constitution_entry(constitution: Constitution | None, clamp: Clamp | None = None) -> dict[str, Any] | None:
+    """How a manifest names a constitution."""
+    if constitution is None:
+        return None
+    return {"name": constitution.name, "hash": constitution.hash, "clamp": clamp}
 
 
 def _has_text(record: Record) -> bool:
@@ -205,6 +225,7 @@ def label(
         "data": list(plan.data),
         "judges": list(plan.judges),
         "prompt": job.prompt,
+        "constitution": plan.constitution,
         "limit": plan.limit,
     }
     counts, started = _counts_of(manifest), time.monotonic()
@@ -273,6 +294,7 @@ def _numbers(counts: Counts) -> dict[str, Any]:
             "calls": counts.calls,
             "prompt": counts.prompt_tokens,
             "cached": counts.cached_tokens,
+            "computed": counts.prompt_tokens - counts.cached_tokens,
             "output": counts.output_tokens,
         },
     }

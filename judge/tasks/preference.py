@@ -42,18 +42,26 @@ def merge(readings: Sequence[Reading], *, forward: str) -> Preference:
 
     The verdict is the one with the most merged weight (a tie when two share it), so it never contradicts p_first.
     """
-    as_given = [reading for reading in readings if reading.asked == forward]
-    turned = [reading for reading in readings if reading.asked != forward]
-    jurors = dict.fromkeys(reading.judge for reading in readings)
-    merged = mean(
-        merge_orders([r for r in as_given if r.judge == juror], [r for r in turned if r.judge == juror])
-        for juror in jurors
-    )
+    merged = pooled(readings, forward=forward)
     if not merged:
         return Preference(verdict=None, reason=unread(readings), readings=tuple(readings))
     return Preference(
         verdict=preferred(merged),
         p_first=p_first(merged),
-        consistent=consistent(as_given, turned),
+        consistent=consistent(*_orders(readings, forward)),
         readings=tuple(readings),
     )
+
+
+def pooled(readings: Sequence[Reading], *, forward: str) -> dict[str, float]:
+    """The distribution over first, second, tie of all readings of a pair; {} when nothing was readable."""
+    as_given, turned = _orders(readings, forward)
+    return mean(
+        merge_orders([r for r in as_given if r.judge == juror], [r for r in turned if r.judge == juror])
+        for juror in dict.fromkeys(reading.judge for reading in readings)
+    )
+
+
+def _orders(readings: Sequence[Reading], forward: str) -> tuple[list[Reading], list[Reading]]:
+    as_given = [reading for reading in readings if reading.asked == forward]
+    return as_given, [reading for reading in readings if reading.asked != forward]
