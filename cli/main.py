@@ -59,6 +59,7 @@ class _Verbs(TyperGroup):
 app = typer.Typer(
     cls=_Verbs,
     add_completion=False,
+    pretty_exceptions_enable=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Label text with language model judges, and train reward models on the labels.",

@@ -107,6 +107,8 @@ def package_version(name: str) -> str:
 
 
 def _hash(path: Path, limit: int | None) -> tuple[int, str]:
+    if path.is_dir():  # a run given as data is read from its labels
+        path = path / "labels.jsonl"
     digest, size = blake2b(digest_size=16), 0
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK if limit is None else min(_CHUNK, limit - size)):

@@ -195,6 +195,17 @@ def test_verdicts_are_read_again_from_a_run(command, tmp_path, capsys):
     }
 
 
+def test_a_run_is_data_for_the_next_task(command, tmp_path, capsys):
+    rules, run = tmp_path / "rules.jsonl", tmp_path / "run"
+    assert main([*command, str(run)]) == 0
+    capsys.readouterr()
+    words = ["label", str(run), "--task", "critique", "--judge", f"scripted:{rules}", "--quiet", "--json", "--out"]
+    rules.write_text(json.dumps({"match": "", "text": "Clear, and to the point."}) + "\n")
+    assert main([*words, str(tmp_path / "critiques")]) == 0
+    # 36 labelled pairs, both of whose responses are criticised.
+    assert json.loads(capsys.readouterr().out)["labelled"] == 72
+
+
 def test_a_jury_of_two(command, tmp_path):
     rules = tmp_path / "rules.jsonl"
     run = tmp_path / "run"
