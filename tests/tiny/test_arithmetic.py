@@ -89,7 +89,8 @@ def test_the_next_operation(text, left_of, right_of):
 
 
 @pytest.mark.parametrize(
-    ("number", "parts"), [(-308, [-300, -8]), (47, [40, 7]), (60, [60]), (0, []), (-5, [-5]), (1234, [1000, 200, 30, 4])]
+    ("number", "parts"),
+    [(-308, [-300, -8]), (47, [40, 7]), (60, [60]), (0, []), (-5, [-5]), (1234, [1000, 200, 30, 4])],
 )
 def test_place_values(number, parts):
     assert place_values(number) == parts

@@ -1,0 +1,166 @@
+"""What the embedded judge is taught: replies that are true, and prompts that are the ones it will be asked."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from judge.records import Message, Pair, Solution
+from judge.tasks import TASKS, Options
+from judge.templates import load_template
+from judge.tiny.arithmetic import value
+from judge.tiny.lessons import (
+    PROMPTS,
+    Teacher,
+    chains,
+    check,
+    critique_reply,
+    outcome_reply,
+    preference_reply,
+    solution_text,
+    step_reply,
+    sums,
+)
+from judge.tiny.problems import Node, join, problem, question
+from judge.tiny.solutions import Step, solve
+from judge.tiny.tokenizer import chat
+from judge.verdicts import read_label
+
+seeds = st.integers(0, 10**9)
+NODE = join("*", Node(["(", 2, "+", 3, ")"]), Node(["(", 4, "-", 1, ")"]))
+PLAN = Step(text="…", right=True, given=["(", 2, "+", 3, ")", "*", "(", 4, "-", 1, ")"])
+
+
+def read(task, reply):
+    template = load_template(task, "brief")
+    return read_label(reply, template.verdict, template.labels).verdict
+
+
+def drawn(seed, **how):
+    rng = Random(seed)
+    return (node := problem(rng)), solve(rng, node, **how)
+
+
+def test_a_right_step_is_worked_out_and_each_link_checked():
+    links = ("(-9 - 5) * 2", "-14 * 2", "-28")
+    step = Step(text="…", right=True, given=["(", -9, "-", 5, ")", "*", 2], links=links)
+    assert step_reply(step, "") == (
+        "(-9 - 5) * 2 = -14 * 2 = -28\n"  # the first link only repeats what is given
+        "-14 * 2 = -28 ok\n"
+        "-28 ok\n"
+        "Verdict: [[right]]"
+    )
+
+
+def test_a_wrong_link_ends_the_check():
+    step = Step(text="…", right=False, given=[-9, "-", 5, "-", 1], links=("-9 - 5 - 1", "-4 - 1", "-5"))
+    assert check(step, "") == ["-9 - 5 - 1 = -14 - 1 = -15", "-4 - 1 = -5 no"]
+
+
+def test_the_last_step_is_checked_with_the_values_found():
+    step = Step(
+        text="…", right=False, given=["A", "-", "B"], values={"A": [7], "B": [-2]}, links=("A - B", "7 - -2", "5", "5")
+    )
+    assert check(step, "") == ["A - B = 7 - -2 = 9", "7 - -2 = 9 ok", "5 no"]
+
+
+def test_a_plan_is_compared_with_the_problem():
+    assert check(PLAN, question(NODE)) == ["(2 + 3) * (4 - 1) ok"]
+    assert check(PLAN, "((2 + 3) * (4 + 1)) =") == ["(2 + 3) * (4 - 1) no"]
+
+
+def test_a_preference_by_hand():
+    right = solve(Random(0), NODE, neat=True)
+    wrong = solve(Random(0), NODE, wrong=1)
+    while wrong.answer == 15:
+        wrong = solve(Random(1), NODE, wrong=1)
+    solved = solution_text(right)
+    assert preference_reply(NODE, right, wrong) == (
+        f"{solved}\nA says 15: right\nB says {wrong.answer}: wrong\nVerdict: [[A]]"
+    )
+    assert preference_reply(NODE, wrong, right).endswith("Verdict: [[B]]")
+    assert preference_reply(NODE, right, right).endswith("Verdict: [[C]]")
+    assert preference_reply(NODE, wrong, wrong).endswith("Verdict: [[C]]")
+
+
+@given(seeds)
+def test_the_check_of_a_step_says_what_its_label_says(seed):
+    node, written = drawn(seed, wrong=0.4)
+    for step in written.steps:
+        lines = check(step, question(node))
+        assert all(line.endswith(" ok") for line in lines[bool(step.links) : -1])
+        assert lines[-1].endswith(" no") is (not step.right)
+        assert read("steps", step_reply(step, question(node))) == ("right" if step.right else "wrong")
+
+
+@given(seeds, st.booleans())
+def test_every_equality_of_a_reply_holds(seed, right):
+    node, written = drawn(seed, wrong=0 if right else 2)
+    for step in written.steps[1:]:
+        for line in check(step, question(node)):
+            sides = [
+                side for side in line.removesuffix(" ok").removesuffix(" no").split(" = ") if not set(side) & {*"ABCD"}
+            ]
+            assert len({eval(side) for side in sides}) == 1
+
+
+@given(seeds)
+def test_a_critique_ends_with_the_first_wrong_step(seed):
+    _, written = drawn(seed, wrong=0.2)
+    last = critique_reply(written).splitlines()[-1]
+    assert last == ("No mistake found." if written.right else f"Step {written.first_wrong + 1} is wrong.")
+
+
+@given(seeds)
+def test_outcome_and_preference_follow_the_answer(seed):
+    node, written = drawn(seed, wrong=0.3)
+    right = written.answer == value(node.tokens)
+    assert read("outcome", outcome_reply(node, written)) == ("right" if right else "wrong")
+    neat = solve(Random(0), node, neat=True)
+    assert read("preference", preference_reply(node, neat, written)) == ("tie" if right else "first")
+    assert read("preference", preference_reply(node, written, neat)) == ("tie" if right else "second")
+
+
+@pytest.mark.parametrize("page", [sums, chains])
+def test_a_page_of_arithmetic_holds(page):
+    for seed in range(20):
+        lines = "".join(piece.text for piece in page(Random(seed))).splitlines()
+        for line in lines:
+            sides = [side[side.count("(") - side.count(")") :] for side in line.split(" = ")]
+            assert len({eval(side) for side in sides}) == 1, line
+
+
+@pytest.mark.parametrize("task", PROMPTS)
+def test_a_lesson_is_a_prompt_and_a_reply_to_learn(task):
+    found = getattr(Teacher(chat), task)(Random(1))
+    lessons = found if task == "steps" else [found]
+    for prompt, reply in lessons:
+        assert prompt.text.startswith("<|user|><problem>\n")
+        assert prompt.text.endswith("<eos><|assistant|>")
+        assert not prompt.learn
+        assert reply.learn
+
+
+def test_what_is_taught_is_what_a_run_asks():
+    teacher = Teacher(chat)
+    rng = Random(8)
+    node = problem(rng)
+    first, second = solve(rng, node, wrong=0), solve(rng, node, wrong=1)
+    prompt = (Message("user", question(node)),)
+    said = [(Message("assistant", solution_text(written)),) for written in (first, second)]
+    pair = Pair(prompt=prompt, first=said[0], second=said[1])
+    solution = Solution(prompt=prompt, steps=tuple(step.text for step in second.steps))
+    taught = {
+        "preference": teacher._prompt(
+            "preference", prompt=first.question, first=solution_text(first), second=solution_text(second)
+        ),
+        "steps": teacher._prompt("steps", prompt=first.question, steps=list(solution.steps), index=0),
+        "critique": teacher._prompt("critique", prompt=first.question, response=solution_text(second)),
+        "outcome": teacher._prompt("outcome", prompt=first.question, response=solution_text(second)),
+    }
+    for task, lesson in taught.items():
+        record = pair if task == "preference" else solution
+        request = next(TASKS[task].program(record, load_template(task, "brief"), Options()))[0]
+        assert [turn.role for turn in request.messages] == ["user"]
+        assert chat(request.messages[0].content) == lesson
