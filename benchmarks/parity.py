@@ -6,7 +6,7 @@ python benchmarks/parity.py --model tiny --data pairs.jsonl --task preference --
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
@@ -14,6 +14,7 @@ from typing import Any
 
 from judge.formats import to_row
 from judge.labelling.runs import Job, Plan, label
+from judge.records import Record
 
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 
@@ -85,9 +86,11 @@ def _probabilities(judgement: Mapping[str, Any], task: str) -> Iterator[float | 
 def _sample(folder: Path, task: str, rows: int) -> str:
     from judge.tiny.samples import pairs, responses, solutions
 
-    make = {"preference": pairs, "outcome": responses, "steps": solutions}[task]
+    makers: dict[str, Callable[..., Iterable[Record]]] = {"preference": pairs, "outcome": responses, "steps": solutions}
     path = folder / "data.jsonl"
-    path.write_text("".join(json.dumps(to_row(record)) + "\n" for record in make(rows, seed=1)), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(to_row(record)) + "\n" for record in makers[task](rows, seed=1)), encoding="utf-8"
+    )
     return str(path)
 
 

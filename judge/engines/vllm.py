@@ -148,7 +148,7 @@ class VllmEngine:
         engine, self._engine = self._engine, None
         self._pending.clear()
         if engine is not None:
-            engine.engine_core.shutdown()
+            _let_go(engine)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -269,10 +269,11 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         self._refusals = (ValueError, VLLMValidationError)
-        self._deaths = (RuntimeError, EngineDeadError)
+        self._deaths = (RuntimeError, AssertionError, EngineDeadError)
         if self._reasoning_parser:
             self._parser = _reasoning_parser(self._reasoning_parser)(self._chat.tokenizer)
         self._engine = engine
+        _LOADED.append(engine)
 
     def _load(self) -> None:
         arguments = self.arguments()
@@ -336,6 +337,20 @@ class VllmEngine:
         }
 
 
+_LOADED: list[Any] = []
+_CLOSED: list[Any] = []
+
+
+def _let_go(engine: Any) -> None:
+    """Shut down when the last engine is closed: those in one process share torch's process groups, which end with the
+    first shutdown."""
+    _LOADED.remove(engine)
+    _CLOSED.append(engine)
+    if not _LOADED:
+        while _CLOSED:
+            _CLOSED.pop().engine_core.shutdown()
+
+
 def _chosen(waiting: _Branching) -> Completion:
     logprobs = waiting.tree.logprobs(waiting.scores)
     return Completion(
@@ -382,9 +397,16 @@ def _quiet() -> Iterator[None]:
         yield
         return
     logging.getLogger("vllm").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"  # for the processes that it starts
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.environ.pop("PYTHONWARNINGS")
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _kv_space(weights: int) -> int:

@@ -161,3 +161,18 @@ def test_hf_says_that_it_follows_no_schema(hf_engine: Engine, ask: Ask, answers:
     [completion] = answers(hf_engine, [ask("x", schema={"type": "object"})])
     assert completion.finish == "error"
     assert "cannot follow a JSON schema" in completion.text
+
+
+@pytest.mark.vllm
+def test_one_juror_that_closes_leaves_the_other_running(
+    vllm_engine: Engine, small_model: Path, ask: Ask, answers: Answers
+) -> None:
+    from judge.engines.vllm import VllmEngine
+
+    other = VllmEngine(str(small_model), max_num_seqs=4)
+    request = ask("Which?", choices=CHOICES)
+    [theirs] = answers(other, [request])
+    other.close()
+    other.close()
+    [ours] = answers(vllm_engine, [request])
+    assert dict(ours.logprobs) == pytest.approx(dict(theirs.logprobs), abs=1e-4)
