@@ -16,7 +16,6 @@ from typing import Any
 
 from judge.constitution_file import Draft, Entry, take_apart
 from judge.errors import InputError, unknown
-from judge.prompt_front import Finding
 from judge.records import Message, Pair, PairVerdict, content_id
 
 
@@ -124,9 +123,9 @@ def load_constitution(name_or_path: str | Path) -> Constitution:
 
     Raises InputError that names everything that is wrong, each with its line; UnknownNameError for an unknown name.
     """
-    constitution, findings = read_constitution(locate(name_or_path))
+    draft, constitution = read_draft(locate(name_or_path))
     if constitution is None:
-        fatal = [finding for finding in findings if finding.fatal]
+        fatal = [finding for finding in draft.findings if finding.fatal]
         raise InputError("; ".join(f"{finding.place}: {finding.message}" for finding in fatal))
     return constitution
 
@@ -136,24 +135,16 @@ def list_constitutions() -> list[Constitution]:
     return [load_constitution(path) for path in shipped().values()]
 
 
-def read_constitution(path: Path) -> tuple[Constitution | None, list[Finding]]:
-    """A file's constitution, None where a finding is fatal, and the findings. Raises InputError without a file."""
-    return _read(path, ())[1:]
-
-
-def open_draft(path: Path) -> Draft:
-    """The file taken apart, with what is wrong in it alone. Raises InputError for a file that cannot be read."""
-    try:
-        return take_apart(path.read_bytes(), str(path))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+def read_draft(path: Path) -> tuple[Draft, Constitution | None]:
+    """A file taken apart, and its constitution, None where a finding is fatal. Raises InputError without a file."""
+    return _read(path, ())
 
 
 @lru_cache(maxsize=1)
 def shipped() -> dict[str, Path]:
     """The files of the shipped constitutions, by name."""
     root = Path(str(files("judge.constitutions")))
-    return {path.stem: path for path in sorted(root.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(root.glob("[!_]*.yaml"))}
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -167,9 +158,12 @@ def locate(name_or_path: str | Path) -> Path:
     raise unknown("constitution", name, shipped())
 
 
-def _read(path: Path, above: tuple[Path, ...]) -> tuple[Draft, Constitution | None, list[Finding]]:
+def _read(path: Path, above: tuple[Path, ...]) -> tuple[Draft, Constitution | None]:
     """Read a file and those it includes; `above` are the files that include this one."""
-    draft = open_draft(path)
+    try:
+        draft = take_apart(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     principles = [_principle(entry) for entry in draft.principles if {"id", "text"} <= entry.values.keys()]
     owner = {principle.id: "this file" for principle in principles}
     for name, line in draft.top.values.get("include", ()):
@@ -182,10 +176,9 @@ def _read(path: Path, above: tuple[Path, ...]) -> tuple[Draft, Constitution | No
     sampling = _sampling(draft, principles)
     draft.findings.sort(key=lambda finding: finding.line)
     if any(finding.fatal for finding in draft.findings):
-        return draft, None, draft.findings
+        return draft, None
     texts = {key: draft.top.values.get(key, "") for key in ("name", "version", "description", "based_on")}
-    constitution = Constitution(principles=tuple(principles), sampling=sampling, source=str(path), **texts)
-    return draft, constitution, draft.findings
+    return draft, Constitution(principles=tuple(principles), sampling=sampling, source=str(path), **texts)
 
 
 def _included(draft: Draft, name: str, line: int, above: tuple[Path, ...]) -> Iterator[Principle]:
@@ -197,12 +190,12 @@ def _included(draft: Draft, name: str, line: int, above: tuple[Path, ...]) -> It
         draft.add(line, f"'{name}' includes this file again")
     else:
         try:
-            _, included, findings = _read(path, above)
+            inner, included = _read(path, above)
         except InputError as error:
             draft.add(line, str(error))
             return
         if included is None:
-            first = next(finding for finding in findings if finding.fatal)
+            first = next(finding for finding in inner.findings if finding.fatal)
             draft.add(line, f"'{name}' cannot be included: {first.place}: {first.message}")
         else:
             yield from included.principles
