@@ -27,6 +27,9 @@ class Verb(NamedTuple):
 
 VERBS = {
     "label": Verb("judge.cli.label", "Judge the rows of a data file and write the verdicts to a run directory.", False),
+    "agree": Verb("judge.cli.agree", "Say whether judges or reward models can stand in for people.", False),
+    "revise": Verb("judge.cli.revise", "Answer, criticise and revise; keep what a referee finds better.", False),
+    "export": Verb("judge.cli.export", "Turn a run into training data for TRL, OpenRLHF, NeMo-RL and others.", False),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
     "prompt": Verb("judge.cli.prompt", "List, show, render and check the prompts a judge is given.", True),
     "tiny": Verb("judge.cli.tiny", "Make problems with known truth for the embedded judge; show its card.", True),

@@ -1,0 +1,56 @@
+"""`rmjudge agree`: can these judges, or these reward models, stand in for people?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+Runs = Annotated[list[str], typer.Argument(help="Run directories or files of verdicts; several are compared.")]
+Human = Annotated[
+    list[str] | None,
+    typer.Option("--human", "-H", help="A file with human labels; else those in the runs are taken."),
+]
+Key = Annotated[str, typer.Option("--key", help="Join rows by this field of meta instead of by their id.")]
+Format = Annotated[str | None, typer.Option("--format", help="Force a family of formats for --human.")]
+Slice = Annotated[list[str] | None, typer.Option("--slice", help="Agreement by this field of the rows, too.")]
+Page = Annotated[Path | None, typer.Option("--report", help="Write one self-contained HTML page.")]
+Baseline = Annotated[
+    Path | None, typer.Option("--baseline", help="A report saved with --json; exit 1 when a figure is worse.")
+]
+Resamples = Annotated[int, typer.Option("--resamples", min=0, help="Draws of the bootstrap; 0: no intervals.")]
+Seed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")]
+Epsilon = Annotated[float, typer.Option("--epsilon", min=0, help="Allowance of the alternative-annotator test.")]
+Margin = Annotated[float, typer.Option("--margin", min=0, help="Agreement this close to people's is equivalent.")]
+Shown = Annotated[int, typer.Option("--shown", min=0, help="Rows of disagreement in the report.")]
+Json = Annotated[bool, typer.Option("--json", help="The whole report as JSON.")]
+
+
+@app.command()
+def agree(
+    runs: Runs,
+    human: Human = None,
+    key: Key = "",
+    format: Format = None,
+    slice: Slice = None,
+    report: Page = None,
+    baseline: Baseline = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    epsilon: Epsilon = 0.1,
+    margin: Margin = 0.05,
+    shown: Shown = 500,
+    json: Json = False,
+) -> int:
+    """Can these judges, or these reward models, stand in for people?
+
+    rmjudge agree runs/judge --human labels.jsonl --report agreement.html
+    """
+    from judge.agreement.build import Settings
+    from judge.cli.agreeing import run
+
+    settings = Settings(
+        resamples=resamples, seed=seed, epsilon=epsilon, margin=margin, shown=shown, slices=tuple(slice or ())
+    )
+    return run(runs, human or [], settings, key=key, format=format, page=report, baseline=baseline, as_json=json)

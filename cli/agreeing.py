@@ -1,0 +1,91 @@
+"""From the paths of a command line to columns: runs, files of rmjudge's rows, and every other family of formats.
+
+Nothing here computes a figure.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from judge.agreement.build import Settings
+from judge.agreement.columns import Columns
+from judge.agreement.report import to_json
+from judge.agreement.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
+from judge.errors import InputError
+
+
+def sources_of(path: str, format: str | None = None) -> list[Source]:
+    """What a path holds: the files of a run, one file of our own rows, or another family's rows turned into ours."""
+    place = Path(path)
+    if place.is_dir():
+        return [OwnFile(file, str(file)) for file in run_files(place)]
+    if not path.startswith("hf://") and not place.exists():
+        raise InputError(f"{path}: no such file or run directory")
+    if format is None and place.suffix in (".jsonl", ".ndjson") and _ours(place):
+        return [OwnFile(place, path)]
+
+    def make() -> Iterator[Mapping[str, Any]]:
+        from judge.formats import read_records, to_row
+
+        return (to_row(record) for _, record in read_records(path, format=format))
+
+    return [Rows(make, path)]
+
+
+def _ours(file: Path) -> bool:
+    """Whether the first row has an id and a kind, as rmjudge writes them."""
+    with file.open("rb") as stream:
+        line = stream.readline()
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and {"id", "kind", "prompt"} <= row.keys()
+
+
+def read(
+    runs: Sequence[str], human: Sequence[str], *, key: str = "", format: str | None = None, wanted: Sequence[str] = ()
+) -> tuple[Columns, list[Source]]:
+    """Columns of all runs and of the people's labels, and the sources they came from."""
+    columns, sources = Columns(key=key, wanted=tuple(dict.fromkeys(wanted))), list[Source]()
+    for path, name in zip(runs, names(runs), strict=True):
+        found = sources_of(path)
+        read_judge(columns, list(enumerate(found, len(sources))), name)
+        sources += found
+    for path in human:
+        for source in sources_of(path, format):
+            read_human(columns, len(sources), source)
+            sources.append(source)
+    return columns, sources
+
+
+def names(paths: Sequence[str]) -> list[str]:
+    """What to call each run: the last part of its path, with its folder where two share it."""
+    short = [Path(path.rstrip("/")).name.removesuffix(".jsonl").removesuffix(".json") for path in paths]
+    return [path if short.count(name) > 1 else name for name, path in zip(short, paths, strict=True)]
+
+
+def run(
+    runs: Sequence[str],
+    human: Sequence[str],
+    settings: Settings,
+    *,
+    key: str,
+    format: str | None,
+    page: Path | None,
+    baseline: Path | None,
+    as_json: bool,
+) -> int:
+    """Read, compute, and show; 1 when a figure is worse than the baseline's."""
+    from judge.agreement.build import report
+
+    columns, sources = read(runs, human, key=key, format=format, wanted=settings.slices)
+    done = report(columns, settings, sources=[source.name for source in sources])
+    if as_json:
+        print(to_json(done))
+    else:
+        from judge.cli.agreement_table import show
+
+        show(done)
+    return 0

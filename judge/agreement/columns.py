@@ -1,0 +1,335 @@
+"""Rows become columns: what agreement needs of a million rows, in numbers, never their texts.
+
+One `Columns` takes every judge's run and the human labels, in any order; a record seen twice is one row. Verdicts are
+codes (an index into `labels`) where a task has named verdicts, else the number itself; nan is "not there".
+This module refuses to know files (sources.py) and what the numbers mean (metrics).
+"""
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from judge.errors import InputError
+
+Row = Mapping[str, Any]
+LABELS: dict[str, tuple[str, ...]] = {
+    "preference": ("first", "second", "tie"),
+    "outcome": ("right", "wrong"),
+    "score": (),
+    "steps": (),
+    "ranking": (),
+}
+KINDS = {
+    "preference": ("pair",),
+    "outcome": ("response", "solution"),
+    "score": ("response", "solution"),
+    "steps": ("solution",),
+    "ranking": ("ranking",),
+}
+MISSING, UNREADABLE, READ = 0, 1, 2
+_CODES = {task: {label: float(code) for code, label in enumerate(labels)} for task, labels in LABELS.items()}
+_MARKS = ("**", "\n- ", "\n* ", "\n#", "```", "\n1. ")
+_FORWARD, _SWAPPED = 0, 1
+
+
+def _ints() -> "array[int]":
+    return array("q")
+
+
+def _floats() -> "array[float]":
+    return array("d")
+
+
+@dataclass(slots=True)
+class JudgeColumns:
+    """What one judge said, by row. state: missing, unreadable or read. probability: of the first verdict on offer
+    (P(first), P(right)), nan when not stated. forward, swapped: codes of the verdict in each order (nan: none).
+    pairs, same: pairs of repeated answers to one question, and those that agree. detail: what is no number."""
+
+    name: str
+    task: str
+    state: "array[int]" = field(default_factory=lambda: array("b"))
+    verdict: "array[float]" = field(default_factory=_floats)
+    probability: "array[float]" = field(default_factory=_floats)
+    forward: "array[float]" = field(default_factory=_floats)
+    swapped: "array[float]" = field(default_factory=_floats)
+    pairs: "array[int]" = field(default_factory=lambda: array("i"))
+    same: "array[int]" = field(default_factory=lambda: array("i"))
+    detail: dict[int, Any] = field(default_factory=dict)
+    duplicates: int = 0
+
+    def grow(self, size: int) -> None:
+        """Make room for rows that others have."""
+        missing = size - len(self.state)
+        if missing > 0:
+            self.state.extend([MISSING] * missing)
+            for column in (self.verdict, self.probability, self.forward, self.swapped):
+                column.extend([math.nan] * missing)
+            self.pairs.extend([0] * missing)
+            self.same.extend([0] * missing)
+
+
+@dataclass(slots=True)
+class Columns:
+    """Records, their features, the people's votes and the judges' verdicts.
+
+    key: a field of `meta` that joins rows instead of their id. fields: names of `meta` fields kept for slices.
+    place: (source, position) of the row that holds a record's texts, to read them again for the few that are shown.
+    """
+
+    task: str = ""
+    key: str = ""
+    wanted: tuple[str, ...] = ()
+    index: dict[str, int] = field(default_factory=dict)
+    group: "array[int]" = field(default_factory=lambda: array("i"))
+    criterion: list[str] = field(default_factory=list)
+    source: "array[int]" = field(default_factory=lambda: array("h"))
+    position: "array[int]" = field(default_factory=_ints)
+    first: "array[int]" = field(default_factory=_ints)
+    second: "array[int]" = field(default_factory=_ints)
+    length: "array[float]" = field(default_factory=_floats)
+    style: "array[float]" = field(default_factory=_floats)
+    size: "array[int]" = field(default_factory=lambda: array("i"))
+    authors: dict[int, tuple[str, str]] = field(default_factory=dict)
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    judges: list[JudgeColumns] = field(default_factory=list)
+    annotators: dict[str, int] = field(default_factory=dict)
+    vote_row: "array[int]" = field(default_factory=lambda: array("i"))
+    vote_who: "array[int]" = field(default_factory=lambda: array("i"))
+    vote: "array[float]" = field(default_factory=_floats)
+    seconds: dict[int, float] = field(default_factory=dict)
+    orders: dict[int, Any] = field(default_factory=dict)
+    duplicate_votes: int = 0
+    _prompts: dict[Any, int] = field(default_factory=dict)
+    _voted: set[tuple[int, int]] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def judge(self, name: str, task: str) -> JudgeColumns:
+        """The columns of a new judge; every judge of a report must do the same task."""
+        if task not in LABELS:
+            raise InputError(f"{name}: a {task} has no verdict that people could share (accepted: {', '.join(LABELS)})")
+        if self.task and task != self.task:
+            raise InputError(f"{name}: its verdicts are of the task {task}, the others' of {self.task}")
+        self.task = task
+        column = JudgeColumns(name, task)
+        self.judges.append(column)
+        return column
+
+    def rows_of(self, row: Row, source: int, position: int, criteria: Iterable[str] = ("",)) -> list[int]:
+        """The indices of a record, one a criterion; a record seen for the first time is entered."""
+        name = self._name(row)
+        found = []
+        for criterion in criteria:
+            own = f"{name}\t{criterion}" if criterion else name
+            at = self.index.get(own)
+            if at is None:
+                at = self.index[own] = len(self.group)
+                self._enter(row, source, position, criterion, at)
+            elif self.source[at] < 0 and _has_text(row):
+                self._describe(row, source, position, at)
+            found.append(at)
+        return found
+
+    def _name(self, row: Row) -> str:
+        if not self.key:
+            return str(row["id"])
+        value = (row.get("meta") or {}).get(self.key, row.get(self.key))
+        if value is None:
+            raise InputError(f"row {row['id']}: no field '{self.key}' in meta to join on")
+        return str(value)
+
+    def _enter(self, row: Row, source: int, position: int, criterion: str, at: int) -> None:
+        self.criterion.append(criterion)
+        self.group.append(0)
+        for integers in (self.source, self.position, self.first, self.second):
+            integers.append(-1)
+        self.length.append(math.nan)
+        self.style.append(math.nan)
+        self.size.append(0)
+        for name in self.wanted:
+            self.fields.setdefault(name, []).append("")
+        self._describe(row, source, position, at)
+
+    def _describe(self, row: Row, source: int, position: int, at: int) -> None:
+        """Features of a record: prompt, lengths, style, authors, fields."""
+        meta = row.get("meta") or {}
+        prompt = hash("\n".join([turn["content"] for turn in row["prompt"]])) if row["prompt"] else _key(row, meta)
+        self.group[at] = self._prompts.setdefault(prompt, len(self._prompts))
+        if _has_text(row):
+            self.source[at], self.position[at] = source, position
+        kind = row["kind"]
+        if kind == "pair":
+            one, two = _text(row["first"]), _text(row["second"])
+            self.first[at], self.second[at] = hash(one), hash(two)
+            if one or two:
+                self.length[at] = math.log((len(one) + 1) / (len(two) + 1))
+                self.style[at] = marks(one) - marks(two)
+        elif kind == "solution":
+            self.size[at] = len(row["steps"])
+        elif kind == "ranking":
+            self.size[at] = len(row["responses"])
+        elif kind == "response":
+            self.length[at] = math.log(len(_text(row["response"])) + 1)
+        names = authors(meta)
+        if names:
+            self.authors[at] = names
+            if not row.get("first"):
+                self.first[at], self.second[at] = hash(names[0]), hash(names[1])
+        for name in self.wanted:
+            self.fields[name][at] = _field(row, meta, name)
+
+    def add_votes(self, row: Row, source: int, position: int) -> int:
+        """The people's labels on a record that fit the task; how many there were."""
+        added = 0
+        for label in row.get("human") or ():
+            value, criterion = self._value(label, row)
+            if value is None:
+                continue
+            at = self.rows_of(row, source, position, (criterion,))[0]
+            who = self.annotators.setdefault(str(label.get("annotator", "human")), len(self.annotators))
+            if (at, who) in self._voted:
+                self.duplicate_votes += 1
+                continue
+            self._voted.add((at, who))
+            if self.task == "ranking":
+                self.orders[len(self.vote)] = tuple(label["verdict"])
+            if "seconds" in label:
+                self.seconds[len(self.vote)] = float(label["seconds"])
+            self.vote_row.append(at)
+            self.vote_who.append(who)
+            self.vote.append(value)
+            added += 1
+        return added
+
+    def _value(self, label: Row, row: Row) -> tuple[float | None, str]:
+        """A label as a code or number, and its criterion; None when it speaks of something else than the task."""
+        verdict, criterion = label["verdict"], str(label.get("criterion") or "")
+        match self.task:
+            case "preference":
+                return (None if criterion else _CODES["preference"].get(verdict)), ""
+            case "outcome":
+                if isinstance(verdict, str):
+                    return _CODES["outcome"].get(verdict), ""
+                return (1.0 - float(verdict >= 0.5) if criterion == "correct" else None), ""
+            case "score":
+                number = isinstance(verdict, int | float) and criterion != "correct"
+                return (float(verdict) if number else None), criterion
+            case "steps":
+                right = isinstance(verdict, int | float) and not criterion and row["kind"] == "solution"
+                return (float(verdict) if right else None), ""
+            case "ranking":
+                return (0.0 if isinstance(verdict, list | tuple) and not criterion else None), ""
+        return None, ""
+
+    def add_judgement(self, judge: JudgeColumns, row: Row, source: int, position: int) -> None:
+        """A judge's verdict on a record; the first one stands when an id comes twice."""
+        said = row["judgement"]
+        if said["task"] != judge.task:
+            raise InputError(f"{judge.name}: a {said['task']} among verdicts of the task {judge.task}")
+        criteria = tuple(said["verdict"]) if judge.task == "score" else ("",)
+        for at, criterion in zip(self.rows_of(row, source, position, criteria), criteria, strict=True):
+            if at >= len(judge.state):
+                judge.grow(len(self.group))
+            if judge.state[at] != MISSING:
+                judge.duplicates += 1
+                continue
+            self._judge(judge, at, said, criterion)
+
+    def _judge(self, judge: JudgeColumns, at: int, said: Row, criterion: str) -> None:
+        verdict = said["verdict"]
+        match judge.task:
+            case "preference":
+                value = _CODES["preference"].get(verdict, math.nan)
+                judge.probability[at] = _number(said.get("p_first"))
+                _orders(judge, at, said.get("readings") or ())
+            case "outcome":
+                value = _CODES["outcome"].get(verdict, math.nan)
+                judge.probability[at] = _number(said.get("p_correct"))
+                _repeats(judge, at, said.get("readings") or ())
+            case "score":
+                value = _number(verdict[criterion])
+                judge.probability[at] = _number((said.get("expected") or {}).get(criterion))
+            case "steps":
+                value = _number(said.get("first_wrong"))
+                judge.detail[at] = (tuple(verdict), tuple(said.get("p_right") or ()))
+            case _:
+                value = math.nan if verdict is None else 0.0
+                judge.detail[at] = tuple(verdict or ()), tuple(said.get("strengths") or ())
+        judge.verdict[at] = value
+        judge.state[at] = UNREADABLE if math.isnan(value) else READ
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _has_text(row: Row) -> bool:
+    return bool(row["prompt"]) or bool(row.get("first"))
+
+
+def _text(conversation: list[Row]) -> str:
+    return conversation[0]["content"] if len(conversation) == 1 else "\n".join(turn["content"] for turn in conversation)
+
+
+def _key(row: Row, meta: Row) -> Any:
+    """What stands for the prompt of a record without texts: its source and question."""
+    key = meta.get("key")
+    return tuple(map(str, key[:2])) if isinstance(key, list | tuple) and len(key) > 1 else row["id"]
+
+
+def marks(text: str) -> int:
+    """How much a text is set in markdown: bold, lists, headings and code fences, counted."""
+    if "\n" not in text and "**" not in text:
+        return 0
+    return sum(text.count(mark) for mark in _MARKS)
+
+
+def authors(meta: Row) -> tuple[str, str] | None:
+    """Who wrote the first and the second response, where the data says so."""
+    key = meta.get("key")
+    if isinstance(key, list | tuple) and len(key) >= 5 and key[0] == "mt-bench":
+        return str(key[-2]), str(key[-1])
+    for one, two in (("first_model", "second_model"), ("chosen_model", "rejected_model"), ("model_a", "model_b")):
+        if meta.get(one) and meta.get(two):
+            return str(meta[one]), str(meta[two])
+    return None
+
+
+def _field(row: Row, meta: Row, name: str) -> str:
+    value = meta.get(name, row.get(name, ""))
+    return value if isinstance(value, str) else str(value)
+
+
+def _orders(judge: JudgeColumns, at: int, readings: Iterable[Row]) -> None:
+    """The verdict in each order: the one most readings of it gave, the first of them when none leads."""
+    counts: tuple[dict[float, int], dict[float, int]] = ({}, {})
+    codes, many = _CODES["preference"], 0
+    for reading in readings:
+        many += 1
+        code = codes.get(reading["verdict"])
+        if code is not None:
+            side = counts[_FORWARD if reading["asked"] == "forward" else _SWAPPED]
+            side[code] = side.get(code, 0) + 1
+    if counts[_FORWARD]:
+        judge.forward[at] = max(counts[_FORWARD], key=counts[_FORWARD].__getitem__)
+    if counts[_SWAPPED]:
+        judge.swapped[at] = max(counts[_SWAPPED], key=counts[_SWAPPED].__getitem__)
+    if many > 2:
+        _repeats(judge, at, readings)
+
+
+def _repeats(judge: JudgeColumns, at: int, readings: Iterable[Row]) -> None:
+    """How often two answers of one juror to the same question agree."""
+    by_question: dict[Any, dict[str, int]] = {}
+    for reading in readings:
+        if reading["verdict"] is not None:
+            own = by_question.setdefault((reading["asked"], reading.get("judge", 0), reading.get("principle", "")), {})
+            own[reading["verdict"]] = own.get(reading["verdict"], 0) + 1
+    for own in by_question.values():
+        total = sum(own.values())
+        judge.pairs[at] += total * (total - 1) // 2
+        judge.same[at] += sum(count * (count - 1) // 2 for count in own.values())

@@ -1,0 +1,168 @@
+"""Where rows come from: files of rmjudge's own rows, read fast, and any other iterable of them, read again when needed.
+
+A source hands out (position, row) and gives single rows back by position, so that a report over a million rows keeps no
+text and still shows the few it picks. This module refuses to know other formats (the command line turns them into rows)
+and what is kept of a row (columns.py).
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from judge.agreement.columns import Columns, Row
+from judge.errors import InputError
+
+RUN_FILES = ("labels.jsonl", "failures.jsonl")
+
+
+class Source(Protocol):
+    """Rows with their positions, and the rows at given positions."""
+
+    name: str
+
+    def rows(self) -> Iterator[tuple[int, Row]]: ...
+
+    def fetch(self, positions: set[int]) -> dict[int, Row]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A JSONL file of rmjudge's own rows (or of a run); a position is a byte offset. A torn last line is left out."""
+
+    path: Path
+    name: str
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Every row; raises InputError `file:line: …` at one that cannot be read."""
+        import orjson
+
+        loads, at, line = orjson.loads, 0, b""
+        try:
+            with self.path.open("rb", buffering=1 << 20) as stream:
+                for number, line in enumerate(stream, 1):
+                    if line != b"\n":
+                        try:
+                            row = loads(line)
+                        except orjson.JSONDecodeError as error:
+                            if not line.endswith(b"\n"):
+                                return
+                            row = _lenient(line, f"{self.path}:{number}", error)
+                        if type(row) is not dict or "id" not in row or "kind" not in row:
+                            raise InputError(f"{self.path}:{number}: no row of rmjudge (it lacks 'id' or 'kind')")
+                        yield at, row
+                    at += len(line)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
+
+    def fetch(self, positions: set[int]) -> dict[int, Row]:
+        """The rows at these byte offsets."""
+        found = {}
+        with self.path.open("rb") as stream:
+            for at in sorted(positions):
+                stream.seek(at)
+                found[at] = json.loads(stream.readline())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that a function makes anew on every call (another format, turned into ours); a position is an ordinal."""
+
+    make: Callable[[], Iterable[Mapping[str, Any]]]
+    name: str
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Every row."""
+        yield from enumerate(self.make())
+
+    def fetch(self, positions: set[int]) -> dict[int, Row]:
+        """The rows at these ordinals, by reading up to the last of them."""
+        found: dict[int, Row] = {}
+        for at, row in self.rows():
+            if at in positions:
+                found[at] = row
+            if len(found) == len(positions):
+                break
+        return found
+
+
+def _lenient(line: bytes, place: str, error: ValueError) -> Any:
+    """What the standard library reads and the fast reader does not (NaN, lone surrogates)."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise InputError(f"{place}: broken JSON: {error}") from None
+
+
+def run_files(folder: Path) -> list[Path]:
+    """The files of a run directory; raises InputError when it is none."""
+    found = [folder / name for name in RUN_FILES if (folder / name).exists()]
+    if not found:
+        raise InputError(f"{folder}: no run directory (it holds neither {' nor '.join(RUN_FILES)})")
+    return found
+
+
+def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str) -> None:
+    """Enter a judge's verdicts, and the people's labels that lie in the same rows.
+
+    Rows without a judgement are read as a judge's own file of labels: their one label is its verdict, and none is a
+    verdict that could not be read (PandaLM's and MT-Bench's prediction files).
+    """
+    judge, empty, foreign = None, True, False
+    for number, source in sources:
+        failures = source.name.endswith(RUN_FILES[1])
+        for position, row in source.rows():
+            empty = False
+            said = row.get("judgement")
+            if said is None:
+                foreign, row = True, _as_judged(row, source.name)
+                said = row["judgement"]
+            if judge is None:
+                judge = columns.judge(name, said["task"])
+            before = judge.duplicates
+            columns.add_judgement(judge, row, number, position)
+            if failures:
+                judge.duplicates = before  # a failure that was judged again stands in both files
+            if not foreign and row.get("human"):
+                columns.add_votes(row, number, position)
+    if empty or judge is None:
+        raise InputError(f"{name}: no rows in it")
+
+
+def read_human(columns: Columns, number: int, source: Source, *, only_known: bool = False) -> int:
+    """Enter the people's labels of a source; how many were entered. Rows that no judge has are entered too, and count
+    as missing, unless `only_known`."""
+    added = rows = 0
+    for position, row in source.rows():
+        rows += 1
+        if only_known and str(row["id"]) not in columns.index:
+            continue
+        added += columns.add_votes(row, number, position)
+    if not rows:
+        raise InputError(f"{source.name}: no rows in it")
+    if not added:
+        raise InputError(f"{source.name}: no human label in it that fits the task {columns.task}")
+    return added
+
+
+def _as_judged(row: Row, name: str) -> Row:
+    """A row whose one label is a judge's verdict, as a judged row."""
+    labels = [label for label in row.get("human") or () if label.get("criterion", "") in ("", "correct")]
+    if len(labels) > 1:
+        raise InputError(f"{name}: row {row['id']} has {len(labels)} labels and no judgement: it is no judge's")
+    verdict = labels[0]["verdict"] if labels else None
+    match row["kind"]:
+        case "pair":
+            said = {"task": "preference", "verdict": verdict}
+        case "solution" if not labels or not labels[0].get("criterion"):
+            said = {"task": "steps", "verdict": (), "first_wrong": verdict}
+        case "ranking":
+            said = {"task": "ranking", "verdict": verdict}
+        case "response" if labels and not labels[0].get("criterion"):
+            said = {"task": "score", "verdict": {"": verdict}}
+        case _:
+            right = None if verdict is None else "right" if verdict >= 0.5 else "wrong"
+            said = {"task": "outcome", "verdict": right}
+    return {**row, "judgement": said}
