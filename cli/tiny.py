@@ -1,10 +1,14 @@
 """`rmjudge tiny`: problems with known truth for the embedded judge, and what it is made of."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from judge.records import Record
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Problems with known truth, and facts about the embedded judge."
@@ -33,9 +37,10 @@ def generate(
 
     if kind not in SAMPLES:
         raise unknown("kind", kind, SAMPLES)
+    draw: "Callable[..., Iterator[Record]]" = SAMPLES[kind]
     if out.exists() and not force:
         raise ConfigError(f"{out}: is there already; name another --out, or replace it with --force")
-    written = write_rows(out, (to_row(record) for record in SAMPLES[kind](count, seed=seed, wide=wide)))
+    written = write_rows(out, (to_row(record) for record in draw(count, seed=seed, wide=wide)))
     print(f"{written:,} {kind} in {out}")
 
 
