@@ -31,6 +31,7 @@ VERBS = {
     "revise": Verb("judge.cli.revise", "Answer, criticise and revise; keep what a referee finds better.", False),
     "export": Verb("judge.cli.export", "Turn a run into training data for TRL, OpenRLHF, NeMo-RL and others.", False),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
+    "constitution": Verb("judge.cli.constitution", "Write, check and try out the principles a judge is held to.", True),
     "prompt": Verb("judge.cli.prompt", "List, show, render and check the prompts a judge is given.", True),
     "tiny": Verb("judge.cli.tiny", "Make problems with known truth for the embedded judge; show its card.", True),
 }

@@ -64,12 +64,13 @@ def plan_from(given: Mapping[str, Any]) -> Plan:
         judges=judges,
         out=given["out"] or Path(),
         prompt=given["prompt"] or (settings.prompt if settings else earlier["command"].get("prompt", "")),
-        constitution=given["constitution"] or ("harmless" if settings else earlier["command"].get("constitution", "")),
+        constitution=given["constitution"]
+        or (settings.constitution if settings else earlier["command"].get("constitution", "")),
         clamp=clamp or (None if settings else _earlier_clamp(config)),
         format=given["format"],
         limit=given["limit"],
         options=_options(given, config.get("options", {}), judges),
-        settings=_settings(given["set"] or ()),
+        settings=settings_from(given["set"] or ()),
         window=given["window"],
         retry_failures=given["retry_failures"],
     )
@@ -120,7 +121,8 @@ def _earlier_clamp(config: Mapping[str, Any]) -> Clamp | None:
     return Clamp(*clamp) if clamp else None
 
 
-def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+def settings_from(pairs: Sequence[str]) -> dict[str, Any]:
+    """The engine settings that `--set NAME=VALUE` options mean."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -140,6 +140,11 @@ def read_draft(path: Path) -> tuple[Draft, Constitution | None]:
     return _read(path, ())
 
 
+def skeleton() -> str:
+    """The text of a constitution to begin with, every key explained."""
+    return (Path(str(files("judge.constitutions"))) / "_skeleton.yaml").read_text(encoding="utf-8")
+
+
 @lru_cache(maxsize=1)
 def shipped() -> dict[str, Path]:
     """The files of the shipped constitutions, by name."""

@@ -24,7 +24,9 @@ FLOORS: list[set[str]] = [
     {"engines"},
     {"tasks"},
     {"labelling"},
+    {"exports"},
     {"rewards", "agreement"},
+    {"trials"},
     {"report"},
     {"cli"},
 ]

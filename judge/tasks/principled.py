@@ -33,10 +33,12 @@ class Clamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """The settings of a paper under a name: which prompt, how probabilities are clamped."""
+    """The settings of a paper under a name: which prompt, how probabilities are clamped, which constitution unless
+    another is named."""
 
     about: str
     prompt: str
+    constitution: str = "harmless"
     clamp: Clamp | None = None
 
 
@@ -140,14 +142,14 @@ def merge(
     drawn = tuple(drawn)
 
     def voices(prefixes: tuple[str, ...]) -> list[Voice]:
-        return [Voice(p.weight, clamped(_said(readings, p.id, prefixes), clamp)) for p in drawn]
+        return [Voice(p.weight, clamped(said(readings, p.id, prefixes), clamp)) for p in drawn]
 
     both = voices((FORWARD, SWAPPED))
     merged = merge_principles(both)
     if not merged:
         return Preference(verdict=None, reason=unread(readings), readings=tuple(readings))
     orders = [merge_principles(voices((one,))) for one in (FORWARD, SWAPPED)]
-    own = {principle.id: _said(readings, principle.id, (FORWARD, SWAPPED)) for principle in drawn}
+    own = {principle.id: said(readings, principle.id) for principle in drawn}
     return Preference(
         verdict=preferred(merged),
         p_first=p_first(merged),
@@ -157,8 +159,10 @@ def merge(
     )
 
 
-def _said(readings: Sequence[Reading], principle: str, prefixes: tuple[str, ...]) -> dict[str, float]:
-    """The distribution of one principle from its readings in the given orders."""
+def said(
+    readings: Sequence[Reading], principle: str, prefixes: tuple[str, ...] = (FORWARD, SWAPPED)
+) -> dict[str, float]:
+    """The distribution of one principle from its readings in the given orders; {} when nothing was readable."""
     own = [reading for reading in readings if reading.principle == principle and reading.asked.startswith(prefixes)]
     return pooled(own, forward=names(principle)[0])
 
