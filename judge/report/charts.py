@@ -1,0 +1,297 @@
+"""The charts of a report, each a function from rows of the report to one SVG.
+
+The judge is drawn in the accent colour with full marks, people in grey with open ones, so that they are told apart
+without colour too. A chart with nothing to show is "". Refuses to know the page around it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from judge.agreement.report import (
+    Calibration,
+    CalibrationCurve,
+    Ceiling,
+    Estimate,
+    Figure,
+    League,
+    LengthBin,
+    Slice,
+    Triangle,
+    Unit,
+)
+from judge.report import words
+from judge.report.svg import ALARM, INK, JUDGE, LINE, MUTED, PAPER, PEOPLE, Sheet
+
+MANY = 24
+_STYLES: dict[str, dict[str, Any]] = {
+    "judge": {"color": JUDGE, "marker": "o", "markerfacecolor": JUDGE, "markeredgecolor": JUDGE},
+    "people": {"color": PEOPLE, "marker": "o", "markerfacecolor": PAPER, "markeredgecolor": PEOPLE},
+    "both": {"color": INK, "marker": "D", "markerfacecolor": INK, "markeredgecolor": INK},
+    "alarm": {"color": ALARM, "marker": "s", "markerfacecolor": ALARM, "markeredgecolor": ALARM},
+}
+
+
+class Mark(NamedTuple):
+    """One figure on a line of a forest chart, by the style of whoever it speaks of."""
+
+    style: str
+    figure: Figure | None
+
+
+class Line(NamedTuple):
+    """One line of a forest chart."""
+
+    label: str
+    marks: tuple[Mark, ...]
+
+
+def forest(
+    sheet: Sheet,
+    lines: Sequence[Line],
+    *,
+    label: str,
+    names: dict[str, str] | None = None,
+    reference: float | None = None,
+) -> str:
+    """Figures as marks with their intervals, one line each, on one axis. names: what a style's marks are, for a legend;
+    reference: where the dashed line stands."""
+    drawn = [line for line in lines if any(mark.figure and mark.figure.value is not None for mark in line.marks)]
+    if not drawn:
+        return ""
+    unit = next(mark.figure.unit for line in drawn for mark in line.marks if mark.figure)
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot()
+        for row, line in enumerate(drawn):
+            _line(axes, row, line)
+        if reference is not None:
+            axes.axvline(reference, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        axes.set_yticks(range(len(drawn)), [words.short(line.label) for line in drawn])
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(len(drawn) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.spines[["left", "bottom"]].set_visible(False)
+        _axis(axes.xaxis, unit)
+        if names:
+            _legend(figure, names)
+
+    height = 0.42 + 0.31 * len(drawn) + 0.25 * bool(names)
+    return sheet.draw(paint, label=label, height=max(height, 1.1))
+
+
+def _line(axes: Any, row: int, line: Line) -> None:
+    """The marks of one line, beside each other when there are several."""
+    shown = [mark for mark in line.marks if mark.figure and mark.figure.value is not None]
+    for place, mark in enumerate(shown):
+        assert mark.figure and mark.figure.value is not None
+        height = row + (place - (len(shown) - 1) / 2) * 0.26
+        style = _STYLES[mark.style]
+        if mark.figure.low is not None and mark.figure.high is not None:
+            axes.plot([mark.figure.low, mark.figure.high], [height, height], color=style["color"], linewidth=1.8)
+        axes.plot([mark.figure.value], [height], linestyle="none", markersize=5.5, markeredgewidth=1.5, **style)
+
+
+def _axis(axis: Any, unit: Unit) -> None:
+    """Few ticks; shares in per cent."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    if unit == "share":
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.4g} %".replace("-", "−")))
+
+
+def _legend(figure: Any, names: dict[str, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [Line2D([], [], linewidth=1.8, markersize=5.5, markeredgewidth=1.5, **_STYLES[style]) for style in names]
+    figure.legend(marks, list(names.values()), loc="outside upper left", ncols=len(names), handlelength=1.6)
+
+
+def ceiling(sheet: Sheet, seen: Ceiling) -> str:
+    """People among themselves beside the judge, over all and for each annotator, on the same rows."""
+    rows = sorted(seen.annotators, key=lambda row: -row.n)[: MANY // 2]
+    lines = [Line("everyone", (Mark("people", seen.human), Mark("judge", seen.judge)))]
+    lines += [Line(row.name, (Mark("people", row.agreement), Mark("judge", row.judge))) for row in rows]
+    return forest(
+        sheet,
+        lines,
+        label="Agreement with the other people: each person, and the judge on the same rows",
+        names={"people": "this person", "judge": "the judge in their place"},
+    )
+
+
+def league(sheet: Sheet, table: League) -> str:
+    """The main figure of every judge, best first."""
+    lines = [Line(row.name, (Mark("judge", row.figure),)) for row in table.rows[:MANY]]
+    return forest(sheet, lines, label="Agreement of each judge on the rows that all of them judged")
+
+
+def shares(sheet: Sheet, figures: Iterable[Figure], *, label: str, reference: float | None = None) -> str:
+    """The shares among some figures; the others, which have another axis, stand in the table alone."""
+    lines = [Line(words.title(figure), (Mark("judge", figure),)) for figure in figures if figure.unit == "share"]
+    return forest(sheet, lines[:MANY], label=label, reference=reference)
+
+
+def slices(sheet: Sheet, parts: Sequence[Slice], main: Figure) -> str:
+    """The largest slices beside the figure of all rows; those that are significantly worse in the colour of alarm."""
+    spoken = sorted((part for part in parts if not part.small), key=lambda part: (not part.worse, -part.figure.n))
+    kept = sorted(spoken[: MANY * 2 // 3], key=lambda part: part.figure.value or 0)
+    lines = [
+        Line(f"{part.field}: {part.value}", (Mark("alarm" if part.worse else "judge", part.figure),)) for part in kept
+    ]
+    names = {"judge": "slice", "alarm": "significantly worse"} if any(part.worse for part in kept) else None
+    return forest(sheet, lines, label="Agreement by slice; dashed: all rows", names=names, reference=main.value)
+
+
+def estimates(sheet: Sheet, rows: Sequence[Estimate]) -> str:
+    """Win rates between systems, three ways."""
+    lines = [
+        Line(
+            f"{row.system} over {row.over}",
+            (Mark("people", row.human), Mark("judge", row.judge), Mark("both", row.combined)),
+        )
+        for row in rows[: MANY // 2]
+    ]
+    return forest(
+        sheet,
+        lines,
+        label="Win rate of one system over another: by people, by the judge, by both together",
+        names={"people": "people", "judge": "judge", "both": "both, corrected"},
+        reference=0.5,
+    )
+
+
+def reliability(sheet: Sheet, curve: CalibrationCurve) -> str:
+    """How often the judge was right against how sure it said it was, with the rows in each bin below."""
+    bins = [part for part in curve.bins if part.n]
+    if not bins:
+        return ""
+
+    def paint(figure: Any) -> None:
+        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        low = min(0.5, *(part.low for part in bins))
+        axes.plot([low, 1], [low, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        for part in bins:
+            axes.plot([part.confidence] * 2, [part.accuracy_low, part.accuracy_high], color=JUDGE, linewidth=1.8)
+        axes.plot(
+            [part.confidence for part in bins],
+            [part.accuracy for part in bins],
+            color=JUDGE,
+            linewidth=1,
+            marker="o",
+            markersize=5,
+        )
+        below.bar(
+            [part.low for part in bins],
+            [part.n for part in bins],
+            width=[part.high - part.low for part in bins],
+            align="edge",
+            color=JUDGE,
+            alpha=0.35,
+            edgecolor=PAPER,
+        )
+        axes.set(ylabel="how often right", ylim=(min(low, *(part.accuracy_low for part in bins)) - 0.03, 1.03))
+        below.set(xlabel="how sure it said it was", ylabel="rows", xlim=(low - 0.02, 1.02))
+        below.set_yticks([0, max(part.n for part in bins)], ["0", words.count(max(part.n for part in bins))])
+        below.grid(visible=False, axis="x")
+        for axis in (axes.yaxis, below.xaxis):
+            _axis(axis, "share")
+
+    return sheet.draw(paint, label=f"Reliability diagram, {curve.name}", width=3.6, height=3.5)
+
+
+def selective(sheet: Sheet, seen: Calibration, people: Figure | None) -> str:
+    """Accuracy against the share judged, most confident first; dashed: people among themselves."""
+    points = seen.selective
+    if len(points) < 2:
+        return ""
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot()
+        axes.plot([point.coverage for point in points], [point.accuracy for point in points], color=JUDGE, linewidth=2)
+        if people and people.value is not None:
+            axes.axhline(people.value, color=PEOPLE, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.annotate(
+                "people among themselves",
+                (0, people.value),
+                xytext=(3, 3),
+                textcoords="offset points",
+                color=PEOPLE,
+                fontsize=9,
+            )
+        axes.set(xlabel="share judged, most confident first", ylabel="how often right", xlim=(0, 1.01))
+        _axis(axes.xaxis, "share")
+        _axis(axes.yaxis, "share")
+
+    return sheet.draw(paint, label="Accuracy against the share of rows judged, most confident first", height=3.1)
+
+
+def length(sheet: Sheet, bins: Sequence[LengthBin]) -> str:
+    """How often the first response wins as it grows longer, by people and by the judge; below, their agreement."""
+    shown = [part for part in bins if part.n]
+    if len(shown) < 2:
+        return ""
+
+    def paint(figure: Any) -> None:
+        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        places = range(len(shown))
+        for style, values in (
+            ("people", [part.human_first for part in shown]),
+            ("judge", [part.judge_first for part in shown]),
+        ):
+            axes.plot(places, values, linewidth=1.8, markersize=5.5, markeredgewidth=1.5, **_STYLES[style])
+        axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set_ylabel("first wins")
+        below.bar(places, [part.agreement for part in shown], color=JUDGE, alpha=0.35, width=0.7)
+        below.set(ylabel="agreement", ylim=(0, 1), xlabel="first response, length against the second")
+        below.set_xticks(places, [_factor(part) for part in shown])
+        for axis in (axes.yaxis, below.yaxis):
+            _axis(axis, "share")
+        axes.grid(visible=False, axis="x")
+        below.grid(visible=False, axis="x")
+        _legend(figure, {"people": "people", "judge": "judge"})
+
+    return sheet.draw(paint, label="How often the first response wins by how much longer it is", height=3.5)
+
+
+def _factor(part: LengthBin) -> str:
+    """The middle of a bin of log ratios as a factor: `×2`, `×½` as `÷2`; an open end by the end that it has."""
+    from math import exp, isfinite
+
+    ends = [end for end in (part.low, part.high) if isfinite(end)]
+    middle = sum(ends) / len(ends) if ends else 0.0
+    factor = exp(abs(middle))
+    return "same" if factor < 1.05 else f"{'×' if middle > 0 else '÷'}{factor:.2g}"
+
+
+def triangle(sheet: Sheet, seen: Triangle) -> str:
+    """Human, judge and model at the corners, their agreement on the sides."""
+    top, left, right = (0.5, 0.88), (0.1, 0.1), (0.9, 0.1)
+    corners = ((top, "people", "people"), (left, "judge", seen.judge), (right, "both", seen.model))
+    sides = (
+        (top, left, seen.human_judge, "right", (-0.04, 0.02)),
+        (top, right, seen.human_model, "left", (0.04, 0.02)),
+        (left, right, seen.judge_model, "center", (0, -0.09)),
+    )
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.set(xlim=(0, 1), ylim=(-0.08, 1))
+        for begin, end, shown, align, (over, up) in sides:
+            axes.plot(*zip(begin, end, strict=True), color=LINE, linewidth=1 + 5 * max(shown.value or 0, 0))
+            middle = ((begin[0] + end[0]) / 2 + over, (begin[1] + end[1]) / 2 + up)
+            axes.text(*middle, words.number(shown.value, shown.unit), ha=align, va="center", fontsize=13)
+        for place, style, name in corners:
+            axes.plot(*place, markersize=13, markeredgewidth=2, **_STYLES[style])
+            axes.text(
+                place[0],
+                place[1] + (0.07 if place[1] > 0.5 else -0.1),
+                words.short(name, 20),
+                ha="center",
+                va="center",
+                fontsize=11,
+                fontweight="bold",
+            )
+
+    return sheet.draw(paint, label=f"Agreement between people, {seen.judge} and {seen.model}", width=4.2, height=2.9)

@@ -1,0 +1,132 @@
+"""A report as one self-contained HTML page: opens offline, asks nothing of any host, runs nothing that data holds.
+
+Text from data reaches the page in two ways only: escaped by Jinja, or as JSON that browse.js puts in place as text. The
+content security policy names the page's own script and style by hash, so that nothing else could run or be fetched.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from re import sub
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from judge.agreement.report import Change, JudgeReport, Report, Unit
+from judge.files import write_atomic
+from judge.report import charts, words
+from judge.report.rows import BYTES, ROWS, carry
+from judge.report.svg import Sheet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A judge with its charts. slug: its anchor in the page."""
+
+    judge: JudgeReport
+    slug: str
+    charts: dict[str, Any]
+
+
+def write_page(report: Report, path: str | Path, *, rows: int = ROWS, size: int = BYTES) -> None:
+    """Write the page of a report; it carries at most `rows` disagreements and about `size` bytes of them."""
+    write_atomic(path, page(report, rows=rows, size=size).encode())
+
+
+def page(report: Report, *, rows: int = ROWS, size: int = BYTES) -> str:
+    """The HTML of a report."""
+    sheet = Sheet()
+    carried = carry(report.disagreements, rows=rows, size=size)
+    views = [_view(sheet, judge, f"judge-{number}") for number, judge in enumerate(report.judges, 1)]
+    overall = {
+        "league": charts.league(sheet, report.league) if report.league else "",
+        "triangle": charts.triangle(sheet, report.triangle) if report.triangle else "",
+    }
+    style = _resource("style.css") + sheet.css
+    script = _resource("browse.js")
+    html = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            views=views,
+            charts=overall,
+            data=carried.json,
+            carried=carried.count,
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            confidence=f"{report.confidence * 100:g}{words.THIN}%",
+            unit_of=_units(report),
+        )
+    )
+    return _printable(html)
+
+
+def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
+    drawn: dict[str, Any] = {"reliability": [], "ceiling": "", "selective": "", "position": "", "length": ""}
+    if judge.ceiling:
+        drawn["ceiling"] = charts.ceiling(sheet, judge.ceiling)
+    if judge.calibration:
+        people = judge.ceiling.human if judge.ceiling else None
+        drawn["reliability"] = [(curve.name, charts.reliability(sheet, curve)) for curve in judge.calibration.curves]
+        drawn["selective"] = charts.selective(sheet, judge.calibration, people)
+    if judge.bias:
+        drawn["position"] = charts.shares(sheet, judge.bias.position, label="Position bias", reference=0.5)
+        drawn["length"] = charts.length(sheet, judge.bias.length_bins)
+    drawn["slices"] = charts.slices(sheet, judge.slices, judge.agreement[0]) if judge.agreement else ""
+    drawn["estimates"] = charts.estimates(sheet, judge.estimates)
+    return View(judge=judge, slug=slug, charts=drawn)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(words=words, place=_place, heat=_heat)
+    return environment
+
+
+def _resource(name: str) -> str:
+    return files("judge.report").joinpath(name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be fetched or run but this style and this script."""
+
+    def own(text: str) -> str:
+        return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+    allowed = (f"style-src {own(style)}", f"script-src {own(script)}", "img-src data:", "base-uri 'none'")
+    return "; ".join(("default-src 'none'", *allowed, "form-action 'none'"))
+
+
+def _place(value: float, low: float, size: float) -> str:
+    """Where a value stands on a line of 100, inside it."""
+    return f"{min(max((value - low) / size * 100, 0), 100):.1f}"
+
+
+def _heat(number: int, most: int) -> int:
+    """The shade of a cell, 0 to 9."""
+    return round(9 * number / most) if most else 0
+
+
+def _units(report: Report) -> Any:
+    """The unit of a change, which the figure of the same name has."""
+    known = {figure.name: figure.unit for judge in report.judges for figure in judge.agreement}
+
+    def unit_of(change: Change) -> Unit:
+        return known.get(change.name, "share")
+
+    return unit_of
+
+
+def _printable(html: str) -> str:
+    """Without the characters that HTML forbids; a lone surrogate becomes a question mark, for UTF-8 cannot hold it."""
+    return sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", "\ufffd", html).encode("utf-8", "replace").decode()

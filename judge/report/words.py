@@ -1,0 +1,126 @@
+"""How a number of a report is said: the same words on the page, in a chart and on a terminal.
+
+Refuses to know HTML, SVG and terminals, and refuses to compute anything but the rounding.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+
+from judge.agreement.report import Change, Comparison, Figure, Flag, Headline, Unit
+
+NOTHING = "–"
+THIN = "\u202f"  # the narrow no-break space between a number and its unit
+VERDICT_OF = {"good": "Good enough", "fair": "With care", "poor": "Not good enough", "unknown": "Too few to say"}
+SEVERITY_OF = {"stop": "Stop", "warn": "Take care", "note": "Note"}
+ORDER_OF = ("stop", "warn", "note")
+
+
+def number(value: float | None, unit: Unit) -> str:
+    """A value alone: `71.3 %` for a share, three decimals for a loss, else two; a true minus sign; `–` for None."""
+    if value is None:
+        return NOTHING
+    if unit == "share":
+        said = f"{value * 100:.1f}{THIN}%"
+    elif unit == "loss":
+        said = f"{value:.3f}"
+    elif unit == "number":
+        said = count(round(value)) if value == round(value) or abs(value) >= 1000 else f"{value:.2f}"
+    else:
+        said = f"{value:.2f}"
+    return said.replace("-", "−")
+
+
+def count(value: int) -> str:
+    """1,234 with commas."""
+    return f"{value:,}".replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, unit: Unit) -> str:
+    """`68.9 to 73.6 %`, "" when there is none."""
+    if low is None or high is None:
+        return ""
+    begin = number(low, unit)
+    if unit == "share":
+        begin = begin.removesuffix(f"{THIN}%")
+    return f"{begin} to {number(high, unit)}"
+
+
+def span(figure: Figure) -> str:
+    """The interval of a figure."""
+    return interval(figure.low, figure.high, figure.unit)
+
+
+def left_out(figure: Figure) -> str:
+    """`3 unreadable, 2 missing`, "" when every row counted."""
+    parts = [(figure.unreadable, "unreadable"), (figure.missing, "missing")]
+    return ", ".join(f"{count(number_of)} {word}" for number_of, word in parts if number_of)
+
+
+def basis(figure: Figure) -> str:
+    """What a figure was made from: `n = 1,999, 805 prompts, 3 unreadable`."""
+    said = [f"n = {count(figure.n)}"]
+    if figure.clusters and figure.clusters != figure.n:
+        said.append(f"{count(figure.clusters)} prompts")
+    if left_out(figure):
+        said.append(left_out(figure))
+    return ", ".join(said)
+
+
+def title(figure: Figure) -> str:
+    """The figure's title with what it speaks of."""
+    return f"{figure.title}: {figure.of}" if figure.of else figure.title
+
+
+def probability(value: float | None) -> str:
+    """A p-value: `p < 0.001`, `p = 0.034`, "" when there is none."""
+    if value is None:
+        return ""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
+
+
+def difference(comparison: Comparison) -> str:
+    """`+2.1 %` points between two judges."""
+    return signed(comparison.difference.value, comparison.difference.unit)
+
+
+def signed(value: float | None, unit: Unit) -> str:
+    """A difference with its sign; shares differ by points: `+2.1 points`."""
+    if value is None:
+        return NOTHING
+    said = f"{value * 100:+.1f} points" if unit == "share" else f"{value:+.3f}" if unit == "loss" else f"{value:+.2f}"
+    return said.replace("-", "−")
+
+
+def by_severity(flags: Iterable[Flag]) -> list[Flag]:
+    """Flags with the gravest first, in their own order otherwise."""
+    return sorted(flags, key=lambda flag: ORDER_OF.index(flag.severity))
+
+
+def verdict(headline: Headline) -> str:
+    """The level in two or three words."""
+    return VERDICT_OF[headline.level]
+
+
+def outcome(change: Change) -> str:
+    """How a figure moved against the baseline, in a word."""
+    return "worse" if change.worse else "better" if change.better else "within the interval"
+
+
+def yes_no(value: bool | None) -> str:
+    """yes, no, or that it cannot be said."""
+    return "cannot be said" if value is None else "yes" if value else "no"
+
+
+def short(text: str, length: int = 28) -> str:
+    """A name that fits: cut in the middle, where long names are alike at both ends least often."""
+    text = printable(text)
+    if len(text) <= length:
+        return text
+    head = (length - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+def printable(text: str) -> str:
+    """One line without control characters, so that a name from data cannot move a terminal's cursor or turn its text."""
+    kept = (" " if unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else sign for sign in text)
+    return " ".join("".join(kept).split())
