@@ -1,13 +1,14 @@
 """`rmjudge tiny`: problems with known truth for the embedded judge, and what it is made of."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from judge.records import Record
 
 app = typer.Typer(
@@ -37,7 +38,7 @@ def generate(
 
     if kind not in SAMPLES:
         raise unknown("kind", kind, SAMPLES)
-    draw: "Callable[..., Iterator[Record]]" = SAMPLES[kind]
+    draw = cast("Callable[..., Iterator[Record]]", SAMPLES[kind])
     if out.exists() and not force:
         raise ConfigError(f"{out}: is there already; name another --out, or replace it with --force")
     written = write_rows(out, (to_row(record) for record in draw(count, seed=seed, wide=wide)))
