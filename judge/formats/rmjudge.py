@@ -16,7 +16,7 @@ from typing import Any
 from judge.errors import InputError
 from judge.formats.base import Format, Row
 from judge.formats.fields import assistant, conversation, items, need, rest, text, texts, values, wrong
-from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Reading, Score, Steps
+from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Reading, Revision, Round, Score, Steps
 from judge.records import Conversation, HumanLabel, Pair, Ranking, Record, Response, Solution
 
 _BODY = {
@@ -159,24 +159,29 @@ def _defaults(kind: type) -> dict[str, Any]:
     return found
 
 
-_TASKS: dict[str, type[Judgement]] = {kind.task: kind for kind in (Preference, Critique, Score, Steps, Outcome, Order)}
-_DEFAULTS = {kind: _defaults(kind) for kind in (*_TASKS.values(), Reading)}
+_TASKS: dict[str, type[Judgement]] = {
+    kind.task: kind for kind in (Preference, Critique, Score, Steps, Outcome, Order, Revision)
+}
+_DEFAULTS = {kind: _defaults(kind) for kind in (*_TASKS.values(), Reading, Round)}
+_NEEDED = ("asked", "verdict")
 _LISTED = {"p_right", "strengths"}
 
 
 def judgement_to_row(judgement: Judgement) -> dict[str, Any]:
     """The row of a judgement; what has its default value is left out, `task` and `verdict` never."""
     row = {"task": judgement.task} | _lean(judgement)
+    if isinstance(judgement, Revision) and judgement.rounds:
+        row["rounds"] = [_lean(one) for one in judgement.rounds]
     if judgement.readings:
         row["readings"] = [_lean(reading) for reading in judgement.readings]
     return row
 
 
-def _lean(value: Judgement | Reading) -> dict[str, Any]:
+def _lean(value: Judgement | Reading | Round) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, default in _DEFAULTS[type(value)].items():
         found = getattr(value, name)
-        if name == "readings" or (found == default and name not in ("asked", "verdict")):
+        if name in ("readings", "rounds") or (found == default and name not in _NEEDED):
             continue
         if isinstance(found, tuple):
             found = list(found)
@@ -196,8 +201,15 @@ def judgement_from_row(row: Row) -> Judgement:
         found["verdict"] = tuple(found["verdict"])
     for name in _LISTED & found.keys():
         found[name] = None if found[name] is None else tuple(found[name])
+    if kind is Revision:
+        found["rounds"] = tuple(_round(one) for one in found.get("rounds", ()))
     found["readings"] = tuple(Reading(**_known(reading, Reading, "reading")) for reading in found.get("readings", ()))
     return kind(**found)
+
+
+def _round(row: Row) -> Round:
+    found = _known(row, Round, "round")
+    return Round(**{**found, "principles": tuple(found.get("principles", ()))})
 
 
 def _known(row: Row, kind: type, name: str) -> dict[str, Any]:

@@ -1,0 +1,256 @@
+"""Rounds of critique and revision, in which a referee decides whether a revision is kept.
+
+    answer (where the record has none) → [draw principles → critique → revision → referee, both orders] × rounds
+
+The loop is that of constitutional AI (Bai et al. 2022, arXiv:2212.08073, section 3), with one step more: the paper
+goes on with every revision, here it must win. `BAI_2022` are the paper's own settings.
+
+This module refuses to know where a constitution comes from, and which model plays which role.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, assert_never, get_args
+
+from judge.errors import ConfigError, unknown
+from judge.judgements import Preference, Reading, Revision, Round
+from judge.principles import Constitution, Principle
+from judge.records import Conversation, Message, Pair, Response, Solution, spoken
+from judge.tasks.asking import ask, questions, together
+from judge.tasks.base import Options, Program
+from judge.tasks.critique import read_text
+from judge.tasks.preference import merge, pair_questions
+from judge.tasks.views import as_response
+from judge.templates import Template
+from judge.verdicts import Label, unread
+
+Keep = Literal["better", "all"]
+Stop = Literal["rounds", "nothing found", "not better", "unreadable"]
+
+NOTHING_FOUND = re.compile(r"\bno (faults?|mistakes?) found[.!\s*_]*\Z", re.IGNORECASE)
+"""How a critique ends that found nothing: so the shipped prompts ask for it."""
+
+
+class Roles(NamedTuple):
+    """Which of the run's engines plays which part."""
+
+    critic: int = 0
+    author: int = 0
+    referee: int = 0
+
+
+ALONE = Roles()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """The prompts of the loop. Without one for the answer the author is given the conversation as it is."""
+
+    critique: Template
+    revision: Template
+    preference: Template
+    answer: Template | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """How the rounds go.
+
+    rounds: how many revisions at most are kept, one after another. margin: a revision is kept when the referee prefers
+    it and P(better) - P(worse) = 2 p - 1 is at least this, in [0, 1]. tries: how many draws of principles a round has
+    before the loop ends. principles: how many are drawn at random, None for the constitution's own rule.
+    keep: "all" goes on with every revision, whatever the critic finds and the referee says; it is asked all the same.
+    """
+
+    rounds: int = 2
+    margin: float = 0.2
+    tries: int = 1
+    principles: int | None = None
+    keep: Keep = "better"
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.tries < 1 or (self.principles is not None and self.principles < 1):
+            raise ConfigError("rounds, tries and principles must be at least 1")
+        if not 0.0 <= self.margin <= 1.0:
+            raise ConfigError(f"the margin must be from 0 to 1, not {self.margin}")
+        if self.keep not in get_args(Keep):
+            raise unknown("value of keep", self.keep, get_args(Keep))
+
+
+class Preset(NamedTuple):
+    """Settings under a name: the loop and the sampling temperature."""
+
+    loop: Loop
+    temperature: float
+    about: str
+
+
+BAI_2022 = Preset(
+    Loop(rounds=4, margin=0.0, principles=1, keep="all"),
+    1.0,
+    "Bai et al. 2022, section 3: four revisions of each response, a principle at random for each, all at temperature "
+    "1, every revision gone on with",
+)
+PRESETS: Mapping[str, Preset] = {"bai-2022": BAI_2022}
+
+
+def revision(
+    record: Response | Solution,
+    prompts: Prompts,
+    options: Options,
+    *,
+    loop: Loop,
+    constitution: Constitution | None = None,
+    roles: Roles = ALONE,
+) -> Program[Revision]:
+    """Answer where the record has no response, then round after round until one leads nowhere.
+
+    A round leads nowhere when the critic finds nothing, when the revision does not win by the margin, or when
+    something cannot be read; then the next principles are tried, as long as there are tries and principles left.
+    """
+    asking = Asking(record.id, record.prompt, prompts, replace(options, votes=1, judges=1), roles)
+    given = as_response(record).response
+    original = spoken(given) if given else (yield from asking.answer())
+    if original is None:
+        return Revision(verdict=None, reason=unread(asking.readings), readings=tuple(asking.readings))
+    text, rounds, ends = original, list[Round](), list[Stop]()
+    for number in range(1, loop.rounds + 1):
+        for drawn in draws(constitution, loop, options.seed, f"{record.id}/round {number}"):
+            done, end = yield from one_round(asking, f"round {len(rounds) + 1}", number, text, drawn, loop)
+            rounds.append(done)
+            ends.append("rounds" if done.kept else end)
+            if done.kept:
+                break
+        if not rounds[-1].kept:
+            break
+        text = rounds[-1].text or text
+    told = any(end != "unreadable" for end in ends)
+    return Revision(
+        verdict=text if told else None,
+        reason="" if told else "; ".join(dict.fromkeys(one.reason for one in rounds)),
+        original=original,
+        stopped=ends[-1],
+        rounds=tuple(rounds),
+        readings=tuple(asking.readings),
+    )
+
+
+def draws(constitution: Constitution | None, loop: Loop, seed: int, key: str) -> list[tuple[Principle, ...]]:
+    """The principles of each try of a round: none twice, by lots that follow from the seed and the key alone."""
+    if constitution is None:
+        return [()]
+    count = loop.principles or constitution.sampling.count
+    if count is None:
+        return [constitution.draw(seed, key)]
+    lots = constitution.draw(seed, key, count=len(constitution.principles))
+    return [lots[start : start + count] for start in range(0, len(lots), count)][: loop.tries]
+
+
+def one_round(
+    asking: "Asking", name: str, number: int, text: str, drawn: Sequence[Principle], loop: Loop
+) -> Program[tuple[Round, Stop]]:
+    """Critique, revision and comparison of one text: what came of it, and why the loop would end with it."""
+    done = Round(number=number, principles=tuple(principle.id for principle in drawn))
+    critique = yield from asking.critique(name, text, drawn)
+    if critique.verdict is None:
+        return replace(done, reason=unread([critique])), "unreadable"
+    done = replace(done, critique=critique.verdict)
+    if loop.keep != "all" and NOTHING_FOUND.search(critique.verdict):
+        return replace(done, reason="the critique finds nothing"), "nothing found"
+    written = yield from asking.revision(name, text, critique.verdict, drawn)
+    if written.verdict is None:
+        return replace(done, reason=unread([written])), "unreadable"
+    done = replace(done, text=written.verdict)
+    if written.verdict == text.strip():
+        return replace(done, kept=loop.keep == "all", reason="the revision changes nothing"), "not better"
+    said = yield from asking.comparison(name, written.verdict, text)
+    done = replace(done, verdict=said.verdict, p_better=said.p_first, consistent=said.consistent)
+    reason = said.reason or why_not(said, loop.margin)
+    kept = loop.keep == "all" or not reason
+    return replace(done, kept=kept, reason=reason), "not better" if said.verdict else "unreadable"
+
+
+def why_not(said: Preference, margin: float) -> str:
+    """Why a revision (the first of the two) has not won, "" when it has."""
+    match said.verdict:
+        case "first":
+            assert said.p_first is not None
+            return "" if 2.0 * said.p_first - 1.0 >= margin else "better by less than the margin"
+        case "second":
+            return "the text before is better"
+        case "tie":
+            return "neither is better"
+        case None:
+            return said.reason
+        case _:
+            assert_never(said.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked about one record, and of whom; every reading is kept."""
+
+    id: str
+    prompt: Conversation
+    prompts: Prompts
+    options: Options
+    roles: Roles
+    readings: list[Reading] = field(default_factory=list)
+
+    def answer(self) -> Program[str | None]:
+        """The author's response to the prompt."""
+        template = self.prompts.answer
+        messages = template.render(prompt=spoken(self.prompt)) if template else self.prompt
+        said = yield from self._words("answer", messages, template or _AS_IT_IS, self.roles.author)
+        return said.verdict
+
+    def critique(self, name: str, text: str, drawn: Sequence[Principle]) -> Program[Reading]:
+        """What the critic finds in a text by the principles that were drawn."""
+        template, held = self.prompts.critique, held_to((one.text, one.critique_request) for one in drawn)
+        messages = template.render(prompt=spoken(self.prompt), response=text, reference="", **held)
+        ids = ", ".join(one.id for one in drawn)
+        return (yield from self._words(f"{name} critique", messages, template, self.roles.critic, ids))
+
+    def revision(self, name: str, text: str, critique: str, drawn: Sequence[Principle]) -> Program[Reading]:
+        """The author's text after a critique."""
+        template, held = self.prompts.revision, held_to((one.text, one.revision_request) for one in drawn)
+        messages = template.render(prompt=spoken(self.prompt), response=text, critique=critique, **held)
+        return (yield from self._words(f"{name} revision", messages, template, self.roles.author))
+
+    def comparison(self, name: str, better: str, text: str) -> Program[Preference]:
+        """The referee's preference between a revision (the first) and the text before it, in both orders."""
+        pair = Pair(prompt=self.prompt, first=_said(better), second=_said(text))
+        names = (f"{name} forward", f"{name} swapped")
+        options = replace(self.options, temperature=0.0)
+        asked = pair_questions(pair, self.prompts.preference, options, record_id=self.id, names=names)
+        asked = [replace(question, judge=self.roles.referee) for question in asked]
+        readings = yield from together([ask(question, options) for question in asked])
+        self.readings.extend(readings)
+        return merge(readings, forward=names[0])
+
+    def _words(
+        self, asked: str, messages: Conversation, template: Template, judge: int, principle: str = ""
+    ) -> Program[Reading]:
+        def read(text: str, finish: str) -> Label:
+            return read_text(text, template.verdict, finish=finish)
+
+        (question,) = questions(self.id, asked, messages, template, self.options, labels={}, read=read)
+        reading = yield from ask(replace(question, judge=judge), self.options)
+        self.readings.append(replace(reading, principle=principle))
+        return reading
+
+
+_AS_IT_IS = Template(name="", task="answer", source="", hash="", body="", max_tokens=2048)
+
+
+def held_to(principles: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What a prompt is told of principles, each a text and a request about it: a numbered list, nothing for none."""
+    lines = [" ".join(filter(None, (text.strip(), request.strip()))) for text, request in principles]
+    if not lines:
+        return {}
+    return {"principles": "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1)) if lines[1:] else lines[0]}
+
+
+def _said(text: str) -> Conversation:
+    return (Message("assistant", text),)
