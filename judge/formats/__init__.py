@@ -24,6 +24,7 @@ from judge.formats import (
     pairs,
     pandalm,
     prm800k,
+    prompts,
     rewardbench,
     rmjudge,
     shepherd,
@@ -69,6 +70,7 @@ _MODULES = (
     mistakes,
     mrben,
     gsm8k,
+    prompts,
 )
 FORMATS: dict[str, Format] = {family.name: family for module in _MODULES for family in module.FORMATS}
 

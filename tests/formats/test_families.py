@@ -379,6 +379,7 @@ CASES: list[tuple[str, dict[str, Any], list[Record]]] = [
             )
         ],
     ),
+    ("prompts", {"prompt": "p", "source": "s"}, [Response(prompt=user("p"), response=(), meta={"source": "s"})]),
 ]
 
 
