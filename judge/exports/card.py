@@ -1,0 +1,84 @@
+"""The card of exported data: where it comes from, who judged, what was left out. `datasets` reads its front matter.
+
+This module refuses to know how the data was made.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from judge.exports.export import Choice, Exported
+
+
+def card(run: Path, manifest: Mapping[str, Any], choice: "Choice", done: "Exported") -> str:
+    """The README.md of an export."""
+    front = {
+        "license": choice.licence,
+        "tags": ["rmjudge", done.kind, choice.to],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": name, "path": f"{name}.jsonl"} for name in ("train", "validation") if done.rows[name]
+                ],
+            }
+        ],
+    }
+    config = manifest["config"]
+    parts = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
+        f"# {run.name}: {done.kind} data",
+        f"Made by `rmjudge export` for {choice.to} from a run of the task `{config['task']}`.",
+        _table("What is in it", _contents(choice, done)),
+        _table("Where it comes from", [*_source(run, manifest), ("licence", choice.licence)]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _contents(choice: "Choice", done: "Exported") -> Iterator[tuple[str, str]]:
+    for name in ("train", "validation"):
+        yield f"rows of {name}", f"{done.rows[name]:,}"
+    yield "judged records", f"{done.records:,}"
+    yield "records whose verdict could not be read, left out", f"{done.failures:,}"
+    for reason, count in sorted(done.left_out.items()):
+        yield f"left out: {reason}", f"{count:,}"
+    yield "least margin", f"{choice.margin}"
+    yield "only where both orders agree", "yes" if choice.agree else "no"
+    if done.kind == "preference" and choice.to in ("nemo", "rmjudge"):
+        yield "rows whose better response stands second", f"{done.second:,}"
+    yield "split", f"by prompt, {choice.validation:.0%} held out, seed {choice.seed}"
+
+
+def _source(run: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    config = manifest["config"]
+    yield "rmjudge", str(manifest.get("rmjudge") or "unknown")
+    roles = {place: name for name, place in reversed((config.get("roles") or {}).items())}
+    for number, engine in enumerate(config.get("judges", ())):
+        yield roles.get(number, "judge"), _engine(engine)
+    for name, prompt in (config.get("prompts") or {"prompt": config.get("prompt")}).items():
+        if prompt:
+            label = name if name == "prompt" else f"prompt: {name}"
+            yield label, f"{prompt['name']} ({prompt['hash']})"
+    constitution = config.get("constitution")
+    if constitution:
+        yield "constitution", f"{constitution['name']} ({constitution['hash']})"
+    for name in ("loop", "options"):
+        if config.get(name):
+            yield name, f"`{json.dumps(config[name], ensure_ascii=False)}`"
+    for entry in config.get("data", ()):
+        yield "data", str(entry.get("name") or f"{entry.get('bytes'):,} bytes ({entry.get('hash')})")
+    yield "run", f"begun {manifest.get('started')}, finished {manifest.get('finished') or 'not yet'}"
+
+
+def _engine(engine: Mapping[str, Any]) -> str:
+    names = ("engine", "model", "revision")
+    return " ".join(str(engine[name]) for name in names if engine.get(name))
+
+
+def _table(title: str, lines: Any) -> str:
+    cells = [(name, value.replace("|", "\\|").replace("\n", " ")) for name, value in lines]
+    return "\n".join([f"## {title}", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in cells)])
