@@ -53,10 +53,11 @@ class Counts:
         judgement = row["judgement"]
         for verdict in _verdicts(judgement):
             self.verdicts[verdict] += 1
-        consistent = judgement.get("consistent")
-        if consistent is not None:
-            self.both_orders += 1
-            self.flips += not consistent
+        for one in judgement.get("rounds", (judgement,)):
+            consistent = one.get("consistent")
+            if consistent is not None:
+                self.both_orders += 1
+                self.flips += not consistent
 
     def add_completion(self, completion: Completion) -> None:
         """Count what a completion cost."""
@@ -73,6 +74,17 @@ def _verdicts(judgement: Mapping[str, Any]) -> list[str]:
         return [verdict] if verdict is not None else []
     if task == "steps":
         return [step for step in verdict or () if step is not None]
+    if task == "revision":
+        return [_came_to(one) for one in judgement.get("rounds", ())]
     if task == "score":
         return [f"{name} {score}".strip() for name, score in (verdict or {}).items() if score is not None]
     return []
+
+
+def _came_to(one: Mapping[str, Any]) -> str:
+    """What a round of revision came to."""
+    if one.get("kept"):
+        return "kept"
+    if one.get("verdict") is None:
+        return "nothing to compare"
+    return "not kept"

@@ -10,7 +10,7 @@ from itertools import islice
 from judge.engines.base import Request
 from judge.errors import ConfigError
 from judge.labelling.counts import Counts
-from judge.labelling.runs import Job
+from judge.labelling.runs import Work
 from judge.labelling.scheduler import distinct
 
 SHOWN = 2
@@ -31,7 +31,7 @@ class Preview:
     shown: list[tuple[Request, int]] = field(default_factory=list)
 
 
-def preview(job: Job) -> Preview:
+def preview(job: Work) -> Preview:
     """Render the first rounds of the first records and count; InputError for a bad row, as a run would raise it."""
     job.check_data()
     seen = Preview(rows=job.total)
@@ -53,7 +53,7 @@ def preview(job: Job) -> Preview:
     return seen
 
 
-def _count_tokens(job: Job, request: Request) -> int:
+def _count_tokens(job: Work, request: Request) -> int:
     if not 0 <= request.judge < len(job.engines):
         raise ConfigError(f"a task asked judge {request.judge}; the run has {len(job.engines)}")
     return job.engines[request.judge].count_tokens(request)

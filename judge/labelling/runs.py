@@ -5,12 +5,12 @@ named at once and not after a night of work, and once to judge it. Nothing here 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from judge.engines import default_prompt, load_engine
 from judge.engines.base import Engine
@@ -75,6 +75,26 @@ class Done(NamedTuple):
     manifest: dict[str, Any]
 
 
+class Work(Protocol):
+    """What `label` can bring to its end: a plan whose parts stand. `Job` is one, and so is a `RevisionJob`."""
+
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def engines(self) -> Sequence[Engine]: ...
+    @property
+    def total(self) -> int | None: ...
+    def records(self) -> Iterator[Record]: ...
+    def program(self, record: Record) -> Program[Judgement]: ...
+    def check_data(self) -> None: ...
+    def config(self) -> dict[str, Any]: ...
+
+
+W = TypeVar("W", bound=Work)
+
+
 class Job:
     """A plan whose parts stand: prompt, task and engines are there, no model is loaded, nothing is written yet.
 
@@ -120,16 +140,7 @@ class Job:
 
     def check_data(self) -> None:
         """Read the data to its end or to the limit, and render the first record; hub data is only begun."""
-        hub = any(path.startswith("hf://") for path in self.plan.data)
-        first, count = None, 0
-        for _, record in islice(distinct(self.records(), Counts()), 1 if hub else self.plan.limit):
-            first, count = first or record, count + 1
-        if first is None:
-            raise InputError(f"{', '.join(self.plan.data)}: holds nothing to judge")
-        program = self.program(first)
-        next(program)  # renders the first prompt
-        program.close()
-        self.total = self.plan.limit if hub else count
+        self.total = try_out(self)
 
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""
@@ -148,6 +159,20 @@ class Job:
         """Let go of the models."""
         for engine in self.engines:
             engine.close()
+
+
+def try_out(job: Work) -> int | None:
+    """Read a job's data to its end or to the limit and render the first record; how many there are, as far as known."""
+    hub = any(path.startswith("hf://") for path in job.plan.data)
+    first, count = None, 0
+    for _, record in islice(distinct(job.records(), Counts()), 1 if hub else job.plan.limit):
+        first, count = first or record, count + 1
+    if first is None:
+        raise InputError(f"{', '.join(job.plan.data)}: holds nothing to judge")
+    program = job.program(first)
+    next(program)  # renders the first prompt
+    program.close()
+    return job.plan.limit if hub else count
 
 
 def _wanted(judges: tuple[str, ...], task: str) -> str:
@@ -183,7 +208,7 @@ def row_of(record: Record, judgement: Judgement) -> dict[str, Any]:
     return to_row(record) | {"judgement": judgement_to_row(judgement)}
 
 
-def judge_here(job: Job, journal: Journal, counts: Counts, watch: Watch, interrupt: Interrupt) -> None:
+def judge_here(job: Work, journal: Journal, counts: Counts, watch: Watch, interrupt: Interrupt) -> None:
     """Judge in this process."""
     run(
         job.records(),
@@ -200,11 +225,11 @@ def judge_here(job: Job, journal: Journal, counts: Counts, watch: Watch, interru
 
 
 def label(
-    job: Job,
+    job: W,
     watching: Callable[[int | None], AbstractContextManager[Watch]],
     *,
     interrupt: Interrupt | None = None,
-    by: Callable[[Job, Journal, Counts, Watch, Interrupt], None] = judge_here,
+    by: Callable[[W, Journal, Counts, Watch, Interrupt], None] = judge_here,
 ) -> Done:
     """Judge what the run directory does not hold yet.
 

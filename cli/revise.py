@@ -1,0 +1,120 @@
+"""`rmjudge revise`: answer, criticise and revise, and keep what a referee finds better."""
+
+import shlex
+import sys
+from contextlib import AbstractContextManager
+from typing import Annotated
+
+import typer
+
+from judge.cli import options as o
+
+app = typer.Typer(add_completion=False)
+_LOOP, _PROMPTS = "The loop", "Prompts"
+
+Spec = Annotated[
+    str | None,
+    typer.Option("--judge", "-j", help="The critic: vllm:MODEL, hf:MODEL, tiny, openai:URL#MODEL, scripted:FILE."),
+]
+Author = Annotated[str | None, typer.Option("--author", help="Who answers and revises; else the judge.")]
+Referee = Annotated[
+    str | None, typer.Option("--referee", help="Who compares a revision with the text before; else the judge.")
+]
+Constitution = Annotated[
+    str | None, typer.Option("--constitution", "-c", help="Principles to revise by: a shipped name, or a .yaml file.")
+]
+Rounds = Annotated[int | None, typer.Option("--rounds", help="Revisions at most. [2]", rich_help_panel=_LOOP)]
+Margin = Annotated[
+    float | None,
+    typer.Option("--margin", help="What a revision must win by: P(better) - P(worse). [0.2]", rich_help_panel=_LOOP),
+]
+Tries = Annotated[
+    int | None, typer.Option("--tries", help="Draws of principles a round has. [1]", rich_help_panel=_LOOP)
+]
+Drawn = Annotated[
+    int | None,
+    typer.Option(
+        "--principles", help="Principles drawn each time; else the constitution's rule.", rich_help_panel=_LOOP
+    ),
+]
+Keep = Annotated[
+    str | None, typer.Option("--keep", help="better, or all: go on with every revision.", rich_help_panel=_LOOP)
+]
+Preset = Annotated[str | None, typer.Option("--preset", help="A paper's settings: bai-2022.", rich_help_panel=_LOOP)]
+Thought = Annotated[
+    bool, typer.Option("--thought", help="A line of thought before each critique.", rich_help_panel=_LOOP)
+]
+AnswerPrompt = Annotated[str | None, typer.Option("--answer-prompt", rich_help_panel=_PROMPTS)]
+CritiquePrompt = Annotated[str | None, typer.Option("--critique-prompt", rich_help_panel=_PROMPTS)]
+RevisionPrompt = Annotated[str | None, typer.Option("--revision-prompt", rich_help_panel=_PROMPTS)]
+RefereePrompt = Annotated[str | None, typer.Option("--referee-prompt", rich_help_panel=_PROMPTS)]
+
+
+@app.command()
+def revise(
+    data: o.Data = None,
+    judge: Spec = None,
+    author: Author = None,
+    referee: Referee = None,
+    constitution: Constitution = None,
+    out: o.Out = None,
+    rounds: Rounds = None,
+    margin: Margin = None,
+    tries: Tries = None,
+    principles: Drawn = None,
+    keep: Keep = None,
+    preset: Preset = None,
+    thought: Thought = False,
+    answer_prompt: AnswerPrompt = None,
+    critique_prompt: CritiquePrompt = None,
+    revision_prompt: RevisionPrompt = None,
+    referee_prompt: RefereePrompt = None,
+    format: o.Format = None,
+    limit: o.Limit = None,
+    set: o.Set = None,
+    seed: o.Seed = None,
+    temperature: o.Temperature = None,
+    top_p: o.TopP = None,
+    max_tokens: o.MaxTokens = None,
+    retries: o.Retries = None,
+    retry_failures: o.RetryFailures = False,
+    window: o.Window = 1024,
+    dry_run: o.DryRun = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Answer, criticise and revise by a constitution; keep what a referee finds better, and write both as data.
+
+    rmjudge revise prompts.jsonl --constitution harmless --judge vllm:Qwen/Qwen3-32B --out runs/revised
+    """
+    from judge.cli.revising import plan_from, show_revised
+    from judge.cli.summary import show_preview
+    from judge.exports.export import write_revised
+    from judge.labelling.interrupt import Interrupt
+    from judge.labelling.preview import preview
+    from judge.labelling.progress import Watch, progress
+    from judge.labelling.revising import RevisionJob
+    from judge.labelling.runs import label
+
+    plan, loop, prompts = plan_from(locals())
+    with Interrupt().listening() as interrupt:
+        job = RevisionJob(plan, loop, named=prompts, thought=thought)
+        try:
+            if dry_run:
+                show_preview(preview(job), as_json=json)
+                return 0
+
+            def watching(total: int | None) -> AbstractContextManager[Watch]:
+                return progress(total, sys.stderr, quiet=quiet)
+
+            done = label(job, watching, interrupt=interrupt)
+        except KeyboardInterrupt:
+            if dry_run:
+                raise
+            again = shlex.join(["rmjudge", *sys.argv[1:]])
+            print(f"interrupted; every finished row so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
+            return 130
+        finally:
+            job.close()
+    show_revised(plan, done, write_revised(plan.out), as_json=json)
+    return 0
