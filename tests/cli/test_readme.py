@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import typer
 from typer.main import get_command, get_group
 
 from examples.readme import commands, first_row, perform
@@ -40,18 +41,40 @@ def test_the_first_screen_is_what_its_commands_print(tmp_path):
     assert list(json.loads(fences("json")[1])) == list(row)
 
 
-def test_every_other_command_has_the_options_that_it_is_given():
-    lines = [line for block in fences("sh") for line in block.splitlines()]
-    lines += re.findall(r"`(rmjudge [^`]+)`", README)
-    assert lines
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "judge" / "tiny" / "MODEL_CARD.md"])
+FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINE = re.compile(r"^(?:\$ | {4})?(rmjudge .*?)(?:(?: {2}| >).*)?$", re.MULTILINE)  # what follows two spaces explains
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
+    text = page.read_text(encoding="utf-8")
+    prose = FENCE.sub("", text)
+    lines = LINE.findall("\n".join(FENCE.findall(text))) + re.findall(r"^ {4}(rmjudge .*)$", prose, re.MULTILINE)
     for line in lines:
-        program, verb, *words = shlex.split(line)
-        assert program == "rmjudge"
-        app = import_module(VERBS[verb].module).app
-        if VERBS[verb].group:
-            get_group(app).commands[words[0]].make_context(words[0], words[1:])
-        else:
+        parse(line)
+    for line in re.findall(r"`(rmjudge [^`]+)`", prose):
+        try:
+            parse(line)
+        except typer.BadParameter as error:
+            if type(error).__name__ != "MissingParameter":  # a mention may leave out what a command needs
+                raise
+
+
+def parse(line):
+    """Let a verb read its words without doing anything; a wrong one raises."""
+    _, verb, *words = shlex.split(line, comments=True)
+    if verb in ("--help", "--version"):
+        return
+    app = import_module(VERBS[verb].module).app
+    if not VERBS[verb].group:
+        if words:
             get_command(app).make_context(verb, words)
+        return
+    for name in words[0].split("|"):
+        assert name in get_group(app).commands, line
+        if words[1:]:
+            get_group(app).commands[name].make_context(name, words[1:])
 
 
 def test_the_rows_by_hand_are_read(tmp_path):
@@ -63,9 +86,10 @@ def test_the_rows_by_hand_are_read(tmp_path):
     assert found == [Pair, Response, Solution, Ranking]
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_a_link_leads_somewhere(link):
-    assert (ROOT / link).exists()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
 def test_every_task_and_engine_is_named():
