@@ -91,28 +91,48 @@ def place_values(number: int) -> list[int]:
 
 
 def operate(tokens: Tokens, place: int, *, long: bool = True) -> Tokens:
-    """Do the operation at `place`. Brackets that are left around one number go with it.
+    """Do the operation at `place`, the first one of its bracket. Brackets that are left around one number go with it.
 
-    A product of two numbers that both have more than one digit other than zero is first spread over the place values
-    of the one with fewer of them (`long`): 60 * 35 is done in one go, 47 * 35 becomes 47 * 30 + 47 * 5.
+    `long`: an operation that is no fact of a small table is first spread over place values, the larger number first:
+    47 - 85 becomes -85 + 40 + 7, and 47 * 35 becomes 47 * 30 + 47 * 5.
     """
     left, operator, right = tokens[place - 1], tokens[place], tokens[place + 1]
     assert isinstance(left, int) and isinstance(right, int) and isinstance(operator, str)
     before, after = tokens[: place - 1], tokens[place + 2 :]
-    alone = (not before or before[-1] == "(") and (not after or after[0] == ")")
-    if long and operator == "*" and min(_digits_used(left), _digits_used(right)) > 1:
-        middle: Tokens = []
-        if _digits_used(left) < _digits_used(right):
-            for part in place_values(left):
-                middle += ["+", part, "*", right]
-        else:
-            for part in place_values(right):
-                middle += ["+", left, "*", part]
-        middle = middle[1:]
-        return before + (middle if alone else ["(", *middle, ")"]) + after
+    spread = _spread(left, operator, right) if long else None
+    if spread is not None:
+        alone = (not before or before[-1] == "(") and (not after or after[0] == ")")
+        return before + (spread if alone or operator != "*" else ["(", *spread, ")"]) + after
     while before and after and before[-1] == "(" and after[0] == ")":
         before, after = before[:-1], after[1:]
     return [*before, compute(left, operator, right), *after]
+
+
+def _spread(left: int, operator: str, right: int) -> Tokens | None:
+    """The operation over place values; None when it is a fact: a digit (and zeros) on a number, or up to three digits
+    multiplied in all."""
+    if operator == "*":
+        digits = sorted((_digits_used(left), _digits_used(right)))
+        if digits[0] == 0 or digits in ([1, 1], [1, 2]):
+            return None
+        # The shorter number is spread when both are long, the longer one when the other is a single digit.
+        shorter_left = _digits_used(left) < _digits_used(right)
+        if shorter_left == (digits[0] > 1):
+            products = [[part, "*", right] for part in place_values(left)]
+        else:
+            products = [[left, "*", part] for part in place_values(right)]
+        return [token for product in products for token in ("+", *product)][1:]
+    signed = right if operator == "+" else -right
+    if left == 0 or right == 0 or max(abs(left), abs(right)) < 10 or left == -signed:
+        return None
+    if abs(signed) > abs(left):
+        first, second = signed, left
+    elif _digits_used(right) < 2:
+        return None
+    else:
+        first, second = left, signed
+    sign = "+" if second > 0 else "-"
+    return [first, *(token for part in place_values(abs(second)) for token in (sign, part))]
 
 
 def next_operation(tokens: Tokens) -> int:

@@ -9,7 +9,17 @@ from random import Random
 from typing import NamedTuple
 
 from judge.templates import Template, load_template
-from judge.tiny.arithmetic import OPERATORS, Tokens, compute, parse, render, rewrite, substitute, value
+from judge.tiny.arithmetic import (
+    OPERATORS,
+    Tokens,
+    next_operation,
+    operate,
+    parse,
+    render,
+    rewrite,
+    substitute,
+    value,
+)
 from judge.tiny.problems import Node, problem
 from judge.tiny.solutions import Step, Written, solve
 
@@ -98,30 +108,46 @@ def preference_reply(node: Node, first: Written, second: Written) -> str:
 
 
 def _operand(rng: Random) -> int:
-    size = rng.choices((9, 20, 99, 300, 999, 9999, 99999), (20, 25, 30, 12, 9, 3, 1))[0]
+    size = rng.choices((9, 20, 99, 300, 999, 9999, 99999), (10, 20, 35, 15, 12, 6, 2))[0]
     return rng.randint(-size, size)
 
 
-def _sum(rng: Random) -> Lesson:
-    """One bare operation: -14 - 0 = -14."""
+def _drawn(rng: Random) -> tuple[int, str, int]:
+    """An operation from anywhere: sums of a number and a digit with its zeros, products of up to three digits."""
+    unit = rng.randint(1, 9) * 10 ** rng.choices((0, 1, 2, 3), (50, 32, 12, 6))[0] * rng.choice((-1, 1, 1))
     if rng.random() < 0.65:
-        left, operator, right = _operand(rng), rng.choice("+-"), _operand(rng)
-    else:
-        left, operator, right = (
-            _operand(rng),
-            "*",
-            rng.randint(1, 9) * rng.choice((1, 1, 1, 1, 10, 10, 100)) * rng.choice((-1, 1)),
-        )
-        if rng.random() < 0.5:
-            left, right = rng.randint(-9, 9) * rng.choice((1, 1, 1, 10)), _operand(rng)
-        if rng.random() < 0.1:
-            left = 0
-    return [Piece(f"{left} {operator} {right}", False), Piece(f" = {compute(left, operator, right)}\n", True)]
+        left = _operand(rng)
+        if abs(left) < abs(unit) and rng.random() < 0.8:
+            left = rng.choice((-1, 1)) * (abs(unit) + rng.randint(0, 9 * abs(unit)))
+        return left, rng.choice("+-"), unit
+    left = rng.choice((rng.randint(-9, 9), rng.randint(-99, 99), rng.randint(-99, 99) * rng.choice((1, 10, 100))))
+    return (left, "*", unit) if rng.random() < 0.7 else (unit, "*", left)
+
+
+def _met(rng: Random) -> list[tuple[int, str, int]]:
+    """The operations that come up while a problem is worked out."""
+    lines, met = rewrite(_problem(rng).tokens), []
+    for tokens in lines[:-1]:
+        place = next_operation(tokens)
+        left, operator, right = tokens[place - 1 : place + 2]
+        if isinstance(left, int) and isinstance(right, int) and isinstance(operator, str):
+            met.append((left, operator, right))
+    return met
+
+
+def _sum(rng: Random, left: int, operator: str, right: int) -> Lesson:
+    """One bare operation, a fact or over place values: -14 - 0 = -14, 47 - 35 = 47 - 30 - 5."""
+    line = render(operate([left, operator, right], 1))
+    return [Piece(f"{left} {operator} {right}", False), Piece(f" = {line}\n", True)]
 
 
 def sums(rng: Random) -> Lesson:
-    """A page of bare operations."""
-    return [piece for _ in range(rng.randint(20, 40)) for piece in _sum(rng)]
+    """A page of bare operations, half of them as they come up in problems."""
+    page = [_drawn(rng) for _ in range(18)]
+    while len(page) < 36:
+        page += _met(rng)
+    rng.shuffle(page)
+    return [piece for operation in page for piece in _sum(rng, *operation)]
 
 
 def chains(rng: Random) -> Lesson:
@@ -142,7 +168,7 @@ def _problem(rng: Random) -> Node:
     """Half in the field that the model card promises, half beyond it."""
     if rng.random() < 0.5:
         return problem(rng)
-    return problem(rng, limit=rng.choice((2_000, 20_000, 100_000)), wide=True)
+    return problem(rng, limit=rng.choice((999, 3_000, 3_000, 30_000)), wide=True)
 
 
 class Teacher:

@@ -23,16 +23,16 @@ from judge.tiny.tokenizer import chat, train_tokenizer
 CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the rows
     0.0e6: {"sums": 1.0},
     1.5e6: {"sums": 0.7, "chains": 0.3},
-    3.5e6: {"sums": 0.3, "chains": 0.6, "steps": 0.1},
-    5.0e6: {
-        "sums": 0.10, "chains": 0.30, "steps": 0.30, "answer": 0.12,
-        "preference": 0.08, "outcome": 0.05, "critique": 0.05,
-    },
-    7.0e6: {
-        "sums": 0.04, "chains": 0.12, "steps": 0.42, "answer": 0.08,
-        "preference": 0.13, "outcome": 0.07, "critique": 0.08, "revision": 0.06,
+    4.0e6: {"sums": 0.5, "chains": 0.4, "steps": 0.1},
+    12.0e6: {"sums": 0.5, "chains": 0.3, "steps": 0.2},
+    14.5e6: {"sums": 0.35, "chains": 0.3, "steps": 0.2, "answer": 0.05, "preference": 0.05, "critique": 0.05},
+    16.5e6: {
+        "sums": 0.10, "chains": 0.14, "steps": 0.37, "answer": 0.07,
+        "preference": 0.13, "outcome": 0.05, "critique": 0.08, "revision": 0.06,
     },
 }  # fmt: skip
+
+LONGEST = 1400  # tokens; the few longer lessons are left out
 
 
 def shares(seen: float) -> dict[str, float]:
@@ -91,7 +91,7 @@ class School:
         """Some batches for this moment of the curriculum: drawn together, sorted by length, shuffled."""
         rows: list[tuple[list[int], list[bool]]] = []
         while sum(len(ids) for ids, _ in rows) < 16 * self.size:
-            rows += [self._encode(lesson) for lesson in self._draw(seen)]
+            rows += [row for row in map(self._encode, self._draw(seen)) if len(row[0]) <= LONGEST]
         rows.sort(key=lambda row: len(row[0]))
         packs: list[list[tuple[list[int], list[bool]]]] = [[]]
         for row in rows:

@@ -96,23 +96,47 @@ def test_place_values(number, parts):
     assert place_values(number) == parts
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("(3 - 7)", "-4"),  # brackets go with what they held
-        ("((3 - 7))", "-4"),
-        ("2 * (3 - 7)", "2 * -4"),
-        ("60 * 35", "2100"),  # one digit other than zero: in one go
-        ("47 * 35", "47 * 30 + 47 * 5"),
-        ("47 * -35", "47 * -30 + 47 * -5"),
-        ("-12 * 345", "-10 * 345 + -2 * 345"),  # the side with fewer digits is spread
-        ("(47 * 35)", "(47 * 30 + 47 * 5)"),  # alone in its brackets: they serve
-        ("3 - (47 * 35)", "3 - (47 * 30 + 47 * 5)"),
-    ],
-)
+FACTS = [
+    ("(3 - 7)", "-4"),  # brackets go with what they held
+    ("((3 - 7))", "-4"),
+    ("2 * (3 - 7)", "2 * -4"),
+    ("60 * 35", "2100"),  # three digits other than zero
+    ("-14 * 7", "-98"),
+    ("47 - 30", "17"),  # one digit and zeros, on a larger number
+    ("-638 + 9", "-629"),
+    ("0 - 85", "-85"),
+    ("85 - 85", "0"),
+    ("0 * 345", "0"),
+]
+SPREAD = [
+    ("47 - 35", "47 - 30 - 5"),
+    ("47 - 85", "-85 + 40 + 7"),  # the larger one first
+    ("5 - 80", "-80 + 5"),
+    ("-20 - -347", "347 - 20"),
+    ("45 + 45", "45 + 40 + 5"),
+    ("47 * 35", "47 * 30 + 47 * 5"),
+    ("47 * -35", "47 * -30 + 47 * -5"),
+    ("-12 * 345", "-10 * 345 + -2 * 345"),  # the shorter one is spread when both are long
+    ("2 * 345", "2 * 300 + 2 * 40 + 2 * 5"),  # the longer one beside a single digit
+    ("345 * 2", "300 * 2 + 40 * 2 + 5 * 2"),
+    ("(47 * 35)", "(47 * 30 + 47 * 5)"),  # alone in its brackets: they serve
+    ("3 - (47 * 35)", "3 - (47 * 30 + 47 * 5)"),
+    ("(47 - 85 - 3) * 2", "(-85 + 40 + 7 - 3) * 2"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), [*FACTS, *SPREAD])
 def test_operate_at_the_next_operation(before, after):
     tokens = parse(before)
     assert render(operate(tokens, next_operation(tokens))) == after
+
+
+@pytest.mark.parametrize(("before", "after"), SPREAD)
+def test_in_one_go_when_asked(before, after):
+    tokens = parse(before)
+    whole = operate(tokens, next_operation(tokens), long=False)
+    assert len(whole) < len(tokens)
+    assert eval(render(whole)) == eval(before) == eval(after)
 
 
 def test_a_spread_product_beside_others_gets_brackets():
@@ -133,7 +157,11 @@ def test_rewrite_of_a_long_multiplication():
         "2 - (47 * 30 + 47 * 5)",
         "2 - (1410 + 47 * 5)",
         "2 - (1410 + 235)",
+        "2 - (1410 + 200 + 30 + 5)",
+        "2 - (1610 + 30 + 5)",
+        "2 - (1640 + 5)",
         "2 - 1645",
+        "-1645 + 2",
         "-1643",
     ]
 
