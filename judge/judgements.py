@@ -123,6 +123,10 @@ class Order:
     readings: tuple[Reading, ...] = ()
 
 
+NOTHING_FOUND = "the critique finds nothing"
+NOTHING_CHANGED = "the revision changes nothing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """One try at making a text better: it was criticised, revised, and both texts were compared.
@@ -165,6 +169,13 @@ class Revision:
 
 
 Judgement = Preference | Critique | Score | Steps | Outcome | Order | Revision
+
+
+def came_to(*, kept: bool, verdict: str | None, reason: str) -> str:
+    """What a round of revision came to, in a word that can be counted; its fields are those of `Round`."""
+    if kept or verdict is not None:
+        return "kept" if kept else "not kept"
+    return {NOTHING_FOUND: "nothing found", NOTHING_CHANGED: "nothing changed"}.get(reason, "unreadable round")
 
 
 def readable(judgement: Judgement) -> bool:

@@ -16,7 +16,7 @@ from judge.files import scan_rows
 from judge.formats import choose, judgement_from_row, judgement_to_row, named, recognise, records_of, to_row
 from judge.formats.base import Format
 from judge.formats.fields import inner
-from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Score, Steps
+from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Revision, Score, Steps
 from judge.records import Conversation, Pair, Ranking, Record, Response, Solution
 
 KINDS_OF_VERDICT = 12
@@ -123,6 +123,9 @@ def _said(judgement: Judgement) -> Iterator[str]:
             yield (
                 "unreadable" if judgement.verdict is None else "written" if judgement.task == "critique" else "ordered"
             )
+        case Revision():
+            kept = sum(one.kept for one in judgement.rounds)
+            yield "unreadable" if judgement.verdict is None else f"{kept} kept" if kept else "as it was"
 
 
 def _shown(judgement: Judgement) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from judge.engines.base import Completion
+from judge.judgements import came_to
 
 
 @dataclass(slots=True)
@@ -75,16 +76,10 @@ def _verdicts(judgement: Mapping[str, Any]) -> list[str]:
     if task == "steps":
         return [step for step in verdict or () if step is not None]
     if task == "revision":
-        return [_came_to(one) for one in judgement.get("rounds", ())]
+        return [
+            came_to(kept=one.get("kept", False), verdict=one.get("verdict"), reason=one.get("reason", ""))
+            for one in judgement.get("rounds", ())
+        ]
     if task == "score":
         return [f"{name} {score}".strip() for name, score in (verdict or {}).items() if score is not None]
     return []
-
-
-def _came_to(one: Mapping[str, Any]) -> str:
-    """What a round of revision came to."""
-    if one.get("kept"):
-        return "kept"
-    if one.get("verdict") is None:
-        return "nothing to compare"
-    return "not kept"

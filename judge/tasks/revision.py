@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, assert_never, get_args
 
 from judge.errors import ConfigError, unknown
-from judge.judgements import Preference, Reading, Revision, Round
+from judge.judgements import NOTHING_CHANGED, NOTHING_FOUND, Preference, Reading, Revision, Round
 from judge.principles import Constitution, Principle
 from judge.records import Conversation, Message, Pair, Response, Solution, spoken
 from judge.tasks.asking import ask, questions, together
@@ -28,7 +28,7 @@ from judge.verdicts import Label, unread
 Keep = Literal["better", "all"]
 Stop = Literal["rounds", "nothing found", "not better", "unreadable"]
 
-NOTHING_FOUND = re.compile(r"\bno (faults?|mistakes?) found[.!\s*_]*\Z", re.IGNORECASE)
+CLEAN = re.compile(r"\bno (faults?|mistakes?) found[.!\s*_]*\Z", re.IGNORECASE)
 """How a critique ends that found nothing: so the shipped prompts ask for it."""
 
 
@@ -156,14 +156,14 @@ def one_round(
     if critique.verdict is None:
         return replace(done, reason=unread([critique])), "unreadable"
     done = replace(done, critique=critique.verdict)
-    if loop.keep != "all" and NOTHING_FOUND.search(critique.verdict):
-        return replace(done, reason="the critique finds nothing"), "nothing found"
+    if loop.keep != "all" and CLEAN.search(critique.verdict):
+        return replace(done, reason=NOTHING_FOUND), "nothing found"
     written = yield from asking.revision(name, text, critique.verdict, drawn)
     if written.verdict is None:
         return replace(done, reason=unread([written])), "unreadable"
     done = replace(done, text=written.verdict)
     if written.verdict == text.strip():
-        return replace(done, kept=loop.keep == "all", reason="the revision changes nothing"), "not better"
+        return replace(done, kept=loop.keep == "all", reason=NOTHING_CHANGED), "not better"
     said = yield from asking.comparison(name, written.verdict, text)
     done = replace(done, verdict=said.verdict, p_better=said.p_first, consistent=said.consistent)
     reason = said.reason or why_not(said, loop.margin)
