@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from judge.agreement.build import Settings
+from judge.agreement.build import Inputs, Settings
 from judge.agreement.columns import Columns
-from judge.agreement.report import to_json
+from judge.agreement.report import Report, from_row, to_json
 from judge.agreement.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
 from judge.errors import InputError
 
@@ -46,18 +46,20 @@ def _ours(file: Path) -> bool:
 
 def read(
     runs: Sequence[str], human: Sequence[str], *, key: str = "", format: str | None = None, wanted: Sequence[str] = ()
-) -> tuple[Columns, list[Source]]:
+) -> Inputs:
     """Columns of all runs and of the people's labels, and the sources they came from."""
     columns, sources = Columns(key=key, wanted=tuple(dict.fromkeys(wanted))), list[Source]()
+    own: list[list[int]] = []
     for path, name in zip(runs, names(runs), strict=True):
         found = sources_of(path)
-        read_judge(columns, list(enumerate(found, len(sources))), name)
+        read_judge(columns, list(enumerate(found, len(sources))), name, labels=not human)
+        own.append(list(range(len(sources), len(sources) + len(found))))
         sources += found
     for path in human:
         for source in sources_of(path, format):
             read_human(columns, len(sources), source)
             sources.append(source)
-    return columns, sources
+    return Inputs(columns, sources, own)
 
 
 def names(paths: Sequence[str]) -> list[str]:
@@ -80,12 +82,29 @@ def run(
     """Read, compute, and show; 1 when a figure is worse than the baseline's."""
     from judge.agreement.build import report
 
-    columns, sources = read(runs, human, key=key, format=format, wanted=settings.slices)
-    done = report(columns, settings, sources=[source.name for source in sources])
+    before = saved(baseline) if baseline else None
+    inputs = read(runs, human, key=key, format=format, wanted=settings.slices)
+    done = report(inputs, settings, before)
+    if page:
+        from judge.report.page import write_page
+
+        write_page(done, page)
     if as_json:
         print(to_json(done))
     else:
-        from judge.cli.agreement_table import show
+        from rich.console import Console
 
-        show(done)
-    return 0
+        from judge.report.terminal import drawing
+
+        Console(highlight=False).print(drawing(done))
+    return 1 if any(change.worse for change in done.changes) else 0
+
+
+def saved(path: Path) -> Report:
+    """A report that `--json` wrote."""
+    try:
+        return from_row(json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path}: no saved report of rmjudge: {error}") from None

@@ -1,20 +1,33 @@
 """A whole report from columns: each part asked for in turn, and nothing computed here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from judge.agreement import league as leagues
 from judge.agreement import scores, solutions, verdicts
+from judge.agreement.bias import bias
+from judge.agreement.calibration import calibration
+from judge.agreement.ceiling import ceiling
 from judge.agreement.columns import KINDS, Columns
+from judge.agreement.estimates import estimates, label_next
+from judge.agreement.flags import flags
+from judge.agreement.headline import changes, headline
 from judge.agreement.measure import Measure, coverage
-from judge.agreement.report import Confusion, Figure, Headline, JudgeReport, Report
-from judge.agreement.resample import Resampler
-from judge.agreement.table import Table, build
+from judge.agreement.report import Confusion, Disagreement, Figure, JudgeReport, Report, Triangle
+from judge.agreement.resample import Floats, Resampler
+from judge.agreement.slices import slices
+from judge.agreement.sources import Source
+from judge.agreement.table import Mask, build
+from judge.agreement.telling import differing, disagreements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to report. resamples: 0 gives figures alone. epsilon: of the alternative-annotator test; margin: of
-    equivalence. shown: rows of disagreement that the report carries. whole: every part, not the figures alone."""
+    """How to report. resamples: 0 gives figures without intervals. epsilon: of the alternative-annotator test; margin:
+    of equivalence. shown: rows of disagreement that the report carries. triangle: the first judge is the teacher of the
+    second. confidence: of every interval."""
 
     resamples: int = 1_000
     seed: int = 0
@@ -24,26 +37,49 @@ class Settings:
     shown: int = 500
     slices: tuple[str, ...] = ()
     title: str = ""
-    whole: bool = True
+    triangle: bool = False
 
 
-def report(columns: Columns, settings: Settings, sources: Sequence[str] = ()) -> Report:
-    """Every part of a report on the judges and people in `columns`."""
-    table = build(columns)
+@dataclass(slots=True)
+class Inputs:
+    """What was read: columns, the sources behind them, and which of those are whose run."""
+
+    columns: Columns
+    sources: Sequence[Source] = ()
+    runs: Sequence[Sequence[int]] = ()
+
+
+def report(inputs: Inputs, settings: Settings, before: Report | None = None) -> Report:
+    """Every part of a report. before: a saved one to compare with."""
+    table = build(inputs.columns)
     draw = Resampler(table.group, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
-    judges = tuple(_judge(Measure(table, judge, draw)) for judge in table.judges)
-    return Report(
+    measures = [Measure(table, judge, draw) for judge in table.judges]
+    hits = [hit(measure) for measure in measures]
+    masks = [counted(measure) for measure in measures]
+    judges = tuple(
+        _judge(measure, one, mask, settings) for measure, one, mask in zip(measures, hits, masks, strict=True)
+    )
+    picked = [differing(measure, one) for measure, one in zip(measures, hits, strict=True)]
+    found = tuple(flag for judge in judges for flag in flags(judge))
+    several = len(measures) > 1
+    title = judges[0].agreement[0].title if judges[0].agreement else "accuracy"
+    whole = Report(
         title=settings.title or " · ".join(judge.name for judge in judges),
         kind=KINDS[table.task][0],
-        headline=Headline(level="unknown", sentence=""),
-        flags=(),
+        headline=headline(judges, found),
+        flags=_once(found),
         judges=judges,
+        disagreements=_disagreements(inputs, measures, picked, settings),
+        disagreements_total=sum(len(rows) for rows in picked),
         rows_total=int(table.labelled.sum()),
-        sources=tuple(sources),
+        league=leagues.league(measures, hits, masks, title) if several else None,
+        triangle=_triangle(measures) if settings.triangle else None,
+        sources=tuple(source.name for source in inputs.sources),
         confidence=settings.confidence,
         resamples=settings.resamples,
         seed=settings.seed,
     )
+    return whole if before is None else replace(whole, changes=changes(whole, before))
 
 
 def agreement(measure: Measure) -> tuple[Figure, ...]:
@@ -59,6 +95,29 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
             return solutions.rankings(measure)
 
 
+def counted(measure: Measure) -> Mask:
+    """Rows with a truth and a verdict of the judge."""
+    return measure.rows
+
+
+def hit(measure: Measure) -> Floats:
+    """How right the judge is on each row, 0…1: equal verdicts; the share of pairs in order for rankings; for scores the
+    same whole number, or within half a point of the people's mean."""
+    truth, said = measure.table.truth, measure.judge.verdict
+    match measure.table.task:
+        case "score":
+            return np.asarray(np.abs(said - truth) <= 0.5, dtype=np.float64)
+        case "ranking":
+            return solutions.order_hits(measure)
+        case _:
+            return np.asarray(said == truth, dtype=np.float64)
+
+
+def _once(found: Sequence[object]) -> tuple:  # type: ignore[type-arg]
+    """Flags that speak of the data alone are the same for every judge: each is kept once."""
+    return tuple(dict.fromkeys(found))
+
+
 def _confusion(measure: Measure) -> tuple[Confusion, ...]:
     match measure.table.task:
         case "preference" | "outcome":
@@ -71,12 +130,31 @@ def _confusion(measure: Measure) -> tuple[Confusion, ...]:
             return ()
 
 
-def _judge(measure: Measure) -> JudgeReport:
-    table: Table = measure.table
+def _judge(measure: Measure, hits: Floats, mask: Mask, settings: Settings) -> JudgeReport:
+    table = measure.table
+    people = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.task != "ranking" else None
     return JudgeReport(
         name=measure.judge.name,
         task=table.task,
         coverage=coverage(table, measure.judge, measure.draw),
         agreement=agreement(measure),
         confusion=_confusion(measure),
+        ceiling=people,
+        calibration=calibration(measure),
+        bias=bias(measure),
+        slices=slices(measure, hits, mask),
+        estimates=estimates(measure),
+        label_next=tuple(row for _, row in label_next(measure)),
     )
+
+
+def _disagreements(
+    inputs: Inputs, measures: Sequence[Measure], picked: Sequence[object], settings: Settings
+) -> tuple[Disagreement, ...]:
+    if not settings.shown or not inputs.sources:
+        return ()
+    return disagreements(measures, picked, settings.shown, inputs.sources, inputs.runs)  # type: ignore[arg-type]
+
+
+def _triangle(measures: Sequence[Measure]) -> Triangle | None:
+    return leagues.triangle(measures[0], measures[1]) if len(measures) > 1 else None

@@ -183,7 +183,7 @@ class Columns:
             self.fields[name][at] = _field(row, meta, name)
 
     def add_votes(self, row: Row, source: int, position: int) -> int:
-        """The people's labels on a record that fit the task; how many there were."""
+        """The people's labels on a record that fit the task; how many there were. An annotator's first one stands."""
         added = 0
         for label in row.get("human") or ():
             value, criterion = self._value(label, row)
@@ -191,6 +191,7 @@ class Columns:
                 continue
             at = self.rows_of(row, source, position, (criterion,))[0]
             who = self.annotators.setdefault(str(label.get("annotator", "human")), len(self.annotators))
+            added += 1
             if (at, who) in self._voted:
                 self.duplicate_votes += 1
                 continue
@@ -202,7 +203,6 @@ class Columns:
             self.vote_row.append(at)
             self.vote_who.append(who)
             self.vote.append(value)
-            added += 1
         return added
 
     def _value(self, label: Row, row: Row) -> tuple[float | None, str]:

@@ -143,9 +143,9 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatorRow:
-    """One person beside the judge. agreement: with the other people (left out, against their majority); judge: the
-    judge with the same other people on the same rows (the two numbers are comparable); judge_with: the judge against
-    this person. p_value, wins: the alternative-annotator test for this person. accuracy: by Dawid-Skene.
+    """One person beside the judge. agreement: with the votes of the other people on the same rows; judge: the judge
+    with those same votes (the two numbers are comparable); judge_with: the judge with this person. p_value, wins: the
+    alternative-annotator test for this person. accuracy: by Dawid-Skene.
     off: agrees less with the others than they do among themselves, beyond chance (corrected).
     drift: agreement in the last third of the rows minus in the first; seconds: median time a label, where known.
     """

@@ -151,3 +151,9 @@ def compare_orders(one: Sequence[int], other: Sequence[int]) -> tuple[float, flo
     same = sum(ranks[i] < ranks[j] for i in range(count) for j in range(i + 1, count)) / pairs
     apart = sum((at - rank) ** 2 for at, rank in enumerate(ranks))
     return same, float(ranks[0] == 0), 2 * same - 1, 1 - 6 * apart / (count * (count**2 - 1))
+
+
+def order_hits(measure: Measure) -> Floats:
+    """(N,) the share of pairs in the same order as people's, nan where nobody ordered."""
+    terms = _order_terms(measure)
+    return np.where(terms[:, 0] > 0, terms[:, 1], nan)

@@ -104,8 +104,8 @@ def run_files(folder: Path) -> list[Path]:
     return found
 
 
-def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str) -> None:
-    """Enter a judge's verdicts, and the people's labels that lie in the same rows.
+def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str, *, labels: bool) -> None:
+    """Enter a judge's verdicts, and (`labels`) the people's labels that lie in the same rows.
 
     Rows without a judgement are read as a judge's own file of labels: their one label is its verdict, and none is a
     verdict that could not be read (PandaLM's and MT-Bench's prediction files).
@@ -125,20 +125,17 @@ def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str) -
             columns.add_judgement(judge, row, number, position)
             if failures:
                 judge.duplicates = before  # a failure that was judged again stands in both files
-            if not foreign and row.get("human"):
+            if labels and not foreign and row.get("human"):
                 columns.add_votes(row, number, position)
     if empty or judge is None:
         raise InputError(f"{name}: no rows in it")
 
 
-def read_human(columns: Columns, number: int, source: Source, *, only_known: bool = False) -> int:
-    """Enter the people's labels of a source; how many were entered. Rows that no judge has are entered too, and count
-    as missing, unless `only_known`."""
+def read_human(columns: Columns, number: int, source: Source) -> int:
+    """Enter the people's labels of a source; how many fit. Rows that no judge has are entered too, as missing."""
     added = rows = 0
     for position, row in source.rows():
         rows += 1
-        if only_known and str(row["id"]) not in columns.index:
-            continue
         added += columns.add_votes(row, number, position)
     if not rows:
         raise InputError(f"{source.name}: no rows in it")

@@ -1,0 +1,97 @@
+"""Several judges on the same rows: a table with paired tests, and the triangle of people, a judge and its student.
+
+Refuses to know what a hit is: it takes one array a judge.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from judge.agreement.measure import Measure, ratio
+from judge.agreement.report import Comparison, Figure, League, LeagueRow, Triangle
+from judge.agreement.resample import Floats
+from judge.agreement.table import Mask
+
+LEVEL = 0.05
+
+
+def league(measures: Sequence[Measure], hits: Sequence[Floats], masks: Sequence[Mask], title: str) -> League:
+    """Judges by their main figure on the rows that all of them judged readably; differences are tested pairwise by the
+    cluster bootstrap, and all p-values corrected by Holm's method."""
+    common = np.logical_and.reduce(list(masks))
+    figures = [measure.share("accuracy", title, hit, common) for measure, hit in zip(measures, hits, strict=True)]
+    order = sorted(range(len(figures)), key=lambda at: (-(figures[at].value or 0.0), at))
+    pairs = list(combinations(order, 2))
+    made = [_compare(measures, hits, common, one, other) for one, other in pairs]
+    comparisons = _corrected([comparison for comparison in made])
+    tested = dict(zip(pairs, comparisons, strict=True))
+    rows = []
+    for place, at in enumerate(order):
+        tied = False
+        if place:
+            p = tested[order[place - 1], at].p_value
+            tied = p is None or p >= LEVEL
+        rows.append(LeagueRow(rank=place + 1, name=measures[at].judge.name, figure=figures[at], tied=tied))
+    return League(rows=tuple(rows), comparisons=comparisons, common=int(common.sum()))
+
+
+def _compare(measures: Sequence[Measure], hits: Sequence[Floats], common: Mask, one: int, other: int) -> Comparison:
+    draw = measures[one].draw
+    first, second = np.where(common, hits[one], 0.0), np.where(common, hits[other], 0.0)
+    sums = draw.by_block(np.column_stack([first - second, common]).astype(np.float64))
+    title = f"{measures[one].judge.name} minus {measures[other].judge.name}"
+    figure = measures[one].figure("difference", title, sums, ratio, common)
+    p = draw.p_value(draw.replicates(sums, ratio)) if draw.resamples and figure.value is not None else None
+    return Comparison(
+        first=measures[one].judge.name,
+        second=measures[other].judge.name,
+        difference=figure,
+        p_value=p,
+        only_first_right=int((common & (first > second)).sum()),
+        only_second_right=int((common & (second > first)).sum()),
+    )
+
+
+def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
+    from dataclasses import replace
+
+    from statsmodels.stats.multitest import multipletests
+
+    tested = [at for at, comparison in enumerate(found) if comparison.p_value is not None]
+    if tested:
+        p_values = multipletests([found[at].p_value for at in tested], method="holm")[1]
+        for at, p in zip(tested, p_values, strict=True):
+            found[at] = replace(found[at], p_value=float(p))
+    return tuple(found)
+
+
+def triangle(judge: Measure, model: Measure) -> Triangle:
+    """People, a judge, and a model made from it, on the rows where all three have a verdict. A reward model knows no
+    ties, so rows with a tie of people or judge count as they are: the model differs there."""
+    table = judge.table
+    truth, said, copied = table.truth, judge.judge.verdict, model.judge.verdict
+    common = judge.rows & model.judge.read
+    by_judge, by_model, alike = truth == said, truth == copied, said == copied
+    mistaken = common & ~by_judge
+    parts = {
+        "all agree": common & by_judge & by_model,
+        "model alone": common & by_judge & ~by_model,
+        "judge alone": common & by_model & ~by_judge,
+        "human alone": common & alike & ~by_judge,
+        "all differ": common & ~by_judge & ~by_model & ~alike,
+    }
+    return Triangle(
+        judge=judge.judge.name,
+        model=model.judge.name,
+        human_judge=judge.share("human_judge", "People and judge", by_judge, common),
+        judge_model=judge.share("judge_model", "Judge and model", alike, common),
+        human_model=model.share("human_model", "People and model", by_model, common),
+        parts={name: int(mask.sum()) for name, mask in parts.items()},
+        inherited=model.share("inherited", "Of the judge's mistakes, the model repeats", alike, mistaken),
+    )
+
+
+def shares(figures: Sequence[Figure]) -> dict[str, float | None]:
+    """Values by name."""
+    return {figure.name: figure.value for figure in figures}
