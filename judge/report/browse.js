@@ -63,7 +63,9 @@
     shorter: (a, b) => (a.length ?? 99) - (b.length ?? 99),
   };
 
+  let waiting = 0; // the timer of a search that is being typed
   function select() {
+    clearTimeout(waiting);
     const words = search.value.trim();
     needle = words ? new RegExp(words.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&"), "gi") : null;
     const asked = Object.entries(tests).filter(([name]) => id(name).value);
@@ -114,7 +116,7 @@
     const facts = [
       fact("judge", row.by), fact("confidence", percent(row.confidence)),
       row.consistent === null ? null : fact("both orders", row.consistent ? "same verdict" : "verdict moved"),
-      row.length === null ? null : fact("first is longer by", `×${Math.exp(row.length).toFixed(2)}`),
+      row.length === null ? null : fact("length, first to second", `×${Math.exp(row.length).toFixed(2)}`),
       ...Object.entries(row.fields).map(([name, value]) => fact(name, value)), fact("id", row.id),
     ];
     const votes = row.votes.map(([who, verdict]) => make("li", "", marked(who), ": ", make("b", "", verdict)));
@@ -161,7 +163,6 @@
     if (Object.hasOwn(acts, event.key)) { event.preventDefault(); acts[event.key](); }
   });
 
-  let waiting = 0;
   search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(select, 120); });
   search.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); select(); walk(1); } });
   form.addEventListener("change", (event) => { if (event.target !== search) select(); });

@@ -91,11 +91,11 @@ def _line(axes: Any, row: int, line: Line) -> None:
         axes.plot([mark.figure.value], [height], linestyle="none", markersize=5.5, markeredgewidth=1.5, **style)
 
 
-def _axis(axis: Any, unit: Unit) -> None:
+def _axis(axis: Any, unit: Unit, ticks: int = 6) -> None:
     """Few ticks; shares in per cent."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
     if unit == "share":
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.4g} %".replace("-", "−")))
 
@@ -194,8 +194,8 @@ def reliability(sheet: Sheet, curve: CalibrationCurve) -> str:
         below.set(xlabel="how sure it said it was", ylabel="rows", xlim=(low - 0.02, 1.02))
         below.set_yticks([0, max(part.n for part in bins)], ["0", words.count(max(part.n for part in bins))])
         below.grid(visible=False, axis="x")
-        for axis in (axes.yaxis, below.xaxis):
-            _axis(axis, "share")
+        _axis(axes.yaxis, "share")
+        _axis(below.xaxis, "share", ticks=4)
 
     return sheet.draw(paint, label=f"Reliability diagram, {curve.name}", width=3.6, height=3.5)
 
@@ -217,13 +217,15 @@ def selective(sheet: Sheet, seen: Calibration, people: Figure | None) -> str:
                 xytext=(3, 3),
                 textcoords="offset points",
                 color=PEOPLE,
-                fontsize=9,
+                fontsize=10,
             )
         axes.set(xlabel="share judged, most confident first", ylabel="how often right", xlim=(0, 1.01))
         _axis(axes.xaxis, "share")
         _axis(axes.yaxis, "share")
 
-    return sheet.draw(paint, label="Accuracy against the share of rows judged, most confident first", height=3.1)
+    return sheet.draw(
+        paint, label="Accuracy against the share of rows judged, most confident first", width=3.6, height=3.1
+    )
 
 
 def length(sheet: Sheet, bins: Sequence[LengthBin]) -> str:

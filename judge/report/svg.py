@@ -1,7 +1,7 @@
 """From a matplotlib figure to an SVG that lives in a page: it takes the page's fonts and colours, and runs nothing.
 
-A drawing names its colours by role (INK, JUDGE, PEOPLE, …). They are stand-in values that leave here as CSS variables, so
-that one drawing serves light, dark and paper. The page's content security policy allows no style attributes, so every
+A drawing names its colours by role (INK, JUDGE, PEOPLE, …). They are stand-in values that leave here as CSS variables,
+so that one drawing serves light, dark and paper. The page's content security policy allows no style attributes: every
 `style="…"` becomes a class of the page's one style sheet.
 
 Refuses to know what a chart shows (charts.py).
@@ -31,7 +31,7 @@ _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "rmjudge",  # the same report makes the same page
     "text.parse_math": False,  # a dollar sign in a name from data is a dollar sign
     "axes.unicode_minus": True,
-    "font.size": 9.5,
+    "font.size": 10.5,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": LINE,
@@ -49,7 +49,7 @@ _SETTINGS: dict[str, Any] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 10,
     "figure.facecolor": "none",
     "lines.solid_capstyle": "round",
 }
@@ -62,7 +62,7 @@ class Sheet:
         self._names: dict[str, str] = {}
         self._drawings = 0
 
-    def draw(self, paint: Callable[[Any], None], *, label: str, width: float = 4.7, height: float = 3.0) -> str:
+    def draw(self, paint: Callable[[Any], None], *, label: str, width: float = 4.5, height: float = 3.0) -> str:
         """The SVG of what `paint` puts on a matplotlib Figure; `label` is what a screen reader says. Inches."""
         from matplotlib import rc_context
         from matplotlib.figure import Figure

@@ -6,10 +6,11 @@ Refuses to know HTML, SVG and terminals, and refuses to compute anything but the
 import unicodedata
 from collections.abc import Iterable
 
-from judge.agreement.report import Change, Comparison, Figure, Flag, Headline, Unit
+from judge.agreement.report import Change, Figure, Flag, Headline, Unit
 
 NOTHING = "–"
 THIN = "\u202f"  # the narrow no-break space between a number and its unit
+STAYS = "\u00a0"  # the no-break space inside an equation
 VERDICT_OF = {"good": "Good enough", "fair": "With care", "poor": "Not good enough", "unknown": "Too few to say"}
 SEVERITY_OF = {"stop": "Stop", "warn": "Take care", "note": "Note"}
 ORDER_OF = ("stop", "warn", "note")
@@ -58,12 +59,14 @@ def left_out(figure: Figure) -> str:
 
 def basis(figure: Figure) -> str:
     """What a figure was made from: `n = 1,999, 805 prompts, 3 unreadable`."""
-    said = [f"n = {count(figure.n)}"]
-    if figure.clusters and figure.clusters != figure.n:
-        said.append(f"{count(figure.clusters)} prompts")
-    if left_out(figure):
-        said.append(left_out(figure))
-    return ", ".join(said)
+    said = f"n{STAYS}={STAYS}{count(figure.n)}"
+    return f"{said}, {rest(figure)}" if rest(figure) else said
+
+
+def rest(figure: Figure) -> str:
+    """What stands beside n: `805 prompts, 3 unreadable`, "" when each row is a prompt of its own and all count."""
+    prompts = f"{count(figure.clusters)} prompts" if figure.clusters and figure.clusters != figure.n else ""
+    return ", ".join(part for part in (prompts, left_out(figure)) if part)
 
 
 def title(figure: Figure) -> str:
@@ -75,12 +78,8 @@ def probability(value: float | None) -> str:
     """A p-value: `p < 0.001`, `p = 0.034`, "" when there is none."""
     if value is None:
         return ""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
-
-
-def difference(comparison: Comparison) -> str:
-    """`+2.1 %` points between two judges."""
-    return signed(comparison.difference.value, comparison.difference.unit)
+    said = "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
+    return said.replace(" ", STAYS)
 
 
 def signed(value: float | None, unit: Unit) -> str:
@@ -89,6 +88,13 @@ def signed(value: float | None, unit: Unit) -> str:
         return NOTHING
     said = f"{value * 100:+.1f} points" if unit == "share" else f"{value:+.3f}" if unit == "loss" else f"{value:+.2f}"
     return said.replace("-", "−")
+
+
+def differ(low: float | None, high: float | None, unit: Unit) -> str:
+    """The interval of a difference: `−2.0 to +4.0 points`, "" when there is none."""
+    if low is None or high is None:
+        return ""
+    return f"{signed(low, unit).removesuffix(' points')} to {signed(high, unit)}"
 
 
 def by_severity(flags: Iterable[Flag]) -> list[Flag]:
@@ -121,6 +127,6 @@ def short(text: str, length: int = 28) -> str:
 
 
 def printable(text: str) -> str:
-    """One line without control characters, so that a name from data cannot move a terminal's cursor or turn its text."""
+    """One line without control characters: a name from data cannot move a terminal's cursor or turn its text."""
     kept = (" " if unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else sign for sign in text)
     return " ".join("".join(kept).split())

@@ -323,7 +323,7 @@ def report(count: int = 200, *, total: int | None = None) -> Report:
             inherited=figure("inherited", "Judge's mistakes that the model repeats", 0.76, n=330),
         ),
         benchmarks=(
-            Benchmark(name="RewardBench", judge="qwen-32b", protocol="accuracy a subset, then the mean of four sections",
+            Benchmark(name="RewardBench", judge="qwen-32b", protocol="accuracy a subset, then the mean of sections",
                       source="rewardbench/constants.py", figures=(figure("rb", "Overall", 0.883),)),
         ),
         changes=(

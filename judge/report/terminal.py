@@ -1,0 +1,155 @@
+"""A report on a terminal: the verdict and the flags in words, then one table a judge, as rich draws it.
+
+Names come from data, so they are plain text here: no markup and no control characters of theirs reach the terminal.
+Refuses to print: the command line does.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from judge.agreement.report import Ceiling, Figure, Flag, JudgeReport, League, Report, Slice
+from judge.report import words
+
+_COLOUR = {"good": "green", "fair": "yellow", "poor": "red", "unknown": "cyan"}
+_MARK = {"stop": "bold red", "warn": "yellow", "note": "cyan"}
+SLICES = 12
+
+
+def drawing(report: Report) -> Group:
+    """Everything of a report that a terminal shows; the browser of disagreements is the page's."""
+    return Group(*_parts(report))
+
+
+def _parts(report: Report) -> Iterator[RenderableType]:
+    level = report.headline.level
+    yield _text(words.verdict(report.headline), f"bold {_COLOUR[level]}")
+    yield _text(report.headline.sentence, "bold")
+    for reason in report.headline.why:
+        yield _text(reason)
+    for flag in words.by_severity(report.flags):
+        yield from _flag(flag)
+    if report.league and len(report.league.rows) > 1:
+        yield _league(report.league, report)
+    if report.changes:
+        yield _changes(report)
+    for judge in report.judges:
+        yield from _judge(judge, report)
+    for benchmark in report.benchmarks:
+        yield _figures(f"{benchmark.name}, {benchmark.judge}", benchmark.figures, report)
+    if report.triangle:
+        seen = report.triangle
+        sides = (
+            (f"people and {seen.judge}", seen.human_judge),
+            (f"{seen.judge} and {seen.model}", seen.judge_model),
+            (f"people and {seen.model}", seen.human_model),
+            (f"mistakes of {seen.judge} that {seen.model} repeats", seen.inherited),
+        )
+        yield _figures("people, judge and distilled model", sides, report)
+
+
+def _flag(flag: Flag) -> Iterator[RenderableType]:
+    who = f" ({words.printable(flag.judge)})" if flag.judge else ""
+    head = Text.assemble((f"{words.SEVERITY_OF[flag.severity]}{who}: ", _MARK[flag.severity]))
+    yield Text("")
+    yield head.append(words.printable(flag.what))
+    yield Padding(_text(f"{flag.evidence} {flag.sure}", "dim"), (0, 0, 0, 2))
+    yield Padding(_text(f"What to do: {flag.advice}"), (0, 0, 0, 2))
+
+
+def _judge(judge: JudgeReport, report: Report) -> Iterator[RenderableType]:
+    seen = judge.coverage
+    said = f"{words.count(seen.labelled)} labelled rows, {words.count(seen.unreadable)} unreadable, "
+    yield _figures(f"{judge.name}: {said}{words.count(seen.missing)} missing", judge.agreement, report)
+    if judge.ceiling:
+        yield _ceiling(judge.ceiling, report)
+    if judge.calibration:
+        curves = judge.calibration.curves
+        yield _figures("calibration: error, smaller is better", ((curve.name, curve.ece) for curve in curves), report)
+    if judge.bias:
+        bias = judge.bias
+        rows = (*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency)
+        yield _figures("bias and consistency", rows, report)
+    if judge.slices:
+        yield _slices(judge.slices)
+    for estimate in judge.estimates:
+        names = (("by people", estimate.human), ("by the judge", estimate.judge), ("by both", estimate.combined))
+        yield _figures(f"win rate of {estimate.system} over {estimate.over}", names, report)
+
+
+def _table(title: str, *columns: str, numbers: Iterable[int]) -> Table:
+    table = Table(box=SIMPLE_HEAD, title=_text(title), title_justify="left", title_style="bold", pad_edge=False)
+    right = set(numbers)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place in right else "left", no_wrap=place in right)
+    return table
+
+
+def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report: Report) -> Table:
+    table = _table(title, "figure", "value", _interval(report), "n", "left out", numbers=(1, 2, 3))
+    for item in figures:
+        name, figure = item if isinstance(item, tuple) else (words.title(item), item)
+        said = f"{name} ({figure.note})" if figure.note else name
+        table.add_row(_text(said), *_value(figure), words.left_out(figure))
+    return table
+
+
+def _value(figure: Figure) -> tuple[str, str, str]:
+    """Value, interval and n, as columns."""
+    value, span = words.number(figure.value, figure.unit), words.span(figure)
+    return value.replace(words.THIN, " "), span.replace(words.THIN, " "), words.count(figure.n)
+
+
+def _interval(report: Report) -> str:
+    return f"{report.confidence * 100:g} % interval"
+
+
+def _ceiling(seen: Ceiling, report: Report) -> Table:
+    rows = [("people among themselves", seen.human), ("the judge in a person's place", seen.judge)]
+    for row in seen.annotators:
+        off = ", who is off" if row.off else ""
+        rows += [(f"{row.name}{off}", row.agreement), (f"the judge in the place of {row.name}", row.judge)]
+    test = seen.alt_test
+    title = f"human ceiling (may it replace people, ε = {test.epsilon:g}: {words.yes_no(test.passed)})"
+    return _figures(title, rows, report)
+
+
+def _slices(slices: tuple[Slice, ...]) -> Table:
+    """The slices that part most from the others; small ones are the page's."""
+    spoken = sorted((part for part in slices if not part.small), key=lambda part: part.difference or 0)
+    kept = spoken if len(spoken) <= SLICES else spoken[: SLICES // 2] + spoken[-SLICES // 2 :]
+    small = len(slices) - len(spoken)
+    title = f"slices: {len(kept)} of {len(slices)}, {small} of them too small to say"
+    table = _table(title, "slice", "value", "interval", "n", "against the rest", "p", numbers=(1, 2, 3, 4))
+    for part in kept:
+        style = "red" if part.worse else "green" if part.better else ""
+        against = words.signed(part.difference, part.figure.unit)
+        chance = words.probability(part.p_value).replace(words.STAYS, " ")
+        table.add_row(_text(f"{part.field}: {part.value}"), *_value(part.figure), against, chance, style=style)
+    return table
+
+
+def _league(league: League, report: Report) -> Table:
+    title = f"league, on the {words.count(league.common)} rows that all of them judged"
+    table = _table(title, "rank", "judge", "agreement", _interval(report), "n", "", numbers=(0, 2, 3, 4))
+    for row in league.rows:
+        tied = "tied with the one above" if row.tied else ""
+        table.add_row(str(row.rank), _text(row.name), *_value(row.figure), tied)
+    return table
+
+
+def _changes(report: Report) -> Table:
+    table = _table("against the baseline", "figure", "judge", "before", "now", "", numbers=(2, 3))
+    for change in report.changes:
+        shown = (f"{value:.3f}" if value is not None else words.NOTHING for value in (change.before, change.now))
+        style = "red" if change.worse else "green" if change.better else ""
+        table.add_row(_text(change.title), _text(change.judge), *shown, words.outcome(change), style=style)
+    return table
+
+
+def _text(said: str, style: str = "") -> Text:
+    return Text(words.printable(said), style=style)
