@@ -14,6 +14,7 @@ from judge.agreement.leaning import lengths, styles
 from judge.agreement.measure import Measure, ratio
 from judge.agreement.numbers import moments, pearson_of
 from judge.agreement.report import Bias, Figure
+from judge.agreement.resample import Ints
 from judge.agreement.table import TIE
 
 TRIADS = 200_000
@@ -142,7 +143,7 @@ def _transitivity(measure: Measure) -> Figure | None:
     return measure.figure("transitivity", title, sums, ratio, triads > 0)
 
 
-def _by_group(group: np.ndarray, rows: np.ndarray) -> "Iterator[list[int]]":  # type: ignore[type-arg]
+def _by_group(group: Ints, rows: Ints) -> Iterator[list[int]]:
     order = rows[np.argsort(group[rows], kind="stable")]
     cuts = np.flatnonzero(np.diff(group[order])) + 1
     for part in np.split(order, cuts):

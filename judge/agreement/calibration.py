@@ -25,7 +25,7 @@ def stated_rows(measure: Measure) -> Mask:
     table = measure.table
     if table.task not in ("preference", "outcome"):
         return np.zeros(len(table), dtype=bool)
-    return measure.rows & ~np.isnan(measure.judge.probability) & (table.truth < TIE)
+    return np.asarray(measure.rows & ~np.isnan(measure.judge.probability) & (table.truth < TIE))
 
 
 def calibration(measure: Measure) -> Calibration | None:

@@ -27,13 +27,14 @@ def dawid_skene(
     """Posterior classes from votes (V,). Starts from the vote shares; each confusion row has a hundredth of a vote
     spread over the classes, so that a class an annotator never saw stays defined."""
     cell = who * classes + value
-    posterior = np.bincount(row * classes + value, minlength=rows * classes).reshape(rows, classes).astype(np.float64)
+    counts = np.bincount(row * classes + value, minlength=rows * classes).reshape(rows, classes)
+    posterior: Floats = counts.astype(np.float64)
     voted = posterior.sum(axis=1) > 0
     posterior[voted] /= posterior[voted].sum(axis=1, keepdims=True)
     confusion, prior = np.empty(0), np.empty(0)
     for _ in range(rounds):
         prior = posterior[voted].mean(axis=0)
-        held = np.stack(
+        held: Floats = np.stack(
             [np.bincount(cell, weights=posterior[row, k], minlength=people * classes) for k in range(classes)]
         )
         held = held.reshape(classes, people, classes).transpose(1, 0, 2) + 0.01 / classes

@@ -1,8 +1,8 @@
 """What a judge is worth for an estimate: win rates by the judge, by people, and by both together.
 
-Prediction-powered inference (Angelopoulos et al. 2023, "Prediction-powered inference", Science; with the power tuning of
-"PPI++", 2023, §6): θ = mean_N λ f + mean_n (Y - λ f), f the judge on all N rows, Y people on n of them. Refuses to know
-agreement.
+Prediction-powered inference (Angelopoulos et al. 2023, "Prediction-powered inference", Science; with the power tuning
+of "PPI++", 2023, §6): θ = mean_N λ f + mean_n (Y - λ f), f the judge on all N rows, Y people on n of them.
+Refuses to know agreement.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """Red flags: what is wrong, how sure that is, what to do, in words.
 
-Each rule takes a finished judge's report and gives a flag or None; what is plainly explained by one is not also called a
-coin. Limits are named below. Refuses to compute: it only reads figures.
+Each rule takes a finished judge's report and gives a flag or None; what is plainly explained by one is not also
+called a coin. Limits are named below. Refuses to compute: it only reads figures.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ def _coin(judge: JudgeReport) -> Flag | None:
         what="This judge is a coin: its verdicts have nothing to do with the people's.",
         evidence=f"{figure.title} {shown(figure)}; 0 is chance",
         sure=f"95 % interval {figure.low:.2f} to {figure.high:.2f} includes 0",
-        advice="Do not use it. Check that the prompt holds both texts, that the template reads the right label, and the model.",
+        advice="Do not use it. Check the model, that the prompt holds both texts and that the right label is read.",
     )
 
 
@@ -103,7 +103,7 @@ def _always_flag(judge: JudgeReport, word: str, evidence: str) -> Flag:
         what=f"This judge always says {letter}, whatever it reads.",
         evidence=evidence,
         sure="a plain count",
-        advice="Do not use it. Look at raw replies: the label may be read wrongly, or the model too small for the prompt.",
+        advice="Do not use it. Look at raw replies: the label may be read wrongly, or the model be too small.",
     )
 
 
@@ -142,7 +142,7 @@ def _leaning(judge: JudgeReport, name: str, key: str, liked: str) -> Flag | None
         what=f"This judge {'likes' if likes else 'dislikes'} {liked}, more than people do.",
         evidence=evidence,
         sure=f"the difference is {shown(more)}",
-        advice="Say in the prompt that it does not count, balance training pairs for it, or report controlled win rates.",
+        advice="Say in the prompt that it does not count, balance training pairs for it, report controlled win rates.",
     )
 
 
@@ -174,7 +174,7 @@ def _copies(judge: JudgeReport) -> Flag | None:
         what=f"This judge copies {name}: it gives that person's verdict, right or wrong.",
         evidence=f"with {name} {shown(first)}; with the next, {people[1].name}, {shown(second)}; people {shown(human)}",
         sure="the intervals do not touch",
-        advice="Check whether that person's labels reached its training or prompt; measure it on other people's labels.",
+        advice="Check whether those labels reached its training or prompt; measure it on other people's labels.",
     )
 
 
@@ -280,7 +280,7 @@ def _annotators(judge: JudgeReport) -> Flag | None:
     return Flag(
         name="annotator-off",
         severity="note",
-        what=f"{'One annotator differs' if len(off) == 1 else 'Some annotators differ'} from the others, beyond chance.",
+        what=f"{'One annotator differs' if len(off) == 1 else 'Some annotators differ'} from the others beyond chance.",
         evidence="; ".join(f"{row.name} {shown(row.agreement)}" for row in off[:5]),
         sure="one-sided t-test, p < 0.05 corrected for all annotators",
         advice="Read some of their rows; see the figures by Dawid and Skene, which weigh people by their skill.",

@@ -24,7 +24,7 @@ def league(measures: Sequence[Measure], hits: Sequence[Floats], masks: Sequence[
     order = sorted(range(len(figures)), key=lambda at: (-(figures[at].value or 0.0), at))
     pairs = list(combinations(order, 2))
     made = [_compare(measures, hits, common, one, other) for one, other in pairs]
-    comparisons = _corrected([comparison for comparison in made])
+    comparisons = _corrected(made)
     tested = dict(zip(pairs, comparisons, strict=True))
     rows = []
     for place, at in enumerate(order):

@@ -1,7 +1,8 @@
 """Leanings to long and to marked-up responses, in pairs.
 
 Each is told in three ways: how often the longer one wins by the judge and by people; a logistic model of the judge's
-choice on length and style beside the people's verdict; and what the judge would say at equal length. Refuses to know position.
+choice on length and style beside the people's verdict; and what the judge would say at equal length.
+Refuses to know position.
 """
 
 import warnings
@@ -13,7 +14,7 @@ import numpy as np
 
 from judge.agreement.measure import Measure, ratio
 from judge.agreement.report import Figure, LengthBin
-from judge.agreement.resample import Floats
+from judge.agreement.resample import Floats, Ints
 from judge.agreement.table import TIE, Mask
 
 CUTS = (-np.inf, -1.0, -0.5, -0.2, 0.2, 0.5, 1.0, np.inf)
@@ -87,7 +88,7 @@ def model(measure: Measure, mask: Mask) -> Floats:
     )
 
 
-def logistic(design: Floats, chosen: Floats, cluster: Floats) -> Fitted | None:
+def logistic(design: Floats, chosen: Floats, cluster: Ints) -> Fitted | None:
     """A logistic regression with standard errors by cluster; None where it has no finite solution."""
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM

@@ -16,7 +16,7 @@ Weights = Literal["none", "linear", "quadratic"]
 
 def accuracy(confusion: Floats) -> Floats:
     """The share on the diagonal: Σ C_ii / Σ C_ij."""
-    return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum(axis=(-2, -1))
+    return np.asarray(np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum(axis=(-2, -1)))
 
 
 def _by_class(confusion: Floats) -> tuple[Floats, Floats, Floats]:
@@ -34,7 +34,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 def _mean(values: Floats) -> Floats:
     there = ~np.isnan(values)
-    return np.where(there, values, 0.0).sum(axis=-1) / there.sum(axis=-1)
+    return np.asarray(np.where(there, values, 0.0).sum(axis=-1) / there.sum(axis=-1))
 
 
 def macro_precision(confusion: Floats) -> Floats:
@@ -60,11 +60,11 @@ def disagreement_weights(size: int, weights: Weights) -> Floats:
     apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
     match weights:
         case "none":
-            return (apart > 0).astype(np.float64)
+            return np.asarray((apart > 0).astype(np.float64))
         case "linear":
-            return apart
+            return np.asarray(apart)
         case "quadratic":
-            return apart**2
+            return np.asarray(apart**2)
 
 
 def cohen_kappa(confusion: Floats, weights: Weights = "none") -> Floats:
@@ -72,7 +72,7 @@ def cohen_kappa(confusion: Floats, weights: Weights = "none") -> Floats:
     total = confusion.sum(axis=(-2, -1), keepdims=True)
     expected = confusion.sum(axis=-1, keepdims=True) * confusion.sum(axis=-2, keepdims=True) / total
     weight = disagreement_weights(confusion.shape[-1], weights)
-    return 1 - (weight * confusion).sum(axis=(-2, -1)) / (weight * expected).sum(axis=(-2, -1))
+    return np.asarray(1 - (weight * confusion).sum(axis=(-2, -1)) / (weight * expected).sum(axis=(-2, -1)))
 
 
 def gwet_ac1(confusion: Floats) -> Floats:
@@ -86,7 +86,7 @@ def gwet_ac1(confusion: Floats) -> Floats:
 def gwet(agreed: Floats, share: Floats) -> Floats:
     """Gwet's correction of raw agreement (…,) by the classes' shares (…, L)."""
     chance = (share * (1 - share)).sum(axis=-1) / (share.shape[-1] - 1)
-    return (agreed - chance) / (1 - chance)
+    return np.asarray((agreed - chance) / (1 - chance))
 
 
 def coincidences(confusion: Floats) -> Floats:
@@ -102,7 +102,7 @@ def alpha(coincidence: Floats, delta: Floats | None = None) -> Floats:
     values = coincidence.sum(axis=-1)
     total = values.sum(axis=-1)
     expected = (values[..., :, None] * values[..., None, :] * delta).sum(axis=(-2, -1))
-    return 1 - (total - 1) * (coincidence * delta).sum(axis=(-2, -1)) / expected
+    return np.asarray(1 - (total - 1) * (coincidence * delta).sum(axis=(-2, -1)) / expected)
 
 
 def interval_delta(values: Floats) -> Floats:
@@ -114,4 +114,4 @@ def ordinal_delta(coincidence: Floats) -> Floats:
     """δ_ck = (Σ_{g=c..k} n_g - (n_c + n_k)/2)² for α on an ordinal scale; classes must be in order."""
     values = coincidence.sum(axis=-1)
     middle = np.cumsum(values, axis=-1) - values / 2
-    return (middle[..., :, None] - middle[..., None, :]) ** 2
+    return np.asarray((middle[..., :, None] - middle[..., None, :]) ** 2)

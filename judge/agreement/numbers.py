@@ -31,7 +31,7 @@ def alpha_interval_of(sums: Floats) -> Floats:
     common centre: with n = 2N values v, Σ o δ = 2 Σ (x - y)² and Σ n_c n_k δ = 2 (n Σ v² - (Σ v)²)."""
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     apart, spread = xx + yy - 2 * xy, 2 * n * (xx + yy) - (x + y) ** 2
-    return 1 - (2 * n - 1) * apart / spread
+    return np.asarray(1 - (2 * n - 1) * apart / spread)
 
 
 def spearman(x: Floats, y: Floats) -> Statistic:

@@ -24,7 +24,7 @@ def row_terms(counts: Floats) -> Floats:
     coincidence = (pairs / others[:, :, None]).reshape(len(counts), size * size)
     agreed = (counts * (counts - 1)).sum(axis=1) / np.where(raters > 1, raters * (raters - 1), 1.0)
     share = counts / np.where(raters > 0, raters, 1.0)[:, None]
-    return np.column_stack([coincidence, counts, share, agreed, np.ones(len(counts))]) * paired[:, None]
+    return np.asarray(np.column_stack([coincidence, counts, share, agreed, np.ones(len(counts))]) * paired[:, None])
 
 
 def _size(sums: Floats) -> int:
@@ -54,7 +54,7 @@ def fleiss_kappa(sums: Floats) -> Floats:
     labels = sums[..., size * size : size * size + size]
     share = labels / labels.sum(axis=-1, keepdims=True)
     chance = (share**2).sum(axis=-1)
-    return (observed(sums) - chance) / (1 - chance)
+    return np.asarray((observed(sums) - chance) / (1 - chance))
 
 
 def gwet_ac1(sums: Floats) -> Floats:

@@ -20,8 +20,8 @@ THIRDS = ("shortest third", "middle third", "longest third")
 def slices(measure: Measure, hit: Floats, mask: Mask) -> tuple[Slice, ...]:
     """The main figure on every value of every field asked for, on the criteria, and on thirds of length.
 
-    Each is compared with all other rows of its field; p by the cluster bootstrap, corrected over all slices that are not
-    small by Benjamini and Hochberg."""
+    Each is compared with all other rows of its field; p by the cluster bootstrap, corrected over all slices that are
+    not small by Benjamini and Hochberg."""
     table = measure.table
     found = []
     for name, values in table.fields.items():
@@ -39,7 +39,7 @@ def slices(measure: Measure, hit: Floats, mask: Mask) -> tuple[Slice, ...]:
     return _corrected(found)
 
 
-def _by_value(measure: Measure, hit: Floats, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:  # type: ignore[type-arg]
+def _by_value(measure: Measure, hit: Floats, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
     names, code = np.unique(values.astype(str), return_inverse=True)
     counts = np.bincount(code[mask], minlength=len(names))
     if (counts > 0).sum() < 2:

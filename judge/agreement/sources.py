@@ -20,7 +20,8 @@ RUN_FILES = ("labels.jsonl", "failures.jsonl")
 class Source(Protocol):
     """Rows with their positions, and the rows at given positions."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def rows(self) -> Iterator[tuple[int, Row]]: ...
 

@@ -4,6 +4,7 @@ Refuses to know people apart (ceiling.py) and probabilities (calibration.py).
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ ORDERED = {"preference": (0, 2, 1), "outcome": (0, 1)}
 """The verdicts on a scale, for weighted figures: first, tie, second."""
 
 
-def cells(truth: Floats, verdict: Floats, mask: Mask, size: int) -> Ints:
+def cells(truth: Any, verdict: Any, mask: Mask, size: int) -> Ints:
     """(N,) the cell of each row in a flat confusion matrix, -1 outside `mask`."""
     flat = np.full(len(truth), -1, dtype=np.int64)
     flat[mask] = truth[mask].astype(np.int64) * size + verdict[mask].astype(np.int64)
