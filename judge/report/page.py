@@ -54,7 +54,7 @@ def page(report: Report, *, rows: int = ROWS, size: int = BYTES) -> str:
             views=views,
             charts=overall,
             data=carried.json,
-            carried=carried.count,
+            carried=carried.rows,
             style=style,
             script=script,
             policy=_policy(style, script),

@@ -20,7 +20,7 @@ class Carried(NamedTuple):
     """The rows of a page as a JSON list, and how many they are."""
 
     json: str
-    count: int
+    rows: int
 
 
 def carry(disagreements: Iterable[Disagreement], *, rows: int = ROWS, size: int = BYTES) -> Carried:

@@ -26,7 +26,7 @@ _VARIABLES = {
 }
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",  # text stays text: searchable, read aloud, set in the page's own font
     "svg.hashsalt": "rmjudge",  # the same report makes the same page
     "text.parse_math": False,  # a dollar sign in a name from data is a dollar sign

@@ -115,9 +115,9 @@ def test_hostile_names_are_escaped_in_the_page_itself() -> None:
 
 def test_a_page_carries_the_most_telling_rows_of_many_and_says_how_many() -> None:
     rows = disagreements(300)
-    assert carry(rows, rows=50).count == 50
+    assert carry(rows, rows=50).rows == 50
     few = carry(rows, size=20_000)
-    assert 5 < few.count < 50 and len(few.json) < 40_000
+    assert 5 < few.rows < 50 and len(few.json) < 40_000
     assert json.loads(few.json)[1]["id"] == rows[1].id
     html = page(report(300, total=100_000), rows=50)
     assert "This page carries the 50 most telling of 100,000 disagreements" in html
