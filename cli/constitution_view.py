@@ -121,7 +121,7 @@ def draw_ablation(ablation: "Ablation") -> None:
     """What `ablate` found: one line a principle, the most useful first."""
     whole = f"agreement with people {_estimate(ablation.whole)}"
     print(f"{ablation.constitution}: {whole} on {ablation.pairs} pairs of {ablation.prompts} prompts")
-    table = _table("principle", "gain", "alone", "without it", "verdict on it")
+    table = _table("principle", "gain", "alone", "without it", "")
     for use in ablation.uses:
         judged = _worth(use.gain)
         table.add_row(use.id, _estimate(use.gain, signed=True), _estimate(use.alone), _estimate(use.without), judged)
@@ -134,10 +134,10 @@ def draw_ablation(ablation: "Ablation") -> None:
 
 def _worth(gain: "Estimate") -> str:
     if gain.low is None or gain.high is None:
-        return "too few prompts to tell"
+        return "too few prompts"
     if gain.low > 0:
         return "earns its place"
-    return "does harm" if gain.high < 0 else "no difference seen"
+    return "does harm" if gain.high < 0 else "no difference"
 
 
 def draw_difference(found: "Difference") -> None:
@@ -202,10 +202,10 @@ def _estimate(estimate: "Estimate", *, signed: bool = False) -> str:
     if estimate.value is None:
         return "–"
     sign = "+" if signed else ""
-    value = f"{estimate.value:{sign}.3f}"
+    value = f"{estimate.value:{sign}.2f}"
     if estimate.low is None or estimate.high is None:
         return value
-    return f"{value} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+    return f"{value} [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"
 
 
 def _brackets(notes: Sequence[str]) -> str:

@@ -111,7 +111,7 @@ def test_try_shows_who_speaks_decides_and_abstains(cli: "Cli", here: Path) -> No
 def test_ablate_ranks_by_usefulness(cli: "Cli", here: Path) -> None:
     args = ("constitution", "ablate", "mine.yaml", "-d", "pairs.jsonl", "-j", JUDGE, "-q")
     ran = cli(*args)
-    assert ran.rc == 0 and ran.stdout.startswith("mine: agreement with people 1.000 ")
+    assert ran.rc == 0 and ran.stdout.startswith("mine: agreement with people 1.00 ")
     row = json.loads(cli(*args, "--json").stdout)
     assert [use["id"] for use in row["uses"]] == ["right", "short"]
     # Alone, `short` is wrong on six pairs and abstains on six: agreement ¼. So it is without `right`.

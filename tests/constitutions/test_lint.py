@@ -65,7 +65,7 @@ BROKEN = {
     "sampling none at random": f"{HEAD}sampling: {{random: 0}}  #! is 0; accepted: a whole number above 0\n{ONE}",
     "sampling more than there are": f"{HEAD}sampling: {{random: 5}}  #! 5 principles at random of 1\n{ONE}",
     "sampling by a tag nobody has": f"{HEAD}sampling: {{tag: safe}}  #! no principle has the tag 'safe'\n{ONE}",
-    "include of nothing": f"{HEAD}include: [helpfull]  #! unknown constitution 'helpfull'; did you mean 'helpful'?\n{ONE}",
+    "include of nothing": f"{HEAD}include: helpfull  #! unknown constitution 'helpfull'; did you mean 'helpful'?\n{ONE}",
     "include with a taken id": f"{HEAD}include: helpful  #! id 'right-level' of 'helpful' is taken by this file\n"
     "principles:\n  - {id: right-level, text: The response is short.}\n",
     "not YAML": f"{HEAD}principles: [  \n  - id: a  #! no YAML\n",
