@@ -43,7 +43,8 @@ def _worked(tokens: Tokens) -> str:
 
 
 def check(step: Step, question: str) -> list[str]:
-    """The lines of checking one step: what it starts from, then each link that says something new, ok or no."""
+    """The lines of checking one step: what it starts from, then each link that says something new, beside the value
+    that it should have, ok or no."""
     if not step.links:
         right = value(step.given) == value(parse(question))
         return [f"{render(step.given)} {'ok' if right else 'no'}"]
@@ -58,7 +59,7 @@ def check(step: Step, question: str) -> list[str]:
         numbers = substitute(tokens, step.values)
         right = value(numbers) == honest
         shown = f"{link} = {_worked(numbers)}" if numbers != tokens else _worked(tokens)
-        lines.append(f"{shown} {'ok' if right else 'no'}")
+        lines.append(f"{shown}; {honest} {'ok' if right else 'no'}")
         if not right:
             break
     return lines

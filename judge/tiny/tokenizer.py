@@ -5,6 +5,7 @@ Any other text still round-trips through bytes. Heavy libraries load inside the 
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 PAD, END, SYSTEM, USER, ASSISTANT = "<pad>", "<eos>", "<|system|>", "<|user|>", "<|assistant|>"
@@ -47,6 +48,13 @@ def train_tokenizer(texts: Iterable[str]) -> Any:
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a saved model: going on with another one would give every token a new meaning."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
 def chat(content: str) -> str:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from judge.tiny.lessons import Lesson, Teacher, chains, sums
-from judge.tiny.tokenizer import chat, train_tokenizer
+from judge.tiny.tokenizer import chat, load_tokenizer, train_tokenizer
 
 CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the rows
     0.0e6: {"sums": 1.0},
@@ -32,6 +32,7 @@ CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the ro
     },
 }  # fmt: skip
 
+DECISIVE = 5.0  # weight of the tokens that decide (ok, no, right, wrong, A, B, C)
 LONGEST = 1400  # tokens; the few longer lessons are left out
 
 
@@ -149,15 +150,26 @@ def new_model(tokenizer: Any) -> Any:
     return model
 
 
-def loss_of(model: Any, batch: Batch, device: str) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy over the learnt tokens, in fp32, and the share of them predicted right."""
+def decisive(tokenizer: Any) -> Tensor:
+    """The tokens that decide: (V,) bool. They are few among many copied ones, so their loss weighs more."""
+    marks = torch.zeros(len(tokenizer), dtype=torch.bool)
+    for text in (" ok", " no", " right", " wrong", "right", "wrong", "A", "B", "C"):
+        (token,) = tokenizer(text, add_special_tokens=False).input_ids
+        marks[token] = True
+    return marks
+
+
+def loss_of(model: Any, batch: Batch, decisive: Tensor, device: str) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy over the learnt tokens, in fp32, decisive ones weighed, and the share predicted right."""
     tokens, targets = batch.tokens.to(device), batch.targets.to(device)
     with torch.autocast(device, torch.bfloat16):
         hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
         learnt = targets != -100
         logits = model.lm_head(hidden[learnt]).float()
     wanted = targets[learnt]
-    return nn.functional.cross_entropy(logits, wanted), (logits.argmax(-1) == wanted).float().mean()
+    weights = torch.where(decisive[wanted], DECISIVE, 1.0)
+    losses = nn.functional.cross_entropy(logits, wanted, reduction="none")
+    return (losses * weights).sum() / weights.sum(), (logits.argmax(-1) == wanted).float().mean()
 
 
 def optimizers(model: Any, rate: float) -> list[torch.optim.Optimizer]:
@@ -223,11 +235,12 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(arguments.seed)
-    tokenizer = train_tokenizer(tokenizer_texts())
+    going_on = (arguments.out / "state.pt").exists()
+    tokenizer = load_tokenizer(arguments.out) if going_on else train_tokenizer(tokenizer_texts())
     model = new_model(tokenizer).to(device)
     steppers = optimizers(model, arguments.rate)
     seen, count = 0.0, 0
-    if (arguments.out / "state.pt").exists():
+    if going_on:
         state = torch.load(arguments.out / "state.pt", weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         for stepper, saved in zip(steppers, state["optimizers"], strict=True):
@@ -251,6 +264,7 @@ def train(
     started = saved = time.monotonic()
     began, losses, rights = seen, [], []
     batches: list[Batch] = []
+    deciding = decisive(tokenizer).to(device)
 
     def state() -> dict[str, Any]:
         return {
@@ -264,7 +278,7 @@ def train(
         if not batches:
             batches = school.batches(seen)
         batch = batches.pop()
-        loss, right = loss_of(model, batch, device)
+        loss, right = loss_of(model, batch, deciding, device)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper in steppers:
