@@ -119,8 +119,8 @@ def _transitivity(measure: Measure) -> Figure | None:
     """The share of triads a > b, b > c of one prompt that do not close with c > a, over triads with three winners."""
     table, judge = measure.table, measure.judge
     decided = judge.read & (judge.verdict != TIE) & (table.first != table.second)
-    many = np.bincount(table.group[decided], minlength=1)
-    rows = np.flatnonzero(decided & (many[table.group] > 2)) if len(many) else np.empty(0, dtype=np.int64)
+    many = np.bincount(table.group[decided], minlength=int(table.group.max(initial=0)) + 1)
+    rows = np.flatnonzero(decided & (many[table.group] > 2))
     sound, triads = np.zeros(len(table)), np.zeros(len(table))
     total = 0
     for group in _by_group(table.group, rows):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from judge.agreement.report import Figure, Flag, JudgeReport
 
+COIN = 0.15
 ALWAYS = 0.95
 LEANS = 0.05
 FLIPS = 0.10
@@ -53,22 +54,26 @@ def _high(figure: Figure) -> float:
 
 
 def _coin(judge: JudgeReport) -> Flag | None:
-    """κ (Pearson or Spearman for scores) that cannot be told from nothing, on enough rows to tell."""
+    """κ (Spearman's ρ for scores) that is about nothing, on enough rows to tell."""
     for name in ("cohen_kappa", "mistake_kappa", "spearman"):
         figure = find(judge.agreement, name)
         if figure is not None:
             break
     else:
         return None
-    if figure.n < FEW or figure.low is None or not (_low(figure) <= 0 and _high(figure) < 0.2):
+    unsure = figure.n < FEW or figure.low is None or figure.low == figure.high
+    if unsure or (figure.value or 0.0) > COIN or _high(figure) > 2 * COIN or _one_verdict(judge):
         return None
+    chance = _low(figure) <= 0
     return Flag(
         name="coin",
         severity="stop",
         judge=judge.name,
-        what="This judge is a coin: its verdicts have nothing to do with the people's.",
+        what="This judge is a coin: its verdicts have nothing to do with the people's."
+        if chance
+        else "This judge is hardly better than a coin.",
         evidence=f"{figure.title} {shown(figure)}; 0 is chance",
-        sure=f"95 % interval {figure.low:.2f} to {figure.high:.2f} includes 0",
+        sure=f"95 % interval {_low(figure):.2f} to {_high(figure):.2f}{' includes 0' if chance else ''}",
         advice="Do not use it. Check the model, that the prompt holds both texts and that the right label is read.",
     )
 
@@ -76,7 +81,7 @@ def _coin(judge: JudgeReport) -> Flag | None:
 def _always(judge: JudgeReport) -> Flag | None:
     """One verdict nearly always, though people do not say so; or the response shown first nearly always."""
     first = find(judge.bias.position, "shown_first") if judge.bias else None
-    if first is not None and first.n >= FEW and judge.confusion:
+    if first is not None and first.n >= max(FEW, 0.8 * judge.coverage.readable) and judge.confusion:
         people = judge.confusion[0].counts
         share = sum(people[0]) / max(1, sum(map(sum, people)))
         flips = find(judge.bias.position, "flips") if judge.bias else None
