@@ -274,7 +274,10 @@ def _kind(node: yaml.Node) -> str:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or getattr(error, "reason", None) or " ".join(str(error).split()))
+    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
+    if problem and problem.startswith("but ") and context:
+        return f"{context}, {problem}"
+    return str(problem or getattr(error, "reason", None) or " ".join(str(error).split()))
 
 
 def _line_of_reader(error: yaml.YAMLError, text: str) -> int:

@@ -65,7 +65,8 @@ BROKEN = {
     "sampling none at random": f"{HEAD}sampling: {{random: 0}}  #! is 0; accepted: a whole number above 0\n{ONE}",
     "sampling more than there are": f"{HEAD}sampling: {{random: 5}}  #! 5 principles at random of 1\n{ONE}",
     "sampling by a tag nobody has": f"{HEAD}sampling: {{tag: safe}}  #! no principle has the tag 'safe'\n{ONE}",
-    "include of nothing": f"{HEAD}include: helpfull  #! unknown constitution 'helpfull'; did you mean 'helpful'?\n{ONE}",
+    "include of nothing": f"{HEAD}include: helpfull  #! unknown constitution 'helpfull'; did you mean 'helpful'?\n"
+    f"{ONE}",
     "include with a taken id": f"{HEAD}include: helpful  #! id 'right-level' of 'helpful' is taken by this file\n"
     "principles:\n  - {id: right-level, text: The response is short.}\n",
     "not YAML": f"{HEAD}principles: [  \n  - id: a  #! no YAML\n",
@@ -152,6 +153,47 @@ def test_what_is_fatal_does_not_load_and_says_all_of_it(text: str, tmp_path: Pat
     message = str(caught.value)
     assert message.startswith(f"{file}:{fatal[0].line}: ") and "\n" not in message
     assert len(re.findall(re.escape(str(file)) + r":\d+: ", message)) == len(fatal)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The summary repeats dates and names.",
+        "The summary keeps the order of causes and uses of each tool.",
+        "The response is between two and four sentences long.",
+        "The response explains what is known and what is guessed.",
+        "The response weighs speed against memory, time and cost.",
+        "The code compiles with Python 3.11.",
+        "The response, where it quotes somebody, gives the source.",
+        "The response follows the law of the U.S. state that is named.",
+        "No figure differs from the one in the source.",
+        "The response names a band, not its second album.",
+        "The response compares vitamin A with vitamin B.",
+        "The response escapes < and > in HTML.",
+    ],
+)
+def test_a_principle_that_says_one_thing_is_left_alone(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{HEAD}principles:\n  - id: one\n    text: {text!r}\n", encoding="utf-8")
+    assert lint(file) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The response cites a source and names its author.",
+        "The response is short, polite and clear.",
+        "The summary is faithful but never adds an opinion.",
+        "The response helps, and it does no harm.",
+        "The response refuses harmful requests and also explains the reason.",
+        "The answer is right. It is short too.",
+    ],
+)
+def test_a_principle_that_says_two_things_is_found(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{HEAD}principles:\n  - id: one\n    text: {text!r}\n", encoding="utf-8")
+    (finding,) = lint(file)
+    assert finding.line == 6 and finding.message.startswith("says two things: ")
 
 
 @pytest.mark.parametrize("path", shipped().values(), ids=list(shipped()))
