@@ -77,6 +77,7 @@ def revise(
     top_p: o.TopP = None,
     max_tokens: o.MaxTokens = None,
     retries: o.Retries = None,
+    no_reference: o.NoReference = None,
     retry_failures: o.RetryFailures = False,
     window: o.Window = 1024,
     dry_run: o.DryRun = False,

@@ -44,7 +44,7 @@ def plan_from(given: Mapping[str, Any]) -> Planned:
         constitution=given["constitution"] or ("harmless" if preset else ""),
         format=given["format"],
         limit=given["limit"],
-        options=Options(**{**sampling, **_given(given, _SAMPLING)}),
+        options=Options(reference=not given["no_reference"], **{**sampling, **_given(given, _SAMPLING)}),
         settings=settings_from(given["set"] or ()),
         window=given["window"],
         retry_failures=given["retry_failures"],

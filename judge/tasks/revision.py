@@ -109,9 +109,10 @@ def revision(
     A round leads nowhere when the critic finds nothing, when the revision does not win by the margin, or when
     something cannot be read; then the next principles are tried, as long as there are tries and principles left.
     """
-    asking = Asking(record.id, record.prompt, prompts, replace(options, votes=1, judges=1), roles)
-    given = as_response(record).response
-    original = spoken(given) if given else (yield from asking.answer())
+    given = as_response(record)
+    known = given.reference if options.reference else ""
+    asking = Asking(record.id, record.prompt, known, prompts, replace(options, votes=1, judges=1), roles)
+    original = spoken(given.response) if given.response else (yield from asking.answer())
     if original is None:
         return Revision(verdict=None, reason=unread(asking.readings), readings=tuple(asking.readings))
     text, rounds, ends = original, list[Round](), list[Stop]()
@@ -193,6 +194,7 @@ class Asking:
 
     id: str
     prompt: Conversation
+    reference: str
     prompts: Prompts
     options: Options
     roles: Roles
@@ -208,7 +210,7 @@ class Asking:
     def critique(self, name: str, text: str, drawn: Sequence[Principle]) -> Program[Reading]:
         """What the critic finds in a text by the principles that were drawn."""
         template, held = self.prompts.critique, held_to((one.text, one.critique_request) for one in drawn)
-        messages = template.render(prompt=spoken(self.prompt), response=text, reference="", **held)
+        messages = template.render(prompt=spoken(self.prompt), response=text, reference=self.reference, **held)
         ids = ", ".join(one.id for one in drawn)
         return (yield from self._words(f"{name} critique", messages, template, self.roles.critic, ids))
 
