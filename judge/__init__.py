@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     )
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.rmjudge import judgement_from_row, judgement_to_row
-    from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Reading, Score, Steps, readable
+    from judge.judgements import (
+        Critique,
+        Judgement,
+        Order,
+        Outcome,
+        Preference,
+        Reading,
+        Revision,
+        Round,
+        Score,
+        Steps,
+        readable,
+    )
     from judge.labelling.runs import Done, Plan, label
     from judge.records import (
         Conversation,
@@ -67,7 +79,9 @@ __all__ = [
     "Record",
     "Request",
     "Response",
+    "Revision",
     "RmjudgeError",
+    "Round",
     "RunChangedError",
     "RunError",
     "Score",
@@ -98,7 +112,19 @@ _HOMES = {
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "formats": ("FORMATS", "Placed", "from_row", "read_records", "recognise", "to_row"),
     "formats.rmjudge": ("judgement_from_row", "judgement_to_row"),
-    "judgements": ("Critique", "Judgement", "Order", "Outcome", "Preference", "Reading", "Score", "Steps", "readable"),
+    "judgements": (
+        "Critique",
+        "Judgement",
+        "Order",
+        "Outcome",
+        "Preference",
+        "Reading",
+        "Revision",
+        "Round",
+        "Score",
+        "Steps",
+        "readable",
+    ),
     "labelling.runs": ("Done", "Plan", "label"),
     "records": (
         *("Conversation", "HumanLabel", "Message", "Pair", "Ranking", "Record", "Response", "Solution"),
