@@ -5,7 +5,7 @@ module refuses to know files and the formats of trainers.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import exp
 from typing import Any, ClassVar
@@ -168,9 +168,9 @@ def rated(record: Record, judgement: Judgement) -> Iterator[Rated]:
         return
     for one in preferred(record, judgement):
         if not one.tie and not one.empty:
-            sure = {"prompt": one.prompt, "consistent": one.consistent}
-            yield Rated(completion=one.chosen, right=True, p=one.p, **sure)
-            yield Rated(completion=one.rejected, right=False, p=1.0 - one.p, **sure)
+            good = Rated(prompt=one.prompt, completion=one.chosen, right=True, p=one.p, consistent=one.consistent)
+            yield good
+            yield replace(good, completion=one.rejected, right=False, p=1.0 - one.p)
 
 
 def stepped(record: Record, judgement: Judgement) -> Iterator[Stepped]:

@@ -10,7 +10,7 @@ from typing import Any
 from judge.exports.examples import Answered, Preferred, Rated, Stepped
 from judge.formats import judgement_to_row, to_row
 from judge.judgements import Outcome, Preference, Steps
-from judge.records import Conversation, Pair, Response, Solution, content_id, spoken
+from judge.records import Conversation, Pair, Response, Solution, StepVerdict, content_id, spoken
 
 Row = dict[str, Any]
 Writer = Callable[[Any, bool], Row]
@@ -51,8 +51,9 @@ def prompt_completion(one: Answered, swap: bool) -> Row:
 
 
 def openrlhf_unpaired(one: Rated, swap: bool) -> Row:
-    """OpenRLHF's KTO data: --input_key input --output_key output --label_key label."""
-    return {"input": messages(one.prompt), "output": messages(one.completion), "label": one.right, "p": one.p}
+    """OpenRLHF's KTO data: --output_key output --label_key label --apply_chat_template, which renders `output` alone,
+    so it holds the prompt too."""
+    return {"output": messages(one.prompt + one.completion), "label": int(one.right), "p": one.p}
 
 
 def openrlhf_steps(one: Stepped, swap: bool) -> Row:
@@ -68,10 +69,10 @@ def openrlhf_answer(one: Answered, swap: bool) -> Row:
 
 
 def nemo(one: Preferred, swap: bool) -> Row:
-    """NeMo-RL's preference: ranks from 0, the best; equal ones are a tie. Either response may stand first."""
+    """NeMo-RL's preference: rank 0 is the better one; its trainers take no ties. Either response may stand first."""
     completions = [
         {"rank": 0, "completion": messages(one.chosen)},
-        {"rank": 0 if one.tie else 1, "completion": messages(one.rejected)},
+        {"rank": 1, "completion": messages(one.rejected)},
     ]
     return {"context": messages(one.prompt), "completions": completions[::-1] if swap else completions, "p": one.p}
 
@@ -114,7 +115,7 @@ def own_response(one: Rated, swap: bool) -> Row:
 
 def own_solution(one: Stepped, swap: bool) -> Row:
     """Our own solution with its judgement."""
-    verdict = tuple("right" if right else "wrong" for right in one.right)
+    verdict: tuple[StepVerdict, ...] = tuple("right" if right else "wrong" for right in one.right)
     first_wrong = one.right.index(False) if False in one.right else -1
     said = Steps(verdict=verdict, p_right=one.p_right, first_wrong=first_wrong)
     return to_row(Solution(prompt=one.prompt, steps=one.steps)) | {"judgement": judgement_to_row(said)}
@@ -144,5 +145,5 @@ WRITERS: Mapping[str, Mapping[str, Writer]] = {
 }
 """Format -> kind of example -> how its row is written."""
 
-SAYS_TIES = ("nemo", "rmjudge")
-"""The formats with a word for a tie; elsewhere one of the two would have to be called the better one."""
+SAYS_TIES = ("rmjudge",)
+"""The formats whose readers know a tie; elsewhere one of the two would have to be called the better one."""

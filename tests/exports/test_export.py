@@ -110,7 +110,7 @@ def test_unpaired_from_preferences_and_from_outcomes(tmp_path: Path) -> None:
     assert done.kind == "unpaired"
     assert written == [{"prompt": turn("user", "q"), "completion": turn("assistant", "4"), "label": False, "p": 0.2}]
     written, _ = exported(tmp_path, [(response, Outcome(verdict="wrong", p_correct=0.2))], "openrlhf")
-    assert written == [{"input": turn("user", "q"), "output": turn("assistant", "4"), "label": False, "p": 0.2}]
+    assert written == [{"output": turn("user", "q") + turn("assistant", "4"), "label": 0, "p": 0.2}]
 
 
 def test_steps_end_where_one_could_not_be_read_and_neutral_is_right(tmp_path: Path) -> None:
@@ -191,15 +191,11 @@ def test_filters_leave_out_and_count(tmp_path: Path) -> None:
 
 def test_ties_stay_only_where_a_format_can_say_so(tmp_path: Path) -> None:
     items: list[Item] = [(pair("tie"), first(0.5)), (pair("sure"), first(0.95))]
-    assert len(exported(tmp_path, items, "trl")[0]) == 1
-    written, _ = exported(tmp_path, items, "nemo")
-    assert sorted([one["rank"] for one in row["completions"]] for row in written) in (
-        [[0, 0], [0, 1]],
-        [[0, 0], [1, 0]],
-    )
+    for to in ("trl", "openrlhf", "nemo", "ultrafeedback"):
+        assert len(exported(tmp_path, items, to)[0]) == 1
     written, _ = exported(tmp_path, items, "rmjudge")
     assert sorted(row["judgement"]["verdict"] for row in written)[-1] == "tie"
-    assert len(exported(tmp_path, items, "nemo", ties=False)[0]) == 1
+    assert len(exported(tmp_path, items, "rmjudge", ties=False)[0]) == 1
 
 
 def test_a_pair_and_its_mirror_image_are_one_example_and_contradictions_are_told_apart(tmp_path: Path) -> None:
