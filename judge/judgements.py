@@ -17,8 +17,7 @@ from judge.records import OutcomeVerdict, PairVerdict, StepVerdict
 class Reading:
     """One completion, read.
 
-    asked: what was asked, in the task's words: "forward", "swapped", "forward/PRINCIPLE", "step 3", a criterion's name,
-        "1 or 4".
+    asked: what was asked, in the task's words: "forward", "swapped", "step 3", a criterion's name, "1 or 4".
     verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable.
     reason: why it is None, "" otherwise.
     probabilities: verdict -> probability in the record's own terms, where the engine gave log-probabilities; sums to 1.

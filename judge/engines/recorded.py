@@ -62,8 +62,8 @@ class RecordedEngine:
         record_id, _, rest = request.key.partition("/")
         asked, judge, vote = rest.rsplit("/", 2) if rest.count("/") >= 2 else (rest, "0", "0")
         for reading in self._store.readings(record_id):
-            place = (reading["asked"], str(reading.get("judge", 0)), str(reading.get("vote", 0)))
-            if place == (asked, judge, vote):
+            place = (str(reading.get("judge", 0)), str(reading.get("vote", 0)))
+            if place == (judge, vote) and asked in _names(reading):
                 return choose(reading, request) if request.choices else _whole(reading)
         return _error(f"no stored completion for {request.key or 'a request without a key'}")
 
@@ -76,6 +76,12 @@ class RecordedEngine:
     def close(self) -> None:
         self._pending.clear()
         self._store.close()
+
+
+def _names(reading: Reading) -> tuple[str, ...]:
+    """What a reading was asked as; under a principle the question's name ends with it ("forward/PRINCIPLE")."""
+    asked, principle = reading["asked"], reading.get("principle", "")
+    return (asked, f"{asked}/{principle}") if principle else (asked,)
 
 
 def _whole(reading: Reading) -> Completion:

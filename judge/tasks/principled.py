@@ -121,12 +121,15 @@ def _judge(
     ]
     asked.sort(key=lambda one: one[1].asked.startswith(SWAPPED))
     found = yield from together([ask(question, options) for _, question in asked])
-    readings = [replace(reading, principle=name) for (name, _), reading in zip(asked, found, strict=True)]
+    readings = [
+        replace(reading, asked=reading.asked.partition("/")[0], principle=name)
+        for (name, _), reading in zip(asked, found, strict=True)
+    ]
     return merge(readings, drawn, constitution, clamp)
 
 
 def names(principle: str) -> tuple[str, str]:
-    """What the two orders are asked as under a principle."""
+    """The names of the two orders' questions under a principle; a reading keeps order and principle apart."""
     return f"{FORWARD}/{principle}", f"{SWAPPED}/{principle}"
 
 
@@ -141,14 +144,13 @@ def merge(
     """One preference from the readings under all drawn principles; it keeps each one's own P(first)."""
     drawn = tuple(drawn)
 
-    def voices(prefixes: tuple[str, ...]) -> list[Voice]:
-        return [Voice(p.weight, clamped(said(readings, p.id, prefixes), clamp)) for p in drawn]
+    def voices(*orders: str) -> list[Voice]:
+        return [Voice(p.weight, clamped(said(readings, p.id, orders), clamp)) for p in drawn]
 
-    both = voices((FORWARD, SWAPPED))
-    merged = merge_principles(both)
+    merged = merge_principles(voices(FORWARD, SWAPPED))
     if not merged:
         return Preference(verdict=None, reason=unread(readings), readings=tuple(readings))
-    orders = [merge_principles(voices((one,))) for one in (FORWARD, SWAPPED)]
+    orders = [merge_principles(voices(one)) for one in (FORWARD, SWAPPED)]
     own = {principle.id: said(readings, principle.id) for principle in drawn}
     return Preference(
         verdict=preferred(merged),
@@ -159,12 +161,10 @@ def merge(
     )
 
 
-def said(
-    readings: Sequence[Reading], principle: str, prefixes: tuple[str, ...] = (FORWARD, SWAPPED)
-) -> dict[str, float]:
+def said(readings: Sequence[Reading], principle: str, orders: Sequence[str] = (FORWARD, SWAPPED)) -> dict[str, float]:
     """The distribution of one principle from its readings in the given orders; {} when nothing was readable."""
-    own = [reading for reading in readings if reading.principle == principle and reading.asked.startswith(prefixes)]
-    return pooled(own, forward=names(principle)[0])
+    own = [reading for reading in readings if reading.principle == principle and reading.asked in orders]
+    return pooled(own, forward=FORWARD)
 
 
 def merge_principles(voices: Iterable[Voice]) -> dict[str, float]:

@@ -30,7 +30,7 @@ def test_an_unreadable_principle_says_nothing_and_why(judge: str) -> None:
     bench.engines = [ScriptedEngine(lambda request: "no letter at all")]
     (one,) = bench.hear(pairs(1), FOUR.only("useful"))
     assert one.alone("useful") is None and one.verdict(FOUR.only("useful")) is None
-    assert one.why_unread("useful").startswith("forward/useful: ")
+    assert one.why_unread("useful").startswith("forward: ")
 
 
 def test_what_cannot_work_is_refused_at_once(judge: str) -> None:
