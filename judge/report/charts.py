@@ -4,10 +4,12 @@ The judge is drawn in the accent colour with full marks, people in grey with ope
 without colour too. A chart with nothing to show is "". Refuses to know the page around it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from math import exp
 from typing import Any, NamedTuple
 
 from judge.agreement.report import (
+    Bias,
     Calibration,
     CalibrationCurve,
     Ceiling,
@@ -66,7 +68,7 @@ def forest(
             _line(axes, row, line)
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        axes.set_yticks(range(len(drawn)), [words.short(line.label) for line in drawn])
+        axes.set_yticks(range(len(drawn)), [words.short(line.label, 30) for line in drawn])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(drawn) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
@@ -91,7 +93,7 @@ def _line(axes: Any, row: int, line: Line) -> None:
         axes.plot([mark.figure.value], [height], linestyle="none", markersize=5.5, markeredgewidth=1.5, **style)
 
 
-def _axis(axis: Any, unit: Unit, ticks: int = 6) -> None:
+def _axis(axis: Any, unit: Unit, ticks: int = 5) -> None:
     """Few ticks; shares in per cent."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -126,18 +128,29 @@ def league(sheet: Sheet, table: League) -> str:
     return forest(sheet, lines, label="Agreement of each judge on the rows that all of them judged")
 
 
-def shares(sheet: Sheet, figures: Iterable[Figure], *, label: str, reference: float | None = None) -> str:
-    """The shares among some figures; the others, which have another axis, stand in the table alone."""
-    lines = [Line(words.title(figure), (Mark("judge", figure),)) for figure in figures if figure.unit == "share"]
-    return forest(sheet, lines[:MANY], label=label, reference=reference)
+def leanings(sheet: Sheet, seen: Bias) -> str:
+    """How often the response that is shown first, or has more of something, wins: by the judge and by people."""
+    known = {figure.name: figure for figure in (*seen.position, *seen.length, *seen.style)}
+    lines = [Line("shown first", (Mark("judge", known.get("shown_first")),))]
+    for name, title in (("longer", "longer"), ("styled", "more marked-up")):
+        lines.append(
+            Line(title, (Mark("people", known.get(f"{name}_people")), Mark("judge", known.get(f"{name}_judge"))))
+        )
+    names = {"people": "by people", "judge": "by the judge"} if "longer_people" in known else None
+    return forest(sheet, lines, label="What wins, by the judge and by people", names=names, reference=0.5)
 
 
 def slices(sheet: Sheet, parts: Sequence[Slice], main: Figure) -> str:
     """The largest slices beside the figure of all rows; those that are significantly worse in the colour of alarm."""
     spoken = sorted((part for part in parts if not part.small), key=lambda part: (not part.worse, -part.figure.n))
     kept = sorted(spoken[: MANY * 2 // 3], key=lambda part: part.figure.value or 0)
+    alone = len({part.field for part in kept}) == 1
     lines = [
-        Line(f"{part.field}: {part.value}", (Mark("alarm" if part.worse else "judge", part.figure),)) for part in kept
+        Line(
+            part.value if alone else f"{words.short(part.field, 13)}: {words.short(part.value, 15)}",
+            (Mark("alarm" if part.worse else "judge", part.figure),),
+        )
+        for part in kept
     ]
     names = {"judge": "slice", "alarm": "significantly worse"} if any(part.worse for part in kept) else None
     return forest(sheet, lines, label="Agreement by slice; dashed: all rows", names=names, reference=main.value)
@@ -245,8 +258,9 @@ def length(sheet: Sheet, bins: Sequence[LengthBin]) -> str:
         axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_ylabel("first wins")
         below.bar(places, [part.agreement for part in shown], color=JUDGE, alpha=0.35, width=0.7)
-        below.set(ylabel="agreement", ylim=(0, 1), xlabel="first response, length against the second")
-        below.set_xticks(places, [_factor(part) for part in shown])
+        below.set(ylabel="agreement", ylim=(0, 1), xlabel="length of the first response against the second")
+        edges = [place for place in places if place]  # the borders between two bins
+        below.set_xticks([place - 0.5 for place in edges], [_factor(shown[place].low) for place in edges])
         for axis in (axes.yaxis, below.yaxis):
             _axis(axis, "share")
         axes.grid(visible=False, axis="x")
@@ -256,14 +270,9 @@ def length(sheet: Sheet, bins: Sequence[LengthBin]) -> str:
     return sheet.draw(paint, label="How often the first response wins by how much longer it is", height=3.5)
 
 
-def _factor(part: LengthBin) -> str:
-    """The middle of a bin of log ratios as a factor: `×2`, `×½` as `÷2`; an open end by the end that it has."""
-    from math import exp, isfinite
-
-    ends = [end for end in (part.low, part.high) if isfinite(end)]
-    middle = sum(ends) / len(ends) if ends else 0.0
-    factor = exp(abs(middle))
-    return "same" if factor < 1.05 else f"{'×' if middle > 0 else '÷'}{factor:.2g}"
+def _factor(ratio: float) -> str:
+    """A log ratio of lengths as a factor: `×2.7`, `÷1.6`."""
+    return f"{'×' if ratio >= 0 else '÷'}{exp(abs(ratio)):.2g}"
 
 
 def triangle(sheet: Sheet, seen: Triangle) -> str:

@@ -66,7 +66,7 @@ def page(report: Report, *, rows: int = ROWS, size: int = BYTES) -> str:
 
 
 def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
-    drawn: dict[str, Any] = {"reliability": [], "ceiling": "", "selective": "", "position": "", "length": ""}
+    drawn: dict[str, Any] = {"reliability": [], "ceiling": "", "selective": "", "leanings": "", "length": ""}
     if judge.ceiling:
         drawn["ceiling"] = charts.ceiling(sheet, judge.ceiling)
     if judge.calibration:
@@ -74,7 +74,7 @@ def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
         drawn["reliability"] = [(curve.name, charts.reliability(sheet, curve)) for curve in judge.calibration.curves]
         drawn["selective"] = charts.selective(sheet, judge.calibration, people)
     if judge.bias:
-        drawn["position"] = charts.shares(sheet, judge.bias.position, label="Position bias", reference=0.5)
+        drawn["leanings"] = charts.leanings(sheet, judge.bias)
         drawn["length"] = charts.length(sheet, judge.bias.length_bins)
     drawn["slices"] = charts.slices(sheet, judge.slices, judge.agreement[0]) if judge.agreement else ""
     drawn["estimates"] = charts.estimates(sheet, judge.estimates)

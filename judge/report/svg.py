@@ -24,6 +24,7 @@ _VARIABLES = {
     PAPER: "--paper",
     ALARM: "--alarm",
 }
+SCALE = 1.3  # pixels of the page a point: all charts alike, so that their words are of one size
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _SETTINGS: Any = {
@@ -91,7 +92,10 @@ class Sheet:
         used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
         for element in root.iter():
             self._dress(element, used)
-        root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": label, "class": "chart"}
+        box = root.attrib["viewBox"]
+        width, height = (str(round(float(side) * SCALE)) for side in box.split()[2:])
+        size = {"viewBox": box, "width": width, "height": height}
+        root.attrib = {**size, "role": "img", "aria-label": label, "class": "chart"}
         return ElementTree.tostring(root, encoding="unicode")
 
     def _dress(self, element: ElementTree.Element, used: set[str]) -> None:

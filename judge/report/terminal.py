@@ -66,7 +66,7 @@ def _judge(judge: JudgeReport, report: Report) -> Iterator[RenderableType]:
     said = f"{words.count(seen.labelled)} labelled rows, {words.count(seen.unreadable)} unreadable, "
     yield _figures(f"{judge.name}: {said}{words.count(seen.missing)} missing", judge.agreement, report)
     if judge.ceiling:
-        yield _ceiling(judge.ceiling, report)
+        yield _ceiling(judge.ceiling)
     if judge.calibration:
         curves = judge.calibration.curves
         yield _figures("calibration: error, smaller is better", ((curve.name, curve.ece) for curve in curves), report)
@@ -100,7 +100,7 @@ def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report:
 
 def _value(figure: Figure) -> tuple[str, str, str]:
     """Value, interval and n, as columns."""
-    value, span = words.number(figure.value, figure.unit), words.span(figure)
+    value, span = words.value(figure), words.span(figure)
     return value.replace(words.THIN, " "), span.replace(words.THIN, " "), words.count(figure.n)
 
 
@@ -108,14 +108,19 @@ def _interval(report: Report) -> str:
     return f"{report.confidence * 100:g} % interval"
 
 
-def _ceiling(seen: Ceiling, report: Report) -> Table:
-    rows = [("people among themselves", seen.human), ("the judge in a person's place", seen.judge)]
-    for row in seen.annotators:
-        off = ", who is off" if row.off else ""
-        rows += [(f"{row.name}{off}", row.agreement), (f"the judge in the place of {row.name}", row.judge)]
+def _ceiling(seen: Ceiling) -> Table:
+    """People and the judge side by side, over all and for each annotator."""
     test = seen.alt_test
     title = f"human ceiling (may it replace people, ε = {test.epsilon:g}: {words.yes_no(test.passed)})"
-    return _figures(title, rows, report)
+    table = _table(title, "left out", "person with the others", "judge in their place", "n", numbers=(1, 2, 3))
+    pairs = [("everyone in turn", seen.human, seen.judge)]
+    pairs += [(f"{row.name}{', who is off' * row.off}", row.agreement, row.judge) for row in seen.annotators]
+    for name, *both in pairs:
+        sides = [
+            " ".join(part for part in (value, span and f"({span})") if part) for value, span, _ in map(_value, both)
+        ]
+        table.add_row(_text(name), *sides, words.count(both[0].n))
+    return table
 
 
 def _slices(slices: tuple[Slice, ...]) -> Table:

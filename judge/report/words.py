@@ -31,6 +31,16 @@ def number(value: float | None, unit: Unit) -> str:
     return said.replace("-", "−")
 
 
+def apart(figure: Figure) -> bool:
+    """Whether a figure is a difference, which has a sign and no 0…1 to lie in."""
+    return figure.name.endswith(("difference", "preference", "drift"))
+
+
+def value(figure: Figure) -> str:
+    """The value of a figure: a difference with its sign, everything else as a number."""
+    return signed(figure.value, figure.unit) if apart(figure) else number(figure.value, figure.unit)
+
+
 def count(value: int) -> str:
     """1,234 with commas."""
     return f"{value:,}".replace("-", "−")
@@ -48,7 +58,7 @@ def interval(low: float | None, high: float | None, unit: Unit) -> str:
 
 def span(figure: Figure) -> str:
     """The interval of a figure."""
-    return interval(figure.low, figure.high, figure.unit)
+    return (differ if apart(figure) else interval)(figure.low, figure.high, figure.unit)
 
 
 def left_out(figure: Figure) -> str:

@@ -142,27 +142,31 @@ def ceiling() -> Ceiling:
 
 
 def bias() -> Bias:
+    cuts = (-9.0, -1.0, -0.5, -0.2, 0.2, 0.5, 1.0, 9.0)
     bins = tuple(
         LengthBin(
-            low=-2.0 + 0.5 * k, high=-1.5 + 0.5 * k, n=150 - 20 * abs(k - 4), human_first=0.35 + 0.04 * k,
-            judge_first=0.15 + 0.09 * k, agreement=0.78 - 0.04 * abs(k - 4),
+            low=cuts[k], high=cuts[k + 1], n=150 - 20 * abs(k - 3), human_first=0.35 + 0.05 * k,
+            judge_first=0.18 + 0.1 * k, agreement=0.78 - 0.04 * abs(k - 3),
         )
-        for k in range(8)
+        for k in range(7)
     )  # fmt: skip
     return Bias(
         position=(
             figure("flips", "Verdict changes with the order", 0.19),
-            figure("first_forward", "Says first, order as given", 0.58),
-            figure("first_swapped", "Says first, order swapped", 0.41),
+            figure("shown_first", "The response shown first wins", 0.585),
         ),
         length=(
-            figure("length_coefficient", "Log odds for doubling the length", 0.74, 0.11, unit="coefficient"),
-            figure("length_controlled", "Length-controlled win rate of the first", 0.51),
+            figure("longer_judge", "The longer response wins by the judge's verdict", 0.71),
+            figure("longer_people", "The longer response wins by people's verdict", 0.58),
+            figure("length_coefficient", "Logistic coefficient of log length ratio", 0.74, 0.11, unit="coefficient"),
         ),
         length_bins=bins,
-        style=(figure("lists", "Prefers the one with a list", 0.57),),
-        self_preference=(figure("self", "Prefers its own family beyond people", 0.02, unit="share"),),
-        consistency=(figure("repeats", "Same verdict when asked again", 0.94),),
+        style=(
+            figure("styled_judge", "The more marked-up response wins by the judge's verdict", 0.57),
+            figure("styled_people", "The more marked-up response wins by people's verdict", 0.55),
+        ),
+        self_preference=(figure("self_preference", "Judge prefers itself more than people do", 0.02),),
+        consistency=(figure("self_consistency", "Two answers to one question agree", 0.94),),
     )
 
 

@@ -64,7 +64,7 @@ def test_ids_are_unique_and_every_link_leads_somewhere(html: str) -> None:
 def test_every_table_names_its_rows_and_columns(html: str) -> None:
     tags = Tags(html)
     assert all("scope" in seen for tag, seen in tags.seen if tag == "th")
-    assert tags.count("table") == tags.count("caption") > 20
+    assert tags.count("table") == tags.count("caption") >= 19
     assert tags.count("h1") == 1
 
 
