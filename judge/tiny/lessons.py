@@ -90,10 +90,15 @@ def _neat(node: Node) -> str:
     return solution_text(solve(Random(0), node, neat=True))
 
 
+def _said(name: str, written: Written, answer: int) -> str:
+    return f"{name} says {written.answer}; {answer} {'ok' if written.answer == answer else 'no'}"
+
+
 def outcome_reply(node: Node, written: Written) -> str:
     """The reply to outcome/brief: the problem solved, then the answers compared."""
-    verdict = "right" if written.answer == value(node.tokens) else "wrong"
-    return f"{_neat(node)}\nIt says {written.answer}: {verdict}\nVerdict: [[{verdict}]]"
+    answer = value(node.tokens)
+    verdict = "right" if written.answer == answer else "wrong"
+    return f"{_neat(node)}\n{_said('It', written, answer)}\nVerdict: [[{verdict}]]"
 
 
 def preference_reply(node: Node, first: Written, second: Written) -> str:
@@ -101,8 +106,8 @@ def preference_reply(node: Node, first: Written, second: Written) -> str:
     answer = value(node.tokens)
     rights = [written.answer == answer for written in (first, second)]
     label = "C" if rights[0] == rights[1] else "A" if rights[0] else "B"
-    words = ["right" if right else "wrong" for right in rights]
-    return f"{_neat(node)}\nA says {first.answer}: {words[0]}\nB says {second.answer}: {words[1]}\nVerdict: [[{label}]]"
+    compared = f"{_said('A', first, answer)}\n{_said('B', second, answer)}"
+    return f"{_neat(node)}\n{compared}\nVerdict: [[{label}]]"
 
 
 # ---- lessons -------------------------------------------------------------------------------------------------------

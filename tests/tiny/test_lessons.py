@@ -78,7 +78,7 @@ def test_a_preference_by_hand():
         wrong = solve(Random(1), NODE, wrong=1)
     solved = solution_text(right)
     assert preference_reply(NODE, right, wrong) == (
-        f"{solved}\nA says 15: right\nB says {wrong.answer}: wrong\nVerdict: [[A]]"
+        f"{solved}\nA says 15; 15 ok\nB says {wrong.answer}; 15 no\nVerdict: [[A]]"
     )
     assert preference_reply(NODE, wrong, right).endswith("Verdict: [[B]]")
     assert preference_reply(NODE, right, right).endswith("Verdict: [[C]]")
