@@ -184,7 +184,8 @@ def test_bad_input_is_one_clear_line(args: list[str], message: str, cli: "Cli", 
 
 
 def label(cli: "Cli", *more: str) -> "tuple[int, str]":
-    ran = cli("label", "pairs.jsonl", "--task", "preference", "--judge", JUDGE, "--out", "run", "-q", *more)
+    out = () if "--out" in more else ("--out", "run")
+    ran = cli("label", "pairs.jsonl", "--task", "preference", "--judge", JUDGE, "-q", *out, *more)
     return ran.rc, ran.stderr
 
 
@@ -207,6 +208,20 @@ def test_label_under_a_constitution(cli: "Cli", here: Path) -> None:
     assert code == 2 and "made by another configuration: constitution.hash: " in said
     code, said = label(cli)
     assert code == 2 and "constitution" in said
+
+
+def test_a_run_that_was_cut_short_ends_as_one_that_was_not(cli: "Cli", here: Path) -> None:
+    drawn = MINE.replace("principles:", "sampling: {random: 1}\nprinciples:", 1)
+    (here / "mine.yaml").write_text(drawn, encoding="utf-8")
+    assert label(cli, "--constitution", "mine.yaml", "--limit", "5")[0] == 0
+    with (here / "run/labels.jsonl").open("ab") as file:
+        file.write(b'{"id": "torn')  # killed while it wrote
+    assert label(cli, "--constitution", "mine.yaml")[0] == 0
+    resumed = sorted((here / "run/labels.jsonl").read_text("utf-8").splitlines())
+    assert label(cli, "--constitution", "mine.yaml", "--out", "whole")[0] == 0
+    assert resumed == sorted((here / "whole/labels.jsonl").read_text("utf-8").splitlines())
+    rows = [json.loads(line)["judgement"]["principles"] for line in resumed]
+    assert all(sum(value is not None for value in row.values()) == 1 for row in rows)
 
 
 def test_stored_replies_under_a_constitution_are_read_again(cli: "Cli", here: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from judge.engines.base import Completion, Request
 from judge.errors import ConfigError, UnknownNameError
 from judge.formats.rmjudge import judgement_from_row, judgement_to_row
-from judge.principles import Constitution, Principle, Sampling
+from judge.principles import Constitution, Principle, Sampling, load_constitution
 from judge.tasks import TASKS
 from judge.tasks.base import Options, play
 from judge.tasks.principled import Clamp, Voice, clamped, merge_principles, preset, principled, under
@@ -62,6 +62,30 @@ def test_every_principle_is_asked_once_an_order_in_one_batch_that_shares_its_beg
         assert all(request.messages[1].content.endswith("</judging_principle>") for request in order)
     with pytest.raises(StopIteration):
         program.send([Completion(text="C", logprobs={"A": -9.0, "B": -9.0, "C": -0.01})] * 6)
+
+
+def computed(texts: list[str], block: int = 64) -> int:
+    """Characters that a prefix cache of whole blocks leaves to be computed when the texts come one after another."""
+    known: set[str] = set()
+    new = 0
+    for text in texts:
+        heads = [text[:end] for end in range(block, len(text) + 1, block)]
+        new += len(text) - block * sum(head in known for head in heads)
+        known.update(heads)
+    return new
+
+
+def test_eight_principles_cost_less_than_half_of_what_is_sent() -> None:
+    eight = load_constitution("helpful")
+    assert len(eight.principles) == 8
+    pairs = [example.pair for principle in eight.principles for example in principle.examples]
+    texts = [
+        "\n".join(message.content for message in request.messages)
+        for one in pairs
+        for request in next(principled(one, TEMPLATE, OPTIONS, constitution=eight))
+    ]
+    # Responses of a line each, the least favourable case: what is shared is what stands before the principle.
+    assert computed(texts) <= 0.45 * sum(len(text) for text in texts)
 
 
 def test_principles_are_merged_by_weight_and_each_ones_probability_is_kept() -> None:
