@@ -177,6 +177,39 @@ def test_a_limit_is_a_beginning_that_can_be_gone_on_from(tmp_path):
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
+def test_a_run_can_be_read_again_without_a_model_under_another_margin(tmp_path):
+    words, run = command(tmp_path), tmp_path / "run"
+    assert main([*words, str(run)]) == 0
+    place = words.index("--judge") + 1
+    words[place] = f"recorded:{run}"
+    assert main([*words, str(tmp_path / "same")]) == 0
+    assert contents(tmp_path / "same")["preferences.jsonl"] == contents(run)["preferences.jsonl"]
+    assert contents(tmp_path / "same")["supervised.jsonl"] == contents(run)["supervised.jsonl"]
+    # Every comparison is won with p = 0.9925, a margin of 0.985.
+    assert main([*words, str(tmp_path / "strict"), "--margin", "0.99"]) == 0
+    judged = [one for row in rows(tmp_path / "strict") for one in row["judgement"].get("rounds", [])]
+    assert not any(one.get("kept") for one in judged)
+    assert {one["reason"] for one in judged if one.get("verdict") == "first"} == {"better by less than the margin"}
+
+
+def test_an_author_of_its_own_and_a_paper_s_settings(tmp_path):
+    run, author = tmp_path / "run", tmp_path / "author"
+    author.mkdir()
+    more = ["--author", f"scripted:{write_rules(author / 'rules.jsonl')}", "--preset", "bai-2022", "--limit", "3"]
+    assert main([*[word for word in command(tmp_path) if word not in ("--rounds", "4")], str(run), *more]) == 0
+    config = json.loads((run / "manifest.json").read_text())["config"]
+    assert config["loop"] == {"rounds": 4, "margin": 0.0, "tries": 1, "principles": 1, "keep": "all"}
+    assert (config["options"]["temperature"], config["roles"]) == (1.0, {"critic": 0, "author": 1, "referee": 0})
+    readings = rows(run)[0]["judgement"]["readings"]
+    assert {reading["asked"].split()[-1]: reading.get("judge", 0) for reading in readings} == {
+        "answer": 1,
+        "critique": 0,
+        "revision": 1,
+        "forward": 0,
+        "swapped": 0,
+    }
+
+
 def test_a_dry_run_shows_the_first_prompts_and_writes_nothing(tmp_path, capsys):
     run = tmp_path / "run"
     assert main([*command(tmp_path), str(run), "--dry-run"]) == 0

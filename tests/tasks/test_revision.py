@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from judge.engines.base import Completion, Request
 from judge.engines.scripted import Rule, complete
@@ -154,6 +157,29 @@ def test_a_revision_has_to_win_by_the_margin(margin: float, kept: bool) -> None:
     assert done.rounds[0].kept is kept
     assert done.verdict == ("2" if kept else "1")
     assert kept or done.rounds[0].reason == "better by less than the margin"
+
+
+@given(first=st.floats(0.0, 1.0), second=st.floats(0.0, 1.0), margin=st.floats(0.0, 1.0))
+def test_nothing_is_kept_that_the_referee_did_not_prefer_by_the_margin(
+    first: float, second: float, margin: float
+) -> None:
+    """Whatever a referee says in either order: `first` and `second` are its probabilities for the place A."""
+
+    def answer(request: Request) -> Completion:
+        if not request.choices:
+            return model()[0](request)
+        place = first if request.messages[-1].content.split("|")[1] == "2" else second
+        logprobs = {"A": log(max(place, 1e-12)), "B": log(max(1.0 - place, 1e-12)), "C": -30.0}
+        return complete(Rule(match="", text="", logprobs=logprobs), request)
+
+    (one,) = run(response("1"), answer, rounds=1, margin=margin).rounds
+    assert one.p_better is not None
+    assert one.kept == (one.verdict == "first" and 2 * one.p_better - 1 >= margin)
+    assert not one.kept or first > 1.0 - first or second < 0.5
+    if first > 0.5 > second:
+        assert one.p_better > 0.5
+    if first < 0.5 < second:
+        assert not one.kept
 
 
 @pytest.mark.parametrize(
