@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         readable,
     )
     from judge.labelling.runs import Done, Plan, label
+    from judge.principles import Constitution, Principle, list_constitutions, load_constitution
     from judge.records import (
         Conversation,
         HumanLabel,
@@ -56,6 +57,7 @@ __all__ = [
     "TASKS",
     "Completion",
     "ConfigError",
+    "Constitution",
     "Conversation",
     "Critique",
     "Done",
@@ -73,6 +75,7 @@ __all__ = [
     "Placed",
     "Plan",
     "Preference",
+    "Principle",
     "Program",
     "Ranking",
     "Reading",
@@ -96,7 +99,9 @@ __all__ = [
     "judgement_from_row",
     "judgement_to_row",
     "label",
+    "list_constitutions",
     "list_templates",
+    "load_constitution",
     "load_engine",
     "load_template",
     "play",
@@ -126,6 +131,7 @@ _HOMES = {
         "readable",
     ),
     "labelling.runs": ("Done", "Plan", "label"),
+    "principles": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
     "records": (
         *("Conversation", "HumanLabel", "Message", "Pair", "Ranking", "Record", "Response", "Solution"),
         *("content_id", "spoken"),
