@@ -63,7 +63,8 @@ def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
 
 def parse(line):
     """Let a verb read its words without doing anything; a wrong one raises."""
-    _, verb, *words = shlex.split(line, comments=True)
+    all_in = re.sub(r"\[(--[^]]*)\]", r"\1", line)  # [--what may be left out] is checked as well
+    _, verb, *words = shlex.split(all_in, comments=True)
     if verb in ("--help", "--version"):
         return
     app = import_module(VERBS[verb].module).app
