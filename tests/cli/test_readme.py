@@ -101,6 +101,11 @@ def test_every_task_and_engine_is_named():
     assert {spec.partition(":")[0] for spec in re.findall(r"^\| `([\w:#]+)` \|", README, re.MULTILINE)} >= {*ENGINES}
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_named(verb):
+    assert f"rmjudge {verb}" in README
+
+
 def test_the_python_on_the_page_compiles():
     for block in fences("python"):
         compile(block, "README.md", "exec")
