@@ -28,6 +28,7 @@ class Verb(NamedTuple):
 VERBS = {
     "label": Verb("judge.cli.label", "Judge the rows of a data file and write the verdicts to a run directory.", False),
     "agree": Verb("judge.cli.agree", "Say whether judges or reward models can stand in for people.", False),
+    "audit": Verb("judge.cli.audit", "Change what should not matter and see whether verdicts move.", False),
     "revise": Verb("judge.cli.revise", "Answer, criticise and revise; keep what a referee finds better.", False),
     "export": Verb("judge.cli.export", "Turn a run into training data for TRL, OpenRLHF, NeMo-RL and others.", False),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),

@@ -13,8 +13,8 @@ OTHER = {"f": "s", "s": "f", "t": "t"}
 
 
 def simulated(kind: str, *, rows: int = ROWS, both: bool = True, seed: int = 1) -> Report:
-    """Three people who agree with a true verdict in 85 of 100 rows, and a judge of a kind. Length has nothing to do with
-    the truth."""
+    """Three people who agree with a true verdict in 85 of 100 rows, and a judge of a kind. Length has nothing to do
+    with the truth."""
     draw = random.Random(seed)
     people, judge = [], []
     for number in range(rows):

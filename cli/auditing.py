@@ -1,0 +1,101 @@
+"""An audit from files: records and their probes are written to one file, judged in one run, and compared.
+
+The run resumes like any other. Nothing here computes a figure.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from judge.agreement.moved import Link, Moved, moved, verdict_of
+from judge.agreement.sources import OwnFile, run_files
+from judge.errors import ConfigError
+from judge.files import write_rows
+from judge.formats import read_records, to_row
+from judge.perturb import PROBES, probes
+
+PROBED = "probes.jsonl"
+_NOT_GIVEN = (
+    "votes temperature top_p max_tokens retries steps pairwise low high criterion rubric no_reference from_run limit "
+    "format constitution preset clamp"
+).split()
+
+
+class Asked(NamedTuple):
+    """What to audit."""
+
+    data: list[str]
+    out: Path
+    probes: tuple[str, ...]
+    format: str | None
+    limit: int | None
+    seed: int
+
+
+def audited(asked: Asked, given: Mapping[str, Any], *, quiet: bool) -> list[Moved]:
+    """Write the probes, judge everything that is not judged yet, compare."""
+    if not asked.data or not given["out"]:
+        raise ConfigError("rmjudge audit needs DATA, --task, --judge, --out; see `rmjudge audit --help`")
+    names = asked.probes or tuple(PROBES)
+    file = asked.out.with_name(asked.out.name + "." + PROBED)
+    links: list[Link] = []
+    write_rows(file, _rows(asked, names, links))
+    _judge(file, given, quiet=quiet)
+    verdicts: dict[str, Any] = {}
+    for path in run_files(asked.out):
+        for _, row in OwnFile(path, str(path)).rows():
+            verdicts.setdefault(row["id"], verdict_of(row["judgement"]))
+    return moved(verdicts, links, seed=asked.seed)
+
+
+def _rows(asked: Asked, names: tuple[str, ...], links: list[Link]) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    records = (record for path in asked.data for _, record in read_records(path, format=asked.format))
+    fresh = (record for record in records if not (record.id in seen or seen.add(record.id)))  # type: ignore[func-returns-value]
+    for record in islice(fresh, asked.limit):
+        yield to_row(record)
+        for probed in probes(record, names, seed=asked.seed):
+            links.append(Link(probed.of, probed.probe, probed.side, probed.record.id))
+            yield to_row(probed.record) | {"human": []}
+    if not links:
+        raise ConfigError("nothing to audit: no record that a probe could change")
+
+
+def _judge(file: Path, given: Mapping[str, Any], *, quiet: bool) -> None:
+    from judge.cli.planning import plan_from
+    from judge.labelling.interrupt import Interrupt
+    from judge.labelling.progress import progress
+    from judge.labelling.runs import Job, judge_here
+    from judge.labelling.runs import label as judge_all
+
+    rest = dict.fromkeys(_NOT_GIVEN) | {"window": 1024, "retry_failures": False, "dry_run": False}
+    plan = plan_from({**rest, **given, "data": [str(file)]})
+    with Interrupt().listening() as interrupt:
+        job = Job(plan)
+        try:
+            judge_all(job, lambda total: progress(total, sys.stderr, quiet=quiet), interrupt=interrupt, by=judge_here)
+        finally:
+            job.close()
+
+
+def show(found: list[Moved], asked: Asked, *, as_json: bool, fail_over: float | None) -> None:
+    """A line a probe, the one that moves most verdicts first."""
+    found = sorted(found, key=lambda one: -(one.moved.value or 0.0))
+    if as_json:
+        print(json.dumps({"run": str(asked.out), "fail_over": fail_over, "probes": [asdict(one) for one in found]}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("probe", "what changed", "verdicts moved", "95 %", "toward it", "rows", "lost", box=None)
+    for one in found:
+        value, toward = one.moved.value, one.toward.value
+        ends = "" if one.moved.low is None else f"{one.moved.low:.1%} to {one.moved.high:.1%}"
+        over = " !" if fail_over is not None and (value or 0.0) > fail_over else ""
+        shown = ("–" if value is None else f"{value:.1%}{over}", ends, "–" if toward is None else f"{toward:.1%}")
+        table.add_row(one.probe, PROBES[one.probe].about, *shown, f"{one.moved.n:,}", f"{one.lost:,}")
+    Console().print(table)

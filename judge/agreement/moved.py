@@ -1,0 +1,95 @@
+"""How often a verdict moved when something changed that should not matter.
+
+Takes verdicts by id and the links between a record and its probes; a row without two readable verdicts is counted
+apart. Refuses to know how records are changed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from judge.agreement.measure import ratio
+from judge.agreement.report import Figure
+from judge.agreement.resample import Resampler
+
+_TURNED = {"first": "second", "second": "first", "tie": "tie"}
+_WORTH = {"first": 1.0, "tie": 0.0, "second": -1.0}
+
+
+class Link(NamedTuple):
+    """A record, its probe, and the id of the changed record; side: the response that was changed."""
+
+    of: str
+    probe: str
+    side: str
+    changed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """One probe. moved: the share of verdicts that changed; toward: those that changed in favour of what was changed;
+    lost: rows without two readable verdicts."""
+
+    probe: str
+    moved: Figure
+    toward: Figure
+    lost: int
+
+
+def verdict_of(said: Mapping[str, Any]) -> Any:
+    """What counts as the verdict of a judgement row: None when it could not be read."""
+    if said["task"] == "steps":
+        return said.get("first_wrong")
+    if said["task"] == "score":
+        values = tuple(said["verdict"].values())
+        return None if None in values else values
+    return said["verdict"]
+
+
+def moved(verdicts: Mapping[str, Any], links: Iterable[Link], *, seed: int, resamples: int = 1_000) -> list[Moved]:
+    """Each probe's figures, rows clustered by the record they come from (one a probe, so a plain bootstrap)."""
+    rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    lost: dict[str, int] = defaultdict(int)
+    for link in links:
+        before, after = verdicts.get(link.of), verdicts.get(link.changed)
+        if before is None or after is None:
+            lost[link.probe] += 1
+            rows[link.probe] += []
+            continue
+        rows[link.probe].append(_compare(before, after, link))
+    return [_figures(probe, held, lost[probe], seed, resamples) for probe, held in rows.items()]
+
+
+def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
+    """Whether the verdict changed, and whether in favour of the changed response."""
+    if link.probe == "swap":
+        return float(_TURNED[after] != before), 0.0
+    changed = float(after != before)
+    if not changed:
+        return 0.0, 0.0
+    if link.side:
+        gain = (_WORTH[after] - _WORTH[before]) * (1 if link.side == "first" else -1)
+    elif isinstance(after, tuple):
+        gain = float(sum(after) - sum(before))
+    elif isinstance(after, str):
+        gain = (after == "right") - (before == "right")
+    else:  # the first wrong step: later, or none, is kinder
+        gain = (float("inf") if after < 0 else after) - (float("inf") if before < 0 else before)
+    return changed, float(gain > 0)
+
+
+def _figures(probe: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int) -> Moved:
+    count = len(held)
+    draw = Resampler(np.arange(count), resamples=resamples, seed=seed)
+    told = []
+    for at, title in enumerate(("verdict moved", "moved in favour of the changed response")):
+        hit = np.array([row[at] for row in held])
+        sums = draw.by_block(np.column_stack([hit, np.ones(count)])) if count else np.zeros((1, 2))
+        name = ("moved", "toward")[at]
+        told.append(
+            draw.figure(name, title, sums, lambda s: s[..., 0] / s[..., 1], rows=count, clusters=count, of=probe)
+        )
+    return Moved(probe=probe, moved=told[0], toward=told[1], lost=lost)

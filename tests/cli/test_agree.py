@@ -1,0 +1,183 @@
+"""`rmjudge agree` from the outside: the answer, what it refuses, and how it ends."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judge.cli.main import main
+from tests.agreement.support import Row, judged, pair_row, votes
+
+FEW = ["--resamples", "50"]
+
+
+def write(path: Path, rows: Sequence[Row]) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path.parent if path.name == "labels.jsonl" else path)
+
+
+def run_of(folder: Path, letters: str, name: str = "run") -> str:
+    return write(folder / name / "labels.jsonl", [judged(pair_row(at), letter) for at, letter in enumerate(letters)])
+
+
+def people(folder: Path, said: Sequence[str], name: str = "human.jsonl") -> str:
+    return write(folder / name, [votes(pair_row(at), one) for at, one in enumerate(said)])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """The one line of a refusal."""
+    assert main(["agree", *args, *FEW]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def told(capsys: pytest.CaptureFixture[str], *args: str, rc: int = 0) -> dict[str, Any]:
+    assert main(["agree", *args, *FEW, "--json"]) == rc
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_every_row_is_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight labelled rows: six judged readably (four right), one in vain, one not; one judged without a label."""
+    run = run_of(tmp_path, "ffssff-")
+    with (tmp_path / "run" / "failures.jsonl").open("w") as file:
+        file.write(json.dumps(judged(pair_row(6), "-")) + "\n")
+    write(tmp_path / "run" / "labels.jsonl", [judged(pair_row(at), one) for at, one in enumerate("ffssff")])
+    with (tmp_path / "run" / "labels.jsonl").open("a") as file:
+        file.write(json.dumps(judged(pair_row(99), "f")) + "\n")
+    report = told(capsys, run, "--human", people(tmp_path, ["f", "f", "s", "s", "s", "s", "f", "f"]))
+    (judge,) = report["judges"]
+    assert judge["coverage"] == {
+        "labelled": 8,
+        "readable": 6,
+        "unreadable": 1,
+        "missing": 1,
+        "unlabelled": 1,
+        "duplicates": 0,
+        "prompts": 8,
+    }
+    main_figure = judge["agreement"][0]
+    assert (main_figure["value"], main_figure["n"]) == (4 / 6, 6)
+    assert (main_figure["unreadable"], main_figure["missing"]) == (1, 1)
+    assert report["disagreements_total"] == 3
+    assert [row["human"] for row in report["disagreements"]] == ["second", "second", "first"]
+    assert [row["judge"] for row in report["disagreements"]] == ["first", "first", "unreadable"]
+    assert report["disagreements"][0]["texts"] == {"first": "one", "second": "two"}
+
+
+def test_labels_in_the_run_serve_without_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [judged(pair_row(at), "f") | {"human": votes(pair_row(at), "fs"[at % 2])["human"]} for at in range(4)]
+    report = told(capsys, write(tmp_path / "run" / "labels.jsonl", rows))
+    assert report["judges"][0]["agreement"][0]["value"] == 0.5
+
+
+def test_no_common_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    human = write(tmp_path / "human.jsonl", [votes(pair_row(at), "f") for at in range(100, 105)])
+    line = refused(capsys, run_of(tmp_path, "fff"), "--human", human)
+    assert line.startswith(
+        "rmjudge: run: none of its 3 rows is among the 5 that people labelled; were the texts changed?"
+    )
+
+
+def test_verdicts_of_different_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = pair_row(1) | {"judgement": {"task": "outcome", "verdict": "right"}}
+    other = write(tmp_path / "other" / "labels.jsonl", [row])
+    line = refused(capsys, run_of(tmp_path, "ff"), other, "--human", people(tmp_path, ["f", "f"]))
+    assert line == "rmjudge: other: its verdicts are of the task outcome, the others' of preference"
+    critiques = write(
+        tmp_path / "c" / "labels.jsonl", [pair_row(1) | {"judgement": {"task": "critique", "verdict": "x"}}]
+    )
+    assert "a critique has no verdict that people could share" in refused(capsys, critiques)
+
+
+def test_human_labels_of_another_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = pair_row(0) | {"human": [{"annotator": "a", "verdict": 3.0, "criterion": "helpful"}]}
+    line = refused(capsys, run_of(tmp_path, "ff"), "--human", write(tmp_path / "human.jsonl", [row]))
+    assert line.endswith("no human label in it that fits the task preference")
+
+
+def test_no_human_labels_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "name a file with --human" in refused(capsys, run_of(tmp_path, "ff"))
+
+
+def test_duplicate_ids_are_counted_and_the_first_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = told(capsys, run_of(tmp_path, "ffff"), "--human", people(tmp_path, ["f"] * 4))
+    assert report["judges"][0]["coverage"]["duplicates"] == 0
+    rows = [judged(pair_row(0), "f"), judged(pair_row(0), "s"), judged(pair_row(1), "f")]
+    twice = write(tmp_path / "twice" / "labels.jsonl", rows)
+    report = told(capsys, twice, "--human", people(tmp_path, ["f", "f"]))
+    assert report["judges"][0]["coverage"]["duplicates"] == 1
+    assert report["judges"][0]["agreement"][0]["value"] == 1
+    assert "duplicates" in [flag["name"] for flag in report["flags"]]
+
+
+@pytest.mark.parametrize("said", [["f", "s", "f"], ["t"] * 40, ["f"] * 40, ["fs"] * 40])
+def test_thin_data_is_answered_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], said: list[str]
+) -> None:
+    run = run_of(tmp_path, "fs" * 20)
+    assert main(["agree", run, "--human", people(tmp_path, said), *FEW]) == 0
+    assert "too few" in (out := capsys.readouterr().out.lower()) or "annotator" in out or "cannot" in out
+
+
+def test_broken_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    human = people(tmp_path, ["f"] * 3)
+    run = run_of(tmp_path, "fff")
+    (tmp_path / "run" / "labels.jsonl").write_text('{"id": "a", "kind"\n{}\n')
+    assert "labels.jsonl:1: broken JSON" in refused(capsys, run, "--human", human)
+    assert "no such file or run directory" in refused(capsys, str(tmp_path / "none"), "--human", human)
+    (tmp_path / "empty").mkdir()
+    assert "no run directory" in refused(capsys, str(tmp_path / "empty"), "--human", human)
+    (tmp_path / "run" / "labels.jsonl").write_text("")
+    assert "no rows in it" in refused(capsys, run, "--human", human)
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(tmp_path, "ffff")
+    path = tmp_path / "run" / "labels.jsonl"
+    path.write_bytes(path.read_bytes()[:-30])
+    report = told(capsys, run, "--human", people(tmp_path, ["f"] * 4))
+    assert report["judges"][0]["coverage"]["readable"] == 3
+
+
+def test_a_saved_report_is_a_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    human = people(tmp_path, ["f", "s"] * 50)
+    good, poor = run_of(tmp_path, "fs" * 45 + "sf" * 5, "good"), run_of(tmp_path, "fs" * 25 + "sf" * 25, "poor")
+    saved = tmp_path / "base.json"
+    saved.write_text(json.dumps(told(capsys, good, "--human", human)))
+    assert told(capsys, good, "--human", human, "--baseline", str(saved))["changes"]
+    worse = told(capsys, poor, "--human", human, "--baseline", str(saved), rc=1)
+    (change,) = [one for one in worse["changes"] if one["name"] == "accuracy"]
+    assert (change["before"], change["now"], change["worse"]) == (0.9, 0.5, True)
+    saved.write_text("{}")
+    assert "base.json: no saved report" in refused(capsys, good, "--human", human, "--baseline", str(saved))
+
+
+def test_several_judges_make_a_league(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On 60 rows: a right on all, b on 54, c on 30."""
+    human = people(tmp_path, ["f", "s"] * 30)
+    runs = [
+        run_of(tmp_path, letters, name)
+        for name, letters in (("c", "fs" * 15 + "sf" * 15), ("a", "fs" * 30), ("b", "fs" * 27 + "sf" * 3))
+    ]
+    league = told(capsys, *runs, "--human", human)["league"]
+    assert [(row["name"], row["figure"]["value"]) for row in league["rows"]] == [("a", 1.0), ("b", 0.9), ("c", 0.5)]
+    assert league["common"] == 60
+    found = {(one["first"], one["second"]): one for one in league["comparisons"]}
+    assert found["a", "c"]["difference"]["value"] == 0.5
+    assert found["a", "c"]["p_value"] < 0.15  # 50 resamples reach 2/51, times three by Holm's correction
+    assert (found["a", "b"]["only_first_right"], found["a", "b"]["only_second_right"]) == (6, 0)
+
+
+def test_slices_and_the_same_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [pair_row(at, meta={"source": "web" if at % 2 else "books"}) for at in range(80)]
+    run = write(tmp_path / "run" / "labels.jsonl", [judged(row, "f") for row in rows])
+    human = write(tmp_path / "human.jsonl", [votes(row, "fs"[at % 2]) for at, row in enumerate(rows)])
+    report = told(capsys, run, "--human", human, "--slice", "source")
+    parts = {part["value"]: part for part in report["judges"][0]["slices"] if part["field"] == "source"}
+    assert (parts["books"]["figure"]["value"], parts["web"]["figure"]["value"]) == (1.0, 0.0)
+    assert parts["web"]["worse"]
+    assert told(capsys, run, "--human", human, "--slice", "source") == report
