@@ -72,7 +72,7 @@ def parse(line):
         if words:
             get_command(app).make_context(verb, words)
         return
-    for name in words[0].split("|"):
+    for name in words[0].split("|") if words else ():
         assert name in get_group(app).commands, line
         if words[1:]:
             get_group(app).commands[name].make_context(name, words[1:])
