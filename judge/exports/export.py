@@ -22,6 +22,7 @@ from judge.exports.run import Judged, count_failures, judged, manifest_of
 from judge.exports.writers import SAYS_TIES, WRITERS, Row
 from judge.files import to_json, write_rows
 from judge.labelling.idset import IdSet
+from judge.records import Record
 
 TRAIN, VALIDATION, CARD = "train", "validation", "README.md"
 
@@ -146,7 +147,16 @@ def rows(records: Iterable[Judged], kind: str, choice: Choice, done: Exported) -
                 swap = done.rows[split] % 2 == 1
                 done.rows[split] += 1
                 done.second += swap
-                yield split, write(example, swap)
+                yield split, write(example, swap) | _passed_on(one.record, choice)
+
+
+def _passed_on(record: Record, choice: Choice) -> Row:
+    """What TRL's chat templates need beside the messages, where the data had it."""
+    return {
+        name: record.meta[name]
+        for name in ("tools", "chat_template_kwargs")
+        if choice.to == "trl" and name in record.meta
+    }
 
 
 def _counted(records: Iterable[Judged], done: Exported) -> Iterator[Judged]:

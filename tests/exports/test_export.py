@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,13 @@ def test_steps_end_where_one_could_not_be_read_and_neutral_is_right(tmp_path: Pa
     }
     (row,), _ = exported(tmp_path, [(solution, steps)], "openrlhf")
     assert row == {"input": "q a ки\nb ки\nc ки", "label": ["+", "+", "-"], "p_right": [0.9, 0.6, 0.1]}
+
+
+def test_tools_are_passed_on_to_trl(tmp_path: Path) -> None:
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    one = replace(pair("q"), meta={"tools": tools, "source": "s"})
+    assert exported(tmp_path, [(one, first())])[0][0]["tools"] == tools
+    assert "tools" not in exported(tmp_path, [(one, first())], "nemo")[0][0]
 
 
 def test_a_ranking_gives_every_pair_of_it(tmp_path: Path) -> None:
