@@ -30,6 +30,7 @@
     return part;
   }
 
+  const several = rows.some((row) => row.by !== rows[0].by);
   const percent = (value) => (value === null || value === undefined ? "–" : (value * 100).toFixed(value > 0.9995 ? 0 : 1) + "\u202f%");
   const haystack = (row) => row.haystack ??= [
     row.id, row.by, row.prompt, ...row.texts.flat(), ...row.votes.flat(), ...Object.entries(row.fields).flat(),
@@ -90,7 +91,8 @@
   }
 
   function item(row, place) {
-    const verdicts = make("span", "verdicts", "people ", make("b", "", row.human), " · judge ", make("span", "judge", row.judge));
+    const who = several ? row.by : "judge";
+    const verdicts = make("span", "verdicts", "people ", make("b", "", row.human), ` · ${who} `, make("span", "judge", row.judge));
     const sure = make("span", "sure", make("span", "unseen", "confidence "), percent(row.confidence));
     const head = make("button", "row", sure, make("span", "prompt", marked(row.prompt.slice(0, 300) || row.id)), verdicts);
     head.type = "button";
@@ -114,7 +116,7 @@
 
   function detail(row) {
     const facts = [
-      fact("judge", row.by), fact("confidence", percent(row.confidence)),
+      fact("judge", row.by), row.confidence === null ? null : fact("confidence", percent(row.confidence)),
       row.consistent === null ? null : fact("both orders", row.consistent ? "same verdict" : "verdict moved"),
       row.length === null ? null : fact("length, first to second", `×${Math.exp(row.length).toFixed(2)}`),
       ...Object.entries(row.fields).map(([name, value]) => fact(name, value)), fact("id", row.id),
@@ -176,7 +178,9 @@
   offer("field", rows.flatMap(fields));
   id("orders").parentElement.hidden = rows.every((row) => row.consistent === null);
   id("people").parentElement.hidden = rows.every((row) => row.split === rows[0].split);
-  if (rows.every((row) => row.length === null)) for (const name of ["longer", "shorter"]) form.querySelector(`option[value=${name}]`).remove();
+  const drop = (...names) => names.forEach((name) => form.querySelector(`option[value=${name}]`).remove());
+  if (rows.every((row) => row.length === null)) drop("longer", "shorter");
+  if (rows.every((row) => row.confidence === null)) { drop("sure", "unsure"); list.className = "unstated"; }
   form.hidden = id("keys").hidden = false;
   select();
 })();

@@ -175,7 +175,7 @@ def estimates(sheet: Sheet, rows: Sequence[Estimate]) -> str:
 
 
 def reliability(sheet: Sheet, curve: CalibrationCurve) -> str:
-    """How often the judge was right against how sure it said it was, with the rows in each bin below."""
+    """How often something was so against the probability that the judge gave it, with the rows of each bin below."""
     bins = [part for part in curve.bins if part.n]
     if not bins:
         return ""
@@ -203,8 +203,8 @@ def reliability(sheet: Sheet, curve: CalibrationCurve) -> str:
             alpha=0.35,
             edgecolor=PAPER,
         )
-        axes.set(ylabel="how often right", ylim=(min(low, *(part.accuracy_low for part in bins)) - 0.03, 1.03))
-        below.set(xlabel="how sure it said it was", ylabel="rows", xlim=(low - 0.02, 1.02))
+        axes.set(ylabel="how often it was so", ylim=(min(low, *(part.accuracy_low for part in bins)) - 0.03, 1.03))
+        below.set(xlabel="stated probability", ylabel="rows", xlim=(low - 0.02, 1.02))
         below.set_yticks([0, max(part.n for part in bins)], ["0", words.count(max(part.n for part in bins))])
         below.grid(visible=False, axis="x")
         _axis(axes.yaxis, "share")

@@ -65,7 +65,7 @@ def _judge(judge: JudgeReport, report: Report) -> Iterator[RenderableType]:
     seen = judge.coverage
     said = f"{words.count(seen.labelled)} labelled rows, {words.count(seen.unreadable)} unreadable, "
     yield _figures(f"{judge.name}: {said}{words.count(seen.missing)} missing", judge.agreement, report)
-    if judge.ceiling:
+    if judge.ceiling and judge.ceiling.human.value is not None:
         yield _ceiling(judge.ceiling)
     if judge.calibration:
         curves = judge.calibration.curves
@@ -73,7 +73,8 @@ def _judge(judge: JudgeReport, report: Report) -> Iterator[RenderableType]:
     if judge.bias:
         bias = judge.bias
         rows = (*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency)
-        yield _figures("bias and consistency", rows, report)
+        if rows:
+            yield _figures("bias and consistency", rows, report)
     if judge.slices:
         yield _slices(judge.slices)
     for estimate in judge.estimates:

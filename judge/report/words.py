@@ -6,7 +6,7 @@ Refuses to know HTML, SVG and terminals, and refuses to compute anything but the
 import unicodedata
 from collections.abc import Iterable
 
-from judge.agreement.report import Change, Figure, Flag, Headline, Unit
+from judge.agreement.report import Bias, Change, Figure, Flag, Headline, Unit
 
 NOTHING = "–"
 THIN = "\u202f"  # the narrow no-break space between a number and its unit
@@ -125,6 +125,11 @@ def outcome(change: Change) -> str:
 def yes_no(value: bool | None) -> str:
     """yes, no, or that it cannot be said."""
     return "cannot be said" if value is None else "yes" if value else "no"
+
+
+def any_of(bias: Bias) -> bool:
+    """Whether there is any leaning to show."""
+    return any((bias.position, bias.length, bias.style, bias.self_preference, bias.consistency))
 
 
 def short(text: str, length: int = 28) -> str:
