@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from judge.agreement.measure import Measure
+from judge.agreement.numbers import coarse
 from judge.agreement.report import Calibration, CalibrationCurve, Figure, ReliabilityBin, SelectivePoint
 from judge.agreement.resample import Floats, Ints
 from judge.agreement.table import TIE, Mask
@@ -16,6 +17,7 @@ from judge.agreement.table import TIE, Mask
 BINS = 10
 FOLDS = 5
 POINTS = 50
+LEVELS = 2_000
 ENOUGH = 50
 _SMALL = 1e-6
 
@@ -188,10 +190,10 @@ def selective(p: Floats, right: Floats) -> tuple[SelectivePoint, ...]:
     )
 
 
-def selective_area(certain: Floats, hit: Floats, weight: Floats) -> float:
+def selective_area(code: Ints, hit: Floats, weight: Floats) -> float:
     """The area under accuracy against share judged, (1/n) Σ_k accuracy of the k most confident (Geifman & El-Yaniv
-    2017: one minus it is their AURC). Rows of equal confidence each count as right as all of them on average."""
-    code = np.unique(-certain, return_inverse=True)[1]
+    2017: one minus it is their AURC). code: ranks of confidence, the most certain 0.
+    Rows of equal confidence each count as right as all of them on average."""
     many, good = np.bincount(code, weights=weight), np.bincount(code, weights=weight * hit)
     before, before_good = np.cumsum(many) - many, np.cumsum(good) - good
     total = many.sum()
@@ -208,5 +210,13 @@ def _area(measure: Measure, mask: Mask, p: Floats, right: Floats) -> Figure:
     certain, hit = np.zeros(len(mask)), np.zeros(len(mask))
     certain[mask], hit[mask] = confident(p, right)
     title = "Area under selective accuracy"
-    figure = measure.ranked("selective_area", title, lambda w: selective_area(certain, hit, w), mask)
+    code = np.unique(-certain, return_inverse=True)[1]
+    few = coarse(code, LEVELS)
+    figure = measure.ranked(
+        "selective_area",
+        title,
+        lambda weight: selective_area(code, hit, weight),
+        mask,
+        rough=lambda weight: selective_area(few, hit, weight),
+    )
     return replace(figure, unit="share")

@@ -11,7 +11,17 @@ import numpy as np
 
 from judge.agreement.columns import MISSING
 from judge.agreement.report import Coverage, Figure, Unit
-from judge.agreement.resample import NO_INTERVAL, TOO_FEW, Floats, Formula, Resampler, Statistic, by_weights, jackknife
+from judge.agreement.resample import (
+    LOOPED,
+    NO_INTERVAL,
+    TOO_FEW,
+    Floats,
+    Formula,
+    Resampler,
+    Statistic,
+    by_weights,
+    jackknife,
+)
 from judge.agreement.table import Judge, Mask, Table
 
 
@@ -56,9 +66,18 @@ class Measure:
         return self.figure(name, title, self.draw.by_block(columns), ratio, mask, unit=unit, of=of)
 
     def ranked(
-        self, name: str, title: str, statistic: Statistic, mask: Mask, *, costly: bool = False, of: str = ""
+        self,
+        name: str,
+        title: str,
+        statistic: Statistic,
+        mask: Mask,
+        *,
+        costly: bool = False,
+        of: str = "",
+        rough: Statistic | None = None,
     ) -> Figure:
-        """A figure of row weights (N,), which are 0 outside `mask`."""
+        """A figure of row weights (N,), which are 0 outside `mask`. costly: one call a resample is too much; rough: a
+        cheaper statistic of the same width, for the interval of many rows."""
         inside = mask.astype(np.float64)
         rows, clusters = int(mask.sum()), self.clusters(mask)
         value = statistic(inside) if rows else float("nan")
@@ -68,16 +87,15 @@ class Measure:
             return self.counted(replace(empty, note=why))
         interval = NO_INTERVAL
         if self.draw.resamples:
-            way = jackknife if costly else None
+            chosen = rough if rough is not None and rows > LOOPED else statistic
 
             def weighted(weight: Floats) -> float:
-                return statistic(weight * inside)
+                return chosen(weight * inside)
 
-            interval = (
-                way(self.draw, weighted, clusters=clusters)
-                if way
-                else by_weights(self.draw, weighted, rows=rows, clusters=clusters)
-            )
+            if costly or rows > LOOPED:
+                interval = jackknife(self.draw, weighted, value, clusters=clusters)
+            else:
+                interval = by_weights(self.draw, weighted, clusters=clusters)
         note = TOO_FEW if self.draw.resamples and interval.low is None else ""
         figure = Figure(
             name=name,

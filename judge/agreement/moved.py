@@ -89,7 +89,5 @@ def _figures(probe: str, held: list[tuple[float, float]], lost: int, seed: int, 
         hit = np.array([row[at] for row in held])
         sums = draw.by_block(np.column_stack([hit, np.ones(count)])) if count else np.zeros((1, 2))
         name = ("moved", "toward")[at]
-        told.append(
-            draw.figure(name, title, sums, lambda s: s[..., 0] / s[..., 1], rows=count, clusters=count, of=probe)
-        )
+        told.append(draw.figure(name, title, sums, ratio, rows=count, clusters=count, of=probe))
     return Moved(probe=probe, moved=told[0], toward=told[1], lost=lost)

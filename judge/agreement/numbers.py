@@ -7,7 +7,7 @@ row was drawn; weight 0 leaves a row out. Refuses to know tables and judges.
 import numpy as np
 from numpy.typing import NDArray
 
-from judge.agreement.resample import Floats, Statistic
+from judge.agreement.resample import Floats, Ints, Statistic
 
 
 def pearson_of(sums: Floats) -> Floats:
@@ -53,6 +53,12 @@ def spearman(x: Floats, y: Floats) -> Statistic:
     return statistic
 
 
+def coarse(code: Ints, levels: int) -> Ints:
+    """Ranks cut into at most so many levels of about equal size."""
+    most = int(code.max(initial=0)) + 1
+    return code if most <= levels else np.asarray(code * levels // most)
+
+
 def kendall(x: Floats, y: Floats) -> Statistic:
     """τ-b (Kendall 1945): (concordant - discordant) / sqrt(pairs not tied in x · pairs not tied in y)."""
     from scipy.stats import kendalltau
@@ -64,9 +70,14 @@ def kendall(x: Floats, y: Floats) -> Statistic:
     return statistic
 
 
-def auc(score: Floats, positive: Floats) -> Statistic:
-    """P(a positive row scores above a negative one), ties half (Hanley & McNeil 1982)."""
+def auc(score: Floats, positive: Floats, levels: int = 0) -> Statistic:
+    """P(a positive row scores above a negative one), ties half (Hanley & McNeil 1982).
+
+    levels: tell apart only so many; the jackknife of a million rows asks for few, which changes its width by nothing
+    that shows and keeps its counts in the processor's cache."""
     code = np.unique(score, return_inverse=True)[1]
+    if levels:
+        code = coarse(code, levels)
 
     def statistic(weight: Floats) -> float:
         above = np.bincount(code, weights=weight * positive)

@@ -177,19 +177,15 @@ LOOPED = 20_000
 GROUPS = 100
 
 
-def by_weights(draw: Resampler, statistic: Statistic, *, rows: int, clusters: int) -> Interval:
-    """The interval of a statistic of row weights (N,) that is no formula of sums (ranks).
-
-    One call a resample while that is cheap (up to 20,000 rows). Beyond, or where `jackknife` is asked for by a costly
-    statistic, see there."""
-    if rows > LOOPED:
-        return jackknife(draw, statistic, clusters=clusters)
+def by_weights(draw: Resampler, statistic: Statistic, *, clusters: int) -> Interval:
+    """The interval of a statistic of row weights (N,) that is no formula of sums (ranks): one call a resample, cheap up
+    to LOOPED rows."""
     with np.errstate(all="ignore"):
         values = np.array([statistic(weight[draw.block].astype(np.float64)) for weight in draw.weights])
     return draw.interval(values, clusters)
 
 
-def jackknife(draw: Resampler, statistic: Statistic, *, clusters: int) -> Interval:
+def jackknife(draw: Resampler, statistic: Statistic, whole: float, *, clusters: int) -> Interval:
     """Estimate ± t · s by the delete-a-group jackknife over at most 100 groups of prompts: s² = (G-1)/G Σ (θ_g - θ̄)²
     (Shao & Tu 1995, §2.3). For smooth statistics such as AUC and Kendall's τ it agrees with the bootstrap."""
     from scipy.stats import t
@@ -198,7 +194,6 @@ def jackknife(draw: Resampler, statistic: Statistic, *, clusters: int) -> Interv
         return NO_INTERVAL
     groups = min(GROUPS, draw.blocks)
     member = draw.block % groups
-    whole = statistic(np.ones(len(member)))
     left = np.array([statistic((member != group).astype(np.float64)) for group in range(groups)])
     left = left[np.isfinite(left)]
     if len(left) < 2 or not np.isfinite(whole):

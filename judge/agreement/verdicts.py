@@ -135,7 +135,7 @@ def _probabilities(measure: Measure, mask: Mask) -> list[Figure]:
         return []
     right, p = (measure.table.truth == 0).astype(np.float64), np.nan_to_num(measure.judge.probability)
     return [
-        measure.ranked("auc", "AUC of the stated probability", auc(p, right), stated),
+        measure.ranked("auc", "AUC of the stated probability", auc(p, right), stated, rough=auc(p, right, 2_000)),
         measure.mean("brier", "Brier score", (p - right) ** 2, stated, unit="loss"),
     ]
 
