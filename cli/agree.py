@@ -24,6 +24,13 @@ Seed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")
 Epsilon = Annotated[float, typer.Option("--epsilon", min=0, help="Allowance of the alternative-annotator test.")]
 Margin = Annotated[float, typer.Option("--margin", min=0, help="Agreement this close to people's is equivalent.")]
 Shown = Annotated[int, typer.Option("--shown", min=0, help="Rows of disagreement in the report.")]
+Triangle = Annotated[
+    bool, typer.Option("--triangle", help="The first run is the judge, the second a model made from it.")
+]
+Benchmark = Annotated[
+    list[str] | None,
+    typer.Option("--benchmark", help="By its own protocol: rewardbench, rm-bench, judgebench, llmbar, processbench."),
+]
 Json = Annotated[bool, typer.Option("--json", help="The whole report as JSON.")]
 
 
@@ -41,6 +48,8 @@ def agree(
     epsilon: Epsilon = 0.1,
     margin: Margin = 0.05,
     shown: Shown = 500,
+    triangle: Triangle = False,
+    benchmark: Benchmark = None,
     json: Json = False,
 ) -> int:
     """Can these judges, or these reward models, stand in for people?
@@ -51,6 +60,13 @@ def agree(
     from judge.cli.agreeing import run
 
     settings = Settings(
-        resamples=resamples, seed=seed, epsilon=epsilon, margin=margin, shown=shown, slices=tuple(slice or ())
+        resamples=resamples,
+        seed=seed,
+        epsilon=epsilon,
+        margin=margin,
+        shown=shown,
+        slices=tuple(slice or ()),
+        triangle=triangle,
+        benchmarks=tuple(benchmark or ()),
     )
     return run(runs, human or [], settings, key=key, format=format, page=report, baseline=baseline, as_json=json)

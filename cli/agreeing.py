@@ -12,7 +12,7 @@ from judge.agreement.build import Inputs, Settings
 from judge.agreement.columns import Columns
 from judge.agreement.report import Report, from_row, to_json
 from judge.agreement.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
-from judge.errors import InputError
+from judge.errors import InputError, unknown
 
 
 def sources_of(path: str, format: str | None = None) -> list[Source]:
@@ -80,10 +80,15 @@ def run(
     as_json: bool,
 ) -> int:
     """Read, compute, and show; 1 when a figure is worse than the baseline's."""
+    from judge.agreement.benchmarks import PROTOCOLS
     from judge.agreement.build import report
 
     before = saved(baseline) if baseline else None
-    inputs = read(runs, human, key=key, format=format, wanted=settings.slices)
+    for name in settings.benchmarks:
+        if name not in PROTOCOLS:
+            raise unknown("benchmark", name, PROTOCOLS)
+    needed = [field for name in settings.benchmarks for field in PROTOCOLS[name].fields]
+    inputs = read(runs, human, key=key, format=format, wanted=[*settings.slices, *needed])
     done = report(inputs, settings, before)
     if page:
         from judge.report.page import write_page

@@ -7,6 +7,7 @@ import numpy as np
 
 from judge.agreement import league as leagues
 from judge.agreement import scores, solutions, verdicts
+from judge.agreement.benchmarks import run as run_benchmark
 from judge.agreement.bias import bias
 from judge.agreement.calibration import calibration
 from judge.agreement.ceiling import ceiling
@@ -27,7 +28,7 @@ from judge.agreement.telling import differing, disagreements
 class Settings:
     """How to report. resamples: 0 gives figures without intervals. epsilon: of the alternative-annotator test; margin:
     of equivalence. shown: rows of disagreement that the report carries. triangle: the first judge is the teacher of the
-    second. confidence: of every interval."""
+    second. benchmarks: published protocols to count by. confidence: of every interval."""
 
     resamples: int = 1_000
     seed: int = 0
@@ -38,6 +39,7 @@ class Settings:
     slices: tuple[str, ...] = ()
     title: str = ""
     triangle: bool = False
+    benchmarks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +76,7 @@ def report(inputs: Inputs, settings: Settings, before: Report | None = None) -> 
         rows_total=int(table.labelled.sum()),
         league=leagues.league(measures, hits, masks, title) if several else None,
         triangle=_triangle(measures) if settings.triangle else None,
+        benchmarks=tuple(run_benchmark(name, measure) for name in settings.benchmarks for measure in measures),
         sources=tuple(source.name for source in inputs.sources),
         confidence=settings.confidence,
         resamples=settings.resamples,

@@ -181,3 +181,16 @@ def test_slices_and_the_same_seed(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (parts["books"]["figure"]["value"], parts["web"]["figure"]["value"]) == (1.0, 0.0)
     assert parts["web"]["worse"]
     assert told(capsys, run, "--human", human, "--slice", "source") == report
+
+
+def test_a_triangle_and_a_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight rows, people always first: the judge is wrong on two, its model on three of which one is the judge's."""
+    runs = [run_of(tmp_path, letters, name) for name, letters in (("judge", "ffffffss"), ("model", "ffffssfs"))]
+    human = people(tmp_path, ["f"] * 8)
+    report = told(capsys, *runs, "--human", human, "--triangle", "--benchmark", "judgebench")
+    triangle = report["triangle"]
+    assert triangle["parts"] == {"all agree": 4, "model alone": 2, "judge alone": 1, "human alone": 1, "all differ": 0}
+    assert [triangle[name]["value"] for name in ("human_judge", "judge_model", "human_model")] == [6 / 8, 5 / 8, 5 / 8]
+    assert triangle["inherited"]["value"] == 1 / 2
+    assert [one["figures"][0]["value"] for one in report["benchmarks"]] == [6 / 8, 5 / 8]
+    assert "did you mean 'judgebench'?" in refused(capsys, *runs, "--human", human, "--benchmark", "judgebenc")
