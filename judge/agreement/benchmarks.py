@@ -1,8 +1,8 @@
 """Published benchmarks, each by its own protocol, as the file named beside it counts.
 
 The protocols of pairs and solutions take hits by row and a field of the rows; those of best-of-n take scores. What
-could not be read is a miss in all of them, because that is how their authors count; the report's own figures leave it out.
-Refuses to know where rows come from.
+could not be read is a miss in all of them, because that is how their authors count; the report's own figures leave it
+out. Refuses to know where rows come from.
 """
 
 from collections import defaultdict
