@@ -84,6 +84,14 @@ def title(figure: Figure) -> str:
     return f"{figure.title}: {figure.of}" if figure.of else figure.title
 
 
+def by_subject(figures: Iterable[Figure]) -> list[tuple[str, list[Figure]]]:
+    """Figures with what they speak of, in the order of first mention: the whole is ""."""
+    groups: dict[str, list[Figure]] = {}
+    for figure in figures:
+        groups.setdefault(figure.of, []).append(figure)
+    return list(groups.items())
+
+
 def probability(value: float | None) -> str:
     """A p-value: `p < 0.001`, `p = 0.034`, "" when there is none."""
     if value is None:

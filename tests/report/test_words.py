@@ -29,6 +29,16 @@ def test_a_figure_says_what_it_was_made_from() -> None:
     assert words.title(figure) == "A: clarity"
 
 
+def test_figures_are_grouped_by_what_they_speak_of() -> None:
+    rows = [Figure(name="a", title="A", value=0.5, of=of) for of in ("clarity", "", "clarity")]
+    assert words.by_subject(rows) == [("clarity", [rows[0], rows[2]]), ("", [rows[1]])]
+
+
+def test_a_figure_that_is_a_difference_has_a_sign() -> None:
+    figure = Figure(name="longer_difference", title="more than people's", value=0.05, low=-0.01, high=0.11)
+    assert (words.value(figure), words.span(figure)) == ("+5.0 points", "−1.0 to +11.0 points")
+
+
 def test_a_difference_of_shares_is_in_points() -> None:
     assert words.signed(0.0213, "share") == "+2.1 points"
     assert words.differ(-0.02, 0.04, "share") == "−2.0 to +4.0 points"
