@@ -41,6 +41,9 @@ Keep = Annotated[
     str | None, typer.Option("--keep", help="better, or all: go on with every revision.", rich_help_panel=_LOOP)
 ]
 Preset = Annotated[str | None, typer.Option("--preset", help="A paper's settings: bai-2022.", rich_help_panel=_LOOP)]
+Votes = Annotated[
+    int | None, typer.Option("--votes", help="Replies of the referee in each order.", rich_help_panel="Sampling")
+]
 Thought = Annotated[
     bool, typer.Option("--thought", help="A line of thought before each critique.", rich_help_panel=_LOOP)
 ]
@@ -73,6 +76,7 @@ def revise(
     limit: o.Limit = None,
     set: o.Set = None,
     seed: o.Seed = None,
+    votes: Votes = None,
     temperature: o.Temperature = None,
     top_p: o.TopP = None,
     max_tokens: o.MaxTokens = None,

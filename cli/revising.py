@@ -11,7 +11,7 @@ from judge.labelling.runs import Done, Plan
 from judge.tasks import Options
 from judge.tasks.revision import PRESETS, Loop
 
-_SAMPLING = ("seed", "temperature", "top_p", "max_tokens", "retries")
+_SAMPLING = ("seed", "votes", "temperature", "top_p", "max_tokens", "retries")
 _LOOP = ("rounds", "margin", "tries", "principles", "keep")
 _PROMPTS = {"answer": "answer", "critique": "critique", "revision": "revision", "referee": "preference"}
 

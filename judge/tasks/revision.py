@@ -111,7 +111,7 @@ def revision(
     """
     given = as_response(record)
     known = given.reference if options.reference else ""
-    asking = Asking(record.id, record.prompt, known, prompts, replace(options, votes=1, judges=1), roles)
+    asking = Asking(record.id, record.prompt, known, prompts, replace(options, judges=1), roles)
     original = spoken(given.response) if given.response else (yield from asking.answer())
     if original is None:
         return Revision(verdict=None, reason=unread(asking.readings), readings=tuple(asking.readings))
@@ -221,10 +221,11 @@ class Asking:
         return (yield from self._words(f"{name} revision", messages, template, self.roles.author))
 
     def comparison(self, name: str, better: str, text: str) -> Program[Preference]:
-        """The referee's preference between a revision (the first) and the text before it, in both orders."""
+        """The referee's preference between a revision (the first) and the text before it, in both orders; greedy
+        unless several votes are taken."""
         pair = Pair(prompt=self.prompt, first=_said(better), second=_said(text))
         names = (f"{name} forward", f"{name} swapped")
-        options = replace(self.options, temperature=0.0)
+        options = self.options if self.options.votes > 1 else replace(self.options, temperature=0.0)
         asked = pair_questions(pair, self.prompts.preference, options, record_id=self.id, names=names)
         asked = [replace(question, judge=self.roles.referee) for question in asked]
         readings = yield from together([ask(question, options) for question in asked])
@@ -237,8 +238,9 @@ class Asking:
         def read(text: str, finish: str) -> Label:
             return read_text(text, template.verdict, finish=finish)
 
-        (question,) = questions(self.id, asked, messages, template, self.options, labels={}, read=read)
-        reading = yield from ask(replace(question, judge=judge), self.options)
+        options = replace(self.options, votes=1)
+        (question,) = questions(self.id, asked, messages, template, options, labels={}, read=read)
+        reading = yield from ask(replace(question, judge=judge), options)
         self.readings.append(replace(reading, principle=principle))
         return reading
 

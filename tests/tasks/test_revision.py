@@ -306,6 +306,18 @@ def test_every_request_has_a_key_of_its_own_and_a_seed_that_follows_from_it() ->
     assert {request.temperature for request in free if "compare" in request.messages[-1].content} == {0.0}
 
 
+def test_several_votes_are_the_referees_alone() -> None:
+    answer, asked = model()
+    options = Options(votes=3, temperature=0.7)
+    done = play(revision(response(""), PROMPTS, options, loop=Loop(rounds=1)), answer)
+    free = [request for request in asked if not request.choices]
+    parts = [request.messages[-1].content.split("|")[0] for request in free]
+    assert {part: parts.count(part) for part in parts} == {"Count.": 1, "critique": 1, "revise": 1, "compare": 6}
+    assert {request.temperature for request in free} == {0.7}
+    assert len({request.seed for request in free}) == len(free)
+    assert [reading.vote for reading in done.readings] == [0, 0, 0, 0, 1, 2, 0, 1, 2]
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Settings
 
