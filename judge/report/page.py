@@ -52,6 +52,7 @@ def page(report: Report, *, rows: int = ROWS, size: int = BYTES) -> str:
         .render(
             report=report,
             views=views,
+            first=_leading(report),
             charts=overall,
             data=carried.json,
             carried=carried.rows,
@@ -79,6 +80,12 @@ def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
     drawn["slices"] = charts.slices(sheet, judge.slices, judge.agreement[0]) if judge.agreement else ""
     drawn["estimates"] = charts.estimates(sheet, judge.estimates)
     return View(judge=judge, slug=slug, charts=drawn)
+
+
+def _leading(report: Report) -> JudgeReport | None:
+    """The judge that the headline speaks of: the best of the league, else the first."""
+    best = report.league.rows[0].name if report.league and report.league.rows else ""
+    return next((judge for judge in report.judges if judge.name == best), next(iter(report.judges), None))
 
 
 def _environment() -> Environment:

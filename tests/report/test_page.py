@@ -75,6 +75,16 @@ def test_every_figure_stands_with_its_interval_and_n(html: str) -> None:
     assert "from 2,000 resamples of whole prompts (seed 7)" in text
 
 
+def test_the_headline_shows_the_figures_of_the_best_judge() -> None:
+    whole = report(1)
+    assert whole.league is not None
+    first, second, third = whole.league.rows
+    turned = replace(whole, league=replace(whole.league, rows=(third, second, first)))
+    text = " ".join(" ".join(Tags(page(turned)).text).split())
+    assert "tiny: Accuracy, ties count as a verdict 52.0 %" in text
+    assert "qwen-32b: Accuracy" not in text
+
+
 def test_the_charts_are_drawn_and_take_the_colours_of_the_page(html: str) -> None:
     charts = re.findall(r"<svg[^>]*aria-label=\"([^\"]+)\"", html)
     assert len(charts) == 12
