@@ -109,14 +109,17 @@ def operate(tokens: Tokens, place: int, *, long: bool = True) -> Tokens:
 
 
 def _spread(left: int, operator: str, right: int) -> Tokens | None:
-    """The operation over place values; None when it is a fact: a digit (and zeros) on a number, or up to three digits
-    multiplied in all."""
+    """The operation over place values; None when it is a fact.
+
+    A fact is a digit (with zeros) added to a number that is not smaller, or a product of at most three digits in all.
+    """
     if operator == "*":
         digits = sorted((_digits_used(left), _digits_used(right)))
         if digits[0] == 0 or digits in ([1, 1], [1, 2]):
             return None
         # The shorter number is spread when both are long, the longer one when the other is a single digit.
         shorter_left = _digits_used(left) < _digits_used(right)
+        products: list[Tokens]
         if shorter_left == (digits[0] > 1):
             products = [[part, "*", right] for part in place_values(left)]
         else:

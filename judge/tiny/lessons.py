@@ -171,8 +171,8 @@ def chains(rng: Random) -> Lesson:
 
 
 def _problem(rng: Random) -> Node:
-    """Half in the field that the model card promises, half beyond it."""
-    if rng.random() < 0.5:
+    """Mostly in the field that the model card promises, the others beyond it."""
+    if rng.random() < 0.65:
         return problem(rng)
     return problem(rng, limit=rng.choice((999, 3_000, 3_000, 30_000)), wide=True)
 

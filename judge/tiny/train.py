@@ -30,6 +30,10 @@ CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the ro
         "sums": 0.10, "chains": 0.14, "steps": 0.37, "answer": 0.07,
         "preference": 0.13, "outcome": 0.05, "critique": 0.08, "revision": 0.06,
     },
+    21.5e6: {
+        "sums": 0.15, "chains": 0.44, "steps": 0.15, "answer": 0.06,
+        "preference": 0.11, "outcome": 0.03, "critique": 0.04, "revision": 0.02,
+    },
 }  # fmt: skip
 
 DECISIVE = 5.0  # weight of the tokens that decide (ok, no, right, wrong, A, B, C)
