@@ -129,7 +129,13 @@ def ablate(
         without = column(one.verdict(rest) or ("tie" if one.verdict(constitution) else None) for one in labelled)
         gain = [None if a is None or b is None else a - b for a, b in zip(whole, without, strict=True)]
         alone = draw.mean(column(one.alone(principle.id) for one in labelled))
-        use = Use(id=principle.id, text=principle.text, alone=alone, without=draw.mean(without), gain=draw.mean(gain))
+        use = Use(
+            id=principle.id,
+            text=principle.text,
+            alone=alone,
+            without=draw.mean(without),
+            gain=draw.mean(gain, share=False),
+        )
         uses.append(use)
     return Ablation(
         constitution=constitution.name,
@@ -161,9 +167,15 @@ class _Draw:
         self._groups = [number[prompt] for prompt in prompts]
         self._resampler = Resampler(self._groups, resamples=resamples, seed=seed)
 
-    def mean(self, column: Sequence[float | None]) -> Estimate:
-        """The mean of what is there; rows without a value count on neither side of the fraction."""
+    def mean(self, column: Sequence[float | None], *, share: bool = True) -> Estimate:
+        """The mean of what is there; rows without a value count on neither side of the fraction.
+
+        Where all agree, or none does, every resample is alike; such a share gets the exact binomial interval on its
+        prompts (Clopper & Pearson 1934).
+        """
         import numpy as np
+
+        from judge.agreement.resample import exact_interval
 
         kept = [index for index, value in enumerate(column) if value is not None]
         if not kept:
@@ -172,5 +184,8 @@ class _Draw:
         there = np.array([float(value is not None) for value in column])
         sums = self._resampler.by_block(np.stack([values, there], axis=1))
         replicates = self._resampler.replicates(sums, lambda sums: sums[:, 0] / sums[:, 1])
-        interval = self._resampler.interval(replicates, len({self._groups[index] for index in kept}))
-        return Estimate(float(values.sum() / there.sum()), interval.low, interval.high, len(kept))
+        mean, clusters = float(values.sum() / there.sum()), len({self._groups[index] for index in kept})
+        interval = self._resampler.interval(replicates, clusters)
+        if share and mean in (0.0, 1.0) and interval.low is not None:
+            interval = exact_interval(mean, clusters, 0.95)
+        return Estimate(mean, interval.low, interval.high, len(kept))

@@ -111,8 +111,10 @@ def test_try_shows_who_speaks_decides_and_abstains(cli: "Cli", here: Path) -> No
 def test_ablate_ranks_by_usefulness(cli: "Cli", here: Path) -> None:
     args = ("constitution", "ablate", "mine.yaml", "-d", "pairs.jsonl", "-j", JUDGE, "-q")
     ran = cli(*args)
-    assert ran.rc == 0 and ran.stdout.startswith("mine: agreement with people 1.00 ")
+    assert ran.rc == 0 and ran.stdout.startswith("mine: agreement with people 1.00 [0.74, 1.00] on 12 ")
     row = json.loads(cli(*args, "--json").stdout)
+    # Right on 12 of 12: the exact interval begins at the 12th root of 0.025, 0.7354.
+    assert row["whole"]["low"] == pytest.approx(0.025 ** (1 / 12)) and row["whole"]["high"] == 1.0
     assert [use["id"] for use in row["uses"]] == ["right", "short"]
     # Alone, `short` is wrong on six pairs and abstains on six: agreement ¼. So it is without `right`.
     assert row["uses"][0]["gain"]["value"] == 0.75 and row["uses"][0]["gain"]["low"] > 0
