@@ -232,7 +232,7 @@ def selective(sheet: Sheet, seen: Calibration, people: Figure | None) -> str:
                 color=PEOPLE,
                 fontsize=10,
             )
-        axes.set(xlabel="share judged, most confident first", ylabel="how often right", xlim=(0, 1.01))
+        axes.set(xlabel="share judged, most confident first", ylabel="how often right", xlim=(0, 1))
         _axis(axes.xaxis, "share")
         _axis(axes.yaxis, "share")
 
