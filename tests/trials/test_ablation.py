@@ -1,13 +1,18 @@
 """Which principle earns its place: a useful one among three idle ones, and figures derived by hand."""
 
+from hashlib import blake2b
+from pathlib import Path
+
 import pytest
 
+from judge.engines.base import Completion, Request
+from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, InputError, UnknownNameError
 from judge.principles import Constitution, Principle
-from judge.records import HumanLabel, Message, Pair
+from judge.records import HumanLabel, Message, Pair, spoken
 from judge.trials.ablation import ablate, agreement, human_labels
-from judge.trials.bench import Bench, Heard
-from tests.trials.support import FOUR, pairs
+from judge.trials.bench import Bench, Heard, read_pairs
+from tests.trials.support import FOUR, choose, pairs
 
 PAIRS = pairs(200)
 LABELS = {pair.id: pair.human for pair in PAIRS}
@@ -31,6 +36,30 @@ def test_the_useful_principle_comes_first_with_an_interval_that_excludes_zero(ju
     # It always abstains, so alone it is right half the time, and without it nothing changes.
     assert idle.alone.value == 0.5 and idle.gain[:3] == (0.0, 0.0, 0.0)
     assert (found.pairs, found.prompts, found.unlabelled, found.unreadable) == (200, 200, 0, 0)
+
+
+def test_the_useful_principle_comes_first_on_hhh(judge: str, data_dir: Path) -> None:
+    """Real prompts and responses: the judge sees under `useful` what people preferred in four pairs of five."""
+    records = read_pairs([str(data_dir / "hhh" / "hhh_alignment_eval.json")])
+    assert len(records) == 221
+    chosen = {spoken(pair.first)[:200] for pair in records}
+
+    def answer(request: Request) -> Completion:
+        said = request.messages[-1].content
+        shown_first = said.split("<response_a>\n")[1][:200].split("\n</response_a>")[0]
+        head, principle = said.split("<judging_principle>")
+        toss = blake2b((head.split("</user_prompt>")[0] + principle).encode(), digest_size=2).digest()[0]
+        right_first = any(text.startswith(shown_first) for text in chosen)
+        right = toss % 5 != 0 if "is right" in principle else toss % 2 == 0
+        return choose("A" if right_first == right else "B", 0.8)
+
+    bench = Bench([judge])
+    bench.engines = [ScriptedEngine(answer)]
+    found = ablate(FOUR, bench.hear(records, FOUR), human_labels(records, records), resamples=1000)
+    assert (found.pairs, found.unlabelled, found.unreadable) == (221, 0, 0)
+    best, *others = found.uses
+    assert best.id == "useful" and best.gain.low is not None and best.gain.low > 0.0
+    assert all(use.gain.low is not None and use.gain.low <= 0.0 for use in others)
 
 
 def test_the_same_seed_gives_the_same_intervals_whatever_the_order_of_answers(judge: str) -> None:
