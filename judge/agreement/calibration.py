@@ -137,7 +137,7 @@ def temperature_of(p: Floats, right: Floats) -> float:
         scaled = logit * np.exp(-log_t)
         return float((np.logaddexp(0, scaled) - right * scaled).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-4, 6), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-4, 6), method="bounded", options={"xatol": 1e-3}).x))
 
 
 def _logit(p: Floats) -> Floats:

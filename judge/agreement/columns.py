@@ -61,7 +61,7 @@ class JudgeColumns:
     duplicates: int = 0
 
     def grow(self, size: int) -> None:
-        """Make room for rows that others have."""
+        """Make room for so many rows; what is too much is cut off when the table is built."""
         missing = size - len(self.state)
         if missing > 0:
             self.state.extend([MISSING] * missing)
@@ -103,7 +103,7 @@ class Columns:
     orders: dict[int, Any] = field(default_factory=dict)
     duplicate_votes: int = 0
     _prompts: dict[Any, int] = field(default_factory=dict)
-    _voted: set[tuple[int, int]] = field(default_factory=set)
+    _voted: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.group)
@@ -192,10 +192,11 @@ class Columns:
             at = self.rows_of(row, source, position, (criterion,))[0]
             who = self.annotators.setdefault(str(label.get("annotator", "human")), len(self.annotators))
             added += 1
-            if (at, who) in self._voted:
+            voted = at << 24 | who
+            if voted in self._voted:
                 self.duplicate_votes += 1
                 continue
-            self._voted.add((at, who))
+            self._voted.add(voted)
             if self.task == "ranking":
                 self.orders[len(self.vote)] = tuple(label["verdict"])
             if "seconds" in label:
@@ -233,7 +234,7 @@ class Columns:
         criteria = tuple(said["verdict"]) if judge.task == "score" else ("",)
         for at, criterion in zip(self.rows_of(row, source, position, criteria), criteria, strict=True):
             if at >= len(judge.state):
-                judge.grow(len(self.group))
+                judge.grow(2 * len(self.group) + 1024)
             if judge.state[at] != MISSING:
                 judge.duplicates += 1
                 continue

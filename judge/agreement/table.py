@@ -100,7 +100,7 @@ def build(columns: Columns) -> Table:
     truth, split = together(columns.task, votes, size)
     labelled = np.zeros(size, dtype=bool)
     labelled[votes.row] = True
-    judges = tuple(_judge(judge) for judge in columns.judges)
+    judges = tuple(_judge(judge, size) for judge in columns.judges)
     _check_common(columns, labelled, judges)
     names = sorted(set(columns.criterion))
     where = {name: at for at, name in enumerate(names)}
@@ -151,17 +151,17 @@ def _votes(columns: Columns) -> Votes:
     )
 
 
-def _judge(judge: JudgeColumns) -> Judge:
+def _judge(judge: JudgeColumns, size: int) -> Judge:
     return Judge(
         name=judge.name,
         task=judge.task,
-        state=np.array(judge.state, dtype=np.int8),
-        verdict=_array(judge.verdict),
-        probability=_array(judge.probability),
-        forward=_array(judge.forward),
-        swapped=_array(judge.swapped),
-        pairs=np.array(judge.pairs, dtype=np.int64),
-        same=np.array(judge.same, dtype=np.int64),
+        state=np.array(judge.state[:size], dtype=np.int8),
+        verdict=_array(judge.verdict[:size]),
+        probability=_array(judge.probability[:size]),
+        forward=_array(judge.forward[:size]),
+        swapped=_array(judge.swapped[:size]),
+        pairs=np.array(judge.pairs[:size], dtype=np.int64),
+        same=np.array(judge.same[:size], dtype=np.int64),
         detail=judge.detail,
         duplicates=judge.duplicates,
     )

@@ -61,8 +61,12 @@ def disagreements(
         for number in range(len(measures))
     }
     votes = _votes(table, set(rows))
+    certain = [confidence(table, measure.judge) for measure in measures]
     return tuple(
-        _disagreement(measures[number], at, texts.get(at, {}), said[number].get(at), votes[at]) for number, at in chosen
+        _disagreement(
+            measures[number], at, texts.get(at, {}), said[number].get(at), votes[at], float(certain[number][at])
+        )
+        for number, at in chosen
     )
 
 
@@ -156,9 +160,10 @@ def _answers(row: Row | None) -> tuple[Answer, ...]:
     return tuple(found)
 
 
-def _disagreement(measure: Measure, at: int, row: Row, judged: Row | None, votes: tuple[Vote, ...]) -> Disagreement:
+def _disagreement(
+    measure: Measure, at: int, row: Row, judged: Row | None, votes: tuple[Vote, ...], certain: float
+) -> Disagreement:
     table, judge = measure.table, measure.judge
-    certain = float(confidence(table, judge)[at]) if table.labels else float("nan")
     both = not (np.isnan(judge.forward[at]) or np.isnan(judge.swapped[at]))
     fields = {name: values[at] for name, values in table.fields.items()}
     if len(table.criteria) > 1:
