@@ -50,7 +50,10 @@ def test_every_imported_library_is_declared() -> None:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
-    named = {{"yaml": "pyyaml", "sklearn": "scikit-learn"}.get(name, name) for name in imported - sys.stdlib_module_names - {"judge"}}
+    named = {
+        {"yaml": "pyyaml", "sklearn": "scikit-learn"}.get(name, name)
+        for name in imported - sys.stdlib_module_names - {"judge"}
+    }
     assert named <= declared
 
 
