@@ -44,12 +44,12 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     if report.triangle:
         seen = report.triangle
         sides = (
-            (f"people and {seen.judge}", seen.human_judge),
-            (f"{seen.judge} and {seen.model}", seen.judge_model),
-            (f"people and {seen.model}", seen.human_model),
-            (f"mistakes of {seen.judge} that {seen.model} repeats", seen.inherited),
+            ("people and judge", seen.human_judge),
+            ("judge and model", seen.judge_model),
+            ("people and model", seen.human_model),
+            ("judge's mistakes that the model repeats", seen.inherited),
         )
-        yield _figures("people, judge and distilled model", sides, report)
+        yield _figures(f"people, judge {seen.judge} and model {seen.model}", sides, report)
 
 
 def _flag(flag: Flag) -> Iterator[RenderableType]:
