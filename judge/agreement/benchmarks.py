@@ -60,7 +60,7 @@ class Protocol(NamedTuple):
     about: str
     source: str
     fields: tuple[str, ...]
-    count: Callable[[Measure], tuple[Figure, ...]]
+    figures: Callable[[Measure], tuple[Figure, ...]]
 
 
 def run(name: str, measure: Measure) -> Benchmark:
@@ -71,7 +71,7 @@ def run(name: str, measure: Measure) -> Benchmark:
         judge=measure.judge.name,
         protocol=protocol.about,
         source=protocol.source,
-        figures=protocol.count(measure),
+        figures=protocol.figures(measure),
     )
 
 

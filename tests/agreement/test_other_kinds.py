@@ -1,0 +1,125 @@
+"""Steps, scores, outcomes and rankings: figures worked by hand, and a whole report of each."""
+
+from typing import Any
+
+import pytest
+
+from judge.agreement.build import Inputs, Settings, report
+from judge.agreement.report import JudgeReport, Report
+from tests.agreement.support import Row, columns
+
+SETTINGS = Settings(resamples=50)
+
+
+def row_of(kind: str, number: int, human: list[Any], judgement: Row, **body: Any) -> Row:
+    people = [
+        {"annotator": chr(ord("a") + at), **(said if isinstance(said, dict) else {"verdict": said})}
+        for at, said in enumerate(human)
+    ]
+    prompt = [{"role": "user", "content": f"q{number}"}]
+    return {
+        "id": f"{kind}{number}",
+        "kind": kind,
+        "prompt": prompt,
+        "human": people,
+        "meta": {},
+        "judgement": judgement,
+        **body,
+    }
+
+
+def reported(rows: list[Row]) -> tuple[Report, JudgeReport]:
+    made = report(Inputs(columns({"j": rows}, rows)), SETTINGS)
+    return made, made.judges[0]
+
+
+def values(judge: JudgeReport) -> dict[str, float | None]:
+    return {f"{figure.name} {figure.of}".strip(): figure.value for figure in judge.agreement}
+
+
+def test_steps() -> None:
+    """Five solutions of three steps (people, judge): 1/1, 1/2, none/none, none/0, 0/1.
+
+    Steps that people speak of, "wrong" as the finding: row 1 steps 0, 1: TN TP; row 2: TN, FN (judge: wrong at 2,
+    of which people say nothing); row 3: TN TN TN; row 4: FP TN TN; row 5, step 0 only: FN."""
+    cases = [(1, 1), (1, 2), (-1, -1), (-1, 0), (0, 1)]
+    rows = []
+    for at, (truth, said) in enumerate(cases):
+        verdicts = ["wrong" if step == said else "right" for step in range(3)]
+        judgement = {"task": "steps", "verdict": verdicts, "first_wrong": said}
+        rows.append(row_of("solution", at, [truth], judgement, steps=["a", "b", "c"], reference=""))
+    made, judge = reported(rows)
+    found = values(judge)
+    assert found["first_wrong"] == 2 / 5
+    assert found["first_wrong_on_wrong"] == pytest.approx(1 / 3)
+    assert found["first_wrong_on_right"] == 1 / 2
+    assert found["processbench_f1"] == pytest.approx(2 * (1 / 3) * (1 / 2) / (5 / 6))
+    assert found["first_wrong_within_one"] == 4 / 5
+    assert found["mistake_found"] == 4 / 5
+    assert (found["step_precision"], found["step_recall"]) == (1 / 2, pytest.approx(1 / 3))
+    assert found["step_f1"] == pytest.approx(2 / 5)
+    assert found["step_accuracy"] == pytest.approx(8 / 11)
+    assert judge.confusion[0].counts == ((1, 1), (0, 3))
+    assert made.disagreements_total == 3
+
+
+def test_scores() -> None:
+    """Two criteria; two people whose mean is the truth: helpful 1, 2, 3.5 (rounds to 4) against 1, 3, 4."""
+    people = [(1, 1), (2, 2), (3, 4)]
+    rows = []
+    for at, ((a, b), given) in enumerate(zip(people, (1, 3, 4), strict=True)):
+        human = [{"verdict": a, "criterion": "helpful"}, {"verdict": b, "criterion": "helpful"}]
+        judgement = {
+            "task": "score",
+            "verdict": {"helpful": given, "clear": None},
+            "expected": {"helpful": given - 0.5},
+        }
+        text = [{"role": "assistant", "content": "x" * (at + 1)}]
+        rows.append(row_of("response", at, human, judgement, response=text, reference=""))
+    _, judge = reported(rows)
+    found = values(judge)
+    assert found["spearman helpful"] == 1
+    assert found["kendall helpful"] == 1
+    # x - 8/3: -5/3 1/3 4/3; y - 13/6: -7/6 -1/6 8/6. Σxy = 65/18... over common thirds and sixths, by hand 0.9449.
+    top = (5 / 3) * (7 / 6) - (1 / 3) * (1 / 6) + (4 / 3) * (8 / 6)
+    bottom = ((25 + 1 + 16) / 9 * (49 + 1 + 64) / 36) ** 0.5
+    assert found["pearson helpful"] == pytest.approx(top / bottom)
+    assert found["pearson_expected helpful"] == pytest.approx(top / bottom)
+    assert found["mean_difference helpful"] == pytest.approx((0 + 1 + 0.5) / 3)
+    assert found["mean_absolute_error helpful"] == pytest.approx(1.5 / 3)
+    assert found["accuracy helpful"] == pytest.approx(2 / 3)
+    assert "spearman clear" not in found
+
+
+def test_outcomes() -> None:
+    """Right with .9 and .4, wrong with .6 and .2: AUC 3/4; Brier (.01 + .36 + .36 + .04) / 4."""
+    cases = [(1.0, 0.9), (1.0, 0.4), (0.0, 0.6), (0.0, 0.2)]
+    rows = []
+    for at, (truth, p) in enumerate(cases):
+        judgement = {"task": "outcome", "verdict": "right" if p > 0.5 else "wrong", "p_correct": p}
+        text = [{"role": "assistant", "content": f"answer {at}"}]
+        human = [{"verdict": truth, "criterion": "correct"}]
+        rows.append(row_of("response", at, human, judgement, response=text, reference=""))
+    made, judge = reported(rows)
+    found = values(judge)
+    assert found["accuracy"] == 2 / 4
+    assert found["auc"] == 3 / 4
+    assert found["brier"] == pytest.approx(0.77 / 4)
+    assert judge.confusion[0].counts == ((1, 1), (1, 1))
+    assert judge.calibration is not None
+    assert [row.human for row in made.disagreements] == []
+    assert made.disagreements_total == 2
+
+
+def test_rankings() -> None:
+    """People 0 1 2 twice; the judge 0 1 2 and 1 0 2: pairs 3/3 and 2/3, best 1 of 2, τ 1 and 1/3."""
+    rows = []
+    for at, order in enumerate(((0, 1, 2), (1, 0, 2))):
+        judgement = {"task": "ranking", "verdict": list(order)}
+        responses = [[{"role": "assistant", "content": text}] for text in "abc"]
+        rows.append(row_of("ranking", at, [[0, 1, 2]], judgement, responses=responses))
+    _, judge = reported(rows)
+    found = values(judge)
+    assert found["pairs_in_order"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["best_response"] == 1 / 2
+    assert found["kendall"] == pytest.approx((1 + 1 / 3) / 2)
