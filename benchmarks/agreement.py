@@ -70,8 +70,8 @@ def write(folder: Path, rows: int, annotators: int) -> tuple[Path, Path]:
     return run, human
 
 
-def timed(args: list[str]) -> tuple[float, float]:
-    """Seconds, and the peak memory in GB."""
+def timed(args: list[str]) -> str:
+    """Seconds on the clock and of processor time, and the peak memory in GB."""
     started = time.perf_counter()
     with subprocess.Popen(args, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
@@ -79,7 +79,8 @@ def timed(args: list[str]) -> tuple[float, float]:
     if process.returncode:
         raise SystemExit(f"{' '.join(args)} ended with {process.returncode}")
     scale = 1024 if sys.platform != "darwin" else 1
-    return time.perf_counter() - started, usage.ru_maxrss * scale / 1e9
+    seconds, busy = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    return f"{seconds:.1f} s ({busy:.1f} s of processor time), {usage.ru_maxrss * scale / 1e9:.2f} GB"
 
 
 def main() -> None:
@@ -96,10 +97,8 @@ def main() -> None:
             f"{asked.rows:,} pairs, {asked.annotators} annotators, {size:.2f} GB in two files, {os.cpu_count()} cores"
         )
         agree = [rmjudge, "agree", str(run), "--human", str(human)]
-        seconds, memory = timed([*agree, "--report", str(folder / "page.html")])
-        print(f"full report and page: {seconds:.1f} s, {memory:.2f} GB")
-        seconds, memory = timed([*agree, "--json", "--resamples", "0"])
-        print(f"--json --resamples 0:  {seconds:.1f} s, {memory:.2f} GB")
+        print(f"full report and page: {timed([*agree, '--report', str(folder / 'page.html')])}")
+        print(f"--json --resamples 0: {timed([*agree, '--json', '--resamples', '0'])}")
 
 
 if __name__ == "__main__":
