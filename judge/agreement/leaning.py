@@ -105,7 +105,7 @@ def logistic(design: Floats, chosen: Floats, cluster: Ints) -> Fitted | None:
 
 def _fit(measure: Measure, mask: Mask, columns: list[int]) -> Fitted | None:
     chosen = (measure.judge.verdict[mask] == 0).astype(np.float64)
-    if len(chosen) < ENOUGH or chosen.min() == chosen.max():
+    if not measure.draw.resamples or len(chosen) < ENOUGH or chosen.min() == chosen.max():
         return None
     design = model(measure, mask)[:, columns]
     varied = [at for at in range(len(columns)) if at == 0 or design[:, at].std() > 0]
@@ -120,6 +120,8 @@ def _fit(measure: Measure, mask: Mask, columns: list[int]) -> Fitted | None:
 def _coefficient(measure: Measure, name: str, title: str, column: int, mask: Mask) -> Figure:
     fit = _fit(measure, mask, [0, 1, 2, 3])
     why = "too few rows, or the choice follows from the columns without exception"
+    if not measure.draw.resamples:
+        why = "fitted only where intervals are asked for"
     return _told(measure, name, title, mask, fit, column, why)
 
 

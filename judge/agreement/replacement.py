@@ -30,14 +30,14 @@ def alt_test(lines: Alignment, people: int, epsilon: float) -> tuple[AltTest, li
     LLM-as-a-Judge", §3: for each annotator j, W^f = [S(f) >= S(h_j)] and W^h = [S(h_j) >= S(f)]; H0: ρ^f <= ρ^h - ε is
     rejected by a one-sided t-test of W^h - W^f < ε, over annotators by Benjamini and Yekutieli at 5 %. The winning rate
     ω is the share of annotators rejected; the judge passes at ω >= 0.5."""
-    from statsmodels.stats.multitest import multipletests
-
     found = [_replaced(lines, who, epsilon) for who in range(people)]
     tested = [at for at, one in enumerate(found) if one.p_value is not None]
     if not tested:
         note = f"no annotator shares {ENOUGH} rows with another one"
         empty = AltTest(epsilon=epsilon, winning_rate=None, advantage=None, tested=0, passed=None, note=note)
         return empty, found
+    from statsmodels.stats.multitest import multipletests
+
     rejected = multipletests([found[at].p_value for at in tested], alpha=LEVEL, method="fdr_by")[0]
     for at, wins in zip(tested, rejected, strict=True):
         found[at] = found[at]._replace(wins=bool(wins))
@@ -54,8 +54,6 @@ def alt_test(lines: Alignment, people: int, epsilon: float) -> tuple[AltTest, li
 
 
 def _replaced(lines: Alignment, who: int, epsilon: float) -> Replaced:
-    from scipy.stats import ttest_1samp
-
     own = lines.who == who
     judge, person = lines.judge[own], lines.person[own]
     # Sums of squares leave noise in the last digits of equal scores; a share of k others differs by far more.
@@ -68,6 +66,8 @@ def _replaced(lines: Alignment, who: int, epsilon: float) -> Replaced:
     if apart.std() == 0:
         p = 0.0 if apart[0] < epsilon else 1.0
     else:
+        from scipy.stats import ttest_1samp
+
         p = float(ttest_1samp(apart, epsilon, alternative="less").pvalue)
     return Replaced(len(judge), float(wins.mean()), p, None)
 
@@ -77,8 +77,6 @@ def equivalence(draw: Resampler, sums: Floats, margin: float, clusters: int) -> 
 
     sums (G, 3): judge's alignment, people's alignment, lines. Equivalent when both one-sided tests of ±margin reject at
     5 %; not worse when the lower one does. Standard error by the cluster bootstrap."""
-    from scipy.stats import t
-
     total = sums.sum(axis=0)
     if not total[2] or clusters < 5 or not draw.resamples:
         note = "no rows with two people's votes" if not total[2] else "too few prompts, or no resamples asked for"
@@ -92,6 +90,8 @@ def equivalence(draw: Resampler, sums: Floats, margin: float, clusters: int) -> 
             not_worse=None,
             note=note,
         )
+    from scipy.stats import t
+
     difference = float((total[0] - total[1]) / total[2])
     values = draw.replicates(sums, lambda s: (s[..., 0] - s[..., 1]) / s[..., 2])
     spread = float(np.nanstd(values, ddof=1))

@@ -80,11 +80,11 @@ def _against_rest(measure: Measure, own: Floats, rest: Floats) -> tuple[float | 
 
 
 def _corrected(found: list[Slice]) -> tuple[Slice, ...]:
-    from statsmodels.stats.multitest import multipletests
-
     tested = [at for at, part in enumerate(found) if not part.small and part.p_value is not None]
     out = [replace(part, p_value=None) for part in found]
     if tested:
+        from statsmodels.stats.multitest import multipletests
+
         corrected = multipletests([found[at].p_value for at in tested], method="fdr_bh")[1]
         for at, p in zip(tested, corrected, strict=True):
             apart = found[at].difference or 0.0
