@@ -245,7 +245,7 @@ def test_records_hand_their_texts_over() -> None:
     assert variables(Solution(prompt=said("p"), steps=("a", "b"))) == {
         "prompt": "p",
         "steps": ["a", "b"],
-        "response": "a\n\nb",
+        "response": "a\nb",
         "reference": "",
     }
     assert variables(Ranking(prompt=said("p"), responses=(said("x"), said("y")))) == {

@@ -296,10 +296,10 @@ def _cut(rng: Random, node: Node, *, neat: bool) -> _Plan:
     return _Plan(letters, shape)
 
 
-def _spoil_plan(rng: Random, plan: _Plan, node: Node) -> _Plan:
-    """A plan that is not the problem: a number, a sign or an operator copied wrongly, or two letters exchanged."""
+def _spoil_plan(rng: Random, plan: _Plan, node: Node) -> _Plan | None:
+    """A plan that is not the problem: a number, sign or operator copied wrongly. None where no copy would matter."""
     honest = value(node.tokens)
-    while True:
+    for _ in range(20):
         letters = {letter: list(tokens) for letter, tokens in plan.letters.items()}
         shape = list(plan.shape)
         tokens = letters[rng.choice(list(letters))] if rng.random() < 0.75 else shape
@@ -311,6 +311,7 @@ def _spoil_plan(rng: Random, plan: _Plan, node: Node) -> _Plan:
             tokens[place] = rng.choice([operator for operator in OPERATORS if operator != token])
         if value(substitute(shape, letters)) != honest:
             return _Plan(letters, shape)
+    return None
 
 
 def _plan_text(rng: Random, plan: _Plan, *, neat: bool) -> str:
@@ -347,8 +348,9 @@ def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False
     else:
         spoiled = {index for index in range(1, count + 1) if rng.random() < wrong}
         plan_spoiled = wrong > 0 and rng.random() < plan_wrong
-    if plan_spoiled:
-        plan = _spoil_plan(rng, plan, node)
+    other_plan = _spoil_plan(rng, plan, node) if plan_spoiled else None
+    plan_spoiled = other_plan is not None
+    plan = other_plan or plan
     steps = [
         Step(text=_plan_text(rng, plan, neat=neat), right=not plan_spoiled, given=substitute(plan.shape, plan.letters))
     ]
