@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from judge.tiny.lessons import Lesson, Teacher, chains, sums
@@ -194,8 +195,6 @@ def factor(seen: float, total: float, decay: float) -> float:
 def save(model: Any, tokenizer: Any, out: Path, state: dict[str, Any]) -> None:
     """A directory that transformers and vLLM load (weights in bf16), and the state to go on from."""
     out.mkdir(parents=True, exist_ok=True)
-    from safetensors.torch import save_file
-
     weights = {
         n: p.detach().to(torch.bfloat16).contiguous() for n, p in model.state_dict().items() if n != "lm_head.weight"
     }
@@ -226,6 +225,8 @@ def main() -> None:
     """Train, going on from `--out` when it holds a state."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="a model to begin from instead of nothing")
+    parser.add_argument("--begin", type=float, default=0.0, help="with --start: tokens that it has seen already")
     parser.add_argument("--tokens", type=float, default=40e6, help="tokens to see in all")
     parser.add_argument(
         "--decay", type=float, default=0.3, help="last part of the run over which the rate falls to zero"
@@ -240,10 +241,13 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(arguments.seed)
     going_on = (arguments.out / "state.pt").exists()
-    tokenizer = load_tokenizer(arguments.out) if going_on else train_tokenizer(tokenizer_texts())
+    source = arguments.out if going_on else arguments.start
+    tokenizer = load_tokenizer(source) if source else train_tokenizer(tokenizer_texts())
     model = new_model(tokenizer).to(device)
     steppers = optimizers(model, arguments.rate)
-    seen, count = 0.0, 0
+    seen, count = arguments.begin, 0
+    if arguments.start and not going_on:
+        model.load_state_dict(load_file(arguments.start / "model.safetensors"), strict=False)  # the head is tied
     if going_on:
         state = torch.load(arguments.out / "state.pt", weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
