@@ -38,10 +38,10 @@ def write(records: Iterable[Record], path: Path) -> Path:
     return path
 
 
-def share(hits: Iterable[bool]) -> float:
-    """Per cent of hits."""
+def share(hits: Iterable[bool]) -> float | None:
+    """Per cent of hits; None of nothing."""
     values = list(hits)
-    return round(100 * sum(values) / len(values), 2) if values else float("nan")
+    return round(100 * sum(values) / len(values), 2) if values else None
 
 
 def truth(row: dict[str, Any]) -> Any:
