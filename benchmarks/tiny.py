@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from judge.files import write_rows
 from judge.formats import to_row
 from judge.records import Record
 from judge.tiny.samples import pairs, responses, solutions
@@ -34,7 +35,7 @@ def label(data: Path, task: str, judge: str, out: Path, extra: list[str]) -> Ite
 
 def write(records: Iterable[Record], path: Path) -> Path:
     """Records as rows of ours."""
-    path.write_text("".join(json.dumps(to_row(record)) + "\n" for record in records), encoding="utf-8")
+    write_rows(path, map(to_row, records))
     return path
 
 
