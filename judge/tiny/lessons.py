@@ -12,12 +12,14 @@ from judge.templates import Template, load_template
 from judge.tiny.arithmetic import (
     OPERATORS,
     Tokens,
+    innermost,
     next_operation,
     operate,
     parse,
     render,
     rewrite,
     substitute,
+    tidy,
     value,
 )
 from judge.tiny.problems import Node, problem
@@ -170,6 +172,41 @@ def chains(rng: Random) -> Lesson:
     return lesson
 
 
+def facts(rng: Random) -> Lesson:
+    """A page of operations and short expressions as they come up in problems, each value said at once: what a reward
+    model, which writes nothing, has to know."""
+    lesson: Lesson = []
+    while len(lesson) < 70:
+        tokens = tidy(_problem(rng).tokens)
+        start, end = innermost(tokens)
+        asked = [tokens[start:end]]
+        while len(tokens) > 1:
+            place = next_operation(tokens)
+            asked.append(tokens[place - 1 : place + 2])
+            tokens = operate(tokens, place, long=False)
+        lesson += [
+            piece for bare in asked for piece in (Piece(f"{render(bare)} is", False), Piece(f" {value(bare)}\n", True))
+        ]
+    return lesson
+
+
+def glances(rng: Random) -> Lesson:
+    """A page of links from solutions, ok or no said at once after each, up to the first that is wrong."""
+    lesson: Lesson = []
+    while len(lesson) < 40:
+        for step in solve(rng, _problem(rng), wrong=0.4).steps[1:]:
+            start = substitute(step.given, step.values)
+            lesson.append(Piece(render(start), False))
+            for link in step.links:
+                numbers = substitute(parse(link), step.values)
+                right = value(numbers) == value(start)
+                lesson += [Piece(f" = {render(numbers)}", False), Piece(" ok" if right else " no", True)]
+                if not right:
+                    break
+            lesson.append(Piece("\n", False))
+    return lesson
+
+
 def _problem(rng: Random) -> Node:
     """Mostly in the field that the model card promises, the others beyond it."""
     if rng.random() < 0.65:
@@ -206,6 +243,14 @@ class Teacher:
             ]
             for index, step in enumerate(written.steps)
         ]
+
+    def glance(self, rng: Random) -> Lesson:
+        """A solution judged at a glance: a word after each step and no working, as a process reward model sees it."""
+        written = solve(rng, _problem(rng), wrong=0.3)
+        lesson = [Piece(self.chat(written.question), False)]
+        for step in written.steps:
+            lesson += [Piece(f"{step.text}\n", False), Piece(f" {'ok' if step.right else 'no'}\n", True)]
+        return lesson
 
     def preference(self, rng: Random) -> Lesson:
         """Mostly one right and one wrong, now and then both alike."""

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from judge.records import Message, Pair, Solution
 from judge.tasks import TASKS, Options
 from judge.templates import load_template
-from judge.tiny.arithmetic import value
+from judge.tiny.arithmetic import parse, value
 from judge.tiny.lessons import (
     PROMPTS,
     Teacher,
     chains,
     check,
     critique_reply,
+    facts,
+    glances,
     outcome_reply,
     preference_reply,
     solution_text,
@@ -137,6 +139,29 @@ def test_a_page_of_arithmetic_holds(page):
         for line in lines:
             sides = [side[side.count("(") - side.count(")") :] for side in line.split(" = ")]
             assert len({eval(side) for side in sides}) == 1, line
+
+
+@given(st.integers(0, 10**6))
+def test_a_value_said_at_once_is_the_value(seed):
+    page = facts(Random(seed))
+    for asked, said in zip(page[::2], page[1::2], strict=True):
+        assert value(parse(asked.text.removesuffix(" is"))) == int(said.text)
+
+
+@given(st.integers(0, 10**6))
+def test_a_link_is_ok_while_it_keeps_the_value(seed):
+    page = "".join(piece.text for piece in glances(Random(seed)))
+    for line in page.splitlines():
+        start, *links = line.split(" = ")
+        for link in links:
+            expression, verdict = link.rsplit(" ", 1)
+            assert verdict == ("ok" if value(parse(expression)) == value(parse(start)) else "no")
+
+
+def test_a_glance_says_a_word_after_each_step_alone():
+    lesson = Teacher(chat).glance(Random(3))
+    assert [piece.learn for piece in lesson] == [False] + [False, True] * ((len(lesson) - 1) // 2)
+    assert {piece.text for piece in lesson if piece.learn} <= {" ok\n", " no\n"}
 
 
 @pytest.mark.parametrize("task", PROMPTS)

@@ -9,7 +9,7 @@ from judge.tiny.tokenizer import chat, train_tokenizer
 
 pytest.importorskip("torch")
 
-from judge.tiny.train import CURRICULUM, Batch, School, factor, shares
+from judge.tiny.train import CURRICULUM, PAGES, Batch, School, factor, shares
 
 
 @pytest.mark.parametrize("seen", [0.0, 0.7e6, 1.5e6, 4.2e6, 6e6, 7e6, 30e6])
@@ -17,7 +17,7 @@ def test_the_mixture_is_a_distribution_of_lessons_that_exist(seen):
     mixture = shares(seen)
     assert sum(mixture.values()) == pytest.approx(1.0)
     teacher = Teacher(chat)
-    assert all(name in ("sums", "chains") or hasattr(teacher, name) for name in mixture)
+    assert all(name in PAGES or hasattr(teacher, name) for name in mixture)
 
 
 def test_the_mixture_changes_evenly_between_two_marks():
