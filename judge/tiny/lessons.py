@@ -172,21 +172,45 @@ def chains(rng: Random) -> Lesson:
     return lesson
 
 
+def _bare(rng: Random) -> list[Tokens]:
+    """The operations that come up while a problem is worked out, nothing spread, and one whole bracket of it."""
+    tokens = tidy(_problem(rng).tokens)
+    start, end = innermost(tokens)
+    met = [tokens[start:end]]
+    while len(tokens) > 1:
+        place = next_operation(tokens)
+        met.append(tokens[place - 1 : place + 2])
+        tokens = operate(tokens, place, long=False)
+    return met
+
+
 def facts(rng: Random) -> Lesson:
     """A page of operations and short expressions as they come up in problems, each value said at once: what a reward
     model, which writes nothing, has to know."""
     lesson: Lesson = []
     while len(lesson) < 70:
-        tokens = tidy(_problem(rng).tokens)
-        start, end = innermost(tokens)
-        asked = [tokens[start:end]]
-        while len(tokens) > 1:
-            place = next_operation(tokens)
-            asked.append(tokens[place - 1 : place + 2])
-            tokens = operate(tokens, place, long=False)
-        lesson += [
-            piece for bare in asked for piece in (Piece(f"{render(bare)} is", False), Piece(f" {value(bare)}\n", True))
-        ]
+        for bare in _bare(rng):
+            lesson += [Piece(f"{render(bare)} is", False), Piece(f" {value(bare)}\n", True)]
+    return lesson
+
+
+def _missed(rng: Random, bare: Tokens) -> int:
+    """A wrong value of an operation: a slip, a lost sign, another operator."""
+    right = value(bare)
+    other = value([bare[0], rng.choice(OPERATORS), *bare[2:]])
+    return rng.choice(
+        [wrong for wrong in (right + rng.choice((-10, -2, -1, 1, 2, 10)), -right, other) if wrong != right]
+    )
+
+
+def claims(rng: Random) -> Lesson:
+    """A page of operations with their values, half of them wrong, ok or no said at once after each."""
+    lesson: Lesson = []
+    while len(lesson) < 70:
+        for bare in _bare(rng):
+            right = rng.random() < 0.5
+            said = value(bare) if right else _missed(rng, bare)
+            lesson += [Piece(f"{render(bare)} = {said}", False), Piece(f" {'ok' if right else 'no'}\n", True)]
     return lesson
 
 
@@ -194,7 +218,7 @@ def glances(rng: Random) -> Lesson:
     """A page of links from solutions, ok or no said at once after each, up to the first that is wrong."""
     lesson: Lesson = []
     while len(lesson) < 40:
-        for step in solve(rng, _problem(rng), wrong=0.4).steps[1:]:
+        for step in solve(rng, _problem(rng), wrong=0.6).steps[1:]:
             start = substitute(step.given, step.values)
             lesson.append(Piece(render(start), False))
             for link in step.links:

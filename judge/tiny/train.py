@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from judge.tiny.lessons import Lesson, Teacher, chains, facts, glances, sums
+from judge.tiny.lessons import Lesson, Teacher, chains, claims, facts, glances, sums
 from judge.tiny.tokenizer import chat, load_tokenizer, train_tokenizer
 
 CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the rows
@@ -36,12 +36,18 @@ CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the ro
         "preference": 0.11, "outcome": 0.03, "critique": 0.04, "revision": 0.02,
     },
     22.0e6: {
-        "sums": 0.08, "chains": 0.24, "steps": 0.12, "answer": 0.04, "facts": 0.07, "glances": 0.16, "glance": 0.15,
-        "preference": 0.08, "outcome": 0.02, "critique": 0.02, "revision": 0.02,
+        "sums": 0.08, "chains": 0.23, "steps": 0.12, "answer": 0.04, "facts": 0.05, "claims": 0.08, "glances": 0.12,
+        "glance": 0.14, "preference": 0.08, "outcome": 0.02, "critique": 0.02, "revision": 0.02,
     },
 }  # fmt: skip
 
-PAGES = {"sums": sums, "chains": chains, "facts": facts, "glances": glances}  # lessons outside the prompts
+PAGES = {
+    "sums": sums,
+    "chains": chains,
+    "facts": facts,
+    "claims": claims,
+    "glances": glances,
+}  # lessons outside the prompts
 DECISIVE = 5.0  # weight of the tokens that decide (ok, no, right, wrong, A, B, C)
 LONGEST = 1400  # tokens; the few longer lessons are left out
 
