@@ -16,6 +16,7 @@ from judge.tiny.lessons import (
     Teacher,
     chains,
     check,
+    claims,
     critique_reply,
     facts,
     glances,
@@ -146,6 +147,14 @@ def test_a_value_said_at_once_is_the_value(seed):
     page = facts(Random(seed))
     for asked, said in zip(page[::2], page[1::2], strict=True):
         assert value(parse(asked.text.removesuffix(" is"))) == int(said.text)
+
+
+@given(st.integers(0, 10**6))
+def test_a_claim_is_ok_when_it_is_true(seed):
+    page = claims(Random(seed))
+    for claim, verdict in zip(page[::2], page[1::2], strict=True):
+        asked, said = claim.text.split(" = ")
+        assert verdict.text == (" ok\n" if value(parse(asked)) == int(said) else " no\n")
 
 
 @given(st.integers(0, 10**6))
