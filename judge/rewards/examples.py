@@ -118,10 +118,9 @@ def split(made: Sequence[Example], share: float, seed: int) -> tuple[list[Exampl
     held: set[str] = set()
     wanted, taken = share * len(made), 0
     for group in sorted(groups, key=lambda group: content_id(seed, group))[:-1]:
-        if taken + groups[group] / 2 > wanted:
-            break
-        held.add(group)
-        taken += groups[group]
+        if taken + groups[group] / 2 <= wanted:
+            held.add(group)
+            taken += groups[group]
     return [one for one in made if one.group not in held], [one for one in made if one.group in held]
 
 
