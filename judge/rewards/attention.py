@@ -189,11 +189,12 @@ def _flash(query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: float, 
 
     queries, keys, places, longest_query, longest_key = plan.ragged
     rows = query[0].transpose(0, 1)
-    gathered = [tensor[0].transpose(0, 1).index_select(0, places) for tensor in (key, value)]
+    keyed, valued = (tensor[0].transpose(0, 1).index_select(0, places) for tensor in (key, value))
     left = window - 1 if window <= longest_key else -1
     out = varlen_attn(
         rows,
-        *gathered,
+        keyed,
+        valued,
         queries,
         keys,
         longest_query,

@@ -71,7 +71,7 @@ class FeatureBank(nn.Module):
             self.seen += 1
 
     def _place(self, number: int) -> int:
-        """Where the number-th feature goes, `size` or more for nowhere; its number seeds the draw: resuming repeats it."""
+        """Where the number-th feature goes, `size` or more for nowhere; its number seeds the draw."""
         if self.kind == "fifo":
             return number % self.size
         if number < self.size:

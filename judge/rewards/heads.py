@@ -127,7 +127,7 @@ def _means(rows: Tensor, of: Tensor, count: int) -> Tensor:
     return sums / sizes[:, None]
 
 
-HEADS = {"linear": Linear, "mlp": Mlp}
+HEADS: dict[str, type[Linear] | type[Mlp]] = {"linear": Linear, "mlp": Mlp}
 
 
 def head(name: str, width: int, outputs: int, dropout: float = 0.0) -> nn.Module:

@@ -37,7 +37,7 @@ def products(
 
     A key `window` or more positions before its query is not seen.
     """
-    out: Tensor = _Products.apply(query, key, value, blocks, positions, scale, window)
+    out: Tensor = _Products.apply(query, key, value, blocks, positions, scale, window)  # type: ignore[no-untyped-call]
     return out.transpose(0, 1)
 
 
