@@ -1,0 +1,78 @@
+"""Every loss by its name, and the one interface that they share: rewards (N, C) and `Targets` to one number in fp32.
+
+Formulas and papers stand with the functions: pairs in pair_losses.py, whole rankings in ranking_losses.py, wrong labels
+in robust.py, single texts and steps in point_losses.py, added terms in penalties.py. It refuses to know models.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from judge.errors import ConfigError, unknown
+from judge.rewards import pair_losses, point_losses, ranking_losses, robust
+from judge.rewards.pair_losses import Loss
+from judge.rewards.penalties import PENALTIES, with_penalties
+from judge.rewards.targets import Pairs, Targets
+
+__all__ = ["LOSSES", "NEEDS", "PENALTIES", "Loss", "Pairs", "Targets", "arguments_of", "loss_for", "with_penalties"]
+
+LOSSES: dict[str, Callable[..., Loss]] = {
+    "adjacent": ranking_losses.adjacent,
+    "bradley-terry": pair_losses.bradley_terry,
+    "contrastive": ranking_losses.contrastive,
+    "davidson": pair_losses.davidson,
+    "focal": pair_losses.focal,
+    "forward": robust.forward,
+    "generalized": robust.generalized,
+    "log1p-exp": pair_losses.log1p_exp,
+    "margin": pair_losses.margin,
+    "margin-scaled": pair_losses.margin_scaled,
+    "outcome": point_losses.outcome,
+    "plackett-luce": ranking_losses.plackett_luce,
+    "rao-kupper": pair_losses.rao_kupper,
+    "regression": point_losses.regression,
+    "steps": point_losses.steps,
+    "symmetric": robust.symmetric,
+    "trimmed": robust.trimmed,
+    "triplet": pair_losses.triplet,
+    "unbiased": robust.unbiased,
+}
+
+NEEDS: dict[str, str] = {"outcome": "outcomes", "regression": "scores", "steps": "steps"}
+"""What a loss reads; those that are not named here read pairs and rankings."""
+
+
+def loss_for(name: str, /, **arguments: Any) -> Loss:
+    """A loss by name: `loss_for("focal", gamma=1.0)`.
+
+    Raises UnknownNameError for a loss or an argument that is none, ConfigError for a value that it does not accept.
+    """
+    if name not in LOSSES:
+        raise unknown("loss", name, LOSSES)
+    accepted = arguments_of(name)
+    for argument, value in arguments.items():
+        if argument not in accepted:
+            raise unknown(f"argument of loss {name}:", argument, accepted) if accepted else _takes_none(name, argument)
+        _check(name, argument, value, accepted[argument])
+    return LOSSES[name](**arguments)
+
+
+def arguments_of(name: str) -> Mapping[str, Any]:
+    """The arguments of a loss, and what they are unless told otherwise."""
+    return {one.name: one.default for one in inspect.signature(LOSSES[name]).parameters.values()}
+
+
+def _takes_none(name: str, argument: str) -> ConfigError:
+    return ConfigError(f"loss {name} takes no arguments; found '{argument}'")
+
+
+def _check(name: str, argument: str, value: Any, default: Any) -> None:
+    """Raise ConfigError for a value of another type than the default's; whole numbers are numbers."""
+    if isinstance(default, bool):
+        accepted, fits = "true or false", isinstance(value, bool)
+    elif isinstance(default, int):
+        accepted, fits = "a whole number", isinstance(value, int) and not isinstance(value, bool)
+    else:
+        accepted, fits = "a number", isinstance(value, int | float) and not isinstance(value, bool)
+    if not fits:
+        raise ConfigError(f"loss {name}, {argument}: found {value!r} (accepted: {accepted})")
