@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from demo_revision import before_and_after, revision_counts
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,7 @@ from judge import Critique, Judgement, Pair, Preference, Record, Solution, Steps
 from judge.files import read_rows
 
 RMJUDGE = str(Path(sys.executable).with_name("rmjudge"))
-FILES = ("pairs.jsonl", "solutions.jsonl", "preference", "steps", "critique")
+FILES = ("pairs.jsonl", "solutions.jsonl", "responses.jsonl", "preference", "steps", "critique", "revised")
 console = Console(highlight=False)
 Judged = list[tuple[Record, Judgement]]
 
@@ -32,6 +33,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=150, help="pairs to compare")
     parser.add_argument("--solutions", type=int, default=100, help="solutions whose steps are judged")
     parser.add_argument("--critiques", type=int, default=3, help="solutions to criticise")
+    parser.add_argument("--revisions", type=int, default=24, help="answers to criticise and revise")
     parser.add_argument("--seed", type=int, default=0, help="other problems")
     parser.add_argument("--judge", default="tiny", help="any judge: vllm:MODEL, hf:MODEL, tiny")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where the files go")
@@ -40,8 +42,8 @@ def main() -> int:
     clear(options.out)
     out, judge = str(options.out), options.judge
     say("1. Problems with known truth", "Arithmetic that the embedded judge has never seen, right and wrong solutions.")
-    for seed, kind, count in ((1, "pairs", options.pairs), (2, "solutions", options.solutions)):
-        seed += options.seed
+    counts = {"pairs": options.pairs, "solutions": options.solutions, "responses": options.revisions}
+    for seed, (kind, count) in enumerate(counts.items(), options.seed + 1):
         rmjudge("tiny", "generate", kind, "--count", count, "--seed", seed, "--out", f"{out}/{kind}.jsonl")
     say("2. Which of two solutions is better?", "Each pair is asked in both orders.")
     rmjudge("label", f"{out}/pairs.jsonl", "--task", "preference", "--judge", judge, "--out", f"{out}/preference")
@@ -53,9 +55,15 @@ def main() -> int:
     rmjudge("label", f"{out}/solutions.jsonl", *words)
     for judged in run_rows(options.out / "critique"):
         show_critique(*judged)
-    say("5. Against the truth", "")
+    say("5. Can it be mended?", "Critique, revision, and a referee asked in both orders: only what wins is kept.")
+    words = ("--constitution", "careful-mathematics", "--judge", judge, "--rounds", 1, "--out", f"{out}/revised")
+    rmjudge("revise", f"{out}/responses.jsonl", *words)
+    for drawn in before_and_after(options.out / "revised"):
+        console.print(drawn)
+    say("6. Against the truth", "")
     console.print(preference_table(options.out / "preference"))
     console.print(steps_table(options.out / "steps"))
+    console.print(revision_table(options.out / "revised"))
     console.print(f"Everything is in {out}/. The demo took {time.monotonic() - started:.0f} s.")
     return 0
 
@@ -139,6 +147,13 @@ def steps_table(run: Path) -> Table:
         ("  by always saying 'no mistake'", idle),
     ]
     return table("Steps", rows, unreadable, run)
+
+
+def revision_table(run: Path) -> Table:
+    """What critique and revision changed for the better, and what for the worse."""
+    rows = [(name, Share(hits, count)) for name, hits, count in revision_counts(run)]
+    unreadable = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["counts"]["unreadable"]
+    return table("Revision", rows, unreadable, run)
 
 
 class Share:

@@ -24,10 +24,16 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(folder):
-    """What a demo prints whose judge always takes what stands first and finds every step right."""
-    rule = {"match": "", "text": "Nothing is wrong here. [[A]] [[right]]"}
-    (folder / "rules.jsonl").write_text(json.dumps(rule) + "\n", encoding="utf-8")
-    counts = ("--pairs", "12", "--solutions", "8", "--critiques", "2")
+    """What a demo prints whose judge always takes what stands first, finds every step right, revises every answer to 7
+    and finds that better."""
+    rules = [
+        {"match": "<critique_of_response>", "text": "<revised_response>So the answer is 7</revised_response>"},
+        {"match": r"<response_a>\s*So the answer is 7", "text": "[[A]]"},
+        {"match": r"<response_b>\s*So the answer is 7", "text": "[[B]]"},
+        {"match": "", "text": "Nothing is wrong here. [[A]] [[right]]"},
+    ]
+    (folder / "rules.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
+    counts = ("--pairs", "12", "--solutions", "8", "--critiques", "2", "--revisions", "6")
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "demo.py", *counts, "--judge", "scripted:rules.jsonl"],
         cwd=folder,
@@ -72,13 +78,27 @@ def test_a_judge_that_finds_nothing_is_no_better_than_idle(said, folder):
 
 def test_every_command_is_shown_before_it_runs(said):
     shown = re.findall(r"^\$ rmjudge (\w+)", said, re.MULTILINE)
-    assert shown == ["tiny", "tiny", "label", "label", "label"]
+    assert shown == ["tiny", "tiny", "tiny", "label", "label", "label", "revise"]
 
 
 def test_critiques_stand_beside_their_solutions(said):
     assert said.count("critique by the judge") == 2
-    assert said.count("Nothing is wrong here.") == 2
+    assert said.count("Nothing is wrong here.") == 5
+    assert said.count("critique: Nothing is wrong here.") == 3  # these stand under the revisions
     assert said.count("the truth") >= 2
+
+
+def test_a_referee_that_is_wrong_is_seen_to_be(said, folder):
+    """Nothing is right after the revision unless the true answer is 7 by chance, and every revision was kept."""
+    answers = rows(folder / "demo" / "responses.jsonl")
+    before, sevens = sum(row["human"][0]["verdict"] for row in answers), [row["reference"] == "7" for row in answers]
+    assert cell(said, "right answers before") == share(int(before), 6)
+    assert cell(said, "right answers after") == share(sum(sevens), 6)
+    assert cell(said, "revisions that the referee kept") == share(6, 6)
+    assert cell(said, "right answers lost") == share(int(before), int(before)) and before and not any(sevens)
+    assert cell(said, "kept and truly no worse") == share(6 - int(before), 6)
+    assert said.count("So the answer is 7 ") == 3
+    assert said.count("kept, P(better) 0.99") == 3
 
 
 def test_a_second_demo_starts_afresh_and_leaves_other_files_alone(said, folder):
