@@ -44,7 +44,8 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = {
     "bai-2022": Preset(
-        about="Bai et al. 2022, section 4.1: multiple choice (A)/(B), its probabilities averaged over the principles",
+        about="Bai et al. 2022, section 4.1: multiple choice (A)/(B), its probabilities averaged over all principles, "
+        "of which the paper draws one for each pair",
         prompt="bai-2022",
     ),
     "bai-2022-cot": Preset(
@@ -53,7 +54,7 @@ PRESETS: Mapping[str, Preset] = {
         clamp=Clamp(0.4, 0.6),
     ),
 }
-"""Constitutional AI: Harmlessness from AI Feedback, arXiv:2212.08073."""
+"""Constitutional AI: Harmlessness from AI Feedback, arXiv:2212.08073. docs/constitutions.md says what differs."""
 
 
 class Voice(NamedTuple):
@@ -174,9 +175,10 @@ def merge_principles(voices: Iterable[Voice]) -> dict[str, float]:
         m(v)   = (1 − m(tie)) · Σ w_k p_k(v) / Σ w_k (1 − p_k(tie)),    v in {first, second}
 
     So the responses are tied only as far as every principle abstains, and otherwise each principle counts by its
-    weight and by how far it decides. Without ties this is the weighted mean of the probabilities, as in Bai et al.
-    2022 (arXiv:2212.08073, section 4.1). The mean of logits was not taken: there one principle that is nearly certain
-    outvotes all others, and a hard verdict has no logit.
+    weight and by how far it decides. Without ties this is the weighted mean of the probabilities, which is what the
+    soft labels of Bai et al. 2022 (arXiv:2212.08073, section 4.1) are on average: there one principle is drawn for
+    each. The mean of logits was not taken: in it one principle that is nearly certain outvotes all others, and a hard
+    verdict has no logit.
     """
     given = [voice for voice in voices if voice.says]
     if not given:

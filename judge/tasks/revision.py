@@ -2,8 +2,8 @@
 
     answer (where the record has none) → [draw principles → critique → revision → referee, both orders] × rounds
 
-The loop is that of constitutional AI (Bai et al. 2022, arXiv:2212.08073, section 3), with one step more: the paper
-goes on with every revision, here it must win. `BAI_2022` are the paper's own settings.
+The loop is that of constitutional AI (Bai et al. 2022, arXiv:2212.08073, section 3.1), with one step more: the paper
+goes on with every revision, here it must win. `BAI_2022` are the settings of the paper's section 3.2.
 
 This module refuses to know where a constitution comes from, and which model plays which role.
 """
@@ -89,7 +89,7 @@ class Preset(NamedTuple):
 BAI_2022 = Preset(
     Loop(rounds=4, margin=0.0, principles=1, keep="all"),
     1.0,
-    "Bai et al. 2022, section 3: four revisions of each response, a principle at random for each, all at temperature "
+    "Bai et al. 2022, section 3.2: four revisions of each response, a principle at random for each, all at temperature "
     "1, every revision gone on with",
 )
 PRESETS: Mapping[str, Preset] = {"bai-2022": BAI_2022}
