@@ -23,7 +23,7 @@ from judge.tiny.arithmetic import (
     value,
 )
 from judge.tiny.problems import Node, problem
-from judge.tiny.solutions import Step, Written, solve
+from judge.tiny.solutions import Step, Written, solve, solve_wrong
 
 
 class Piece(NamedTuple):
@@ -250,12 +250,6 @@ class Teacher:
         (message,) = self.templates[task].render(**variables)
         return self.chat(message.content)
 
-    def _wrong(self, rng: Random, node: Node) -> Written:
-        while True:
-            written = solve(rng, node, wrong=rng.choice((1, 1, 1, 2)))
-            if written.answer != value(node.tokens):
-                return written
-
     def steps(self, rng: Random) -> list[Lesson]:
         """Every step of one solution: lessons with the same beginning."""
         written = solve(rng, _problem(rng), wrong=0.3)
@@ -280,11 +274,11 @@ class Teacher:
         """Mostly one right and one wrong, now and then both alike."""
         node, draw = _problem(rng), rng.random()
         right = solve(rng, node, wrong=0)
-        first, second = right, self._wrong(rng, node)
+        first, second = right, solve_wrong(rng, node)
         if draw < 0.12:
             second = solve(rng, node, wrong=0)
         elif draw < 0.22:
-            first = self._wrong(rng, node)
+            first = solve_wrong(rng, node)
         if rng.random() < 0.5:
             first, second = second, first
         variables = {"first": solution_text(first), "second": solution_text(second)}
@@ -293,7 +287,7 @@ class Teacher:
 
     def _one(self, rng: Random) -> tuple[Node, Written]:
         node = _problem(rng)
-        return node, self._wrong(rng, node) if rng.random() < 0.55 else solve(rng, node, wrong=0)
+        return node, solve_wrong(rng, node) if rng.random() < 0.55 else solve(rng, node, wrong=0)
 
     def outcome(self, rng: Random) -> Lesson:
         """One solution, right or wrong."""

@@ -11,7 +11,7 @@ from judge.records import HumanLabel, Message, Pair, Response, Solution
 from judge.tiny.arithmetic import value
 from judge.tiny.lessons import solution_text
 from judge.tiny.problems import Node, problem, question
-from judge.tiny.solutions import Written, solve
+from judge.tiny.solutions import solve, solve_wrong
 
 TRUTH = "truth"
 
@@ -28,13 +28,6 @@ def _asked(node: Node) -> tuple[Message, ...]:
     return (Message("user", question(node)),)
 
 
-def _wrong(rng: Random, node: Node) -> Written:
-    while True:
-        written = solve(rng, node, wrong=rng.choice((1, 1, 2)))
-        if written.answer != value(node.tokens):
-            return written
-
-
 def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False) -> Iterator[Pair]:
     """Two solutions of one problem, one right and one wrong in either order; in a share `ties` both are alike."""
     rng = Random(seed)
@@ -42,7 +35,7 @@ def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False) -> It
         node = _problem(rng, wide)
         both = rng.random() < ties
         rights = [rng.random() < 0.5] * 2 if both else rng.choice(([True, False], [False, True]))
-        first, second = (solve(rng, node, wrong=0) if right else _wrong(rng, node) for right in rights)
+        first, second = (solve(rng, node, wrong=0) if right else solve_wrong(rng, node) for right in rights)
         truth = "tie" if both else "first" if rights[0] else "second"
         yield Pair(
             prompt=_asked(node),
@@ -76,7 +69,7 @@ def responses(count: int, *, seed: int, wide: bool = False) -> Iterator[Response
     for _ in range(count):
         node = _problem(rng, wide)
         right = rng.random() < 0.5
-        written = solve(rng, node, wrong=0) if right else _wrong(rng, node)
+        written = solve(rng, node, wrong=0) if right else solve_wrong(rng, node)
         yield Response(
             prompt=_asked(node),
             response=_said(solution_text(written)),

@@ -439,3 +439,11 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
     closing = "So the answer is" if neat or rng.random() < 0.95 else "The answer is"
     text = f"{opening} {' = '.join(written)}. {closing} {answer}" + ("." if not neat and rng.random() < 0.15 else "")
     return Step(text=text, right=right, given=plan.shape, values=found, links=(*written, str(answer))), answer
+
+
+def solve_wrong(rng: Random, node: Node) -> Written:
+    """A solution with a mistake or two whose answer is wrong."""
+    while True:
+        written = solve(rng, node, wrong=rng.choice((1, 1, 2)))
+        if written.answer != value(node.tokens):
+            return written
