@@ -12,9 +12,21 @@ from judge.errors import ConfigError, unknown
 from judge.rewards import pair_losses, point_losses, ranking_losses, robust
 from judge.rewards.pair_losses import Loss
 from judge.rewards.penalties import PENALTIES, with_penalties
+from judge.rewards.settings import LOSS, Settings
 from judge.rewards.targets import Pairs, Targets
 
-__all__ = ["LOSSES", "NEEDS", "PENALTIES", "Loss", "Pairs", "Targets", "arguments_of", "loss_for", "with_penalties"]
+__all__ = [
+    "LOSSES",
+    "NEEDS",
+    "PENALTIES",
+    "Loss",
+    "Pairs",
+    "Targets",
+    "arguments_of",
+    "loss_for",
+    "loss_of",
+    "with_penalties",
+]
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "adjacent": ranking_losses.adjacent,
@@ -55,6 +67,19 @@ def loss_for(name: str, /, **arguments: Any) -> Loss:
             raise unknown(f"argument of loss {name}:", argument, accepted) if accepted else _takes_none(name, argument)
         _check(name, argument, value, accepted[argument])
     return LOSSES[name](**arguments)
+
+
+def loss_of(settings: Settings) -> Loss:
+    """The loss of a training: that of its name and arguments, and the penalties that its settings name.
+
+    Raises ConfigError for a loss that a model of this kind has no labels or outputs for.
+    """
+    name = settings.loss_name
+    loss = loss_for(name, **settings.loss_arguments)
+    for kinds, only in (("process",), "steps"), (("outcome",), "outcome"):
+        if (settings.kind in kinds) != (name == only) and not (name == "outcome" and settings.kind == "hierarchical"):
+            raise ConfigError(f"kind {settings.kind} is not trained by loss {name} (its own is {LOSS[settings.kind]})")
+    return with_penalties(loss, **{penalty: getattr(settings, penalty) for penalty in PENALTIES})
 
 
 def arguments_of(name: str) -> Mapping[str, Any]:

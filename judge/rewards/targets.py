@@ -97,8 +97,8 @@ class Targets:
 
     def to(self, device: Any) -> "Targets":
         """The same on another device."""
-        moved = {one.name: getattr(self, one.name) for one in fields(self)}
-        return Targets(**{name: None if value is None else value.to(device) for name, value in moved.items()})
+        held: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Targets(**{name: None if value is None else value.to(device) for name, value in held.items()})
 
     def pairs(self, rewards: Tensor) -> Pairs:
         """All comparisons of rewards (N, C): a pair is one, a ranking of K all K (K - 1) / 2 of them.
@@ -197,8 +197,8 @@ def _scores(examples: Sequence[Example], objectives: Sequence[str]) -> Tensor:
     for one in examples:
         rows += one.scores or ({},) * len(one.responses)
     if objectives:
-        return _floats([[row.get(name, NAN) for name in objectives] for row in rows])  # type: ignore[arg-type]
-    return _floats([[sum(row.values()) / len(row) if row else NAN] for row in rows])  # type: ignore[arg-type]
+        return torch.tensor([[row.get(name, NAN) for name in objectives] for row in rows], dtype=torch.float32)
+    return _floats([sum(row.values()) / len(row) if row else NAN for row in rows])[:, None]
 
 
 def _classes(examples: Sequence[Example]) -> Tensor:
