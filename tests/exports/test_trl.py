@@ -1,8 +1,6 @@
 """TRL's own checks: its data functions and its trainers take the exports as they are."""
 
 import json
-import warnings
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,18 +15,14 @@ from judge.records import Message, Pair, Record, Solution
 if find_spec("trl") is None:
     pytest.skip("trl is not installed: pip install trl", allow_module_level=True)
 
+# TRL, what it imports and the threads that it starts warn of their own affairs, not only in a test's own lines: the
+# mark covers the module's fixtures too, and what is found when they are taken down.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 TEMPLATE = (
     "{% for message in messages %}<{{ message.role }}>{{ message.content }}<end>{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """TRL and what it imports warn of their own affairs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @pytest.fixture(scope="module")
