@@ -5,11 +5,12 @@ in robust.py, single texts and steps in point_losses.py, added terms in penaltie
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from judge.errors import ConfigError, unknown
 from judge.rewards import pair_losses, point_losses, ranking_losses, robust
+from judge.rewards.examples import Example
 from judge.rewards.pair_losses import Loss
 from judge.rewards.penalties import PENALTIES, with_penalties
 from judge.rewards.settings import LOSS, Settings
@@ -23,6 +24,7 @@ __all__ = [
     "Pairs",
     "Targets",
     "arguments_of",
+    "default_loss",
     "loss_for",
     "loss_of",
     "with_penalties",
@@ -53,6 +55,15 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 NEEDS: dict[str, str] = {"outcome": "outcomes", "regression": "scores", "steps": "steps"}
 """What a loss reads; those that are not named here read pairs and rankings."""
 
+_LEARNS = {
+    "scalar": ("comparisons", "scores"),
+    "multi": ("scores",),
+    "outcome": ("outcomes",),
+    "process": ("steps",),
+    "ensemble": ("comparisons", "scores"),
+    "hierarchical": ("comparisons", "outcomes"),
+}
+
 
 def loss_for(name: str, /, **arguments: Any) -> Loss:
     """A loss by name: `loss_for("focal", gamma=1.0)`.
@@ -76,10 +87,20 @@ def loss_of(settings: Settings) -> Loss:
     """
     name = settings.loss_name
     loss = loss_for(name, **settings.loss_arguments)
-    for kinds, only in (("process",), "steps"), (("outcome",), "outcome"):
-        if (settings.kind in kinds) != (name == only) and not (name == "outcome" and settings.kind == "hierarchical"):
-            raise ConfigError(f"kind {settings.kind} is not trained by loss {name} (its own is {LOSS[settings.kind]})")
+    read = NEEDS.get(name, "comparisons")
+    if read not in _LEARNS[settings.kind]:
+        raise ConfigError(f"kind {settings.kind} is not trained by loss {name} (its own is {LOSS[settings.kind]})")
     return with_penalties(loss, **{penalty: getattr(settings, penalty) for penalty in PENALTIES})
+
+
+def default_loss(settings: Settings, examples: Iterable[Example]) -> str:
+    """The loss that was named; else the kind's own, and where its examples hold scores or outcomes alone, theirs."""
+    if settings.loss or settings.kind in ("multi", "outcome", "process"):
+        return settings.loss_name
+    made = list(examples)
+    if any(one.p_first is not None or one.order for one in made):
+        return settings.loss_name
+    return "outcome" if any(one.p_correct is not None for one in made) else "regression"
 
 
 def arguments_of(name: str) -> Mapping[str, Any]:
