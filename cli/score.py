@@ -1,0 +1,66 @@
+"""`rmjudge score`: score the rows of a data file with a reward model, as a judge would."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from judge.cli import options as o
+
+app = typer.Typer(add_completion=False)
+_SCORING = "Scoring"
+
+Model = Annotated[Path, typer.Argument(help="A reward model's directory.")]
+Lower = Annotated[
+    float, typer.Option("--lower", min=0, help="Score an ensemble by mean - K σ.", rich_help_panel=_SCORING)
+]
+Aggregate = Annotated[
+    str | None,
+    typer.Option(
+        "--aggregate",
+        help="Whole solutions by their steps: min, product, last or mean.",
+        rich_help_panel=_SCORING,
+    ),
+]
+BestOf = Annotated[
+    bool,
+    typer.Option(
+        "--best-of", help="Also write the best response to each prompt, best.jsonl.", rich_help_panel=_SCORING
+    ),
+]
+BatchTokens = Annotated[
+    int, typer.Option("--batch-tokens", min=1, help="Tokens computed at once.", rich_help_panel=_SCORING)
+]
+Dtype = Annotated[
+    str, typer.Option("--dtype", help="float32, bfloat16 or float16; else as saved.", rich_help_panel=_SCORING)
+]
+Device = Annotated[
+    str, typer.Option("--device", help="cpu, cuda; else a GPU if there is one.", rich_help_panel=_SCORING)
+]
+
+
+@app.command()
+def score(
+    model: Model,
+    data: o.Data = None,
+    out: o.Out = None,
+    format: o.Format = None,
+    limit: o.Limit = None,
+    lower: Lower = 0.0,
+    aggregate: Aggregate = None,
+    best_of: BestOf = False,
+    batch_tokens: BatchTokens = 16384,
+    dtype: Dtype = "",
+    device: Device = "",
+    window: o.Window = 1024,
+    retry_failures: o.RetryFailures = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Score the rows of a data file with a reward model; `rmjudge agree` reads the run as it reads a judge's.
+
+    rmjudge score models/reward pairs.jsonl --out runs/reward
+    """
+    from judge.cli.scoring import run
+
+    return run(locals())
