@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 GAP = 0.05  # training minus validation accuracy
 LONGER = 0.10  # how much more often than in the labels the longer response wins
 LENGTH = 0.4  # rank correlation of reward and length, where there are no pairs
-EXTREME = 8.0  # robust deviations from the median
+EXTREME = 8.0  # deviations from the median
 HUGE = 100.0  # a reward of which σ and softmax make nothing but 0 and 1
 ALIKE = 0.01  # spread of the members as a share of the rewards' own
 ORDER = 1e-3  # how much a reward may move with the place of its response
@@ -64,7 +64,7 @@ class Evidence:
 
 
 def diagnose(seen: Evidence) -> Diagnosis:
-    """Everything that can be found wrong, worst first."""
+    """Everything that can be found wrong: what makes a model useless stands before what makes it doubtful."""
     figures: dict[str, float] = {}
     flags: list[str] = []
     for look in (_extremes, _ensemble, _order, _gap, _overfitting, _chance, _length, _calibrated, _labels, _few):
@@ -103,7 +103,8 @@ def _extremes(seen: Evidence) -> Found:
     if not len(values):
         return {}, ""
     middle = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    # Either scale alone would cry at two clusters (the median's) or hide one wild reward (the standard deviation).
+    spread = max(1.4826 * float(np.median(np.abs(values - middle))), float(values.std()) / 2)
     figures = {
         "reward mean": float(values.mean()),
         "reward deviation": float(values.std()),
