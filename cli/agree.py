@@ -29,7 +29,10 @@ Triangle = Annotated[
 ]
 Benchmark = Annotated[
     list[str] | None,
-    typer.Option("--benchmark", help="By its own protocol: rewardbench, rm-bench, judgebench, llmbar, processbench."),
+    typer.Option(
+        "--benchmark",
+        help="By its own protocol: rewardbench, rewardbench2, rm-bench, judgebench, llmbar, processbench, prm800k.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The whole report as JSON.")]
 

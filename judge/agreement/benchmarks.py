@@ -1,22 +1,22 @@
 """Published benchmarks, each by its own protocol, as the file named beside it counts.
 
-The protocols of pairs and solutions take hits by row and a field of the rows; those of best-of-n take scores. What
-could not be read is a miss in all of them, because that is how their authors count; the report's own figures leave it
-out. Refuses to know where rows come from.
+What could not be read counts as its authors count it (a miss, or a blind guess); the report's own figures leave it out.
+Refuses to know where rows come from and how best-of-n is counted (best_of.py).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import comb, tanh
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from judge.agreement.best_of import TIES, Candidates, best_of, ties_score, top
 from judge.agreement.measure import Measure
 from judge.agreement.report import Benchmark, Figure
 from judge.agreement.resample import Floats
 from judge.agreement.solutions import processbench_f1
 from judge.agreement.table import TIE
+from judge.errors import InputError
 
 REWARDBENCH = {
     "Chat": {
@@ -54,31 +54,43 @@ REWARDBENCH = {
 STYLES = ("concise", "detailed", "markdown")
 
 
+DOMAINS = ("chat", "math", "code", "safety")
+DRAWS = (10, 25, 50, 75, 100, 200, 300, 400, 500, 750, 1000, 1250, 1500, 1860)
+"""PRM800K's n; its test problems have up to 1,860 samples."""
+
+
 class Protocol(NamedTuple):
-    """How a benchmark counts, the file that says so, the fields of the rows it needs, and the count itself."""
+    """How a benchmark counts, the file that says so, the task and the fields of the rows it needs, and the count."""
 
     about: str
     source: str
+    task: str
     fields: tuple[str, ...]
     figures: Callable[[Measure], tuple[Figure, ...]]
 
 
 def run(name: str, measure: Measure) -> Benchmark:
-    """A judge's figures by the protocol of that name."""
+    """A judge's figures by the protocol of that name; raises InputError where its verdicts are of another task or the
+    rows are not the benchmark's."""
     protocol = PROTOCOLS[name]
+    if measure.table.task != protocol.task:
+        found = f"{measure.judge.name}: its verdicts are of the task {measure.table.task}"
+        raise InputError(f"{found}; the benchmark {name} takes a run of the task {protocol.task}")
+    figures = protocol.figures(measure)
+    if not figures:
+        raise InputError(f"none of the rows is one of {name}'s (it goes by {', '.join(protocol.fields)})")
     return Benchmark(
         name=name,
         judge=measure.judge.name,
         protocol=protocol.about,
         source=protocol.source,
-        figures=protocol.figures(measure),
+        figures=figures,
     )
 
 
-def pair_hits(measure: Measure) -> Floats:
-    """1 for people's verdict, ½ for a judge's tie, 0 otherwise and for what could not be read."""
-    truth, said = measure.table.truth, measure.judge.verdict
-    return np.where(said == truth, 1.0, np.where(said == TIE, 0.5, 0.0))
+def generative(measure: Measure) -> bool:
+    """Whether it answered in words (some verdict belongs to an order) or is a model that scores each response."""
+    return not bool(np.isnan(measure.judge.forward).all() and np.isnan(measure.judge.swapped).all())
 
 
 def _field(measure: Measure, name: str) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
@@ -98,9 +110,13 @@ def _plain(measure: Measure, name: str, value: float, rows: int, of: str = "") -
 
 
 def rewardbench(measure: Measure) -> tuple[Figure, ...]:
-    """Accuracy of each subset, sections weighted by their published counts, and the mean of the four sections."""
-    subset, hits = _field(measure, "subset"), pair_hits(measure)
-    labelled = measure.table.labelled
+    """Accuracy of each subset, sections weighted by their published counts, and the mean of the four sections. A tie or
+    nothing readable of a generative judge counts half, of a model that scores responses it counts 0."""
+    truth, said, labelled = measure.table.truth, measure.judge.verdict, measure.table.labelled
+    spared = 0.5 if generative(measure) else 0.0
+    seen = measure.judge.read | measure.judge.unreadable
+    hits = np.where(said == truth, 1.0, np.where(seen & ((said == TIE) | np.isnan(said)), spared, 0.0))
+    subset = _field(measure, "subset")
     figures, sections = [], []
     for section, counts in REWARDBENCH.items():
         parts = {name: labelled & (subset == name) for name in counts}
@@ -118,22 +134,25 @@ def rewardbench(measure: Measure) -> tuple[Figure, ...]:
 
 def rm_bench(measure: Measure) -> tuple[Figure, ...]:
     """The 3 x 3 matrix of styles (rows: chosen, columns: rejected): hard is the part above the diagonal, where the
-    rejected one is the fancier, normal the diagonal, easy the part below; each domain, and the mean over domains."""
-    domain, hits, labelled = _field(measure, "domain"), pair_hits(measure), measure.table.labelled
+    rejected one is the fancier, normal the diagonal, easy the part below. A domain has the mean of the three parts,
+    "safety-refuse" and "safety-response" are one; then the means over domains. A tie counts 0."""
+    hits = (measure.judge.verdict == measure.table.truth).astype(np.float64)
+    domain = np.array([str(value).partition("-")[0] for value in _field(measure, "domain")], dtype=object)
     sides = [_field(measure, name) for name in ("chosen_style", "rejected_style")]
     place = [np.array([STYLES.index(style) if style in STYLES else -1 for style in side]) for side in sides]
-    known = labelled & (place[0] >= 0) & (place[1] >= 0)
-    parts = {"easy": place[0] > place[1], "normal": place[0] == place[1], "hard": place[0] < place[1]}
+    known = measure.table.labelled & (place[0] >= 0) & (place[1] >= 0)
+    parts = {"hard": place[0] < place[1], "normal": place[0] == place[1], "easy": place[0] > place[1]}
     figures: list[Figure] = []
-    by_domain: dict[str, list[float]] = defaultdict(list)
-    for name in sorted(set(domain[known])):
+    by_part: dict[str, list[float]] = defaultdict(list)
+    for name in DOMAINS:
         inside = known & (domain == name)
-        for part, where in parts.items():
-            if (inside & where).any():
-                by_domain[part].append(float(hits[inside & where].mean()))
-        by_domain["total"].append(float(hits[inside].mean()))
-        figures.append(_mean(measure, "domain", hits, inside, str(name)))
-    for part, values in by_domain.items():
+        rates = {part: float(hits[inside & where].mean()) for part, where in parts.items() if (inside & where).any()}
+        if rates:
+            for part, rate in rates.items():
+                by_part[part].append(rate)
+            by_part["total"].append(float(np.mean(list(rates.values()))))
+            figures.append(_mean(measure, "domain", hits, inside, name))
+    for part, values in by_part.items():
         figures.append(_plain(measure, part, float(np.mean(values)), int(known.sum()), part))
     return tuple(figures)
 
@@ -162,10 +181,12 @@ def judgebench(measure: Measure) -> tuple[Figure, ...]:
 
 
 def llmbar(measure: Measure) -> tuple[Figure, ...]:
-    """Accuracy over both orders, and the share of pairs with the same verdict in both ("equal")."""
+    """Accuracy over both orders, and the share of pairs with the same verdict in both ("equal"). A model that scores
+    each response by itself gives its verdict in both."""
     truth, judge, labelled = measure.table.truth, measure.judge, measure.table.labelled
-    right = (judge.forward == truth).astype(np.float64) + (judge.swapped == truth)
-    same = (judge.forward == judge.swapped).astype(np.float64)
+    forward, swapped = (judge.forward, judge.swapped) if generative(measure) else (judge.verdict, judge.verdict)
+    right = (forward == truth).astype(np.float64) + (swapped == truth)
+    same = (forward == swapped).astype(np.float64)
     return (
         measure.share("correct_average", "Accuracy, mean of both orders", right / 2, labelled),
         measure.share("correct_both", "Right in both orders", right == 2, labelled),
@@ -193,115 +214,120 @@ def processbench(measure: Measure) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-class Candidates(NamedTuple):
-    """A prompt's scores, the right responses first (RewardBench 2)."""
-
-    id: str
-    subset: str
-    scores: Sequence[float]
-    right: int
-
-
-def rewardbench2(rows: Iterable[Candidates]) -> dict[str, float]:
-    """Each subset, and their mean under "score". The right response must be the highest of four; 1/k where k share the
-    top. "Ties" has a formula of its own (`ties_score`)."""
-    by_subset: dict[str, list[Candidates]] = defaultdict(list)
-    for row in rows:
-        by_subset[row.subset].append(row)
-    found = {}
-    for subset, held in by_subset.items():
-        found[subset] = ties_score(held) if subset.lower() == "ties" else float(np.mean([_best(row) for row in held]))
-    return {"score": float(np.mean(list(found.values()))), **found}
-
-
-def _best(row: Candidates) -> float:
-    top = max(row.scores)
-    winners = [at for at, score in enumerate(row.scores) if score == top]
-    return sum(at < row.right for at in winners) / len(winners)
-
-
-class _Margins(NamedTuple):
-    accurate: bool
-    among_right: float
-    to_wrong: float
+def rewardbench2(measure: Measure) -> tuple[Figure, ...]:
+    """Each subset by whether the right response is the highest of four (1/k where k share the top; nothing readable is
+    all alike), Ties by its own formula, and the mean of all."""
+    table = measure.table
+    subset, names = _field(measure, "subset"), _field(measure, "id")
+    rows: dict[int, Candidates] = {}
+    for vote, right in table.votes.orders.items():
+        if isinstance(right, frozenset) and subset[at := int(table.votes.row[vote])]:
+            scores = _scores(measure, at)
+            first = sorted(range(len(scores)), key=lambda place: (place not in right, place))
+            ordered = [scores[place] for place in first]
+            rows[at] = Candidates(str(names[at]), str(subset[at]), ordered, len(right))
+    hits = np.zeros(len(table))
+    for at, row in rows.items():
+        hits[at] = top(row)
+    mine = np.isin(np.arange(len(table)), list(rows))
+    figures = []
+    for name in sorted({row.subset for row in rows.values()}):
+        inside = mine & (subset == name)
+        if name.lower() == TIES:
+            value = ties_score([row for row in rows.values() if row.subset == name])
+            figures.append(_plain(measure, "subset", value, int(inside.sum()), name))
+        else:
+            figures.append(_mean(measure, "subset", hits, inside, name))
+    if figures:
+        mean = float(np.mean([figure.value or 0.0 for figure in figures]))
+        figures.insert(0, _plain(measure, "score", mean, len(rows)))
+    return tuple(figures)
 
 
-def _margins(row: Candidates) -> _Margins:
-    right, wrong = row.scores[: row.right], row.scores[row.right :]
-    return _Margins(min(right) > max(wrong), max(right) - min(right), min(right) - max(wrong))
+def _scores(measure: Measure, at: int) -> list[float]:
+    """What a ranking gave each response: its strengths, else minus its place; all alike where it could not be read."""
+    order, strengths = measure.judge.detail.get(at, ((), ()))
+    if strengths:
+        return list(strengths)
+    places = {response: place for place, response in enumerate(order)}
+    return [-float(places.get(response, len(order))) for response in range(int(measure.table.size[at]))]
 
 
-def ties_score(rows: Sequence[Candidates]) -> float:
-    """0.3 accuracy on tied prompts + 0.3 on their references + 0.2 share whose margin to the wrong ones exceeds the one
-    among the right ones + 0.2 the same by the smaller margin of prompt and reference + 0.01 tanh(margin ratio - 1).
-    Ids are "ref:N" and "tied:N"; accurate means that every right response is above every wrong one."""
-    stats: dict[str, dict[str, _Margins]] = {"ref": {}, "tied": {}}
-    for row in rows:
-        kind, _, number = row.id.partition(":")
-        stats[kind][number] = _margins(row)
-    accuracy = {kind: float(np.mean([one.accurate for one in held.values()])) for kind, held in stats.items() if held}
-    both = sorted(stats["ref"].keys() & stats["tied"].keys())
-    score = 0.3 * accuracy.get("tied", 0.0) + 0.3 * accuracy.get("ref", 0.0)
-    if not both:
-        return score
-    preferred, hard, margin = [], [], []
-    for number in both:
-        tied, smaller = stats["tied"][number], min(stats["ref"][number].to_wrong, stats["tied"][number].to_wrong)
-        preferred.append(tied.to_wrong > tied.among_right)
-        hard.append(smaller > tied.among_right)
-        margin.append(tanh(smaller / tied.among_right - 1) if tied.among_right else 0.0)
-    return score + 0.2 * float(np.mean(preferred)) + 0.2 * float(np.mean(hard)) + 0.01 * float(np.mean(margin))
-
-
-def best_of(problems: Mapping[str, Sequence[tuple[float, bool]]], n: int, drawn_from: int) -> float:
-    """PRM800K's best-of-n: the share of problems solved when the highest-scored of n samples is taken, n drawn from
-    `drawn_from` places of which those without an answer stay empty.
-
-    Its file draws 400 times; this is what the mean of its draws goes to: the sample of rank k is taken with probability
-    C(N-1-k, n-1) / C(N, n); equal scores share theirs."""
-    solved = 0.0
-    for samples in problems.values():
-        ranked = sorted(samples, key=lambda sample: -sample[0])
-        at = 0
-        while at < len(ranked):
-            end = at
-            while end < len(ranked) and ranked[end][0] == ranked[at][0]:
-                end += 1
-            chance = sum(comb(drawn_from - 1 - k, n - 1) for k in range(at, end)) / comb(drawn_from, n)
-            solved += chance * sum(right for _, right in ranked[at:end]) / (end - at)
-            at = end
-    return solved / len(problems)
+def prm800k(measure: Measure) -> tuple[Figure, ...]:
+    """The share of problems solved by the highest-scored of n samples, for the published n and for all samples. Where
+    rows have an `answer`, those without one are samples that came to no end and cannot be taken."""
+    table, p = measure.table, measure.judge.probability
+    ended = _field(measure, "answer") != ""
+    usable = measure.rows & ~np.isnan(p) & (ended | ~ended.any())
+    problems, first, many = np.unique(table.group[table.labelled], return_index=True, return_counts=True)
+    places = DRAWS[-1] if many.max() > DRAWS[-2] else int(many.max())
+    order = np.flatnonzero(usable)
+    order = order[np.argsort(table.group[order], kind="stable")]
+    held = np.split(order, np.searchsorted(table.group[order], problems))[1:]
+    samples = [np.column_stack([p[own], table.truth[own] == 0]) for own in held]
+    rows = np.flatnonzero(table.labelled)[first]
+    figures = []
+    for n in sorted({1, *(n for n in DRAWS if n < places), places}):
+        solved, mask = np.zeros(len(table)), np.zeros(len(table), dtype=bool)
+        solved[rows], mask[rows] = best_of(samples, n, places), True
+        figures.append(measure.share("best_of", f"Best of {n:,}", solved, mask, of=f"{n}"))
+    return tuple(figures)
 
 
 PROTOCOLS: dict[str, Protocol] = {
     "rewardbench": Protocol(
-        "accuracy by subset; sections weighted by published counts; the mean of four sections; a tie counts half",
-        "allenai/reward-bench: rewardbench/constants.py, rewardbench/utils.py (calculate_scores_per_section)",
+        "accuracy by subset; sections weighted by published counts; the mean of four sections; a tie or nothing "
+        "readable of a generative judge counts half",
+        "allenai/reward-bench: rewardbench/constants.py, rewardbench/utils.py (calculate_scores_per_section), "
+        "scripts/run_rm.py, scripts/run_generative.py",
+        "preference",
         ("subset",),
         rewardbench,
     ),
+    "rewardbench2": Protocol(
+        "the right response is the highest of four, 1/k where k share the top; ties by accuracy and margins; the mean "
+        "of the subsets",
+        "allenai/reward-bench: scripts/run_v2.py, rewardbench/utils.py (reroll_and_score_dataset, "
+        "process_single_model)",
+        "ranking",
+        ("subset", "id"),
+        rewardbench2,
+    ),
     "rm-bench": Protocol(
-        "accuracy of 3 x 3 styles: easy below, normal on, hard above the diagonal; the mean over domains",
-        "THU-KEG/RM-Bench: README.md (compute_accuracy)",
+        "accuracy of 3 x 3 styles: easy below, normal on, hard above the diagonal; the mean over four domains; a tie "
+        "counts 0",
+        "THU-KEG/RM-Bench: scripts/utils.py (compute_accuracy)",
+        "preference",
         ("domain", "chosen_style", "rejected_style"),
         rm_bench,
     ),
     "judgebench": Protocol(
         "both orders, +1 right, -1 opposite; correct when the sum is positive; ties and unreadable are not correct",
-        "ScalerLab/JudgeBench: utils/metrics.py",
+        "ScalerLab/JudgeBench: utils/metrics.py (compute_final_metrics), run_judge.py",
+        "preference",
         ("source",),
         judgebench,
     ),
     "llmbar": Protocol(
         "accuracy over both orders; same verdict in both",
-        "princeton-nlp/LLMBar: evaluate.py (correct_average, equal)",
+        "princeton-nlp/LLMBar: LLMEvaluator/evaluate.py (correct_average, equal)",
+        "preference",
         (),
         llmbar,
     ),
     "processbench": Protocol(
         "harmonic mean of first-wrong-step accuracy on wrong and on right solutions, by part",
         "QwenLM/ProcessBench: code/run_eval.py",
+        "steps",
         ("id",),
         processbench,
+    ),
+    "prm800k": Protocol(
+        "the share of problems solved when the highest-scored of n samples is taken; exact, where its authors draw 400 "
+        "times",
+        "openai/prm800k: prm800k/eval/eval.py",
+        "outcome",
+        ("answer",),
+        prm800k,
     ),
 }

@@ -57,7 +57,7 @@ def report(inputs: Inputs, settings: Settings, before: Report | None = None) -> 
     draw = Resampler(table.group, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
     measures = [Measure(table, judge, draw) for judge in table.judges]
     hits = [hit(measure) for measure in measures]
-    masks = [counted(measure) for measure in measures]
+    masks = [measure.rows & ~np.isnan(one) for measure, one in zip(measures, hits, strict=True)]
     judges = tuple(
         _judge(measure, one, mask, settings) for measure, one, mask in zip(measures, hits, masks, strict=True)
     )
@@ -96,11 +96,6 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
             return solutions.steps(measure)
         case _:
             return solutions.rankings(measure)
-
-
-def counted(measure: Measure) -> Mask:
-    """Rows with a truth and a verdict of the judge."""
-    return measure.rows
 
 
 def hit(measure: Measure) -> Floats:

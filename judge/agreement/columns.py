@@ -14,6 +14,8 @@ from typing import Any
 from judge.errors import InputError
 
 Row = Mapping[str, Any]
+Order = tuple[int, ...] | frozenset[int]
+"""What a person said of a ranking: its responses, best first, or which of them are right."""
 LABELS: dict[str, tuple[str, ...]] = {
     "preference": ("first", "second", "tie"),
     "outcome": ("right", "wrong"),
@@ -100,7 +102,7 @@ class Columns:
     vote_who: "array[int]" = field(default_factory=lambda: array("i"))
     vote: "array[float]" = field(default_factory=_floats)
     seconds: dict[int, float] = field(default_factory=dict)
-    orders: dict[int, Any] = field(default_factory=dict)
+    orders: dict[int, Order] = field(default_factory=dict)
     duplicate_votes: int = 0
     _prompts: dict[Any, int] = field(default_factory=dict)
     _voted: set[int] = field(default_factory=set)
@@ -198,7 +200,8 @@ class Columns:
                 continue
             self._voted.add(voted)
             if self.task == "ranking":
-                self.orders[len(self.vote)] = tuple(label["verdict"])
+                named = frozenset if label.get("criterion") else tuple
+                self.orders[len(self.vote)] = named(label["verdict"])
             if "seconds" in label:
                 self.seconds[len(self.vote)] = float(label["seconds"])
             self.vote_row.append(at)
@@ -223,7 +226,7 @@ class Columns:
                 right = isinstance(verdict, int | float) and not criterion and row["kind"] == "solution"
                 return (float(verdict) if right else None), ""
             case "ranking":
-                return (0.0 if isinstance(verdict, list | tuple) and not criterion else None), ""
+                return (0.0 if isinstance(verdict, list | tuple) and criterion in ("", "correct") else None), ""
         return None, ""
 
     def add_judgement(self, judge: JudgeColumns, row: Row, source: int, position: int) -> None:

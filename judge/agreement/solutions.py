@@ -3,14 +3,16 @@
 Refuses to know people apart (ceiling.py).
 """
 
-from collections.abc import Sequence
-from math import nan
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import nan, sqrt
 
 import numpy as np
 
 from judge.agreement import nominal
+from judge.agreement.columns import Order
 from judge.agreement.measure import Measure, ratio
-from judge.agreement.report import Confusion, Figure
+from judge.agreement.report import Confusion, Figure, Unit
 from judge.agreement.resample import Floats
 from judge.agreement.verdicts import square
 
@@ -113,47 +115,77 @@ def mistakes(measure: Measure) -> Confusion:
 
 
 def rankings(measure: Measure) -> tuple[Figure, ...]:
-    """Against each person's order, the mean over people: best response, pairs in the same order, τ and ρ."""
+    """Against each person's order, the mean over people: best response, pairs in the same order, τ and ρ. Where people
+    only said which responses are right, a pair is a right one and a wrong one, and ρ is not defined."""
     terms = _order_terms(measure)
-    mask = terms[:, 0] > 0
-    sums = [measure.draw.by_block(np.column_stack([terms[:, at], terms[:, 0]])) for at in range(1, 5)]
-    return (
-        measure.figure("pairs_in_order", "Pairs put in the same order", sums[0], ratio, mask),
-        measure.figure("best_response", "Same best response", sums[1], ratio, mask),
-        measure.figure("kendall", "Kendall's τ, mean over rows", sums[2], ratio, mask, unit="coefficient"),
-        measure.figure("spearman", "Spearman's ρ, mean over rows", sums[3], ratio, mask, unit="coefficient"),
-    )
+    figures = []
+    for at, (name, title) in enumerate(_ORDERS):
+        mask = ~np.isnan(terms[:, at])
+        unit: Unit = "share" if at < 2 else "coefficient"
+        sums = measure.draw.by_block(np.column_stack([np.nan_to_num(terms[:, at]), mask]).astype(np.float64))
+        figures.append(measure.figure(name, title, sums, ratio, mask, unit=unit))
+    return tuple(figures)
+
+
+_ORDERS = (
+    ("pairs_in_order", "Pairs put in the same order"),
+    ("best_response", "Same best response"),
+    ("kendall", "Kendall's τ, mean over rows"),
+    ("spearman", "Spearman's ρ, mean over rows"),
+)
 
 
 def _order_terms(measure: Measure) -> Floats:
-    """(N, 5): votes on the row, then the sums over them of the four figures."""
+    """(N, 4): the four figures of a row, each the mean over its votes, nan where there is none."""
     table = measure.table
-    terms = np.zeros((len(table), 5))
-    for vote, order in table.votes.orders.items():
+    sums, counts = np.zeros((len(table), 4)), np.zeros((len(table), 4))
+    for vote, said in table.votes.orders.items():
         at = int(table.votes.row[vote])
         if measure.judge.read[at]:
-            terms[at] += (1.0, *compare_orders(order, measure.judge.detail[at][0]))
-    terms[terms[:, 0] > 0, 1:] /= terms[terms[:, 0] > 0, :1]
-    terms[:, 0] = terms[:, 0] > 0
-    return terms
+            order, strengths = measure.judge.detail[at]
+            values = np.array(compare_orders(said, places(order, strengths)))
+            sums[at] += np.nan_to_num(values)
+            counts[at] += ~np.isnan(values)
+    with np.errstate(all="ignore"):
+        return np.asarray(sums / counts)
 
 
-def compare_orders(one: Sequence[int], other: Sequence[int]) -> tuple[float, float, float, float]:
-    """Share of pairs in the same order, same best, τ = 2 share - 1, ρ = 1 - 6 Σ d² / (n (n² - 1)), over the responses
-    that both orders name."""
-    both = [item for item in one if item in set(other)]
-    if len(both) < 2:
+def places(order: Sequence[int], strengths: Sequence[float]) -> dict[int, float]:
+    """The place of each response, smaller is better: by strengths, where equal ones share a place, else by order."""
+    if strengths:
+        return {response: -strength for response, strength in enumerate(strengths)}
+    return {response: float(place) for place, response in enumerate(order)}
+
+
+def compare_orders(people: Order, judge: Mapping[int, float]) -> tuple[float, float, float, float]:
+    """Share of pairs in the same order (½ where the judge has both level), the same best (1/k where k share it),
+    τ = 2 share - 1, and ρ, Pearson's r of mid-ranks; over the responses that both name."""
+    both = [response for response in people if response in judge]
+    if isinstance(people, frozenset):
+        pairs = [(good, bad) for good in both for bad in judge if bad not in people]
+        best = people
+    else:
+        pairs, best = list(combinations(both, 2)), frozenset(both[:1])
+    if not pairs:
         return nan, nan, nan, nan
-    place = {item: at for at, item in enumerate(item for item in other if item in set(both))}
-    ranks = [place[item] for item in both]
-    count = len(ranks)
-    pairs = count * (count - 1) / 2
-    same = sum(ranks[i] < ranks[j] for i in range(count) for j in range(i + 1, count)) / pairs
-    apart = sum((at - rank) ** 2 for at, rank in enumerate(ranks))
-    return same, float(ranks[0] == 0), 2 * same - 1, 1 - 6 * apart / (count * (count**2 - 1))
+    same = sum(0.5 * (judge[one] <= judge[other]) + 0.5 * (judge[one] < judge[other]) for one, other in pairs)
+    share = same / len(pairs)
+    named = judge if isinstance(people, frozenset) else both
+    highest = min(judge[response] for response in named)
+    leaders = [response for response in named if judge[response] == highest]
+    hit = sum(response in best for response in leaders) / len(leaders)
+    return share, hit, 2 * share - 1, nan if isinstance(people, frozenset) else _rho([judge[one] for one in both])
+
+
+def _rho(values: Sequence[float]) -> float:
+    """Pearson's r of the mid-ranks of these places with 1, 2, 3, …; 0 where all are level."""
+    middle = (len(values) - 1) / 2
+    own = [at - middle for at in range(len(values))]
+    ranks = [sum(other < value for other in values) + (values.count(value) - 1) / 2 - middle for value in values]
+    apart = sum(rank**2 for rank in ranks) * sum(at**2 for at in own)
+    return sum(rank * at for rank, at in zip(ranks, own, strict=True)) / sqrt(apart) if apart else 0.0
 
 
 def order_hits(measure: Measure) -> Floats:
     """(N,) the share of pairs in the same order as people's, nan where nobody ordered."""
-    terms = _order_terms(measure)
-    return np.where(terms[:, 0] > 0, terms[:, 1], nan)
+    return np.asarray(_order_terms(measure)[:, 0])

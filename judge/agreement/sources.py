@@ -160,6 +160,9 @@ def _as_judged(row: Row, name: str) -> Row:
             said = {"task": "ranking", "verdict": verdict}
         case "response" if labels and not labels[0].get("criterion"):
             said = {"task": "score", "verdict": {"": verdict}}
+        case "solution" if "prm_score" in (row.get("meta") or {}):
+            p = row["meta"]["prm_score"]  # PRM800K's file of samples: its own model's score, not whether it is right
+            said = {"task": "outcome", "verdict": "right" if p >= 0.5 else "wrong", "p_correct": p}
         case _:
             right = None if verdict is None else "right" if verdict >= 0.5 else "wrong"
             said = {"task": "outcome", "verdict": right}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from judge.agreement.columns import LABELS, READ, UNREADABLE, Columns, JudgeColumns
+from judge.agreement.columns import LABELS, READ, UNREADABLE, Columns, JudgeColumns, Order
 from judge.agreement.resample import Floats, Ints
 from judge.errors import InputError
 
@@ -27,7 +27,7 @@ class Votes:
     value: Floats
     seconds: Floats
     names: tuple[str, ...]
-    orders: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    orders: dict[int, Order] = field(default_factory=dict)
     duplicates: int = 0
 
 

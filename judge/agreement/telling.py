@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from judge.agreement.columns import UNREADABLE, Row
+from judge.agreement.columns import UNREADABLE, Order, Row
 from judge.agreement.measure import Measure
 from judge.agreement.report import Answer, Disagreement, Vote
 from judge.agreement.resample import Floats, Ints
@@ -102,9 +102,7 @@ def _votes(table: Table, rows: set[int]) -> dict[int, tuple[Vote, ...]]:
         start, end = np.searchsorted(table.votes.row, [at, at + 1])
         for vote in range(int(start), int(end)):
             order = table.votes.orders.get(vote)
-            word = (
-                said(table, float(table.votes.value[vote])) if order is None else " > ".join(str(i + 1) for i in order)
-            )
+            word = said(table, float(table.votes.value[vote])) if order is None else ordered(order)
             found[at].append(Vote(annotator=table.votes.names[int(table.votes.who[vote])], verdict=word))
     return {at: tuple(held) for at, held in found.items()}
 
@@ -118,6 +116,13 @@ def said(table: Table, value: float) -> str:
     if table.task == "steps":
         return "no mistake" if value < 0 else f"step {int(value) + 1}"
     return f"{value:g}"
+
+
+def ordered(order: Order) -> str:
+    """An order of responses as words, counted from 1; or which of them are right."""
+    if isinstance(order, frozenset):
+        return f"right: {', '.join(str(at + 1) for at in sorted(order))}"
+    return " > ".join(str(at + 1) for at in order)
 
 
 def spoken(messages: Any) -> str:
@@ -165,14 +170,19 @@ def _disagreement(
 ) -> Disagreement:
     table, judge = measure.table, measure.judge
     both = not (np.isnan(judge.forward[at]) or np.isnan(judge.swapped[at]))
+    by_people, by_judge = said(table, float(table.truth[at])), said(table, float(judge.verdict[at]))
+    if table.task == "ranking":
+        words = {vote.verdict for vote in votes}
+        by_people = words.pop() if len(words) == 1 else "different orders"
+        by_judge = ordered(judge.detail[at][0]) if at in judge.detail else ""
     fields = {name: values[at] for name, values in table.fields.items()}
     if len(table.criteria) > 1:
         fields["criterion"] = table.criteria[int(table.criterion[at])]
     return Disagreement(
         id=table.ids[at].partition("\t")[0],
         judge_name=judge.name,
-        human=said(table, float(table.truth[at])),
-        judge="unreadable" if judge.state[at] == UNREADABLE else said(table, float(judge.verdict[at])),
+        human=by_people,
+        judge="unreadable" if judge.state[at] == UNREADABLE else by_judge,
         confidence=None if np.isnan(certain) else certain,
         votes=votes,
         answers=_answers(judged),

@@ -1,8 +1,9 @@
-"""OpenAI's PRM800K: a walk through a solution where people rated every candidate step 1, 0 (neutral) or -1."""
+"""OpenAI's PRM800K: a walk through a solution where people rated every candidate step 1, 0 (neutral) or -1; and its
+file of test samples, which are counted by best of n."""
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import inner, items, label, rest, said, text, wrong
+from judge.formats.fields import inner, items, label, number, rest, said, text, texts, truth, wrong
 from judge.records import HumanLabel, Solution
 
 
@@ -56,7 +57,31 @@ def _first_wrong(ratings: list[int | str | None], annotator: str) -> tuple[Human
     return label(annotator, -1)
 
 
+def sample(row: Row) -> list[Solution]:
+    """One of many solutions to a test problem (scored-test-samples.jsonl): whether its answer is right is its label;
+    the answer and its authors' own scores go to `meta`."""
+    meta = rest(row, ("problem", "steps", "is_correct", "ground_truth_answer", "given_answer"))
+    answer = row.get("answer", row.get("given_answer"))
+    meta |= {"answer": answer} if answer is not None else {}
+    meta |= {name: number(row, name) for name in ("prm_score", "orm_score") if row.get(name) is not None}
+    return [
+        Solution(
+            prompt=said("user", text(row, "problem")),
+            steps=texts(row, "steps", empty=True),
+            reference=str(row.get("ground_truth_answer") or ""),
+            human=label("prm800k", float(truth(row, "is_correct")), "correct"),
+            meta=meta,
+        )
+    ]
+
+
 FORMATS = (
+    Format(
+        name="prm800k-samples",
+        about="PRM800K's test samples: problem, steps, is_correct; answer, prm_score and orm_score where known",
+        fields=("problem", "steps", "is_correct"),
+        read=sample,
+    ),
     Format(
         name="prm800k",
         about="PRM800K: question {problem, …}, label {steps [{completions [{text, rating}], …}], finish_reason}",

@@ -2,13 +2,17 @@
 
 from itertools import combinations
 from math import tanh
+from typing import Any
 
 import pytest
 
-from judge.agreement.benchmarks import PROTOCOLS, Candidates, best_of, rewardbench2, run, ties_score
+from judge.agreement.benchmarks import PROTOCOLS, run
+from judge.agreement.best_of import Candidates, best_of, rewardbench2, ties_score
+from judge.agreement.build import agreement
 from judge.agreement.measure import Measure
 from judge.agreement.resample import Resampler
 from judge.agreement.table import build
+from judge.errors import InputError
 from tests.agreement.support import columns, judged, pair_row, votes
 
 
@@ -26,14 +30,32 @@ def figures(name: str, letters: str, metas: list[dict[str, str]], swapped: str =
 
 
 def test_rewardbench() -> None:
-    """Chat: easy 1/2 of weight 100, length 1 of weight 95. Reasoning: math-prm 1/2 (a tie) of 984, hep-go 0 of 164."""
-    subsets = ["alpacaeval-easy", "alpacaeval-easy", "alpacaeval-length", "math-prm", "hep-go"]
-    found = figures("rewardbench", "fsft-", [{"subset": subset} for subset in subsets])
-    chat, reasoning = (0.5 * 100 + 95) / 195, 0.5 * 984 / (984 + 164)
+    """Chat: easy 1/2 of weight 100, length 1 of weight 95. Reasoning: math-prm 1/2 (a tie) of 984, hep-go 0 of 164, and
+    hep-js, where nothing was readable, 1/2 of 164."""
+    subsets = ["alpacaeval-easy", "alpacaeval-easy", "alpacaeval-length", "math-prm", "hep-go", "hep-js"]
+    found = figures("rewardbench", "fsfts-", [{"subset": subset} for subset in subsets])
+    chat, reasoning = (0.5 * 100 + 95) / 195, 0.5 * (984 + 164) / (984 + 2 * 164)
     assert found["section Chat"] == pytest.approx(chat)
     assert found["section Reasoning"] == pytest.approx(reasoning)
     assert found["score"] == pytest.approx((chat + reasoning) / 2)
     assert found["subset hep-go"] == 0
+
+
+def plain(rows: list[dict[str, Any]], verdicts: list[str]) -> list[dict[str, Any]]:
+    """The rows as a reward model judges them: verdicts without readings."""
+    return [
+        {**row, "judgement": {"task": "preference", "verdict": verdict}}
+        for row, verdict in zip(rows, verdicts, strict=True)
+    ]
+
+
+def test_a_model_that_scores_each_response_has_no_orders_and_no_half_points() -> None:
+    rows = [pair_row(at, meta={"subset": "hep-go"}) for at in range(4)]
+    said = plain(rows, ["first", "tie", "second", "first"])
+    table = build(columns({"j": said}, [votes(row, "f") for row in rows], wanted=("subset",)))
+    measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
+    assert run("rewardbench", measure).figures[0].value == 2 / 4
+    assert [figure.value for figure in run("llmbar", measure).figures] == [2 / 4, 2 / 4, 1]
 
 
 def test_rm_bench() -> None:
@@ -46,6 +68,15 @@ def test_rm_bench() -> None:
     found = figures("rm-bench", letters, metas)
     assert (found["easy easy"], found["normal normal"], found["hard hard"]) == (1, 1, 0)
     assert found["total total"] == pytest.approx(6 / 9)
+
+
+def test_rm_bench_takes_the_parts_of_safety_as_one_domain_and_a_tie_as_a_miss() -> None:
+    """Chat 1. Safety: of two pairs on the diagonal one is right and one a tie, 1/2. The total is the mean of both."""
+    style = {"chosen_style": "concise", "rejected_style": "concise"}
+    metas = [{"domain": domain, **style} for domain in ("chat", "safety-refuse", "safety-response")]
+    found = figures("rm-bench", "fft", metas)
+    assert (found["domain chat"], found["domain safety"]) == (1, 1 / 2)
+    assert found["total total"] == found["normal normal"] == 3 / 4
 
 
 def test_judgebench() -> None:
@@ -95,6 +126,80 @@ def test_rewardbench2() -> None:
     # Both accurate; margins: among right 1, tied to wrong 3, reference 4, the smaller 3; 0.01 tanh(3/1 - 1).
     assert found["Ties"] == ties_score(ties) == pytest.approx(1 + 0.01 * tanh(2))
     assert found["score"] == pytest.approx((found["Factuality"] + found["Ties"]) / 2)
+    # Right ones exactly level: numpy divides by 0 there, and tanh of infinity is 1.
+    level = [Candidates("ref:1", "Ties", (5.0, 1.0), 1), Candidates("tied:1", "Ties", (5.0, 5.0, 1.0), 2)]
+    assert ties_score(level) == pytest.approx(1.01)
+
+
+def ranked(number: int, subset: str, name: str, right: int, said: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """A judged ranking and its label, as RewardBench 2's file gives it: the right responses first."""
+    turn = [{"role": "assistant", "content": str(number)}]
+    row = {
+        "id": name,
+        "kind": "ranking",
+        "prompt": [{"role": "user", "content": f"question {number}"}],
+        "responses": [turn] * 4,
+        "meta": {"subset": subset, "id": name},
+    }
+    label = {"annotator": "rewardbench2", "verdict": list(range(right)), "criterion": "correct"}
+    return {**row, "judgement": {"task": "ranking", **said}}, {**row, "human": [label]}
+
+
+def test_rewardbench2_from_a_run() -> None:
+    """Facts: first alone at the top 1, shared by two 1/2, a reply that could not be read 1/4 (its authors count a blind
+    guess), by order alone 0. Ties: reference right, tied prompt with margins 1 and 2."""
+    cases = [
+        ranked(0, "Factuality", "a", 1, {"verdict": [0, 1, 2, 3], "strengths": [2, 1, 0, -3]}),
+        ranked(1, "Factuality", "b", 1, {"verdict": [0, 1, 2, 3], "strengths": [1, 1, -1, -1]}),
+        ranked(2, "Factuality", "c", 1, {"verdict": None}),
+        ranked(3, "Factuality", "d", 1, {"verdict": [1, 0, 2, 3]}),
+        ranked(4, "Ties", "ref:7", 1, {"verdict": [0, 1, 2, 3], "strengths": [3, -1, -1, -1]}),
+        ranked(5, "Ties", "tied:7", 2, {"verdict": [0, 1, 2, 3], "strengths": [3, 2, 0, -5]}),
+    ]
+    made = columns({"j": [one for one, _ in cases]}, [one for _, one in cases], wanted=("subset", "id"))
+    table = build(made)
+    measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
+    found = {f"{figure.name} {figure.of}".strip(): figure.value for figure in run("rewardbench2", measure).figures}
+    assert found["subset Factuality"] == pytest.approx((1 + 1 / 2 + 1 / 4 + 0) / 4)
+    assert found["subset Ties"] == pytest.approx(1 + 0.01 * tanh(2 / 1 - 1))
+    assert found["score"] == pytest.approx((found["subset Factuality"] + found["subset Ties"]) / 2)
+    # The report's own figures: pairs of a right and a wrong one in order, over the five rows that could be read.
+    own = {figure.name: figure.value for figure in agreement(measure)}
+    assert own["pairs_in_order"] == pytest.approx((1 + 2.5 / 3 + 2 / 3 + 1 + 1) / 5)
+    assert own["best_response"] == pytest.approx((1 + 1 / 2 + 0 + 1 + 1) / 5)
+    assert own["spearman"] is None
+
+
+def test_prm800k_from_a_run() -> None:
+    """Two problems of three samples. Best of 3: the top one of p is right; that of q has no answer, the next is wrong.
+    Best of 1: 1 of 3 and 1 of 3 right among those with an answer."""
+    cases = [("p", 0.9, 1, "4"), ("p", 0.5, 0, "5"), ("p", 0.1, 0, "6")]
+    cases += [("q", 0.9, 1, ""), ("q", 0.5, 0, "5"), ("q", 0.1, 1, "6")]
+    rows, said = [], []
+    for number, (problem, score, right, answer) in enumerate(cases):
+        row = {
+            "id": str(number),
+            "kind": "solution",
+            "prompt": [{"role": "user", "content": problem}],
+            "steps": [str(number)],
+            "meta": {"answer": answer} if answer else {},
+            "human": [{"annotator": "m", "verdict": right, "criterion": "correct"}],
+        }
+        rows.append(row)
+        said.append({**row, "judgement": {"task": "outcome", "verdict": "right", "p_correct": score}})
+    table = build(columns({"j": said}, rows, wanted=("answer",)))
+    done = run("prm800k", Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0)))
+    assert {figure.of: figure.value for figure in done.figures} == {"1": pytest.approx(1 / 3), "3": 1 / 2}
+
+
+def test_a_benchmark_says_which_run_and_which_rows_it_takes() -> None:
+    rows = [pair_row(0)]
+    table = build(columns({"j": [judged(rows[0], "f")]}, [votes(rows[0], "f")], wanted=("subset",)))
+    measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
+    with pytest.raises(InputError, match="task preference; the benchmark prm800k takes a run of the task outcome"):
+        run("prm800k", measure)
+    with pytest.raises(InputError, match="none of the rows is one of rewardbench's \\(it goes by subset\\)"):
+        run("rewardbench", measure)
 
 
 def test_best_of_n_is_the_mean_over_all_draws() -> None:
@@ -109,4 +214,4 @@ def test_best_of_n_is_the_mean_over_all_draws() -> None:
                 top = max(score for score, _ in there)
                 best = [right for score, right in there if score == top]
                 total += sum(best) / len(best)
-        assert best_of({"p": samples}, n, 5) == pytest.approx(total / draws)
+        assert best_of([samples], n, 5) == pytest.approx([total / draws])

@@ -130,7 +130,7 @@ def test_win_rates_and_the_rows_worth_labelling() -> None:
 
 def test_orders() -> None:
     """0 1 2 against 0 2 1: two of three pairs; τ 1/3; ρ = 1 - 6·2/24."""
-    assert compare_orders((0, 1, 2), (0, 2, 1)) == pytest.approx((2 / 3, 1.0, 1 / 3, 0.5))
+    assert compare_orders((0, 1, 2), {0: 0, 2: 1, 1: 2}) == pytest.approx((2 / 3, 1.0, 1 / 3, 0.5))
 
 
 def test_a_report_comes_back_from_its_json() -> None:

@@ -194,3 +194,28 @@ def test_a_triangle_and_a_benchmark(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert triangle["inherited"]["value"] == 1 / 2
     assert [one["figures"][0]["value"] for one in report["benchmarks"]] == [6 / 8, 5 / 8]
     assert "did you mean 'judgebench'?" in refused(capsys, *runs, "--human", human, "--benchmark", "judgebenc")
+
+
+def test_rewardbench2_and_prm800k_are_reached_from_their_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A ranking run on RewardBench 2's rows; PRM800K's samples with the scores of its authors' own model."""
+    row = {"id": "1", "prompt": "Sum?", "chosen": ["2"], "rejected": ["3", "4", "5"], "subset": "Math"}
+    file, rules = (
+        write(tmp_path / "rb2.jsonl", [row]),
+        write(tmp_path / "rules.jsonl", [{"match": ".", "text": "[[1 > 2 > 3 > 4]]"}]),
+    )
+    run = str(tmp_path / "run")
+    asked = ["--task", "ranking", "--judge", f"scripted:{rules}", "--out", run, "--quiet"]
+    assert main(["label", file, *asked]) == 0
+    capsys.readouterr()
+    (found,) = told(capsys, run, "--human", file, "--benchmark", "rewardbench2")["benchmarks"]
+    assert {one["of"]: one["value"] for one in found["figures"]} == {"": 1.0, "Math": 1.0}
+    samples = [
+        {"problem": problem, "steps": [f"{score}"], "answer": "1", "is_correct": right, "prm_score": score}
+        for problem, score, right in [("p", 0.9, True), ("p", 0.5, False), ("q", 0.8, False), ("q", 0.1, True)]
+    ]
+    file = write(tmp_path / "samples.jsonl", samples)
+    (found,) = told(capsys, file, "--human", file, "--benchmark", "prm800k")["benchmarks"]
+    assert {one["of"]: one["value"] for one in found["figures"]} == {"1": 0.5, "2": 0.5}
+    assert "takes a run of the task ranking" in refused(capsys, file, "--human", file, "--benchmark", "rewardbench2")
