@@ -218,7 +218,7 @@ def glances(rng: Random) -> Lesson:
     """A page of links from solutions, ok or no said at once after each, up to the first that is wrong."""
     lesson: Lesson = []
     while len(lesson) < 40:
-        for step in solve(rng, _problem(rng), wrong=0.6).steps[1:]:
+        for step in solve(rng, _problem(rng), wrong=0.6, neat=rng.random() < 0.5).steps[1:]:
             start = substitute(step.given, step.values)
             lesson.append(Piece(render(start), False))
             for link in step.links:
@@ -264,7 +264,7 @@ class Teacher:
 
     def glance(self, rng: Random) -> Lesson:
         """A solution judged at a glance: a word after each step and no working, as a process reward model sees it."""
-        written = solve(rng, _problem(rng), wrong=0.3)
+        written = solve(rng, _problem(rng), wrong=0.3, neat=rng.random() < 0.5)
         lesson = [Piece(self.chat(written.question), False)]
         for step in written.steps:
             lesson += [Piece(f"{step.text}\n", False), Piece(f" {'ok' if step.right else 'no'}\n", True)]

@@ -28,14 +28,20 @@ def _asked(node: Node) -> tuple[Message, ...]:
     return (Message("user", question(node)),)
 
 
-def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False) -> Iterator[Pair]:
-    """Two solutions of one problem, one right and one wrong in either order; in a share `ties` both are alike."""
+def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False, neat: bool = False) -> Iterator[Pair]:
+    """Two solutions of one problem, one right and one wrong in either order; in a share `ties` both are alike.
+
+    neat: both write out every operation, as the embedded judge does when it answers. A tie is then of two wrong ones,
+    as two right ones would be the same.
+    """
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)
         both = rng.random() < ties
-        rights = [rng.random() < 0.5] * 2 if both else rng.choice(([True, False], [False, True]))
-        first, second = (solve(rng, node, wrong=0) if right else solve_wrong(rng, node) for right in rights)
+        rights = [not neat and rng.random() < 0.5] * 2 if both else rng.choice(([True, False], [False, True]))
+        first, second = (
+            solve(rng, node, wrong=0, neat=neat) if right else solve_wrong(rng, node, neat=neat) for right in rights
+        )
         truth = "tie" if both else "first" if rights[0] else "second"
         yield Pair(
             prompt=_asked(node),
@@ -45,7 +51,9 @@ def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False) -> It
         )
 
 
-def solutions(count: int, *, seed: int, wrong: float = 0.15, wide: bool = False) -> Iterator[Solution]:
+def solutions(
+    count: int, *, seed: int, wrong: float = 0.15, wide: bool = False, neat: bool = False
+) -> Iterator[Solution]:
     """Solutions whose steps each hold a mistake with probability `wrong`.
 
     The label is the first wrong step; `meta["right"]` says of every step whether it follows from what stands before it.
@@ -53,7 +61,7 @@ def solutions(count: int, *, seed: int, wrong: float = 0.15, wide: bool = False)
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)
-        written = solve(rng, node, wrong=wrong)
+        written = solve(rng, node, wrong=wrong, neat=neat)
         yield Solution(
             prompt=_asked(node),
             steps=tuple(step.text for step in written.steps),
@@ -63,13 +71,13 @@ def solutions(count: int, *, seed: int, wrong: float = 0.15, wide: bool = False)
         )
 
 
-def responses(count: int, *, seed: int, wide: bool = False) -> Iterator[Response]:
+def responses(count: int, *, seed: int, wide: bool = False, neat: bool = False) -> Iterator[Response]:
     """One solution of each problem, right about half of the time; the label is 1 for a right answer, else 0."""
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)
         right = rng.random() < 0.5
-        written = solve(rng, node, wrong=0) if right else solve_wrong(rng, node)
+        written = solve(rng, node, wrong=0, neat=neat) if right else solve_wrong(rng, node, neat=neat)
         yield Response(
             prompt=_asked(node),
             response=_said(solution_text(written)),

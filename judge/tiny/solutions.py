@@ -233,9 +233,23 @@ def _mistake(rng: Random, before: Tokens) -> Tokens:
 # ---- chains --------------------------------------------------------------------------------------------------------
 
 
-def _neat(tokens: Tokens) -> list[Tokens]:
-    """One operation a link: the way in which the embedded judge writes itself."""
-    return rewrite(tokens)[1:]
+def _neat(rng: Random, start: Tokens, wrong: bool) -> list[Tokens]:
+    """One operation a link: the way in which the embedded judge writes itself. If `wrong`, one link slips."""
+    links = rewrite(start)[1:]
+    if not wrong:
+        return links
+    place = rng.randrange(len(links)) if links else 0
+    before = links[place - 1] if place else start
+    spoiled = list(links[place]) if links else list(start)
+    numbers = [at for at, token in enumerate(spoiled) if isinstance(token, int)]
+    new = [at for at in numbers if spoiled[at] not in before]
+    while value(spoiled) == value(start):
+        at = rng.choice(new or numbers)
+        number = spoiled[at]
+        assert isinstance(number, int)
+        spoiled[at] = _slip(rng, number)
+        new = []
+    return [*links[:place], spoiled, *rewrite(spoiled)[1:]]
 
 
 def _chain(rng: Random, start: Tokens, wrong: bool) -> list[Tokens]:
@@ -338,7 +352,7 @@ def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False
     """A solution of `node`.
 
     wrong: a probability that each step holds a mistake (a float), or how many steps do (an int).
-    neat: in the one plain way in which the embedded judge writes, without draws.
+    neat: in the one plain way in which the embedded judge writes; nothing is drawn but the mistakes.
     """
     plan = _cut(rng, node, neat=neat)
     count = len(plan.letters) + 1
@@ -378,7 +392,7 @@ def _part(rng: Random, opening: str, tokens: Tokens, wrong: bool, *, neat: bool)
         right = False
     else:
         right = not wrong
-        links = _neat(tokens) if neat else _chain(rng, tokens, wrong)
+        links = _neat(rng, tokens, wrong) if neat else _chain(rng, tokens, wrong)
     written = [render(start), *(render(link) for link in links)]
     if not neat and rng.random() < 0.05:
         written.insert(1, written[0])
@@ -413,7 +427,7 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
                 shape, said = list(plan.shape), 0
                 break
         shown, wrong = substitute(shape, found), False
-    links = (_neat(shown) if neat else _chain(rng, shown, wrong)) if len(shown) > 1 else []
+    links = (_neat(rng, shown, wrong) if neat else _chain(rng, shown, wrong)) if len(shown) > 1 else []
     if not neat:
         shown = [*shown]
         for place in range(len(shown) - 1, -1, -1):
@@ -441,9 +455,9 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
     return Step(text=text, right=right, given=plan.shape, values=found, links=(*written, str(answer))), answer
 
 
-def solve_wrong(rng: Random, node: Node) -> Written:
+def solve_wrong(rng: Random, node: Node, *, neat: bool = False) -> Written:
     """A solution with a mistake or two whose answer is wrong."""
     while True:
-        written = solve(rng, node, wrong=rng.choice((1, 1, 2)))
+        written = solve(rng, node, wrong=rng.choice((1, 1, 2)), neat=neat)
         if written.answer != value(node.tokens):
             return written

@@ -76,11 +76,11 @@ def test_the_neat_way_is_one_way(node):
     assert texts(solve(Random(0), node, neat=True)) == texts(solve(Random(1), node, neat=True)) == expected
 
 
-@given(st.integers(0, 10**9), st.sampled_from([0.0, 0.15, 0.5, 1.0]), st.booleans())
-def test_every_label_is_what_the_text_says(seed, wrong, wide):
+@given(st.integers(0, 10**9), st.sampled_from([0.0, 0.15, 0.5, 1.0]), st.booleans(), st.booleans())
+def test_every_label_is_what_the_text_says(seed, wrong, wide, neat):
     rng = Random(seed)
     asked = problem(rng, wide=wide, limit=20_000 if wide else 999)
-    written = solve(rng, asked, wrong=wrong)
+    written = solve(rng, asked, wrong=wrong, neat=neat)
     assert [step.right for step in written.steps] == labels(question(asked), texts(written))
 
 
