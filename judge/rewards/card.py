@@ -89,7 +89,8 @@ def _figures(validation: Mapping[str, float], calibration: Calibration | None, f
         if calibration.after is not None:
             how = f"T = {calibration.temperature:.3g}" if calibration.method == "temperature" else calibration.method
             rows.append((f"calibration error out of fold, after calibration ({how})", _ece(calibration.after)))
-    rows += [(name, _number(name, value)) for name, value in figures.items() if name != "calibration error"]
+    told_already = {"calibration error", *validation}
+    rows += [(name, _number(name, value)) for name, value in figures.items() if name not in told_already]
     return "## Figures on examples that training never saw\n\n" + _table(("figure", "value"), rows) if rows else ""
 
 
