@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,7 @@ def _write(one: "Scored", journal: Journal, counts: Counts) -> None:
     counts.add_row(row, readable=good)
     counts.calls += 1
     counts.prompt_tokens += one.tokens
+    counts.cached_tokens += one.shared
 
 
 def plan_from(given: Mapping[str, Any]) -> Plan:
@@ -167,7 +169,7 @@ def run(given: Mapping[str, Any]) -> int:
             again = shlex.join(["rmjudge", *sys.argv[1:]])
             print(f"interrupted; every score so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
             return 130
-    show_run(plan, done, as_json=given["json"])
+    show_run(replace(plan, task=job.task), done, as_json=given["json"])
     if job.cut and not given["json"]:
         print(f"{job.cut:,} prompts were cut on their left to {job.settings.max_length:,} tokens")
     if given["best_of"]:

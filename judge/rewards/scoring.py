@@ -24,13 +24,14 @@ BATCH_TOKENS = 16384
 
 
 class Scored(NamedTuple):
-    """A record with its judgement. numbers: what stands behind it, for the row's meta. tokens: of all its texts.
-    cut: how many of its prompts were cut."""
+    """A record with its judgement. numbers: what stands behind it, for the row's meta. tokens: of all its texts;
+    shared: those of them that were computed once for several of its texts. cut: how many of its prompts were cut."""
 
     record: Record
     judgement: Judgement
     numbers: dict[str, Any]
     tokens: int
+    shared: int
     cut: int
 
 
@@ -41,6 +42,7 @@ class _Piece(NamedTuple):
     record: Record
     examples: list[Example]
     tokens: int
+    shared: int
     cut: int
 
 
@@ -68,7 +70,7 @@ def score(
             for piece in batch:
                 own = [part for example in piece.examples for part in _apart(example, next(reads))]
                 made = _judged(loaded, piece.record, own, rule)
-                done[piece.place] = Scored(piece.record, made.judgement, made.numbers, piece.tokens, piece.cut)
+                done[piece.place] = Scored(piece.record, made.judgement, made.numbers, *piece[3:])
         yield [done[place] for place in range(len(part))]
 
 
@@ -152,9 +154,11 @@ def _pieces(
         count = sum(len(text.ids) for one in tokens for text in one.texts)
         if reason:
             said = unreadable(task_of(record, loaded.settings, rule), reason, record)
-            done[place] = Scored(record, said, {}, count, 0)
+            done[place] = Scored(record, said, {}, count, 0, 0)
         else:
-            pieces.append(_Piece(place, record, own, count, sum(one.cut > 0 for one in tokens)))
+            shares = collator.layout == "packed" and collator.shared_prefix
+            shared = count - sum(collator.lengths(own)) if shares else 0
+            pieces.append(_Piece(place, record, own, count, shared, sum(one.cut > 0 for one in tokens)))
     return pieces, done
 
 
