@@ -8,6 +8,7 @@ Four ways to the same numbers: `products` (plain matrix products a block of rows
 the call. This module refuses to know tokens, heads of reward models and losses.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -177,9 +178,11 @@ def _flex(query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: float, w
     """Dong et al. 2024. Compiled on a GPU; elsewhere the reference, for tests of the mask."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    run = _compiled_flex() if query.is_cuda else flex_attention
     mask, grouped = plan.block_mask(window), query.shape[1] != key.shape[1]
-    out: Tensor = run(query, key, value, block_mask=mask, scale=scale, enable_gqa=grouped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the reference is slow, which its name says
+        run = _compiled_flex() if query.is_cuda else flex_attention
+        out: Tensor = run(query, key, value, block_mask=mask, scale=scale, enable_gqa=grouped)
     return out.transpose(1, 2)
 
 
