@@ -10,7 +10,7 @@ models and files.
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -125,19 +125,18 @@ def calibrate(
     if method not in get_args(Method):
         raise unknown("method", method, get_args(Method))
     values = combined(rewards, settings).numpy()
-    spread = {"mean": float(values.mean()), "scale": float(values.std()) or 1.0} if values.size else {}
+    spread = Calibration(mean=float(values.mean()), scale=float(values.std()) or 1.0) if values.size else Calibration()
     said = statements_of(rewards, targets, examples, settings)
     if said is None:
-        return Calibration(**spread)
-    plain = Calibration(about=said.about, n=len(said), **spread)
+        return spread
+    plain = replace(spread, about=said.about, n=len(said))
     prompts = said.prompts
     if method == "none" or len(said) < ENOUGH or len(np.unique(prompts)) < FOLDS:
-        before = ece(probabilities(plain, said), said, prompts) if len(said) else None
-        return Calibration(about=said.about, n=len(said), before=before, **spread)
-    return _fitted(said, plain, method, spread)
+        return replace(plain, before=ece(probabilities(plain, said), said, prompts))
+    return _fitted(said, plain, method)
 
 
-def _fitted(said: Statements, plain: Calibration, method: Method, spread: Mapping[str, float]) -> Calibration:
+def _fitted(said: Statements, plain: Calibration, method: Method) -> Calibration:
     fold = folds(said.prompts)
     apart = {name: _out_of_fold(said, fold, name) for name in ("temperature", "isotonic")}
     loss = {name: log_loss(p, said) for name, p in apart.items()} | {"none": log_loss(probabilities(plain, said), said)}
@@ -146,17 +145,15 @@ def _fitted(said: Statements, plain: Calibration, method: Method, spread: Mappin
         gain = loss["temperature"] - loss["isotonic"]
         taken = "isotonic" if gain.mean() > _standard_error(gain, said.prompts) else "temperature"
     temperature, (knots, values) = temperature_of(said), isotonic_of(said) if taken == "isotonic" else ((), ())
-    return Calibration(
-        about=said.about,
+    return replace(
+        plain,
         method=taken,
         temperature=temperature,
         knots=knots,
         values=values,
-        n=len(said),
         before=ece(probabilities(plain, said), said, said.prompts),
         after=ece(apart[taken], said, said.prompts),
         losses={name: float(values.mean()) for name, values in loss.items()},
-        **spread,
     )
 
 

@@ -97,8 +97,11 @@ class Targets:
 
     def to(self, device: Any) -> "Targets":
         """The same on another device."""
-        held: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
-        return Targets(**{name: None if value is None else value.to(device) for name, value in held.items()})
+        moved: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            moved[one.name] = None if value is None else value.to(device)
+        return Targets(**moved)
 
     def pairs(self, rewards: Tensor) -> Pairs:
         """All comparisons of rewards (N, C): a pair is one, a ranking of K all K (K - 1) / 2 of them.
