@@ -10,41 +10,43 @@ from judge.cli import options as o
 app = typer.Typer(add_completion=False)
 _MODEL, _TRAINING = "The model", "The training"
 
-Text, Whole, Number = str | None, int | None, float | None
-
 
 @app.command()
 def distill(
     sources: Annotated[list[str], typer.Argument(help="Run directories of `rmjudge label`, or labelled data files.")],
     kind: Annotated[
-        Text, typer.Option("--kind", "-k", help="scalar, multi, outcome, process, ensemble or hierarchical.")
+        str | None, typer.Option("--kind", "-k", help="scalar, multi, outcome, process, ensemble or hierarchical.")
     ] = None,
-    backbone: Annotated[Text, typer.Option("--backbone", "-b", help="A directory, a hub name, or tiny.")] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", "-b", help="A directory, a hub name, or tiny.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The model directory.")] = None,
     labels: Annotated[
-        Text, typer.Option("--labels", help="judge: the verdicts of a run; human: people's labels.")
+        str | None, typer.Option("--labels", help="judge: the verdicts of a run; human: people's labels.")
     ] = None,
     format: o.Format = None,
-    preset: Annotated[Text, typer.Option("--preset", help="enhanced, llama-2.", rich_help_panel=_MODEL)] = None,
-    loss: Annotated[Text, typer.Option("--loss", help="See docs/rewards.md.", rich_help_panel=_MODEL)] = None,
-    encoder: Annotated[Text, typer.Option("--encoder", help="joint, fusion, cross.", rich_help_panel=_MODEL)] = None,
-    members: Annotated[Whole, typer.Option("--members", help="Of an ensemble.", rich_help_panel=_MODEL)] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="enhanced, llama-2.", rich_help_panel=_MODEL)] = None,
+    loss: Annotated[str | None, typer.Option("--loss", help="See docs/rewards.md.", rich_help_panel=_MODEL)] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="joint, fusion, cross.", rich_help_panel=_MODEL)
+    ] = None,
+    members: Annotated[int | None, typer.Option("--members", help="Of an ensemble.", rich_help_panel=_MODEL)] = None,
     lora_rank: Annotated[
-        Whole, typer.Option("--lora-rank", help="0 trains every weight.", rich_help_panel=_MODEL)
+        int | None, typer.Option("--lora-rank", help="0 trains every weight.", rich_help_panel=_MODEL)
     ] = None,
     max_length: Annotated[
-        Whole, typer.Option("--max-length", help="Tokens of prompt and response.", rich_help_panel=_MODEL)
+        int | None, typer.Option("--max-length", help="Tokens of prompt and response.", rich_help_panel=_MODEL)
     ] = None,
-    epochs: Annotated[Number, typer.Option("--epochs", help="One unless told.", rich_help_panel=_TRAINING)] = None,
-    batch: Annotated[Whole, typer.Option("--batch", help="Examples a step.", rich_help_panel=_TRAINING)] = None,
-    rate: Annotated[Number, typer.Option("--rate", help="The highest rate.", rich_help_panel=_TRAINING)] = None,
+    epochs: Annotated[
+        float | None, typer.Option("--epochs", help="One unless told.", rich_help_panel=_TRAINING)
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", help="Examples a step.", rich_help_panel=_TRAINING)] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="The highest rate.", rich_help_panel=_TRAINING)] = None,
     patience: Annotated[
-        Whole, typer.Option("--patience", help="Worse validations before it stops.", rich_help_panel=_TRAINING)
+        int | None, typer.Option("--patience", help="Worse validations before it stops.", rich_help_panel=_TRAINING)
     ] = None,
     validation: Annotated[
-        Number, typer.Option("--validation", help="Share of prompts held out.", rich_help_panel=_TRAINING)
+        float | None, typer.Option("--validation", help="Share of prompts held out.", rich_help_panel=_TRAINING)
     ] = None,
-    seed: Annotated[Whole, typer.Option("--seed", help="Every draw follows.", rich_help_panel=_TRAINING)] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Every draw follows.", rich_help_panel=_TRAINING)] = None,
     trackers: Annotated[
         list[str] | None, typer.Option("--tracker", help="tensorboard, wandb.", rich_help_panel=_TRAINING)
     ] = None,

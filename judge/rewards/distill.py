@@ -17,16 +17,20 @@ from judge.files import file_hash, write_atomic
 from judge.records import content_id
 from judge.rewards.about import REWARD, read_about, refuse_finished
 from judge.rewards.calibrate import Calibration, calibrate
+from judge.rewards.card import CARD, card
 from judge.rewards.checkpoint import save
-from judge.rewards.collate import Collator
+from judge.rewards.collate import Collator, Layout
+from judge.rewards.curves import CURVES, curves
 from judge.rewards.diagnose import FEW, Diagnosis, Evidence, diagnose, reversed_order
 from judge.rewards.examples import Example, Labelled, check, examples, objectives_of, split
+from judge.rewards.history import Watch, memory
 from judge.rewards.losses import Targets, default_loss, loss_of
 from judge.rewards.measure import figures
 from judge.rewards.model import build
 from judge.rewards.settings import Settings
+from judge.rewards.states import STATE
 from judge.rewards.tokens import CUT
-from judge.rewards.train import LOGS, STATE, Job, Trained, Watch, accelerator_for, memory, plan, predict, train
+from judge.rewards.train import LOGS, Job, Trained, accelerator_for, plan, predict, train
 
 PLAN = "plan.json"
 
@@ -121,7 +125,7 @@ def prepare(
     made, dropped = examples(labelled, settings.kind, labels)
     settings = replace(_with_objectives(settings, made), loss=default_loss(settings, made))
     tokenizer = tokenizer_of(settings.backbone)
-    layout = "packed" if settings.encoder == "joint" else "apart"
+    layout: Layout = "packed" if settings.encoder == "joint" else "apart"
     collate = Collator(
         tokenizer, settings.kind, settings.max_length, layout, shared_prefix=settings.shared_prefix, keep=10**9
     )
@@ -249,8 +253,21 @@ def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: A
                 calibration=calibration,
             )
         )
-        validation |= _calibrated(calibration) | dict(diagnosis.figures)
-    done = Distilled(prepared=prepared, trained=trained, validation=validation, flags=diagnosis.flags)
+    found = validation | (_calibrated(calibration) if calibration else {}) | dict(diagnosis.figures)
+    done = Distilled(prepared=prepared, trained=trained, validation=found, flags=diagnosis.flags)
+    parents = [*prepared.parents, backbone_parent(settings.backbone)]
+    picture = curves(trained.history)
+    written = card(
+        settings,
+        done.account(),
+        parents=parents,
+        validation=validation,
+        calibration=calibration,
+        figures=diagnosis.figures,
+        flags=diagnosis.flags,
+        name=out.name,
+        curves=CURVES if picture else "",
+    )
     model.cpu()
     save(
         model,
@@ -259,9 +276,9 @@ def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: A
         calibration,
         trained.history,
         out,
-        parents=[*prepared.parents, backbone_parent(settings.backbone)],
+        parents=parents,
         figures=done.account(),
-        files={},
+        files={CARD: written} | ({CURVES: picture} if picture else {}),
     )
     shutil.rmtree(out / STATE, ignore_errors=True)
     return done

@@ -72,12 +72,9 @@ def usual_rate(model: nn.Module, settings: Settings) -> float:
     """
     if settings.freeze:
         return 1e-3
-    width = next((module.config.hidden_size for module in model.modules() if _has_width(module)), 1024)
+    configs: list[Any] = [getattr(module, "config", None) for module in model.modules()]
+    width = next((config.hidden_size for config in configs if hasattr(config, "hidden_size")), 1024)
     return (0.5 if settings.lora_rank else 0.05) / float(width)
-
-
-def _has_width(module: Any) -> bool:
-    return hasattr(getattr(module, "config", None), "hidden_size")
 
 
 def factor(step: int, steps: int, settings: Settings) -> float:

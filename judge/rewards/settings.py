@@ -58,8 +58,8 @@ class Settings:
     members, member_kind: of an ensemble; `heads` on shared features or low-rank `adapters`; bootstrap: whether a member
     sees each group with a weight of its own. objectives, objective_weights, gated: of a multi-objective model; no
     weights are equal ones. classes: of a step, 2 (right, wrong) or 3 (neutral too). aggregation: of steps to one score.
-    loss, loss_arguments: see losses.py; centre, l2, diversity, calibration: what is added to the loss, by its coefficient
-    (penalties.py).
+    loss, loss_arguments: see losses.py; centre, l2, diversity, calibration: coefficients of what is added to it, see
+    penalties.py.
     lora_rank: 0 trains every weight. freeze: only the head learns.
     max_length: tokens of prompt and response together. layout: packed (no padding) or padded; shared_prefix: a prompt
     is computed once for all its responses (packed causal backbones alone).

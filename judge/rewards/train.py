@@ -9,73 +9,30 @@ how a finished model is saved.
 """
 
 import math
-import os
-import resource
-import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from judge.errors import EngineError, MissingExtraError, RunError
+from judge.errors import EngineError, MissingExtraError
 from judge.rewards.backbone import precision
 from judge.rewards.collate import Collator, batches
 from judge.rewards.examples import Example
+from judge.rewards.history import Recent, Silent, Watch
 from judge.rewards.losses import Loss, Targets
 from judge.rewards.measure import figures
 from judge.rewards.optimizers import factor, optimizers_for, set_rate
 from judge.rewards.settings import Settings
+from judge.rewards.states import Position, checkpoint, load_best, resume, save_best
 
 LOGS = "logs"
-STATE = "state"
 WINDOW = 200  # at most so many rows of history an evaluation-free stretch gets, however long the training
-
-
-class Watch(Protocol):
-    """Who looks on: the command line draws a bar from it, a test keeps the rows."""
-
-    def step(self, row: dict[str, Any]) -> None:
-        """A row of the history: step, steps, loss, accuracy, margin, rate, tokens/s, memory (GiB), seconds."""
-
-    def evaluated(self, row: dict[str, Any]) -> None:
-        """The validation's figures at a step."""
-
-
-class Silent:
-    """Nobody looks on."""
-
-    def step(self, row: dict[str, Any]) -> None:
-        pass
-
-    def evaluated(self, row: dict[str, Any]) -> None:
-        pass
-
-
-@dataclass(slots=True)
-class Position:
-    """Where a training stands: all that a checkpoint holds beside weights, optimizers and random states."""
-
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    best: float | None = None
-    best_step: int = 0
-    stale: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in Position.__slots__}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in Position.__slots__:
-            setattr(self, name, state[name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +116,7 @@ def train(job: Job, folder: Path, accelerator: Any, watch: Watch | None = None) 
     every = max(1, steps // WINDOW)
     evaluate_at = evaluations(steps, settings)
     _start_trackers(accelerator, settings)
-    recent = _Recent()
+    recent = Recent()
     model.train()
     began = time.monotonic() - position.seconds
     while position.step < steps:
@@ -185,7 +142,7 @@ def train(job: Job, folder: Path, accelerator: Any, watch: Watch | None = None) 
             position.history.append(row)
             accelerator.log(row, step=position.step)
             watch.step(row)
-            recent = _Recent()
+            recent = Recent()
         if position.step in evaluate_at and job.validation:
             _evaluate(job, model, accelerator, position, folder, watch)
         if position.step in evaluate_at or (settings.save_every and position.step % settings.save_every == 0):
@@ -193,7 +150,7 @@ def train(job: Job, folder: Path, accelerator: Any, watch: Watch | None = None) 
         if settings.patience and position.stale >= settings.patience:
             break
     if settings.patience and position.best_step and position.best_step != position.step:
-        _load_best(accelerator, model, folder)
+        load_best(accelerator, model, folder)
     sharded = "FSDP" in str(accelerator.distributed_type) or "DEEPSPEED" in str(accelerator.distributed_type)
     state = accelerator.get_state_dict(model) if sharded else None
     accelerator.end_training()
@@ -248,113 +205,9 @@ def _evaluate(job: Job, model: Any, accelerator: Any, position: Position, folder
     if position.best is None or found["loss"] < position.best:
         position.best, position.best_step, position.stale = found["loss"], position.step, 0
         if job.settings.patience:
-            _save_best(accelerator, model, folder)
+            save_best(accelerator, model, folder)
     else:
         position.stale += 1
-
-
-# ---- checkpoints -----------------------------------------------------------------------------------------------------
-
-
-def checkpoint(accelerator: Any, folder: Path, step: int) -> None:
-    """Write everything that the next step depends on, beside the last checkpoint; only then is that one removed."""
-    place, fresh = folder / STATE, folder / STATE / "new"
-    if accelerator.is_main_process:
-        shutil.rmtree(fresh, ignore_errors=True)
-        place.mkdir(parents=True, exist_ok=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(fresh))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        _sync(fresh)
-        os.replace(fresh, place / f"step-{step}")
-        for old in place.glob("step-*"):
-            if old.name != f"step-{step}":
-                shutil.rmtree(old)
-    accelerator.wait_for_everyone()
-
-
-def resume(accelerator: Any, folder: Path) -> int:
-    """Load the newest checkpoint; 0 when there is none, else its step."""
-    found = {int(path.name.removeprefix("step-")): path for path in (folder / STATE).glob("step-*")}
-    if not found:
-        return 0
-    newest = max(found)
-    try:
-        accelerator.load_state(str(found[newest]))
-    except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{found[newest]}: cannot be taken up again: {reason}") from None
-    return newest
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _save_best(accelerator: Any, model: Any, folder: Path) -> None:
-    """Weights alone, into memory-mapped files of every process's own."""
-    state = accelerator.get_state_dict(model)
-    if accelerator.is_main_process:
-        (folder / STATE).mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / STATE / "best.new")
-        os.replace(folder / STATE / "best.new", folder / STATE / "best.pt")
-    accelerator.wait_for_everyone()
-
-
-def _load_best(accelerator: Any, model: Any, folder: Path) -> None:
-    state = torch.load(folder / STATE / "best.pt", map_location="cpu", weights_only=True)
-    accelerator.unwrap_model(model).load_state_dict(state)
-
-
-# ---- what is told ----------------------------------------------------------------------------------------------------
-
-
-class _Recent:
-    """The batches since the last row of history."""
-
-    def __init__(self) -> None:
-        self._losses: list[Tensor] = []
-        self._figures: list[dict[str, float]] = []
-        self._tokens = self._examples = 0
-        self._since = time.monotonic()
-
-    def add(self, loss: Tensor, rewards: Tensor, targets: Targets, tokens: int, count: int, settings: Settings) -> None:
-        self._losses.append(loss.detach())
-        self._figures.append(figures(rewards.detach().float().cpu(), targets, settings))
-        self._tokens, self._examples = self._tokens + tokens, self._examples + count
-
-    def row(self, position: Position, steps: int, rate: float, norm: float, world: int) -> dict[str, Any]:
-        now = time.monotonic()
-        past = max(now - self._since, 1e-9)
-        names = dict.fromkeys(name for one in self._figures for name in one)
-        return {
-            "step": position.step,
-            "steps": steps,
-            "loss": float(torch.stack(self._losses).mean()),
-            **{name: _mean([one[name] for one in self._figures if name in one]) for name in names},
-            "rate": rate,
-            "gradient": norm,
-            "tokens/s": self._tokens * world / past,
-            "examples/s": self._examples * world / past,
-            "memory": memory(),
-            "seconds": position.seconds,
-        }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def memory() -> float:
-    """The most memory that was in use so far, GiB: of the first CUDA device, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def _check(loss: Tensor, step: int, examples: Sequence[Example]) -> None:

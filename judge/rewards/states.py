@@ -1,0 +1,91 @@
+"""Where a training stands, on disk: everything that its next step depends on, written whole before the last is removed.
+
+This module refuses to know what a step does.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from judge.errors import RunError
+
+STATE = "state"
+
+
+@dataclass(slots=True)
+class Position:
+    """Where a training stands: all that a checkpoint holds beside weights, optimizers and random states."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in Position.__slots__}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in Position.__slots__:
+            setattr(self, name, state[name])
+
+
+def checkpoint(accelerator: Any, folder: Path, step: int) -> None:
+    """Write everything that the next step depends on, beside the last checkpoint; only then is that one removed."""
+    place, fresh = folder / STATE, folder / STATE / "new"
+    if accelerator.is_main_process:
+        shutil.rmtree(fresh, ignore_errors=True)
+        place.mkdir(parents=True, exist_ok=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(fresh))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        _sync(fresh)
+        os.replace(fresh, place / f"step-{step}")
+        for old in place.glob("step-*"):
+            if old.name != f"step-{step}":
+                shutil.rmtree(old)
+    accelerator.wait_for_everyone()
+
+
+def resume(accelerator: Any, folder: Path) -> int:
+    """Load the newest checkpoint; 0 when there is none, else its step."""
+    found = {int(path.name.removeprefix("step-")): path for path in (folder / STATE).glob("step-*")}
+    if not found:
+        return 0
+    newest = max(found)
+    try:
+        accelerator.load_state(str(found[newest]))
+    except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{found[newest]}: cannot be taken up again: {reason}") from None
+    return newest
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def save_best(accelerator: Any, model: Any, folder: Path) -> None:
+    """Keep the weights of the best validation so far."""
+    state = accelerator.get_state_dict(model)
+    if accelerator.is_main_process:
+        (folder / STATE).mkdir(parents=True, exist_ok=True)
+        torch.save(state, folder / STATE / "best.new")
+        os.replace(folder / STATE / "best.new", folder / STATE / "best.pt")
+    accelerator.wait_for_everyone()
+
+
+def load_best(accelerator: Any, model: Any, folder: Path) -> None:
+    """Take the weights of the best validation again."""
+    state = torch.load(folder / STATE / "best.pt", map_location="cpu", weights_only=True)
+    accelerator.unwrap_model(model).load_state_dict(state)
