@@ -142,7 +142,8 @@ class RewardModel(nn.Module):
         if device.type not in self._ways:
             asked = self.settings.attention
             ways = {"cpu": ("products", "sdpa"), "cuda": ("flash", "flex", "sdpa")}.get(device.type, ("sdpa",))
-            tried = ways if asked == "auto" else (asked,)
+            gpu_only = asked in ("flash", "flex") and device.type != "cuda"  # a model is built before it is moved
+            tried = ways if asked == "auto" or gpu_only else (asked,)
             self._ways[device.type] = next((way for way in tried if packs(backbone, way)), "")
         return self._ways[device.type]
 
