@@ -5,7 +5,6 @@ Nothing here computes a score.
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,6 @@ def run(model: Path, *, check: bool, out: Path | None, data: str, vllm: bool, as
         raise ConfigError(
             f"{model} is a reward model: --check compares its loaders, --out writes it with adapters merged"
         )
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch reads it at its import; vLLM's parts would chatter
     if out is not None:
         from judge.rewards.checkpoint import load, merge
 

@@ -4,8 +4,6 @@ The reference is our own loader in fp32, one text at a time. A loader that is no
 model, is named and not counted. This module refuses to know whether a difference matters (the command line does).
 """
 
-import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from judge.rewards.about import OURS
 from judge.rewards.checkpoint import Loaded, load, merge
 from judge.rewards.collate import Collator
 from judge.rewards.plain import ADAPTER, STEP_LABELS, quiet
+from judge.rewards.pooling import vllm_scores
 from judge.rewards.scoring import collator_for, examples_of, responses_of
 from judge.rewards.tokens import Text, Tokens
 
@@ -293,47 +292,10 @@ def _vllm(folder: Path, texts: _Texts, loaded: Loaded) -> tuple[str, Callable[[]
     task = "token_classify" if process else "classify"
 
     def run() -> Rows:
-        _prepare_vllm()
         from transformers import AutoTokenizer
-        from vllm import LLM, PoolingParams
 
-        longest = max(len(text.ids) for text in texts.own)
-        engine = LLM(
-            model=str(folder),
-            runner="pooling",
-            dtype="float32",
-            enforce_eager=True,
-            max_model_len=longest + 16,
-            max_num_seqs=BATCH,
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-        )
-        try:
-            ids = _ids(AutoTokenizer.from_pretrained(folder), texts, process)
-            prompts = [{"prompt_token_ids": one} for one in ids]
-            given = PoolingParams(use_activation=False)
-            said = engine.encode(prompts, pooling_task=task, pooling_params=given, use_tqdm=False)
-        finally:
-            engine.llm_engine.engine_core.shutdown()
-        data = [one.outputs.data.float().cpu() for one in said]
-        if process:
-            return [_as_ours(logits, text) for logits, text in zip(data, texts.own, strict=True)]
-        return [row.reshape(1, -1) for row in data]
+        ids = _ids(AutoTokenizer.from_pretrained(folder), texts, process)
+        said = [torch.tensor(rows) for rows in vllm_scores(folder, ids, task)]
+        return [_as_ours(rows, text) for rows, text in zip(said, texts.own, strict=True)] if process else said
 
     return f"vLLM, {task}", run
-
-
-def _prepare_vllm() -> None:
-    """vLLM reads these once, when it is imported; what a user has set stays."""
-    settings = {
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TQDM_DISABLE": "1",
-        "GLOO_LOG_LEVEL": "ERROR",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
-    }
-    if not torch.cuda.is_available():
-        settings |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("vllm").setLevel(logging.ERROR)
