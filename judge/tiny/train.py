@@ -36,8 +36,8 @@ CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the ro
         "preference": 0.11, "outcome": 0.03, "critique": 0.04, "revision": 0.02,
     },
     22.0e6: {
-        "sums": 0.08, "chains": 0.23, "steps": 0.12, "answer": 0.04, "facts": 0.05, "claims": 0.08, "glances": 0.12,
-        "glance": 0.14, "preference": 0.08, "outcome": 0.02, "critique": 0.02, "revision": 0.02,
+        "sums": 0.06, "chains": 0.23, "steps": 0.11, "answer": 0.04, "facts": 0.04, "claims": 0.05, "glances": 0.12,
+        "glance": 0.21, "preference": 0.08, "outcome": 0.02, "critique": 0.02, "revision": 0.02,
     },
 }  # fmt: skip
 
