@@ -57,18 +57,24 @@ def accelerator_for(settings: Settings, folder: Path) -> Any:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
+    _check_trackers(settings.trackers)
     unused = settings.kind == "hierarchical" or settings.bank != ""
-    try:
-        return Accelerator(
-            mixed_precision=precision(settings, "cuda" if torch.cuda.is_available() else "cpu"),
-            log_with=list(settings.trackers) or None,
-            project_dir=str(folder / LOGS),
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
-        )
-    except (ImportError, ValueError) as error:
-        if settings.trackers:
-            raise MissingExtraError(f"tracker {', '.join(settings.trackers)}: {error}") from None
-        raise EngineError(f"accelerate: {error}") from None
+    return Accelerator(
+        mixed_precision=precision(settings, "cuda" if torch.cuda.is_available() else "cpu"),
+        log_with=list(settings.trackers) or None,
+        project_dir=str(folder / LOGS),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
+    )
+
+
+def _check_trackers(names: Sequence[str]) -> None:
+    """Raise MissingExtraError for a tracker whose package is not there."""
+    from accelerate.tracking import get_available_trackers
+
+    there = {str(one.value if hasattr(one, "value") else one) for one in get_available_trackers()}
+    for name in names:
+        if name not in there:
+            raise MissingExtraError(f"tracker {name} is not installed: pip install {name}")
 
 
 def plan(examples: Sequence[Example], settings: Settings, lengths: Sequence[int], world: int = 1) -> int:
@@ -223,7 +229,4 @@ def _start_trackers(accelerator: Any, settings: Settings) -> None:
     if not settings.trackers:
         return
     plain = {name: value for name, value in settings.to_dict().items() if isinstance(value, str | int | float)}
-    try:
-        accelerator.init_trackers("rmjudge", config=plain)
-    except ImportError as error:
-        raise MissingExtraError(f"tracker {', '.join(settings.trackers)}: {error}") from None
+    accelerator.init_trackers("rmjudge", config=plain)
