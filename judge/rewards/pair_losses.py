@@ -58,7 +58,7 @@ def sides(pairs: Pairs, smoothing: float = 0.0, *, hard: bool = False) -> tuple[
 
 
 def bradley_terry(*, smoothing: float = 0.0, hard: bool = False) -> Loss:
-    """-[p log σ(d) + (1 - p) log σ(-d)]: Bradley & Terry 1952; Christiano et al. 2017, eq. 1, with its soft label p.
+    """-[p log σ(d) + (1 - p) log σ(-d)]: Bradley & Terry 1952; Christiano et al. 2017, §2.2.3, with its soft label p.
 
     hard: labels are rounded to the likelier side (Ouyang et al. 2022). smoothing: p' = (1 - 2ε) p + ε, i.e. a hard
     label becomes 1 - ε (Szegedy et al. 2016; for preferences Mitchell 2023, "conservative DPO"; Wang et al. 2024,
@@ -74,7 +74,7 @@ def bradley_terry(*, smoothing: float = 0.0, hard: bool = False) -> Loss:
 
 
 def log1p_exp(*, smoothing: float = 0.0) -> Loss:
-    """p log(1 + e^-d) + (1 - p) log(1 + e^d): RankNet's form (Burges et al. 2005, eq. 3), the same as bradley_terry
+    """p log(1 + e^-d) + (1 - p) log(1 + e^d): RankNet's form (Burges et al. 2005), the same as bradley_terry
     since -log σ(d) = log(1 + e^-d)."""
     checked("smoothing", smoothing, 0, 0.5, "0 to 0.5")
 
@@ -102,7 +102,7 @@ def margin(*, scale: float = 1.0, default: float = 0.0) -> Loss:
 
 
 def margin_scaled(*, scale: float = 1.0, default: float = 1.0) -> Loss:
-    """-m [p log σ(d) + (1 - p) log σ(-d)]: Wang et al. 2024 (HelpSteer2-Preference), eq. 3, "scaled Bradley-Terry".
+    """-m [p log σ(d) + (1 - p) log σ(-d)]: Wang et al. 2024 (HelpSteer2-Preference), "scaled Bradley-Terry".
 
     m as in `margin`: 3 for "much better" is as if the pair stood in the data three times; 0 teaches nothing.
     """
@@ -130,7 +130,7 @@ def three_way(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def rao_kupper(*, theta: float = 2.0) -> Loss:
-    """Ties as a verdict of their own, by a threshold θ > 1: Rao & Kupper 1967, eq. 2.1-2.3, with η = log θ:
+    """Ties as a verdict of their own, by a threshold θ > 1: Rao & Kupper 1967, with η = log θ:
 
         P(first) = σ(d - η),  P(second) = σ(-d - η),  P(tie) = (θ² - 1) σ(d - η) σ(-d - η)
 
@@ -148,7 +148,7 @@ def rao_kupper(*, theta: float = 2.0) -> Loss:
 
 
 def davidson(*, nu: float = 1.0) -> Loss:
-    """Ties as a verdict of their own, by their strength ν > 0: Davidson 1970, eq. 2.3; with π = e^r:
+    """Ties as a verdict of their own, by their strength ν > 0: Davidson 1970; with π = e^r:
 
         P(first) = π₁ / Z,  P(second) = π₂ / Z,  P(tie) = ν √(π₁ π₂) / Z,  Z = π₁ + π₂ + ν √(π₁ π₂)
 
@@ -182,7 +182,7 @@ def focal(*, gamma: float = 2.0, smoothing: float = 0.0) -> Loss:
 
 
 def triplet(*, gap: float = 1.0) -> Loss:
-    """p max(0, gap - d) + (1 - p) max(0, gap + d): Schroff et al. 2015 (FaceNet), eq. 3, the prompt as the anchor and
+    """p max(0, gap - d) + (1 - p) max(0, gap + d): Schroff et al. 2015 (FaceNet), the prompt as the anchor and
     -r as the distance; Herbrich et al. 2000 for ranking. A pair that is `gap` apart teaches nothing more."""
     checked("gap", gap, 0, math.inf, "0 or more")
 

@@ -33,7 +33,7 @@ def l2(rewards: Tensor, targets: Targets) -> Tensor:
 
 def diversity(rewards: Tensor, targets: Targets) -> Tensor:
     """-mean_k (q_k - q̄)², q_k = σ(d_k) the k-th member's probability: negative correlation learning (Liu & Yao 1999,
-    eq. 5, summed over members).
+    its penalty summed over members).
 
     Members are paid for differing from their mean. Of probabilities, not of rewards, so it is bounded by -1/4 and
     cannot outgrow the loss. Without pairs: σ of each reward. 0 for a single output.

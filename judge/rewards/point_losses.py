@@ -41,7 +41,8 @@ def regression(*, delta: float = 0.0) -> Loss:
 
 
 def outcome(*, smoothing: float = 0.0, q: float = 0.0) -> Loss:
-    """-[p log σ(r) + (1 - p) log σ(-r)], p = P(correct): Cobbe et al. 2021 (verifiers), soft labels kept.
+    """-[p log σ(r) + (1 - p) log σ(-r)], p = P(correct): Cobbe et al. 2021 (verifiers), Uesato et al. 2022;
+    soft labels kept.
 
     smoothing: as for pairs. q > 0: the robust form (1 - σ^q) / q of either side, see robust.generalized.
     """
@@ -63,7 +64,7 @@ def outcome(*, smoothing: float = 0.0, q: float = 0.0) -> Loss:
 
 def steps(*, smoothing: float = 0.0, q: float = 0.0) -> Loss:
     """-Σ_c p_c log softmax(z)_c over right, wrong and neutral, the mean over judged steps: Lightman et al. 2023
-    (PRM800K), soft labels as Wang et al. 2024 (Math-Shepherd, eq. 3).
+    (PRM800K), soft labels as Wang et al. 2024 (Math-Shepherd, soft estimation).
 
     With two outputs neutral counts as right, as PRM800K's authors do. smoothing: (1 - ε) p + ε / C. q > 0: the robust
     form (1 - softmax^q) / q, see robust.generalized.

@@ -21,8 +21,8 @@ _LOW = -1e30  # stands for "not there" in a logsumexp; -inf would make gradients
 
 
 def plackett_luce(*, top: int = 0) -> Loss:
-    """-Σ_k [r_(k) - log Σ_{j ≥ k} e^{r_(j)}]: Plackett 1975, Luce 1959; ListMLE (Xia et al. 2008, eq. 9); for reward
-    models the K-wise likelihood of Zhu et al. 2023, eq. 7.
+    """-Σ_k [r_(k) - log Σ_{j ≥ k} e^{r_(j)}]: Plackett 1975, Luce 1959; ListMLE (Xia et al. 2008); for reward
+    models the K-wise likelihood of Zhu et al. 2023.
 
     The best is chosen among all, the second among the rest, and so on. top: only the first so many choices count, 0
     for all. For K = 2 it is bradley_terry.
@@ -39,8 +39,7 @@ def plackett_luce(*, top: int = 0) -> Loss:
 
 
 def adjacent(*, smoothing: float = 0.0) -> Loss:
-    """-1/(K - 1) Σ_k log σ(r_(k) - r_(k+1)): Bradley-Terry between neighbours in the order alone (Burges et al. 2005;
-    adjacent comparisons as in Kendall & Babington Smith 1940).
+    """-1/(K - 1) Σ_k log σ(r_(k) - r_(k+1)): Bradley-Terry between neighbours in the order alone (Burges et al. 2005).
 
     K - 1 comparisons instead of K (K - 1) / 2: the order's other pairs follow from these. smoothing: as for pairs.
     """

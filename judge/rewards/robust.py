@@ -19,7 +19,7 @@ from judge.rewards.targets import Pairs, Targets
 
 def forward(*, flipped: float = 0.2) -> Loss:
     """-[p log((1 - ε) σ(d) + ε σ(-d)) + (1 - p) log((1 - ε) σ(-d) + ε σ(d))]: labels are flipped with probability ε
-    (forward correction: Patrini et al. 2017, eq. 6; Christiano et al. 2017, §2.2.3, with its 10 % of random answers).
+    (forward correction: Patrini et al. 2017, theorem 2; Christiano et al. 2017, §2.2.3: a tenth at random).
 
     The likelihood under that noise: rewards stay those of clean labels, a pair that is surely mislabelled stops
     pulling, and σ(d) keeps its meaning as a probability.
@@ -41,7 +41,7 @@ def forward(*, flipped: float = 0.2) -> Loss:
 
 def unbiased(*, flipped: float = 0.2) -> Loss:
     """[(1 - ε) ℓ(d) - ε ℓ(-d)] / (1 - 2ε), ℓ the cross-entropy with the label: Natarajan et al. 2013, lemma 1; for
-    preferences Chowdhury et al. 2024 (rDPO), eq. 12.
+    preferences Chowdhury et al. 2024 (rDPO).
 
     In expectation over flips it is the loss of clean labels. It has no lower bound (its gradient never fades below
     ε / (1 - 2ε) of a pair that is told right), so it wants one epoch and a reward penalty.
@@ -73,7 +73,7 @@ def generalized(*, q: float = 0.7) -> Loss:
 
 
 def symmetric(*, alpha: float = 0.1, beta: float = 1.0, floor: float = -4.0) -> Loss:
-    """α H(p, σ) + β H(σ, p): Wang et al. 2019 (symmetric cross-entropy), eq. 5, with log 0 taken as `floor`.
+    """α H(p, σ) + β H(σ, p): Wang et al. 2019 (symmetric cross-entropy), with log 0 taken as `floor`.
 
     The second term, -[σ(d) log p + σ(-d) log(1 - p)], is bounded: a wrong label that the model is sure of costs no more
     than -floor.
