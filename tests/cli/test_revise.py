@@ -287,11 +287,12 @@ def wait_for_rows(run: Path, process: subprocess.Popen[str], more_than: int) -> 
         time.sleep(0.002)
 
 
-def test_a_run_killed_in_mid_round_equals_one_left_alone(tmp_path):
-    words = [*command(tmp_path, 400, engine="slow")[:-1], "--window", "8", "--out"]
+def kill_often(tmp_path: Path, *, kills: int, count: int) -> tuple[Path, Path, int]:
+    """A run killed at random moments, one left alone, and how many kills hit the first alive."""
+    words = [*command(tmp_path, count, engine="slow")[:-1], "--window", "8", "--out"]
     whole, killed, draw, alive = tmp_path / "whole", tmp_path / "killed", random.Random(3), 0
     finish([*words, str(whole)])
-    for _ in range(8):
+    for _ in range(kills):
         process = start([*words, str(killed)], DELAY="0.002")
         size = (killed / "labels.jsonl").stat().st_size if (killed / "labels.jsonl").exists() else 0
         wait_for_rows(killed, process, more_than=size)
@@ -299,10 +300,21 @@ def test_a_run_killed_in_mid_round_equals_one_left_alone(tmp_path):
         alive += process.poll() is None
         process.kill()
         process.communicate()
-    assert alive >= 6
     finish([*words, str(killed)])
+    return whole, killed, alive
+
+
+def test_a_run_killed_in_mid_round_equals_one_left_alone(tmp_path):
+    whole, killed, alive = kill_often(tmp_path, kills=8, count=400)
+    assert alive >= 6
     assert contents(killed) == contents(whole)
     assert len(rows(killed)) + len(rows(killed, "failures.jsonl")) == 400
+
+
+@pytest.mark.soak
+def test_a_run_killed_in_a_hundred_rounds_equals_one_left_alone(tmp_path):
+    whole, killed, _ = kill_often(tmp_path, kills=100, count=5000)
+    assert contents(killed) == contents(whole)
 
 
 def test_a_signal_ends_cleanly_and_says_how_to_go_on(tmp_path):
