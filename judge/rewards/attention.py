@@ -9,6 +9,7 @@ the call. This module refuses to know tokens, heads of reward models and losses.
 """
 
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -46,11 +47,15 @@ def segments(documents: Sequence[Document]) -> Iterator[Segment]:
 class Plan:
     """What the attention of every layer needs to know about a packed batch, made once.
 
-    positions: (T,). way: one of WAYS.
+    positions: (T,). way: one of WAYS. rows: (R,) those whose states the last layer, number `last`, is asked for; None
+    for all.
     """
 
-    def __init__(self, documents: Sequence[Document], positions: Tensor, way: str) -> None:
+    def __init__(
+        self, documents: Sequence[Document], positions: Tensor, way: str, rows: Tensor | None = None, last: int = -1
+    ) -> None:
         self.documents, self.positions, self.way = tuple(documents), positions, way
+        self.rows, self.last = rows, last
         self._flex: dict[int, Any] = {}
 
     @cached_property
@@ -61,6 +66,18 @@ class Plan:
             for one in segments(self.documents)
             for at in range(one.start, one.end, ROWS)
         )
+
+    @cached_property
+    def read_blocks(self) -> tuple[Block, ...]:
+        """A block for each row that is read."""
+        assert self.rows is not None
+        runs = sorted(segments(self.documents), key=lambda one: one.start)
+        starts = [one.start for one in runs]
+        made = []
+        for row in self.rows.tolist():
+            one = runs[bisect_right(starts, row) - 1]
+            made.append(Block(row, row + 1, one.prefix_start, one.prefix_end, one.start))
+        return tuple(made)
 
     @cached_property
     def owners(self) -> tuple[Tensor, Tensor]:
@@ -140,7 +157,9 @@ def attend(
     if groups := query.shape[1] // key.shape[1] - 1:
         key, value = (tensor.repeat_interleave(groups + 1, 1) for tensor in (key, value))
     if way == "products":
-        out = products(query[0], key[0], value[0], packed.blocks, packed.positions, scale, window)
+        narrow = packed.rows is not None and getattr(module, "layer_idx", None) == packed.last
+        blocks = packed.read_blocks if narrow else packed.blocks
+        out = products(query[0], key[0], value[0], blocks, packed.positions, scale, window)
         return out[None], None
     return _sdpa(query, key, value, packed, scale, window, dropout), None
 

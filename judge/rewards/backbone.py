@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from judge.errors import ConfigError, EngineError
 from judge.rewards.attention import Plan, register
 from judge.rewards.collate import Document, Packed, Padded
+from judge.rewards.narrow import Narrow
 from judge.rewards.settings import Settings
 
 TRANSFORMERS = {"flex": "flex_attention", "flash": "flash_attention_2", "sdpa": "sdpa", "eager": "eager"}
@@ -190,6 +191,25 @@ def packs(model: Any, way: str) -> bool:
     exact = next(model.parameters()).dtype == torch.float32 and not torch.is_autocast_enabled(tokens.device.type)
     close = CLOSE if exact else 20 * CLOSE
     return made.shape == wanted.shape and bool((made - wanted).abs().max() <= close * wanted.abs().max())
+
+
+def narrows(model: Any, way: str, narrow: Narrow) -> bool:
+    """Whether a last layer that is computed for two rows gives them the states that it gives when it computes all."""
+    tokens = _some_tokens(core(model), 12)
+    documents, positions = (Document(0, 8, ()), Document(8, 12, ())), torch.tensor([*range(8), *range(4)])
+    rows, positions = torch.tensor([5, 11]).to(tokens.device), positions.to(tokens.device)
+    row = Packed(tokens, positions, documents, rows)
+    with _still(model):
+        set_attention(model, "packed")
+        whole = states(model, row, Plan(documents, positions, way))[rows].float()
+        narrow.set(rows, len(tokens))
+        try:
+            made = states(model, row, Plan(documents, positions, way, rows, narrow.layers - 1))[rows].float()
+        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
+            return False
+        finally:
+            narrow.set(None)
+    return bool((made - whole).abs().max() <= CLOSE * whole.abs().max())
 
 
 def _one(text: Tensor) -> Padded:

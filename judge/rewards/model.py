@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError
 from judge.rewards.attention import Plan
-from judge.rewards.backbone import adapter_names, core, is_causal, load, packs, set_attention
+from judge.rewards.backbone import adapter_names, core, is_causal, load, narrows, packs, set_attention
 from judge.rewards.bank import FeatureBank
 from judge.rewards.collate import Batch, Collator, Layout, Packed
 from judge.rewards.encoders import encoder
 from judge.rewards.heads import Gate, Levels, head
+from judge.rewards.narrow import Narrow
 from judge.rewards.settings import Settings
 
 
@@ -49,6 +50,7 @@ class RewardModel(nn.Module):
         self.pooling = "last" if self.causal or settings.kind == "process" else "mean"
         self._ways: dict[str, str] = {}  # device -> how packed rows are attended to there, found when first needed
         self.layout = self._layout(backbone)
+        self._narrow = self._narrowed(backbone)
         self.backbone = backbone
         self.encoder = encoder(settings.encoder, width, self.pooling)
         if settings.kind == "hierarchical":
@@ -107,6 +109,13 @@ class RewardModel(nn.Module):
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         """Values (N, C), features (N, F), levels (N, 3) of a hierarchical model."""
         plan = self._plan(batch)
+        try:
+            return self._read_by(plan, batch)
+        finally:
+            if self._narrow is not None:
+                self._narrow.set(None)  # whoever else calls the backbone gets every row
+
+    def _read_by(self, plan: Plan | None, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         if self.settings.member_kind == "adapters" and self.settings.kind == "ensemble":
             return self._members(batch, plan)
         features, hidden = self.encoder(self.backbone, batch, plan)
@@ -135,7 +144,11 @@ class RewardModel(nn.Module):
         if not way:
             raise ConfigError("this model reads padded batches: its backbone does not take packed ones")
         set_attention(self.backbone, "packed")
-        return Plan(batch.documents, batch.positions, way)
+        if self._narrow is None:
+            return Plan(batch.documents, batch.positions, way)
+        read = batch.reads if batch.parts is None else torch.cat([batch.reads, batch.parts.tokens])
+        self._narrow.set(read.unique(), batch.size)
+        return Plan(batch.documents, batch.positions, way, self._narrow.rows, self._narrow.layers - 1)
 
     def _way(self, backbone: Any, device: torch.device) -> str:
         """How packed rows are attended to on a device, the fastest that gives plain rows' states; "" for none."""
@@ -146,6 +159,16 @@ class RewardModel(nn.Module):
             tried = ways if asked == "auto" or gpu_only else (asked,)
             self._ways[device.type] = next((way for way in tried if packs(backbone, way)), "")
         return self._ways[device.type]
+
+    def _narrowed(self, backbone: Any) -> Narrow | None:
+        """Computes the last layer only where the head reads; None where that differs, or is checkpointed."""
+        if self.layout != "packed" or self.settings.checkpointing:
+            return None
+        narrow = Narrow(core(backbone))
+        if narrows(backbone, self._way(backbone, next(backbone.parameters()).device), narrow):
+            return narrow
+        narrow.remove()
+        return None
 
     def _layout(self, backbone: Any) -> Layout:
         """How batches are laid out; ConfigError where packed ones are asked for in vain."""

@@ -35,7 +35,7 @@ def products(
 ) -> Tensor:
     """softmax(scale Q Kᵀ + mask) V of every block. query, key, value: (H, T, D), positions: (T,) -> (T, H, D).
 
-    A key `window` or more positions before its query is not seen.
+    A key `window` or more positions before its query is not seen; a row of no block gets zeros.
     """
     out: Tensor = _Products.apply(query, key, value, blocks, positions, scale, window)  # type: ignore[no-untyped-call]
     return out.transpose(0, 1)
@@ -79,7 +79,7 @@ class _Products(torch.autograd.Function):
     ) -> Tensor:
         size = query.shape[0] * query.element_size() * sum((one.end - one.start) * one.keys for one in blocks)
         keep = size <= KEPT and any(ctx.needs_input_grad)
-        out = torch.empty_like(query, memory_format=torch.contiguous_format)
+        out = torch.zeros_like(query, memory_format=torch.contiguous_format)
         kept: list[Tensor] = []
         with torch.autocast(query.device.type, enabled=False):
             for block in blocks:
@@ -97,7 +97,7 @@ class _Products(torch.autograd.Function):
         query, key, value, out, *kept = ctx.saved_tensors
         blocks, positions, scale, window = ctx.arguments
         (given,) = gradients
-        made = [torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)]
+        made = [torch.zeros_like(tensor) for tensor in (query, key, value)]
         total = (given * out).sum(-1, keepdim=True, dtype=torch.float32).to(query.dtype)  # (H, T, 1)
         for at, block in enumerate(blocks):
             rows = slice(block.start, block.end)

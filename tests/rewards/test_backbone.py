@@ -108,6 +108,19 @@ def test_ways_of_a_gpu_are_left_for_it(llama: Path) -> None:
         compare(llama, attention=way)
 
 
+def test_the_last_layer_is_computed_where_it_is_read(llama: Path) -> None:
+    model = build(Settings(backbone=str(llama)))
+    rows: list[tuple[int, ...]] = []
+    for layer in model.backbone.layers:
+        layer.mlp.gate_proj.register_forward_hook(lambda module, given, out: rows.append(tuple(out.shape)))
+    batch = model.collator(tokenizer())(EXAMPLES)
+    model(batch)
+    assert rows == [(1, batch.size, 64), (1, len(batch.reads), 64)]
+    rows.clear()
+    unnarrowed = build(Settings(backbone=str(llama), checkpointing=True))
+    torch.testing.assert_close(unnarrowed(batch), model(batch))
+
+
 def test_what_no_packed_attention_can_do_is_refused() -> None:
     states = torch.zeros(1, 1, 2, 4)
     plan = Plan((Document(0, 2, ()),), torch.arange(2), "products")
