@@ -105,7 +105,8 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A response to learn to write. margin: that of the least sure verdict that led to it, 1 where none was needed."""
+    """A response to learn to write. margin: that of the least sure verdict that led to it, 1 where none was needed, 0
+    where a revision was gone on with against the referee."""
 
     kind: ClassVar[str] = "sft"
     prompt: Conversation
@@ -193,7 +194,7 @@ def answered(record: Record, judgement: Judgement) -> Iterator[Answered]:
     """What a loop of revision ended with; an answer that was judged right; the better one of a pair."""
     if isinstance(judgement, Revision) and judgement.verdict is not None:
         kept = [one for one in judgement.rounds if one.kept and one.p_better is not None]
-        margin = min((2.0 * one.p_better - 1.0 for one in kept if one.p_better is not None), default=1.0)
+        margin = min((max(0.0, 2.0 * one.p_better - 1.0) for one in kept if one.p_better is not None), default=1.0)
         consistent = all(one.consistent is not False for one in kept) if kept else None
         yield Answered(prompt=record.prompt, completion=_said(judgement.verdict), margin=margin, consistent=consistent)
     elif isinstance(judgement, Outcome) and judgement.verdict == "right" and judgement.p_correct is not None:

@@ -173,6 +173,16 @@ def test_what_lies_beside_a_run_of_revision(tmp_path: Path) -> None:
     assert {tuple(row) for row in rows(run, "preferences")} == {("prompt", "chosen", "rejected", "margin", "p")}
 
 
+def test_a_revision_that_was_gone_on_with_against_the_referee_is_still_an_answer(tmp_path: Path) -> None:
+    worse = Round(number=1, critique="worse", text="2", verdict="second", p_better=0.1, kept=True)
+    judgement = Revision(verdict="2", original="1", stopped="rounds", rounds=(worse,))
+    item: Item = (Response(prompt=user("q"), response=()), judgement)
+    written, _ = exported(tmp_path, [item], kind="sft")
+    assert written == [{"prompt": turn("user", "q"), "completion": turn("assistant", "2")}]
+    with pytest.raises(ConfigError, match="below the least margin: 1"):
+        exported(tmp_path, [item], kind="sft", margin=0.1)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Filters
 
