@@ -37,6 +37,14 @@ class Rewards(NamedTuple):
     levels: Tensor | None = None
 
 
+class Read(NamedTuple):
+    """What the parts give: values (N, C), features (N, F), levels (N, 3) of a hierarchical model, else None."""
+
+    values: Tensor
+    features: Tensor
+    levels: Tensor | None = None
+
+
 class RewardModel(nn.Module):
     """See the module. layout: what its collator makes ("packed", "padded", "apart"). causal: of its backbone."""
 
@@ -82,14 +90,14 @@ class RewardModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(N, C) fp32."""
-        values, features, _ = self._read(batch)
+        values, features, _ = self.read(batch)
         if self.bank is not None and self.training:
             self.bank.add(features, values)
         return values
 
     def rewards(self, batch: Batch) -> Rewards:
         """All that the model has to say of a batch."""
-        values, features, levels = self._read(batch)
+        values, features, levels = self.read(batch)
         novelty = None
         if self.bank is not None:
             values, novelty = self.bank.adjust(values, features)
@@ -106,8 +114,8 @@ class RewardModel(nn.Module):
             case _:
                 return values
 
-    def _read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Values (N, C), features (N, F), levels (N, 3) of a hierarchical model."""
+    def read(self, batch: Batch) -> Read:
+        """Values, and the features that the head made them of."""
         plan = self._plan(batch)
         try:
             return self._read_by(plan, batch)
@@ -115,7 +123,7 @@ class RewardModel(nn.Module):
             if self._narrow is not None:
                 self._narrow.set(None)  # whoever else calls the backbone gets every row
 
-    def _read_by(self, plan: Plan | None, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _read_by(self, plan: Plan | None, batch: Batch) -> Read:
         if self.settings.member_kind == "adapters" and self.settings.kind == "ensemble":
             return self._members(batch, plan)
         features, hidden = self.encoder(self.backbone, batch, plan)
@@ -123,17 +131,17 @@ class RewardModel(nn.Module):
             parts = batch.parts  # type: ignore[union-attr]
             assert parts is not None
             levels = self.head(features, hidden[parts.tokens], parts.reads, parts.ends)
-            return self.head.combine(levels), features, levels
-        return self.head(features), features, None
+            return Read(self.head.combine(levels), features, levels)
+        return Read(self.head(features), features)
 
-    def _members(self, batch: Batch, plan: Plan | None) -> tuple[Tensor, Tensor, None]:
+    def _members(self, batch: Batch, plan: Plan | None) -> Read:
         """Each member reads with its own adapter and its own row of the head."""
         values, features = [], []
         for number, name in enumerate(adapter_names(self.settings)):
             _use_adapter(self.backbone, name)
             features.append(self.encoder(self.backbone, batch, plan)[0])
             values.append(self.head(features[-1])[:, number])
-        return torch.stack(values, -1), torch.stack(features).mean(0), None
+        return Read(torch.stack(values, -1), torch.stack(features).mean(0))
 
     def _plan(self, batch: Batch) -> Plan | None:
         """What the attention of this batch needs to know; the backbone is switched to that attention."""
