@@ -61,5 +61,8 @@ def show_revised(plan: Plan, done: Done, written: Mapping[str, int], *, as_json:
     """The counts of a run, and the data that it made."""
     show_run(plan, done, as_json=as_json)
     if not as_json:
+        constitution = done.manifest["config"]["constitution"]
+        if constitution and not constitution["shown"]:
+            print("The critic was shown no principles: its prompt has no place for them.")
         print(f"{written['supervised']:,} answers to learn: {plan.out / 'supervised.jsonl'}")
         print(f"{written['preferences']:,} preferences: {plan.out / 'preferences.jsonl'}")

@@ -117,6 +117,15 @@ def test_the_manifest_names_all_that_decides_a_row(tmp_path):
     assert config["roles"] == {"critic": 0, "author": 0, "referee": 0}
 
 
+def test_a_critic_without_a_place_for_principles_is_named(tmp_path, capsys):
+    words = [*command(tmp_path)[:-1], "--limit", "1", "--out"]
+    for more, told in ([], False), (["--critique-prompt", "brief"], True):
+        run = tmp_path / f"run {told}"
+        assert main([*words, str(run), *more]) == 0
+        assert ("shown no principles" in capsys.readouterr().out) == told
+        assert json.loads((run / "manifest.json").read_text())["config"]["constitution"]["shown"] != told
+
+
 def test_a_referee_that_is_wrong_on_purpose_keeps_nothing_that_it_did_not_prefer(tmp_path, capsys):
     run, wrong = tmp_path / "run", tmp_path / "wrong"
     wrong.mkdir()
