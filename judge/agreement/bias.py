@@ -40,10 +40,10 @@ def _position(measure: Measure) -> tuple[Figure, ...]:
     """Flips between the orders, and how often the response shown first wins, over all readings with a winner."""
     judge = measure.judge
     forward, swapped = judge.forward, judge.swapped
-    both = ~np.isnan(forward) & ~np.isnan(swapped)
+    both = judge.consistent >= 0
     figures = []
     if both.any():
-        figures.append(measure.share("flips", "Verdict changes with the order", forward != swapped, both))
+        figures.append(measure.share("flips", "Verdict changes with the order", judge.consistent == 0, both))
     # A swapped reading is kept in the record's terms: "second" is the response that was shown first.
     shown_first = (forward == 0).astype(np.float64) + (swapped == 1)
     decided = shown_first + (forward == 1) + (swapped == 0)

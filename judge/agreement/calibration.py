@@ -11,7 +11,7 @@ import numpy as np
 from judge.agreement.measure import Measure
 from judge.agreement.numbers import coarse
 from judge.agreement.report import Calibration, CalibrationCurve, Figure, ReliabilityBin, SelectivePoint
-from judge.agreement.resample import Floats, Ints
+from judge.agreement.resample import Floats, Ints, wilson_interval
 from judge.agreement.table import TIE, Mask
 
 BINS = 10
@@ -56,26 +56,23 @@ def confident(p: Floats, right: Floats) -> tuple[Floats, Floats]:
 
 def bins(p: Floats, right: Floats, confidence: float = 0.95) -> tuple[ReliabilityBin, ...]:
     """Ten bins of equal width over P(first verdict) in 0…1, the empty ones left out, with Wilson intervals."""
-    from statsmodels.stats.proportion import proportion_confint
-
     at = bin_of(p)
+    n, stated, hits = (np.bincount(at, weights=weight, minlength=BINS) for weight in (np.ones(len(p)), p, right))
     found = []
-    for number in range(BINS):
-        held = at == number
-        n = int(held.sum())
-        if n:
-            low, high = proportion_confint(right[held].sum(), n, alpha=1 - confidence, method="wilson")
-            found.append(
-                ReliabilityBin(
-                    low=number / BINS,
-                    high=(number + 1) / BINS,
-                    n=n,
-                    confidence=float(p[held].mean()),
-                    accuracy=float(right[held].mean()),
-                    accuracy_low=float(low),
-                    accuracy_high=float(high),
-                )
+    for number in np.flatnonzero(n):
+        share = hits[number] / n[number]
+        low, high = wilson_interval(share, n[number], confidence)
+        found.append(
+            ReliabilityBin(
+                low=number / BINS,
+                high=(number + 1) / BINS,
+                n=int(n[number]),
+                confidence=float(stated[number] / n[number]),
+                accuracy=float(share),
+                accuracy_low=float(low),
+                accuracy_high=float(high),
             )
+        )
     return tuple(found)
 
 

@@ -33,7 +33,8 @@ KINDS = {
 MISSING, UNREADABLE, READ = 0, 1, 2
 _CODES = {task: {label: float(code) for code, label in enumerate(labels)} for task, labels in LABELS.items()}
 _MARKS = ("**", "\n- ", "\n* ", "\n#", "```", "\n1. ")
-_FORWARD, _SWAPPED = 0, 1
+_FIRST, _SECOND, _TIE = (_CODES["preference"][label] for label in LABELS["preference"])
+_WHOLE = ("",)
 
 
 def _ints() -> "array[int]":
@@ -47,8 +48,9 @@ def _floats() -> "array[float]":
 @dataclass(slots=True)
 class JudgeColumns:
     """What one judge said, by row. state: missing, unreadable or read. probability: of the first verdict on offer
-    (P(first), P(right)), nan when not stated. forward, swapped: codes of the verdict in each order (nan: none).
-    pairs, same: pairs of repeated answers to one question, and those that agree. detail: what is no number."""
+    (P(first), P(right)), nan when not stated. forward, swapped: codes of the verdict in each order (nan: none);
+    consistent: whether both orders gave the same verdict, -1 where one of them gave none. pairs, same: pairs of
+    repeated answers to one question, and those that agree. detail: what is no number."""
 
     name: str
     task: str
@@ -57,6 +59,7 @@ class JudgeColumns:
     probability: "array[float]" = field(default_factory=_floats)
     forward: "array[float]" = field(default_factory=_floats)
     swapped: "array[float]" = field(default_factory=_floats)
+    consistent: "array[int]" = field(default_factory=lambda: array("b"))
     pairs: "array[int]" = field(default_factory=lambda: array("i"))
     same: "array[int]" = field(default_factory=lambda: array("i"))
     detail: dict[int, Any] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class JudgeColumns:
             self.state.extend([MISSING] * missing)
             for column in (self.verdict, self.probability, self.forward, self.swapped):
                 column.extend([math.nan] * missing)
+            self.consistent.extend([-1] * missing)
             self.pairs.extend([0] * missing)
             self.same.extend([0] * missing)
 
@@ -103,9 +107,7 @@ class Columns:
     vote: "array[float]" = field(default_factory=_floats)
     seconds: dict[int, float] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
-    duplicate_votes: int = 0
     _prompts: dict[Any, int] = field(default_factory=dict)
-    _voted: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.group)
@@ -121,92 +123,88 @@ class Columns:
         self.judges.append(column)
         return column
 
-    def rows_of(self, row: Row, source: int, position: int, criteria: Iterable[str] = ("",)) -> list[int]:
-        """The indices of a record, one a criterion; a record seen for the first time is entered."""
-        name = self._name(row)
-        found = []
-        for criterion in criteria:
-            own = f"{name}\t{criterion}" if criterion else name
-            at = self.index.get(own)
-            if at is None:
-                at = self.index[own] = len(self.group)
-                self._enter(row, source, position, criterion, at)
-            elif self.source[at] < 0 and _has_text(row):
-                self._describe(row, source, position, at)
-            found.append(at)
-        return found
+    def row_of(self, row: Row, source: int, position: int, criterion: str = "") -> int:
+        """The index of a record (under a criterion); a record seen for the first time is entered."""
+        name = str(row["id"]) if not self.key else self._joined(row)
+        if criterion:
+            name = f"{name}\t{criterion}"
+        at = self.index.get(name)
+        if at is None:
+            at = self.index[name] = len(self.group)
+            self._enter(row, source, position, criterion, at)
+        elif self.source[at] < 0 and _has_text(row):
+            self._describe(row, source, position, at)
+        return at
 
-    def _name(self, row: Row) -> str:
-        if not self.key:
-            return str(row["id"])
+    def _joined(self, row: Row) -> str:
         value = (row.get("meta") or {}).get(self.key, row.get(self.key))
         if value is None:
             raise InputError(f"row {row['id']}: no field '{self.key}' in meta to join on")
         return str(value)
 
     def _enter(self, row: Row, source: int, position: int, criterion: str, at: int) -> None:
+        group, first, second, length, style, size = self._features(row, at)
+        known = _has_text(row)
         self.criterion.append(criterion)
-        self.group.append(0)
-        for integers in (self.source, self.position, self.first, self.second):
-            integers.append(-1)
-        self.length.append(math.nan)
-        self.style.append(math.nan)
-        self.size.append(0)
+        self.group.append(group)
+        self.source.append(source if known else -1)
+        self.position.append(position if known else -1)
+        self.first.append(first)
+        self.second.append(second)
+        self.length.append(length)
+        self.style.append(style)
+        self.size.append(size)
         for name in self.wanted:
-            self.fields.setdefault(name, []).append("")
-        self._describe(row, source, position, at)
+            self.fields.setdefault(name, []).append(_field(row, name))
 
     def _describe(self, row: Row, source: int, position: int, at: int) -> None:
-        """Features of a record: prompt, lengths, style, authors, fields."""
-        meta = row.get("meta") or {}
-        prompt = hash("\n".join([turn["content"] for turn in row["prompt"]])) if row["prompt"] else _key(row, meta)
-        self.group[at] = self._prompts.setdefault(prompt, len(self._prompts))
-        if _has_text(row):
-            self.source[at], self.position[at] = source, position
-        kind = row["kind"]
-        if kind == "pair":
-            one, two = _text(row["first"]), _text(row["second"])
-            self.first[at], self.second[at] = hash(one), hash(two)
-            if one or two:
-                self.length[at] = math.log((len(one) + 1) / (len(two) + 1))
-                self.style[at] = marks(one) - marks(two)
-        elif kind == "solution":
-            self.size[at] = len(row["steps"])
-        elif kind == "ranking":
-            self.size[at] = len(row["responses"])
-        elif kind == "response":
-            self.length[at] = math.log(len(_text(row["response"])) + 1)
-        names = authors(meta)
+        """Put the features of a row with texts in place of those of one without."""
+        features = self._features(row, at)
+        self.group[at], self.first[at], self.second[at], self.length[at], self.style[at], self.size[at] = features
+        self.source[at], self.position[at] = source, position
+        for name in self.wanted:
+            self.fields[name][at] = _field(row, name)
+
+    def _features(self, row: Row, at: int) -> tuple[int, int, int, float, float, int]:
+        """Prompt, what tells two responses apart, length, style, number of steps or responses; notes the authors."""
+        meta, turns, kind = row.get("meta"), row["prompt"], row["kind"]
+        prompt = hash(_text(turns)) if turns else _key(row, meta or {})
+        group = self._prompts.setdefault(prompt, len(self._prompts))
+        names = authors(meta) if meta else None
         if names:
             self.authors[at] = names
-            if not row.get("first"):
-                self.first[at], self.second[at] = hash(names[0]), hash(names[1])
-        for name in self.wanted:
-            self.fields[name][at] = _field(row, meta, name)
+        if kind == "pair":
+            one, two = _text(row["first"]), _text(row["second"])
+            if one or two:
+                length = math.log((len(one) + 1) / (len(two) + 1))
+                return group, hash(one), hash(two), length, marks(one) - marks(two), 0
+            one, two = names or ("", "")
+            return group, hash(one), hash(two), math.nan, math.nan, 0
+        if kind == "response":
+            return group, -1, -1, math.log(len(_text(row["response"])) + 1), math.nan, 0
+        return group, -1, -1, math.nan, math.nan, len(row["steps"] if kind == "solution" else row["responses"])
 
     def add_votes(self, row: Row, source: int, position: int) -> int:
-        """The people's labels on a record that fit the task; how many there were. An annotator's first one stands."""
+        """The people's labels on a record that fit the task; how many there were. Of several of one annotator the first
+        one will stand (table.py)."""
         added = 0
         for label in row.get("human") or ():
             value, criterion = self._value(label, row)
             if value is None:
                 continue
-            at = self.rows_of(row, source, position, (criterion,))[0]
-            who = self.annotators.setdefault(str(label.get("annotator", "human")), len(self.annotators))
-            added += 1
-            voted = at << 24 | who
-            if voted in self._voted:
-                self.duplicate_votes += 1
-                continue
-            self._voted.add(voted)
+            annotator = label.get("annotator", "human")
+            who = self.annotators.get(annotator)
+            if who is None:
+                who = self.annotators.setdefault(str(annotator), len(self.annotators))
             if self.task == "ranking":
                 named = frozenset if label.get("criterion") else tuple
                 self.orders[len(self.vote)] = named(label["verdict"])
             if "seconds" in label:
                 self.seconds[len(self.vote)] = float(label["seconds"])
-            self.vote_row.append(at)
+            self.vote_row.append(self.row_of(row, source, position, criterion))
             self.vote_who.append(who)
             self.vote.append(value)
+            added += 1
         return added
 
     def _value(self, label: Row, row: Row) -> tuple[float | None, str]:
@@ -234,8 +232,8 @@ class Columns:
         said = row["judgement"]
         if said["task"] != judge.task:
             raise InputError(f"{judge.name}: a {said['task']} among verdicts of the task {judge.task}")
-        criteria = tuple(said["verdict"]) if judge.task == "score" else ("",)
-        for at, criterion in zip(self.rows_of(row, source, position, criteria), criteria, strict=True):
+        for criterion in said["verdict"] if judge.task == "score" else _WHOLE:
+            at = self.row_of(row, source, position, criterion)
             if at >= len(judge.state):
                 judge.grow(2 * len(self.group) + 1024)
             if judge.state[at] != MISSING:
@@ -249,7 +247,7 @@ class Columns:
             case "preference":
                 value = _CODES["preference"].get(verdict, math.nan)
                 judge.probability[at] = _number(said.get("p_first"))
-                _orders(judge, at, said.get("readings") or ())
+                _orders(judge, at, said)
             case "outcome":
                 value = _CODES["outcome"].get(verdict, math.nan)
                 judge.probability[at] = _number(said.get("p_correct"))
@@ -303,27 +301,45 @@ def authors(meta: Row) -> tuple[str, str] | None:
     return None
 
 
-def _field(row: Row, meta: Row, name: str) -> str:
-    value = meta.get(name, row.get(name, ""))
+def _field(row: Row, name: str) -> str:
+    value = (row.get("meta") or {}).get(name, row.get(name, ""))
     return value if isinstance(value, str) else str(value)
 
 
-def _orders(judge: JudgeColumns, at: int, readings: Iterable[Row]) -> None:
-    """The verdict in each order: the one most readings of it gave, the first of them when none leads."""
-    counts: tuple[dict[float, int], dict[float, int]] = ({}, {})
-    codes, many = _CODES["preference"], 0
+def _orders(judge: JudgeColumns, at: int, said: Row) -> None:
+    """The verdict in each order, and whether they are the same: as the judgement says, which knows the weights of its
+    principles, else by these two."""
+    readings = said.get("readings") or ()
+    forward, swapped = list[float](), list[float]()
+    principled, codes = False, _CODES["preference"]
     for reading in readings:
-        many += 1
         code = codes.get(reading["verdict"])
         if code is not None:
-            side = counts[_FORWARD if reading["asked"] == "forward" else _SWAPPED]
-            side[code] = side.get(code, 0) + 1
-    if counts[_FORWARD]:
-        judge.forward[at] = max(counts[_FORWARD], key=counts[_FORWARD].__getitem__)
-    if counts[_SWAPPED]:
-        judge.swapped[at] = max(counts[_SWAPPED], key=counts[_SWAPPED].__getitem__)
-    if many > 2:
+            (forward if reading["asked"] == "forward" else swapped).append(code)
+            principled = principled or "principle" in reading
+    if forward:
+        judge.forward[at] = _leading(forward, principled)
+    if swapped:
+        judge.swapped[at] = _leading(swapped, principled)
+    consistent = said.get("consistent")
+    if consistent is not None:
+        judge.consistent[at] = consistent
+    elif forward and swapped:
+        judge.consistent[at] = judge.forward[at] == judge.swapped[at]
+    if len(readings) > 2:
         _repeats(judge, at, readings)
+
+
+def _leading(codes: list[float], principled: bool) -> float:
+    """The verdict that most readings gave, a tie where two lead. Under a constitution a tie is the abstention of one
+    principle: it counts only where none decides."""
+    if len(codes) == 1:
+        return codes[0]
+    first, second = codes.count(_FIRST), codes.count(_SECOND)
+    tie = len(codes) - first - second
+    if first == second or (tie >= max(first, second) and not principled):
+        return _TIE
+    return _FIRST if first > second else _SECOND
 
 
 def _repeats(judge: JudgeColumns, at: int, readings: Iterable[Row]) -> None:

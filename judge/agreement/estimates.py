@@ -86,14 +86,18 @@ def _estimate(measure: Measure, system: str, over: str, rows: Ints, side: Floats
     y = np.zeros(len(rows))
     y[labelled] = _wins(table.truth[rows][labelled], side[rows][labelled])
     n = int(labelled.sum())
-    by_judge = _told("judge", "By the judge alone", *mean_by_cluster(f, cluster), f, cluster)
+
+    def told(name: str, title: str, value: float, error: float, values: Floats, among: Ints) -> Figure:
+        return _told(name, title, value, error if draw.resamples else None, values, among)
+
+    by_judge = told("judge", "By the judge alone", *mean_by_cluster(f, cluster), f, cluster)
     if not n:
         none = Figure(name="human", title="By people alone", value=None, note="no labelled rows")
         return Estimate(system=system, over=over, judge=by_judge, human=none, combined=none)
     human_mean, human_error = mean_by_cluster(y[labelled], cluster[labelled])
     both = powered(f, labelled, y, cluster)
-    human = _told("human", "By people alone", human_mean, human_error, y[labelled], cluster[labelled])
-    combined = _told("combined", "By both (prediction-powered)", both.value, both.error, f, cluster)
+    human = told("human", "By people alone", human_mean, human_error, y[labelled], cluster[labelled])
+    combined = told("combined", "By both (prediction-powered)", both.value, both.error, f, cluster)
     saved = None
     if np.isfinite(both.error) and both.error > 0 and human_error > 0:
         saved = max(0, round(n * ((human_error / both.error) ** 2 - 1)))
@@ -106,22 +110,17 @@ def _wins(verdict: Floats, side: Floats) -> Floats:
     return np.where(side > 0, worth, 1 - worth)
 
 
-def _told(name: str, title: str, value: float, error: float, rows: Floats, cluster: Ints) -> Figure:
-    from scipy.stats import t
-
+def _told(name: str, title: str, value: float, error: float | None, rows: Floats, cluster: Ints) -> Figure:
+    """A mean with its interval by t; error: None where no interval is asked for."""
     clusters = len(np.unique(cluster))
-    known = np.isfinite(error) and clusters >= FEW
-    reach = float(t.ppf(0.975, clusters - 1)) * error if known else 0.0
-    return Figure(
-        name=name,
-        title=title,
-        value=value,
-        low=max(0.0, value - reach) if known else None,
-        high=min(1.0, value + reach) if known else None,
-        n=len(rows),
-        clusters=clusters,
-        note="" if known else "too few prompts to say how sure this is",
-    )
+    low = high = None
+    if error is not None and np.isfinite(error) and clusters >= FEW:
+        from scipy.stats import t
+
+        reach = float(t.ppf(0.975, clusters - 1)) * error
+        low, high = max(0.0, value - reach), min(1.0, value + reach)
+    note = "too few prompts to say how sure this is" if low is None and error is not None else ""
+    return Figure(name=name, title=title, value=value, low=low, high=high, n=len(rows), clusters=clusters, note=note)
 
 
 def label_next(measure: Measure, many: int = 20) -> list[tuple[int, NextLabel]]:
@@ -134,7 +133,7 @@ def label_next(measure: Measure, many: int = 20) -> list[tuple[int, NextLabel]]:
     p = np.clip(np.nan_to_num(judge.probability, nan=0.5), 1e-9, 1 - 1e-9)
     entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
     stated = ~np.isnan(judge.probability)
-    flipped = ~np.isnan(judge.forward) & ~np.isnan(judge.swapped) & (judge.forward != judge.swapped)
+    flipped = judge.consistent == 0
     tied = (judge.verdict == TIE) if table.task == "preference" else np.zeros(len(table), dtype=bool)
     worth = np.where(stated, entropy, tied * 1.0) + flipped
     rows = np.flatnonzero(free)

@@ -227,6 +227,19 @@ def _duplicates(judge: JudgeReport) -> Flag | None:
     )
 
 
+def _repeated(judge: JudgeReport) -> Flag | None:
+    if not judge.coverage.repeated_votes:
+        return None
+    return Flag(
+        name="repeated-votes",
+        severity="note",
+        what="Some people labelled a row more than once; the first label of each counts.",
+        evidence=f"{judge.coverage.repeated_votes:,} labels",
+        sure="a plain count",
+        advice="If they are different people, give each a name; if different rows, join by a field with --key.",
+    )
+
+
 def _calibration(judge: JudgeReport) -> Flag | None:
     if judge.calibration is None:
         return None
@@ -342,4 +355,5 @@ _RULES: tuple[Rule, ...] = (
     _annotators,
     _missing,
     _duplicates,
+    _repeated,
 )

@@ -148,14 +148,12 @@ def _told(measure: Measure, name: str, title: str, mask: Mask, fit: Fitted | Non
 def _controlled(measure: Measure, mask: Mask) -> list[Figure]:
     """Wins of the first response as they are, and at equal length: σ(intercept) of a model of the choice on length
     (after Dubois et al. 2024, "Length-Controlled AlpacaEval", §3, with one pair of systems)."""
-    from scipy.special import expit
-
     fit = _fit(measure, mask, [0, 1])
     raw = measure.share("first_wins", "The first response wins by the judge", measure.judge.verdict == 0, mask)
     told = _told(
         measure, "first_wins_at_equal_length", "… at equal length (length-controlled)", mask, fit, 0, "see above"
     )
-    ends = [None if end is None else float(expit(end)) for end in (told.value, told.low, told.high)]
+    ends = [None if end is None else float(1 / (1 + np.exp(-end))) for end in (told.value, told.low, told.high)]
     return [raw, replace(told, value=ends[0], low=ends[1], high=ends[2], unit="share")]
 
 

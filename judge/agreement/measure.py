@@ -140,5 +140,6 @@ def coverage(table: Table, judge: Judge, draw: Resampler) -> Coverage:
         missing=int((labelled & (judge.state == MISSING)).sum()),
         unlabelled=int((~labelled & (judge.state != MISSING)).sum()),
         duplicates=judge.duplicates,
+        repeated_votes=table.votes.duplicates,
         prompts=int((np.bincount(draw.code[labelled], minlength=1) > 0).sum()),
     )

@@ -76,7 +76,7 @@ class Flag:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Every row accounted for: labelled = readable + unreadable + missing. unlabelled: judged rows without a human
-    label; duplicates: rows with an id that was there before."""
+    label; duplicates: rows with an id that was there before; repeated_votes: further labels of a person on a row."""
 
     labelled: int
     readable: int
@@ -84,6 +84,7 @@ class Coverage:
     missing: int
     unlabelled: int = 0
     duplicates: int = 0
+    repeated_votes: int = 0
     prompts: int = 0
 
 

@@ -42,6 +42,7 @@ class Judge:
     probability: Floats
     forward: Floats
     swapped: Floats
+    consistent: NDArray[np.int8]
     pairs: Ints
     same: Ints
     detail: dict[int, Any] = field(default_factory=dict)
@@ -133,21 +134,25 @@ def _array(column: Any) -> Floats:
 
 
 def _votes(columns: Columns) -> Votes:
+    """All votes sorted by row; of several of one annotator on a row the first one stands."""
     row, who = np.array(columns.vote_row, dtype=np.int64), np.array(columns.vote_who, dtype=np.int64)
-    value = _array(columns.vote)
     seconds = np.full(len(row), np.nan)
     for at, spent in columns.seconds.items():
         seconds[at] = spent
-    order = np.argsort(row, kind="stable")
-    old = {int(before): int(now) for now, before in enumerate(order)} if columns.orders else {}
+    key = row * (int(who.max(initial=0)) + 1) + who
+    order = np.argsort(key, kind="stable")
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = key[order[1:]] != key[order[:-1]]
+    kept = order[first]
+    now = {int(before): at for at, before in enumerate(kept)} if columns.orders else {}
     return Votes(
-        row=row[order],
-        who=who[order],
-        value=value[order],
-        seconds=seconds[order],
+        row=row[kept],
+        who=who[kept],
+        value=_array(columns.vote)[kept],
+        seconds=seconds[kept],
         names=tuple(columns.annotators),
-        orders={old[at]: said for at, said in columns.orders.items()},
-        duplicates=columns.duplicate_votes,
+        orders={now[at]: said for at, said in columns.orders.items() if at in now},
+        duplicates=len(order) - len(kept),
     )
 
 
@@ -160,6 +165,7 @@ def _judge(judge: JudgeColumns, size: int) -> Judge:
         probability=_array(judge.probability[:size]),
         forward=_array(judge.forward[:size]),
         swapped=_array(judge.swapped[:size]),
+        consistent=np.array(judge.consistent[:size], dtype=np.int8),
         pairs=np.array(judge.pairs[:size], dtype=np.int64),
         same=np.array(judge.same[:size], dtype=np.int64),
         detail=judge.detail,

@@ -169,7 +169,6 @@ def _disagreement(
     measure: Measure, at: int, row: Row, judged: Row | None, votes: tuple[Vote, ...], certain: float
 ) -> Disagreement:
     table, judge = measure.table, measure.judge
-    both = not (np.isnan(judge.forward[at]) or np.isnan(judge.swapped[at]))
     by_people, by_judge = said(table, float(table.truth[at])), said(table, float(judge.verdict[at]))
     if table.task == "ranking":
         words = {vote.verdict for vote in votes}
@@ -189,7 +188,7 @@ def _disagreement(
         prompt=spoken(row.get("prompt")),
         texts=_parts(row),
         fields=fields,
-        consistent=bool(judge.forward[at] == judge.swapped[at]) if both else None,
+        consistent=bool(judge.consistent[at]) if judge.consistent[at] >= 0 else None,
         length=None if np.isnan(table.length[at]) else float(table.length[at]),
         split=bool(table.split[at]),
     )

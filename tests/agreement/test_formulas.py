@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 from statsmodels.stats import inter_rater
+from statsmodels.stats.proportion import proportion_confint
 
 from judge.agreement import nominal, numbers, raters
-from judge.agreement.resample import Resampler
+from judge.agreement.resample import Resampler, wilson_interval
 
 # Rows: people; columns: judge. 10 + 8 on the diagonal of 24.
 HAND = np.array([[10.0, 2.0], [4.0, 8.0]])
@@ -196,6 +197,15 @@ def test_everything_right_has_an_exact_interval() -> None:
     figure = draw.figure("a", "a", sums, lambda s: s[..., 0] / s[..., 1], rows=20, clusters=20)
     assert figure.low == pytest.approx(0.025 ** (1 / 20))
     assert figure.high == 1
+
+
+def test_wilson_is_statsmodels() -> None:
+    """By hand: 9 of 10 at z = 1.96: (0.9 + 0.19207) / 1.38415 = 0.78898, ± 1.96 sqrt(0.009 + 0.0096) / 1.38415."""
+    low, high = wilson_interval(np.array(0.9), np.array(10.0), 0.95)
+    assert (float(low), float(high)) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    for right, n in ((0, 3), (7, 7), (13, 40), (500, 1000)):
+        ours = wilson_interval(np.array(right / n), np.array(float(n)), 0.9)
+        assert ours == pytest.approx(proportion_confint(right, n, alpha=0.1, method="wilson"), abs=1e-12)
 
 
 def test_blocks_do_not_change_the_width() -> None:

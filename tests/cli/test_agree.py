@@ -57,6 +57,7 @@ def test_every_row_is_accounted_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         "missing": 1,
         "unlabelled": 1,
         "duplicates": 0,
+        "repeated_votes": 0,
         "prompts": 8,
     }
     main_figure = judge["agreement"][0]
