@@ -128,6 +128,15 @@ def states(model: Any, batch: Packed | Padded, plan: Plan | None = None) -> Tens
     return rows
 
 
+def longest(model: Any, wanted: int) -> int:
+    """`wanted` tokens, or as many as there are learnt positions, where those are fewer."""
+    for name, module in core(model).named_modules():
+        if isinstance(module, nn.Embedding) and name.split(".")[-1] in ("position_embeddings", "wpe"):
+            offset = 0 if module.padding_idx is None else module.padding_idx + 1  # RoBERTa counts from there
+            return min(wanted, module.num_embeddings - offset)
+    return wanted
+
+
 def set_attention(model: Any, name: str) -> None:
     """transformers' own implementation by our name (sdpa, eager, …), or that for packed rows."""
     inner = core(model)

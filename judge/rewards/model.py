@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError
 from judge.rewards.attention import Plan
-from judge.rewards.backbone import adapter_names, core, is_causal, load, narrows, packs, set_attention
+from judge.rewards.backbone import adapter_names, core, is_causal, load, longest, narrows, packs, set_attention
 from judge.rewards.bank import FeatureBank
 from judge.rewards.collate import Batch, Collator, Layout, Packed
 from judge.rewards.encoders import encoder
@@ -56,7 +56,9 @@ class RewardModel(nn.Module):
         width = int(core(backbone).config.get_text_config().hidden_size)
         self.causal = is_causal(backbone)
         self.pooling = "last" if self.causal or settings.kind == "process" else "mean"
-        self._ways: dict[str, str] = {}  # device -> how packed rows are attended to there, found when first needed
+        self._ways: dict[
+            str, str
+        ] = {}  # by device and precision: how packed rows are attended to there, found when first needed
         self.layout = self._layout(backbone)
         self._narrow = self._narrowed(backbone)
         self.backbone = backbone
@@ -79,7 +81,7 @@ class RewardModel(nn.Module):
         return Collator(
             tokenizer,
             self.settings.kind,
-            self.settings.max_length,
+            longest(self.backbone, self.settings.max_length),
             self.layout,
             shared_prefix=self.settings.shared_prefix,
         )
@@ -160,13 +162,14 @@ class RewardModel(nn.Module):
 
     def _way(self, backbone: Any, device: torch.device) -> str:
         """How packed rows are attended to on a device, the fastest that gives plain rows' states; "" for none."""
-        if device.type not in self._ways:
+        key = f"{device.type}, {'autocast' if torch.is_autocast_enabled(device.type) else 'as it is'}"
+        if key not in self._ways:
             asked = self.settings.attention
             ways = {"cpu": ("products", "sdpa"), "cuda": ("flash", "flex", "sdpa")}.get(device.type, ("sdpa",))
             gpu_only = asked in ("flash", "flex") and device.type != "cuda"  # a model is built before it is moved
             tried = ways if asked == "auto" or gpu_only else (asked,)
-            self._ways[device.type] = next((way for way in tried if packs(backbone, way)), "")
-        return self._ways[device.type]
+            self._ways[key] = next((way for way in tried if packs(backbone, way)), "")
+        return self._ways[key]
 
     def _narrowed(self, backbone: Any) -> Narrow | None:
         """Computes the last layer only where the head reads; None where that differs, or is checkpointed."""

@@ -60,14 +60,15 @@ class Tokeniser:
     """A tokenizer with the rules of this house around it.
 
     kind: of the model; "process" reads after each step, any other at a response's last token.
-    max_length: tokens of prompt and response together. A longer text loses tokens at the left of its prompt (a
-    leading begin-of-text or class token stays), the same number for all responses of an example; where a response
-    alone is longer, there are no tokens but a reason. apart: prompt and response are separate texts, each at most
-    max_length long.
+    max_length: tokens of prompt and response together, at most the tokenizer's own limit. A longer text loses tokens
+    at the left of its prompt (a leading begin-of-text or class token stays), the same number for all responses of an
+    example; where a response alone is longer, there are no tokens but a reason. apart: prompt and response are
+    separate texts, each at most max_length long.
     """
 
     def __init__(self, tokenizer: Any, kind: str, max_length: int, apart: bool = False) -> None:
-        self.tokenizer, self.kind, self.max_length, self.apart = tokenizer, kind, max_length, apart
+        self.tokenizer, self.kind, self.apart = tokenizer, kind, apart
+        self.max_length = min(max_length, int(getattr(tokenizer, "model_max_length", max_length)))
         self.chat = bool(getattr(tokenizer, "chat_template", None))
         bare, framed = self._encode(["a"], False)[0], self._encode(["a"], True)[0]
         place = next((at for at in range(len(framed)) if list(framed[at : at + len(bare)]) == list(bare)), 0)

@@ -43,7 +43,7 @@ def tokenizer(chat: bool = True, bos: bool = False, pad: str = "<pad>") -> Any:
 
 
 def save(folder: Path, family: str, **more: Any) -> Path:
-    """A random model of a family with its tokenizer: llama, mistral, gpt2, bert, bloom or t5."""
+    """A random model of a family with its tokenizer: llama, mistral, qwen3, gpt2, bloom, bert, roberta or t5."""
     import transformers
 
     torch.manual_seed(0)
@@ -66,10 +66,10 @@ def save(folder: Path, family: str, **more: Any) -> Path:
         small = {"vocab_size": WORDS, "hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2}
     if family == "t5":
         small = {"vocab_size": WORDS, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 1, "num_heads": 4}
-    name = {"llama": "Llama", "gpt2": "GPT2", "t5": "T5"}.get(family, family.capitalize())
+    name = {"gpt2": "GPT2", "t5": "T5", "roberta": "Roberta"}.get(family, family.capitalize())
     config = getattr(transformers, f"{name}Config")(**small | more)
     getattr(transformers, f"{name}Model")(config).save_pretrained(folder)
-    tokenizer(chat=family != "bert").save_pretrained(folder)
+    tokenizer(chat=family not in ("bert", "roberta")).save_pretrained(folder)
     return folder
 
 

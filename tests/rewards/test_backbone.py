@@ -192,3 +192,10 @@ def test_dropout_is_what_the_settings_say(bert: Path) -> None:
         model = build(Settings(backbone=str(bert), dropout=share))
         found = {module.p for module in core(model.backbone).modules() if isinstance(module, torch.nn.Dropout)}
         assert found == {share}
+
+
+def test_texts_are_no_longer_than_the_learnt_positions(bert: Path, tmp_path: Path) -> None:
+    model = build(Settings(backbone=str(bert), max_length=4000))
+    assert model.collator(tokenizer(chat=False)).tokeniser.max_length == 256
+    roberta = build(Settings(backbone=str(save(tmp_path / "roberta", "roberta", pad_token_id=1))))
+    assert roberta.collator(tokenizer(chat=False)).tokeniser.max_length == 254
