@@ -191,6 +191,18 @@ def test_robust_losses_let_go_of_a_label_that_is_surely_wrong(name: str) -> None
     assert pulls[name] < 0.11  # symmetric keeps α = 0.1 of the cross-entropy's pull
 
 
+@pytest.mark.parametrize("name", ["bradley-terry", "forward", "unbiased", "generalized"])
+def test_where_a_loss_is_lowest_when_a_fifth_is_flipped(name: str) -> None:
+    """Of clean labels 3/4 say first; of flipped ones 0.8 · 3/4 + 0.2 · 1/4 = 0.65. forward and unbiased still find
+    d = log 3, bradley-terry finds log(0.65/0.35), and generalized is on the right side, further out than either."""
+    lowest = min((value(name, [d / 200, 0], pair(0.65)), d / 200) for d in range(-1000, 1001))[1]
+    wanted = {"bradley-terry": math.log(0.65 / 0.35), "forward": D, "unbiased": D}
+    if name in wanted:
+        assert lowest == pytest.approx(wanted[name], abs=0.01)
+    else:
+        assert lowest > D
+
+
 # ---- rankings --------------------------------------------------------------------------------------------------------
 
 THREE = [math.log(2), math.log(3), 0.0]  # π = 2, 3, 1
