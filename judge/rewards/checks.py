@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from judge.errors import ConfigError
+from judge.errors import ConfigError, EngineError
 from judge.records import Conversation, Message, Record, Response, Solution, spoken
 from judge.rewards.about import OURS
 from judge.rewards.checkpoint import Loaded, load, merge
@@ -76,11 +76,13 @@ def _why(loaded: Loaded) -> str:
 
 
 def _compare(loader: str, run: Callable[[], Rows], reference: Rows) -> Difference:
-    """A loader's largest difference; what it needs and lacks is a note."""
+    """A loader's largest difference; what it needs and lacks is a note. One that fails differs without bound."""
     try:
         rows = run()
     except ImportError as error:
         return Difference(loader, None, f"not installed: {error.name or error}")
+    except EngineError as error:
+        return Difference(loader, float("inf"), str(error))
     for got, wanted in zip(rows, reference, strict=True):
         if got.shape != wanted.shape:
             return Difference(loader, float("inf"), f"shape {tuple(got.shape)} instead of {tuple(wanted.shape)}")

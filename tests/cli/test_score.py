@@ -25,8 +25,9 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Saved models over one random causal backbone, each made once."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
-    heads = {"num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0, "eos_token_id": 1}
-    config = LlamaConfig(vocab_size=458, hidden_size=32, intermediate_size=64, bos_token_id=None, **heads)
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": 0, "eos_token_id": 1}
+    # Two heads of 32: vLLM's attention on a CPU knows no smaller ones.
+    config = LlamaConfig(vocab_size=458, hidden_size=64, intermediate_size=64, bos_token_id=None, **heads)
     LlamaModel(config).save_pretrained(folder / "backbone")
     AutoTokenizer.from_pretrained(TINY).save_pretrained(folder / "backbone")
 
