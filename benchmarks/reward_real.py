@@ -240,9 +240,8 @@ def show(name: str, sides: dict[str, dict[str, Any]], test: Sequence[Example]) -
         value, low, high = interval(right[side] - right["trl"], groups)
         print(f"  {side} minus trl: {100 * value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})")
     if "ensemble" in sides:
-        print(
-            f"  ensemble: {json.dumps(uncertainty(sides['ensemble']['rewards'], right['ensemble'], groups), ensure_ascii=False)}"
-        )
+        for words, value in uncertainty(sides["ensemble"]["rewards"], right["ensemble"], groups).items():
+            print(f"  ensemble, {words}: {value}")
     sys.stdout.flush()
 
 
