@@ -152,12 +152,11 @@ def _batch(loaded: Loaded, collator: Collator, records: Sequence[Record]) -> Row
 
 
 def _ours(loaded: Loaded, texts: _Texts) -> dict[str, Callable[[], Rows]]:
-    settings = loaded.settings
     runs: dict[str, Callable[[], Rows]] = {
         "rmjudge, all texts in one batch": lambda: _batch(loaded, collator_for(loaded), texts.records)
     }
     if loaded.model.layout == "packed":
-        padded = Collator(loaded.tokenizer, settings.kind, settings.max_length, "padded")
+        padded = collator_for(loaded, layout="padded")
         runs["rmjudge, one padded batch"] = lambda: _batch(loaded, padded, texts.records)
     return runs
 

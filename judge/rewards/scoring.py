@@ -13,8 +13,9 @@ from torch import Tensor
 
 from judge.judgements import Judgement
 from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, spoken
+from judge.rewards.backbone import longest
 from judge.rewards.checkpoint import Loaded
-from judge.rewards.collate import Collator
+from judge.rewards.collate import Collator, Layout
 from judge.rewards.examples import Example
 from judge.rewards.judging import Judged, Read, Reads, Rule, Uncalibrated, judged, task_of, unreadable
 from judge.rewards.tokens import Tokens
@@ -74,14 +75,14 @@ def score(
         yield [done[place] for place in range(len(part))]
 
 
-def collator_for(loaded: Loaded, *, keep: int = 0) -> Collator:
-    """How this model's texts become batches."""
+def collator_for(loaded: Loaded, *, keep: int = 0, layout: Layout | None = None) -> Collator:
+    """How this model's texts become batches. layout: other than the model's own."""
     settings = loaded.settings
     return Collator(
         loaded.tokenizer,
         settings.kind,
-        settings.max_length,
-        loaded.model.layout,
+        longest(loaded.model.backbone, settings.max_length),
+        layout or loaded.model.layout,
         shared_prefix=settings.shared_prefix,
         keep=keep,
     )
