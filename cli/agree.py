@@ -16,6 +16,9 @@ Key = Annotated[str, typer.Option("--key", help="Join rows by this field of meta
 Format = Annotated[str | None, typer.Option("--format", help="Force a family of formats for --human.")]
 Slice = Annotated[list[str] | None, typer.Option("--slice", help="Agreement by this field of the rows, too.")]
 Page = Annotated[Path | None, typer.Option("--report", help="Write one self-contained HTML page.")]
+Audits = Annotated[
+    list[str] | None, typer.Option("--audit", help="Show the audit in this run of `rmjudge audit`, too.")
+]
 Baseline = Annotated[
     Path | None, typer.Option("--baseline", help="A report saved with --json; exit 1 when a figure is worse.")
 ]
@@ -45,6 +48,7 @@ def agree(
     format: Format = None,
     slice: Slice = None,
     report: Page = None,
+    audit: Audits = None,
     baseline: Baseline = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
@@ -60,7 +64,7 @@ def agree(
     rmjudge agree runs/judge --human labels.jsonl --report agreement.html
     """
     from judge.agreement.build import Settings
-    from judge.cli.agreeing import run
+    from judge.cli.agreeing import Asked, run
 
     settings = Settings(
         resamples=resamples,
@@ -72,4 +76,5 @@ def agree(
         triangle=triangle,
         benchmarks=tuple(benchmark or ()),
     )
-    return run(runs, human or [], settings, key=key, format=format, page=report, baseline=baseline, as_json=json)
+    asked = Asked(runs, human or [], audit or [], key=key, format=format, page=report, baseline=baseline, as_json=json)
+    return run(asked, settings)

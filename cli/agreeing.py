@@ -5,15 +5,18 @@ Nothing here computes a figure.
 
 import gc
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from judge.agreement.build import Inputs, Settings
 from judge.agreement.columns import Columns
-from judge.agreement.report import Report, from_row, to_json
+from judge.agreement.report import Audit, audit_from_row, from_row, to_json
 from judge.agreement.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
 from judge.errors import InputError, unknown
+
+T = TypeVar("T")
+SAVED = "audit.json"
 
 
 def sources_of(path: str, format: str | None = None) -> list[Source]:
@@ -78,33 +81,38 @@ def names(paths: Sequence[str]) -> list[str]:
     return [path if short.count(name) > 1 else name for name, path in zip(short, paths, strict=True)]
 
 
-def run(
-    runs: Sequence[str],
-    human: Sequence[str],
-    settings: Settings,
-    *,
-    key: str,
-    format: str | None,
-    page: Path | None,
-    baseline: Path | None,
-    as_json: bool,
-) -> int:
+class Asked(NamedTuple):
+    """What a command line names. baseline: a saved report; page: where the HTML goes."""
+
+    runs: Sequence[str]
+    human: Sequence[str]
+    audits: Sequence[str]
+    key: str
+    format: str | None
+    page: Path | None
+    baseline: Path | None
+    as_json: bool
+
+
+def run(asked: Asked, settings: Settings) -> int:
     """Read, compute, and show; 1 when a figure is worse than the baseline's."""
     from judge.agreement.benchmarks import PROTOCOLS
     from judge.agreement.build import report
 
-    before = saved(baseline) if baseline else None
+    before = saved(asked.baseline, from_row, "report") if asked.baseline else None
+    audits = [audit_of(path) for path in asked.audits]
     for name in settings.benchmarks:
         if name not in PROTOCOLS:
             raise unknown("benchmark", name, PROTOCOLS)
     needed = [field for name in settings.benchmarks for field in PROTOCOLS[name].fields]
-    inputs = read(runs, human, key=key, format=format, wanted=[*settings.slices, *needed])
-    done = report(inputs, settings, before)
-    if page:
+    wanted = [*settings.slices, *needed]
+    inputs = read(asked.runs, asked.human, key=asked.key, format=asked.format, wanted=wanted)
+    done = report(inputs, settings, before, audits)
+    if asked.page:
         from judge.report.page import write_page
 
-        write_page(done, page)
-    if as_json:
+        write_page(done, asked.page)
+    if asked.as_json:
         print(to_json(done))
     else:
         from rich.console import Console
@@ -115,11 +123,17 @@ def run(
     return 1 if any(change.worse for change in done.changes) else 0
 
 
-def saved(path: Path) -> Report:
-    """A report that `--json` wrote."""
+def saved(path: Path, of: Callable[[Any], T], what: str) -> T:
+    """What a JSON file of rmjudge's holds."""
     try:
-        return from_row(json.loads(path.read_text("utf-8")))
+        return of(json.loads(path.read_text("utf-8")))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, AttributeError) as error:
-        raise InputError(f"{path}: no saved report of rmjudge: {error}") from None
+        raise InputError(f"{path}: no saved {what} of rmjudge: {error}") from None
+
+
+def audit_of(path: str) -> Audit:
+    """The audit that lies in a run of `rmjudge audit`."""
+    place = Path(path)
+    return saved(place / SAVED if place.is_dir() else place, audit_from_row, "audit")

@@ -45,6 +45,6 @@ def audit(
     asked = Asked(list(data or ()), out or Path(), tuple(probe or ()), format, limit, seed or 0)
     given = {"task": task, "judge": judge, "prompt": prompt, "set": set, "seed": seed, "hard": hard}
     found = audited(asked, given | {"one_order": one_order, "out": out}, quiet=quiet)
-    show(found, asked, as_json=json, fail_over=fail_over)
-    over = [one for one in found if fail_over is not None and (one.moved.value or 0.0) > fail_over]
+    show(found, as_json=json, fail_over=fail_over)
+    over = [one for one in found.probes if fail_over is not None and (one.moved.value or 0.0) > fail_over]
     return 1 if over else 0

@@ -1,9 +1,9 @@
-"""An audit from files: records and their probes are written to one file, judged in one run, and compared.
+"""An audit from files: records and their probes are written to one file, judged in one run, and compared; what came
+out lies in the run as audit.json.
 
 The run resumes like any other. Nothing here computes a figure.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -11,10 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from judge.agreement.moved import Link, Moved, moved, verdict_of
+from judge.agreement.moved import Link, moved, verdict_of
+from judge.agreement.report import Audit
 from judge.agreement.sources import OwnFile, run_files
+from judge.cli.agreeing import SAVED
 from judge.errors import ConfigError
-from judge.files import write_rows
+from judge.files import to_json, write_atomic, write_rows
 from judge.formats import read_records, to_row
 from judge.perturb import PROBES, probes
 
@@ -36,8 +38,8 @@ class Asked(NamedTuple):
     seed: int
 
 
-def audited(asked: Asked, given: Mapping[str, Any], *, quiet: bool) -> list[Moved]:
-    """Write the probes, judge everything that is not judged yet, compare."""
+def audited(asked: Asked, given: Mapping[str, Any], *, quiet: bool) -> Audit:
+    """Write the probes, judge everything that is not judged yet, compare, save."""
     if not asked.data or not given["out"]:
         raise ConfigError("rmjudge audit needs DATA, --task, --judge, --out; see `rmjudge audit --help`")
     names = asked.probes or tuple(PROBES)
@@ -49,7 +51,10 @@ def audited(asked: Asked, given: Mapping[str, Any], *, quiet: bool) -> list[Move
     for path in run_files(asked.out):
         for _, row in OwnFile(path, str(path)).rows():
             verdicts.setdefault(row["id"], verdict_of(row["judgement"]))
-    return moved(verdicts, links, seed=asked.seed)
+    about = {name: probe.about for name, probe in PROBES.items()}
+    found = Audit(name=asked.out.name, probes=moved(verdicts, links, about, seed=asked.seed))
+    write_atomic(asked.out / SAVED, to_json(asdict(found)) + "\n")
+    return found
 
 
 def _rows(asked: Asked, names: tuple[str, ...], links: list[Link]) -> Iterator[dict[str, Any]]:
@@ -82,20 +87,13 @@ def _judge(file: Path, given: Mapping[str, Any], *, quiet: bool) -> None:
             job.close()
 
 
-def show(found: list[Moved], asked: Asked, *, as_json: bool, fail_over: float | None) -> None:
+def show(found: Audit, *, as_json: bool, fail_over: float | None) -> None:
     """A line a probe, the one that moves most verdicts first."""
-    found = sorted(found, key=lambda one: -(one.moved.value or 0.0))
     if as_json:
-        print(json.dumps({"run": str(asked.out), "fail_over": fail_over, "probes": [asdict(one) for one in found]}))
+        print(to_json({**asdict(found), "fail_over": fail_over}))
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("probe", "what changed", "verdicts moved", "95 %", "toward it", "rows", "lost", box=None)
-    for one in found:
-        value, toward = one.moved.value, one.toward.value
-        ends = "" if one.moved.low is None else f"{one.moved.low:.1%} to {one.moved.high:.1%}"
-        over = " !" if fail_over is not None and (value or 0.0) > fail_over else ""
-        shown = ("–" if value is None else f"{value:.1%}{over}", ends, "–" if toward is None else f"{toward:.1%}")
-        table.add_row(one.probe, PROBES[one.probe].about, *shown, f"{one.moved.n:,}", f"{one.lost:,}")
-    Console().print(table)
+    from judge.report.terminal import audit
+
+    Console(highlight=False).print(audit(found, fail_over))

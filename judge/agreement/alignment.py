@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from judge.agreement.resample import Floats, Ints
-from judge.agreement.table import Judge, Mask, Table, Votes
+from judge.agreement.table import Judge, Table, Votes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +87,9 @@ def _distances(votes: Votes, row: Ints, value: Floats, said: Floats, many: Float
     return near(value), near(said), others
 
 
-def counts(table: Table, rows: Mask) -> tuple[Floats, int]:
-    """(N, L) votes of each class on each row of `rows`, and L: for statistics among raters. Steps are classes too."""
-    kept = rows[table.votes.row]
-    value = table.votes.value[kept]
+def counts(table: Table, row: Ints, value: Floats) -> Floats:
+    """(N, L) labels of each class on each row, for statistics among raters. First wrong steps are classes too."""
     low = int(value.min(initial=0))
     size = len(table.labels) or int(value.max(initial=0)) - low + 1
-    flat = table.votes.row[kept] * size + (value.astype(np.int64) - low)
-    return np.bincount(flat, minlength=len(table) * size).reshape(len(table), size).astype(np.float64), size
+    flat = row * size + (value.astype(np.int64) - low)
+    return np.bincount(flat, minlength=len(table) * size).reshape(len(table), size).astype(np.float64)

@@ -13,10 +13,10 @@ from judge.agreement.calibration import calibration
 from judge.agreement.ceiling import ceiling
 from judge.agreement.columns import KINDS, Columns
 from judge.agreement.estimates import estimates, label_next
-from judge.agreement.flags import flags
+from judge.agreement.flags import flags, moved
 from judge.agreement.headline import changes, headline
 from judge.agreement.measure import Measure, coverage
-from judge.agreement.report import Confusion, Disagreement, Figure, JudgeReport, Report, Triangle
+from judge.agreement.report import Audit, Confusion, Disagreement, Figure, JudgeReport, Report, Triangle
 from judge.agreement.resample import Floats, Resampler
 from judge.agreement.slices import slices
 from judge.agreement.sources import Source
@@ -51,8 +51,8 @@ class Inputs:
     runs: Sequence[Sequence[int]] = ()
 
 
-def report(inputs: Inputs, settings: Settings, before: Report | None = None) -> Report:
-    """Every part of a report. before: a saved one to compare with."""
+def report(inputs: Inputs, settings: Settings, before: Report | None = None, audits: Sequence[Audit] = ()) -> Report:
+    """Every part of a report. before: a saved one to compare with; audits: of the same judges, shown beside."""
     table = build(inputs.columns)
     draw = Resampler(table.group, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
     measures = [Measure(table, judge, draw) for judge in table.judges]
@@ -62,8 +62,9 @@ def report(inputs: Inputs, settings: Settings, before: Report | None = None) -> 
         _judge(measure, one, mask, settings) for measure, one, mask in zip(measures, hits, masks, strict=True)
     )
     picked = [differing(measure, one) for measure, one in zip(measures, hits, strict=True)]
-    found = tuple(flag for judge in judges for flag in flags(judge))
     several = len(measures) > 1
+    found = tuple(flag for judge in judges for flag in flags(judge))
+    found += tuple(flag for audit in audits for flag in moved(audit, audit.name if several else judges[0].name))
     title = judges[0].agreement[0].title if judges[0].agreement else "accuracy"
     whole = Report(
         title=settings.title or " · ".join(judge.name for judge in judges),
@@ -77,6 +78,7 @@ def report(inputs: Inputs, settings: Settings, before: Report | None = None) -> 
         league=leagues.league(measures, hits, masks, title) if several else None,
         triangle=_triangle(measures) if settings.triangle else None,
         benchmarks=tuple(run_benchmark(name, measure) for name in settings.benchmarks for measure in measures),
+        audits=tuple(audits),
         sources=tuple(source.name for source in inputs.sources),
         confidence=settings.confidence,
         resamples=settings.resamples,

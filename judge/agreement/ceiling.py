@@ -13,7 +13,8 @@ from judge.agreement.dawid_skene import Estimated, dawid_skene
 from judge.agreement.measure import Measure, ratio
 from judge.agreement.replacement import ENOUGH, Replaced, alt_test, equivalence
 from judge.agreement.report import AnnotatorRow, Ceiling, Figure, Unit
-from judge.agreement.resample import Floats
+from judge.agreement.resample import Floats, Formula, Ints
+from judge.agreement.table import Mask
 
 SHOWN = 100
 """Annotators with most labels that get a line of their own."""
@@ -154,36 +155,54 @@ def _seconds(measure: Measure, who: int) -> float | None:
 
 
 def _among(measure: Measure) -> tuple[Figure, ...]:
-    """Statistics among the people, on all rows with two votes or more."""
-    table = measure.table
+    """Statistics among the people, and with the judge as one more rater, both on the rows that have two people's votes
+    and a readable verdict: a judge as good as a person leaves them where they are."""
+    table, judge = measure.table, measure.judge
     held = np.bincount(table.votes.row, minlength=len(table))
-    mask = held > 1
+    mask = (held > 1) & judge.read
     if not mask.any() or table.task == "ranking":
         return ()
-    if table.task == "score":
-        sums = measure.draw.by_block(_score_terms(measure, mask))
-        title = "Krippendorff's α among people, interval"
-        return (measure.figure("alpha_interval", title, sums, _alpha_scores, mask, unit="coefficient"),)
-    sums = measure.draw.by_block(raters.row_terms(counts(table, mask)[0]))
-    return (
-        measure.figure("observed", "Pairs of people who agree", sums, raters.observed, mask),
-        measure.figure("fleiss_kappa", "Fleiss' κ among people", sums, raters.fleiss_kappa, mask, unit="coefficient"),
-        measure.figure(
-            "alpha_nominal", "Krippendorff's α among people", sums, raters.krippendorff_alpha, mask, unit="coefficient"
-        ),
-        measure.figure("gwet_ac1", "Gwet's AC1 among people", sums, raters.gwet_ac1, mask, unit="coefficient"),
-    )
+    votes = [(table.votes.row, table.votes.value)]
+    whole = [*votes, (np.flatnonzero(mask), judge.verdict[mask])]
+    found = []
+    for who, raters_of in (("", votes), (_WITH_JUDGE, whole)):
+        row, value = (np.concatenate(parts) for parts in zip(*raters_of, strict=True))
+        kept = mask[row]
+        found.append(_reliability(measure, row[kept], value[kept], mask, who))
+    return tuple(figure for pair in zip(*found, strict=True) for figure in pair)
 
 
-def _score_terms(measure: Measure, mask: Any) -> Floats:
-    """(N, 4): Σ over ordered pairs of (v - w)² / (m - 1), m, Σ v, Σ v² of each row with two votes or more."""
-    votes, size = measure.table.votes, len(measure.table)
-    value = votes.value - votes.value.mean()
-    many = np.bincount(votes.row, minlength=size).astype(np.float64)
-    total = np.bincount(votes.row, weights=value, minlength=size)
-    squares = np.bincount(votes.row, weights=value**2, minlength=size)
+_WITH_JUDGE = "with_judge"
+
+
+def _reliability(measure: Measure, row: Ints, value: Floats, mask: Mask, who: str) -> list[Figure]:
+    """Figures of any number of raters; row, value: (V,) one entry a label."""
+    name, title = (f"_{who}", "with the judge as one more rater") if who else ("", "among people")
+    if measure.table.task == "score":
+        sums = measure.draw.by_block(_score_terms(row, value, len(measure.table)))
+        title = f"Krippendorff's α {title}, interval"
+        return [measure.figure(f"alpha_interval{name}", title, sums, _alpha_scores, mask, unit="coefficient")]
+    sums = measure.draw.by_block(raters.row_terms(counts(measure.table, row, value)))
+
+    def figure(key: str, what: str, formula: Formula, unit: Unit = "coefficient") -> Figure:
+        return measure.figure(key + name, f"{what} {title}", sums, formula, mask, unit=unit)
+
+    return [
+        figure("observed", "Pairs of labels that agree", raters.observed, "share"),
+        figure("fleiss_kappa", "Fleiss' κ", raters.fleiss_kappa),
+        figure("alpha_nominal", "Krippendorff's α", raters.krippendorff_alpha),
+        figure("gwet_ac1", "Gwet's AC1", raters.gwet_ac1),
+    ]
+
+
+def _score_terms(row: Ints, value: Floats, size: int) -> Floats:
+    """(N, 4): Σ over ordered pairs of (v - w)² / (m - 1), m, Σ v, Σ v² of each row, value about its mean."""
+    value = value - value.mean()
+    many = np.bincount(row, minlength=size).astype(np.float64)
+    total = np.bincount(row, weights=value, minlength=size)
+    squares = np.bincount(row, weights=value**2, minlength=size)
     apart = 2 * (many * squares - total**2) / np.maximum(many - 1, 1)
-    return np.asarray(np.column_stack([apart, many, total, squares]) * mask[:, None])
+    return np.asarray(np.column_stack([apart, many, total, squares]))
 
 
 def _alpha_scores(sums: Floats) -> Floats:

@@ -6,7 +6,7 @@ called a coin. Limits are named below. Refuses to compute: it only reads figures
 
 from collections.abc import Callable, Sequence
 
-from judge.agreement.report import Figure, Flag, JudgeReport
+from judge.agreement.report import Audit, Figure, Flag, JudgeReport
 
 COIN = 0.15
 ALWAYS = 0.95
@@ -25,6 +25,29 @@ def flags(judge: JudgeReport) -> tuple[Flag, ...]:
         found.insert(0, coin)
     severity = {"stop": 0, "warn": 1, "note": 2}
     return tuple(sorted(found, key=lambda flag: severity[flag.severity]))
+
+
+def moved(audit: Audit, judge: str) -> tuple[Flag, ...]:
+    """Flags of an audit's probes; judge: whose it is."""
+    found = []
+    for one in audit.probes:
+        limit = FLIPS if one.probe == "swap" else LEANS
+        if one.moved.n >= FEW and _low(one.moved) >= limit:
+            toward = "" if one.probe == "swap" else f"; in favour of what was changed {shown(one.toward)}"
+            found.append(
+                Flag(
+                    name=f"moved-by-{one.probe}",
+                    severity="warn",
+                    judge=judge,
+                    what=f"The verdict moves when it should not: {one.about}.",
+                    evidence=f"moved {shown(one.moved)}{toward}",
+                    sure=f"at least {_low(one.moved):.0%} at 95 %",
+                    advice="Ask both orders and merge them."
+                    if one.probe == "swap"
+                    else "Say in the prompt that it does not count, and audit again; keep such texts out of training.",
+                )
+            )
+    return tuple(found)
 
 
 def find(figures: Sequence[Figure], name: str) -> Figure | None:

@@ -6,13 +6,12 @@ apart. Refuses to know how records are changed.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from judge.agreement.measure import ratio
-from judge.agreement.report import Figure
+from judge.agreement.report import Figure, Moved
 from judge.agreement.resample import Resampler
 
 _TURNED = {"first": "second", "second": "first", "tie": "tie"}
@@ -28,17 +27,6 @@ class Link(NamedTuple):
     changed: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """One probe. moved: the share of verdicts that changed; toward: those that changed in favour of what was changed;
-    lost: rows without two readable verdicts."""
-
-    probe: str
-    moved: Figure
-    toward: Figure
-    lost: int
-
-
 def verdict_of(said: Mapping[str, Any]) -> Any:
     """What counts as the verdict of a judgement row: None when it could not be read."""
     if said["task"] == "steps":
@@ -49,8 +37,11 @@ def verdict_of(said: Mapping[str, Any]) -> Any:
     return said["verdict"]
 
 
-def moved(verdicts: Mapping[str, Any], links: Iterable[Link], *, seed: int, resamples: int = 1_000) -> list[Moved]:
-    """Each probe's figures, rows clustered by the record they come from (one a probe, so a plain bootstrap)."""
+def moved(
+    verdicts: Mapping[str, Any], links: Iterable[Link], about: Mapping[str, str], *, seed: int, resamples: int = 1_000
+) -> tuple[Moved, ...]:
+    """Each probe's figures, rows clustered by the record they come from (one a probe, so a plain bootstrap), the probe
+    that moves most verdicts first. about: what each probe changes, in words."""
     rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
     lost: dict[str, int] = defaultdict(int)
     for link in links:
@@ -60,7 +51,8 @@ def moved(verdicts: Mapping[str, Any], links: Iterable[Link], *, seed: int, resa
             rows[link.probe] += []
             continue
         rows[link.probe].append(_compare(before, after, link))
-    return [_figures(probe, held, lost[probe], seed, resamples) for probe, held in rows.items()]
+    found = [_figures(probe, about[probe], held, lost[probe], seed, resamples) for probe, held in rows.items()]
+    return tuple(sorted(found, key=lambda one: -(one.moved.value or 0.0)))
 
 
 def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
@@ -81,13 +73,12 @@ def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
     return changed, float(gain > 0)
 
 
-def _figures(probe: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int) -> Moved:
+def _figures(probe: str, about: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int) -> Moved:
     count = len(held)
     draw = Resampler(np.arange(count), resamples=resamples, seed=seed)
-    told = []
-    for at, title in enumerate(("verdict moved", "moved in favour of the changed response")):
+    told: list[Figure] = []
+    for at, (name, title) in enumerate((("moved", "Verdict moved"), ("toward", "Moved in favour of what was changed"))):
         hit = np.array([row[at] for row in held])
         sums = draw.by_block(np.column_stack([hit, np.ones(count)])) if count else np.zeros((1, 2))
-        name = ("moved", "toward")[at]
         told.append(draw.figure(name, title, sums, ratio, rows=count, clusters=count, of=probe))
-    return Moved(probe=probe, moved=told[0], toward=told[1], lost=lost)
+    return Moved(probe=probe, about=about, moved=told[0], toward=told[1], lost=lost)

@@ -10,12 +10,13 @@ This module refuses to know how a figure is computed (metrics.py and its neighbo
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from judge.errors import InputError
 from judge.files import to_json as encode
 
 VERSION = "rmjudge-report/1"
+T = TypeVar("T")
 Level = Literal["good", "fair", "poor", "unknown"]
 Severity = Literal["stop", "warn", "note"]
 Unit = Literal["share", "coefficient", "number", "loss"]
@@ -409,6 +410,26 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """One probe of an audit. about: what it changed; moved: the share of verdicts that changed; toward: those that
+    changed in favour of what was changed; lost: rows without two readable verdicts."""
+
+    probe: str
+    about: str
+    moved: Figure
+    toward: Figure
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What a judge did when something changed that should not matter. name: of its run."""
+
+    name: str
+    probes: tuple[Moved, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A whole report. judges: one or more, in the order given. disagreements: the most telling ones, most confident
     mistakes first; disagreements_total: how many there are. sources: where the rows came from, for the reader."""
@@ -424,6 +445,7 @@ class Report:
     league: League | None = None
     triangle: Triangle | None = None
     benchmarks: tuple[Benchmark, ...] = ()
+    audits: tuple[Audit, ...] = ()
     changes: tuple[Change, ...] = ()
     sources: tuple[str, ...] = ()
     confidence: float = 0.95
@@ -446,12 +468,21 @@ def from_row(row: Mapping[str, Any]) -> Report:
     """The report of a row; raises InputError without a place when it is none or another version's."""
     if row.get("version") != VERSION:
         raise InputError(f"field 'version': found {row.get('version')!r} (accepted: '{VERSION}')")
+    return _whole(row, Report, "report")
+
+
+def audit_from_row(row: Mapping[str, Any]) -> Audit:
+    """The audit of a row, as `rmjudge audit` saves it; raises InputError without a place when it is none."""
+    return _whole(row, Audit, "audit")
+
+
+def _whole(row: Any, kind: type[T], what: str) -> T:
     try:
-        report = _read(row, Report)
+        found = _read(row, kind)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"not a whole report: {error}") from None
-    assert isinstance(report, Report)
-    return report
+        raise InputError(f"not a whole {what}: {error}") from None
+    assert isinstance(found, kind)
+    return found
 
 
 def _read(value: Any, kind: Any) -> Any:

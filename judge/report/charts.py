@@ -9,6 +9,7 @@ from math import exp
 from typing import Any, NamedTuple
 
 from judge.agreement.report import (
+    Audit,
     Bias,
     Calibration,
     CalibrationCurve,
@@ -138,6 +139,16 @@ def leanings(sheet: Sheet, seen: Bias) -> str:
         )
     names = {"people": "by people", "judge": "by the judge"} if "longer_people" in known else None
     return forest(sheet, lines, label="What wins, by the judge and by people", names=names, reference=0.5)
+
+
+def audit(sheet: Sheet, seen: Audit) -> str:
+    """How many verdicts each probe moved, and how many of them in favour of what it changed."""
+    lines = [
+        Line(one.probe, (Mark("judge", one.moved), Mark("alarm", None if one.probe == "swap" else one.toward)))
+        for one in seen.probes
+    ]
+    names = {"judge": "verdict moved", "alarm": "in favour of what was changed"}
+    return forest(sheet, lines, label=f"Verdicts that moved when nothing should, {seen.name}", names=names)
 
 
 def slices(sheet: Sheet, parts: Sequence[Slice], main: Figure) -> str:

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from judge.agreement.report import Ceiling, Figure, Flag, JudgeReport, League, Report, Slice
+from judge.agreement.report import Audit, Ceiling, Figure, Flag, JudgeReport, League, Report, Slice
 from judge.report import words
 
 _COLOUR = {"good": "green", "fair": "yellow", "poor": "red", "unknown": "cyan"}
@@ -39,6 +39,8 @@ def _parts(report: Report) -> Iterator[RenderableType]:
         yield _changes(report)
     for judge in report.judges:
         yield from _judge(judge, report)
+    for audited in report.audits:
+        yield audit(audited)
     for benchmark in report.benchmarks:
         yield _figures(f"{benchmark.name}, {benchmark.judge}", benchmark.figures, report)
     if report.triangle:
@@ -145,6 +147,19 @@ def _league(league: League, report: Report) -> Table:
     for row in league.rows:
         tied = "tied with the one above" if row.tied else ""
         table.add_row(str(row.rank), _text(row.name), *_value(row.figure), tied)
+    return table
+
+
+def audit(seen: Audit, fail_over: float | None = None) -> Table:
+    """A line a probe; "over" stands beside those that move more verdicts than `fail_over`."""
+    columns = ("probe", "what changed", "verdicts moved", "95 % interval", "in its favour", "n", "lost")
+    table = _table(f"audit {seen.name}: what moved when nothing should", *columns, numbers=(2, 3, 4, 5, 6))
+    for one in seen.probes:
+        value, span, n = _value(one.moved)
+        over = fail_over is not None and (one.moved.value or 0.0) > fail_over
+        toward = words.NOTHING if one.probe == "swap" else _value(one.toward)[0]
+        shown = (value + " over" * over, span, toward, n, words.count(one.lost))
+        table.add_row(_text(one.probe), _text(one.about), *shown, style="red" if over else "")
     return table
 
 

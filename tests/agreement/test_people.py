@@ -2,12 +2,14 @@
 
 import math
 
+import krippendorff
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 from sklearn.calibration import calibration_curve
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss, log_loss
+from statsmodels.stats import inter_rater
 
 from judge.agreement import calibration as calibrated
 from judge.agreement.alignment import aligned
@@ -53,6 +55,30 @@ def random_people(seed: int, rows: int = 60) -> Table:
 
     people = ["".join(votes) for votes in zip(noisy(0.8), noisy(0.7), noisy(0.6), strict=True)]
     return pairs(people, "".join(noisy(0.75)))
+
+
+def test_the_judge_as_one_more_rater_by_hand() -> None:
+    """Rows ff + f, fs + s, ss + s, and one of a single vote, which is left out. Labels among people: 3 f, 3 s; agreed
+    2/3, by chance 1/2. With the judge: rows fff, fss, sss, 4 f and 5 s; agreed (1 + 1/3 + 1) / 3, by chance 41/81."""
+    found = ceiling(measured(pairs(["ff", "fs", "ss", "f"], "fssf"), 0), epsilon=0.1, margin=0.05).among
+    value = {figure.name: figure.value for figure in found}
+    assert value["observed"] == pytest.approx(2 / 3)
+    assert value["fleiss_kappa"] == pytest.approx((2 / 3 - 1 / 2) / (1 / 2))
+    assert value["observed_with_judge"] == pytest.approx(7 / 9)
+    assert value["fleiss_kappa_with_judge"] == pytest.approx((7 / 9 - 41 / 81) / (40 / 81))
+    assert {figure.n for figure in found} == {3}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_judge_as_one_more_rater_is_the_libraries(seed: int) -> None:
+    table = random_people(seed)
+    votes = table.votes.value.reshape(60, 3)
+    found = {one.name: one.value for one in ceiling(measured(table, 0), epsilon=0.1, margin=0.05).among}
+    for name, columns in (("", votes), ("_with_judge", np.column_stack([votes, table.judges[0].verdict]))):
+        held = inter_rater.aggregate_raters(columns.astype(int))[0]
+        assert found[f"fleiss_kappa{name}"] == pytest.approx(inter_rater.fleiss_kappa(held))
+        alpha = krippendorff.alpha(reliability_data=columns.T, level_of_measurement="nominal")
+        assert found[f"alpha_nominal{name}"] == pytest.approx(alpha)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -50,6 +50,24 @@ def test_a_sound_judge_passes_and_the_run_is_not_done_twice(tmp_path: Path, caps
     assert (tmp_path / "run" / "labels.jsonl").read_bytes() == before
 
 
+def test_an_audit_is_shown_in_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The judge obeys: the report on it says so in a flag, on the page and on the terminal."""
+    assert main(asked(tmp_path, OBEYS, "--json")) == 0
+    saved = json.loads(capsys.readouterr().out)
+    page, run, human = tmp_path / "page.html", tmp_path / "run", tmp_path / "pairs.jsonl"
+    command = ["agree", str(run), "--human", str(human), "--audit", str(run), "--resamples", "100"]
+    assert main([*command, "--report", str(page), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["audits"] == [{"name": saved["name"], "probes": saved["probes"]}]
+    (flag,) = [one for one in report["flags"] if one["name"].startswith("moved-by")]
+    assert (flag["name"], flag["judge"]) == ("moved-by-inject", "run")
+    assert "Counterfactual audit" in page.read_text()
+    assert main(command) == 0
+    assert "what moved when nothing should" in capsys.readouterr().out
+    assert main([*command[:-4], "--audit", str(human)]) == 2
+    assert "pairs.jsonl: no saved audit of rmjudge" in capsys.readouterr().err
+
+
 def test_what_is_missing_or_unknown_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit"]) == 2
     assert main(asked(tmp_path, SOUND, "--probe", "injekt")) == 2

@@ -6,6 +6,7 @@ from judge.agreement.report import (
     AltTest,
     AnnotatorRow,
     Answer,
+    Audit,
     Benchmark,
     Bias,
     Calibration,
@@ -25,6 +26,7 @@ from judge.agreement.report import (
     League,
     LeagueRow,
     LengthBin,
+    Moved,
     NextLabel,
     ReliabilityBin,
     Report,
@@ -39,6 +41,23 @@ HOSTILE = (
     '</script><script>alert("ran")</script><img src=x onerror=alert(1)><svg onload=alert(2)>'
     "<!-- <script> \u2028 {{ 7*7 }} javascript:alert(3) \"' &lt;b&gt; \x07 \ud800"
 )
+
+
+def audit() -> Audit:
+    shares = {"inject": (0.31, 0.29), "restyle": (0.08, 0.05), "swap": (0.07, 0.0), "pad": (0.04, 0.02)}
+    return Audit(
+        name="audit-of-judge",
+        probes=tuple(
+            Moved(
+                probe=probe,
+                about=f"what {probe} changes",
+                moved=figure("moved", "Verdict moved", moved, n=400, of=probe),
+                toward=figure("toward", "Moved in favour of what was changed", toward, n=400, of=probe),
+                lost=3,
+            )
+            for probe, (moved, toward) in shares.items()
+        ),
+    )
 
 
 def figure(
@@ -326,6 +345,7 @@ def report(count: int = 200, *, total: int | None = None) -> Report:
             parts={"all agree": 700, "model alone": 90, "judge alone": 80, "human alone": 250, "all differ": 70},
             inherited=figure("inherited", "Judge's mistakes that the model repeats", 0.76, n=330),
         ),
+        audits=(audit(),),
         benchmarks=(
             Benchmark(name="RewardBench", judge="qwen-32b", protocol="accuracy a subset, then the mean of sections",
                       source="rewardbench/constants.py", figures=(figure("rb", "Overall", 0.883),)),

@@ -87,7 +87,7 @@ def test_the_headline_shows_the_figures_of_the_best_judge() -> None:
 
 def test_the_charts_are_drawn_and_take_the_colours_of_the_page(html: str) -> None:
     charts = re.findall(r"<svg[^>]*aria-label=\"([^\"]+)\"", html)
-    assert len(charts) == 12
+    assert len(charts) == 13
     assert "#10000" not in html  # no stand-in colour is left
     assert "var(--judge)" in html
 
