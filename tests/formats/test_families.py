@@ -208,27 +208,6 @@ CASES: list[tuple[str, dict[str, Any], list[Record]]] = [
         [],
     ),
     (
-        "prm800k-samples",
-        {
-            "problem": "p",
-            "steps": ["s", "t"],
-            "answer": "8",
-            "ground_truth_answer": "7",
-            "is_correct": False,
-            "prm_score": 0.25,
-            "orm_score": None,
-        },
-        [
-            Solution(
-                prompt=user("p"),
-                steps=("s", "t"),
-                reference="7",
-                human=(label("prm800k", 0.0, "correct"),),
-                meta={"answer": "8", "prm_score": 0.25},
-            )
-        ],
-    ),
-    (
         "math-shepherd",
         {
             "input": "How many? Step 1: 1 + 1 = 2. ки\nStep 2: So 3. The answer is: 3 ки",

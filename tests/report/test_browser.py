@@ -99,7 +99,7 @@ def test_charts_are_drawn_and_nothing_runs_over_the_edge(opened: Opened) -> None
         "[...document.querySelectorAll('svg.chart')].map(chart => [chart.getBoundingClientRect().width,"
         " chart.querySelectorAll('path, use').length, chart.querySelectorAll('text').length])"
     )
-    assert len(boxes) == 12
+    assert len(boxes) == 13
     assert all(width > 250 and marks > 3 and words > 2 for width, marks, words in boxes)
     assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     colour = "getComputedStyle(document.querySelector('svg.chart text')).fill"
