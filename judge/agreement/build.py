@@ -12,12 +12,13 @@ from judge.agreement.bias import bias
 from judge.agreement.calibration import calibration
 from judge.agreement.ceiling import ceiling
 from judge.agreement.columns import KINDS, Columns
+from judge.agreement.compared import Yardstick, yardstick
 from judge.agreement.estimates import estimates, label_next
 from judge.agreement.flags import flags, moved
 from judge.agreement.headline import changes, headline
 from judge.agreement.measure import Measure, coverage
 from judge.agreement.report import Audit, Confusion, Disagreement, Figure, JudgeReport, Report, Triangle
-from judge.agreement.resample import Floats, Resampler
+from judge.agreement.resample import Resampler
 from judge.agreement.slices import slices
 from judge.agreement.sources import Source
 from judge.agreement.table import Mask, build
@@ -56,16 +57,13 @@ def report(inputs: Inputs, settings: Settings, before: Report | None = None, aud
     table = build(inputs.columns)
     draw = Resampler(table.group, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
     measures = [Measure(table, judge, draw) for judge in table.judges]
-    hits = [hit(measure) for measure in measures]
-    masks = [measure.rows & ~np.isnan(one) for measure, one in zip(measures, hits, strict=True)]
-    judges = tuple(
-        _judge(measure, one, mask, settings) for measure, one, mask in zip(measures, hits, masks, strict=True)
-    )
-    picked = [differing(measure, one) for measure, one in zip(measures, hits, strict=True)]
+    by = [yardstick(measure) for measure in measures]
+    masks = [measure.rows & ~np.isnan(one.hit) for measure, one in zip(measures, by, strict=True)]
+    judges = tuple(_judge(measure, one, mask, settings) for measure, one, mask in zip(measures, by, masks, strict=True))
+    picked = [differing(measure, one.hit) for measure, one in zip(measures, by, strict=True)]
     several = len(measures) > 1
     found = tuple(flag for judge in judges for flag in flags(judge))
     found += tuple(flag for audit in audits for flag in moved(audit, audit.name if several else judges[0].name))
-    title = judges[0].agreement[0].title if judges[0].agreement else "accuracy"
     whole = Report(
         title=settings.title or " · ".join(judge.name for judge in judges),
         kind=KINDS[table.task][0],
@@ -75,7 +73,7 @@ def report(inputs: Inputs, settings: Settings, before: Report | None = None, aud
         disagreements=_disagreements(inputs, measures, picked, settings),
         disagreements_total=sum(len(rows) for rows in picked),
         rows_total=int(table.labelled.sum()),
-        league=leagues.league(measures, hits, masks, title) if several else None,
+        league=leagues.league(measures, by, masks) if several else None,
         triangle=_triangle(measures) if settings.triangle else None,
         benchmarks=tuple(run_benchmark(name, measure) for name in settings.benchmarks for measure in measures),
         audits=tuple(audits),
@@ -100,19 +98,6 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
             return solutions.rankings(measure)
 
 
-def hit(measure: Measure) -> Floats:
-    """How right the judge is on each row, 0…1: equal verdicts; the share of pairs in order for rankings; for scores the
-    same whole number, or within half a point of the people's mean."""
-    truth, said = measure.table.truth, measure.judge.verdict
-    match measure.table.task:
-        case "score":
-            return np.asarray(np.abs(said - truth) <= 0.5, dtype=np.float64)
-        case "ranking":
-            return solutions.order_hits(measure)
-        case _:
-            return np.asarray(said == truth, dtype=np.float64)
-
-
 def _once(found: Sequence[object]) -> tuple:  # type: ignore[type-arg]
     """Flags that speak of the data alone are the same for every judge: each is kept once."""
     return tuple(dict.fromkeys(found))
@@ -130,7 +115,7 @@ def _confusion(measure: Measure) -> tuple[Confusion, ...]:
             return ()
 
 
-def _judge(measure: Measure, hits: Floats, mask: Mask, settings: Settings) -> JudgeReport:
+def _judge(measure: Measure, by: Yardstick, mask: Mask, settings: Settings) -> JudgeReport:
     table = measure.table
     people = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.task != "ranking" else None
     return JudgeReport(
@@ -142,7 +127,7 @@ def _judge(measure: Measure, hits: Floats, mask: Mask, settings: Settings) -> Ju
         ceiling=people,
         calibration=calibration(measure),
         bias=bias(measure),
-        slices=slices(measure, hits, mask),
+        slices=slices(measure, by, mask),
         estimates=estimates(measure),
         label_next=tuple(row for _, row in label_next(measure)),
     )

@@ -1,30 +1,30 @@
 """Several judges on the same rows: a table with paired tests, and the triangle of people, a judge and its student.
 
-Refuses to know what a hit is: it takes one array a judge.
+Refuses to know by what judges are compared (compared.py).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from judge.agreement.measure import Measure, ratio
-from judge.agreement.report import Comparison, Figure, League, LeagueRow, Triangle
-from judge.agreement.resample import Floats
+from judge.agreement.compared import Yardstick
+from judge.agreement.measure import Measure
+from judge.agreement.report import Comparison, League, LeagueRow, Triangle
 from judge.agreement.table import Mask
 
 LEVEL = 0.05
 
 
-def league(measures: Sequence[Measure], hits: Sequence[Floats], masks: Sequence[Mask], title: str) -> League:
-    """Judges by their main figure on the rows that all of them judged readably; differences are tested pairwise by the
-    cluster bootstrap, and all p-values corrected by Holm's method."""
+def league(measures: Sequence[Measure], by: Sequence[Yardstick], masks: Sequence[Mask]) -> League:
+    """Judges by what they are compared by, on the rows that all of them judged readably; differences are tested
+    pairwise by the cluster bootstrap, and all p-values corrected by Holm's method."""
     common = np.logical_and.reduce(list(masks))
-    figures = [measure.share("accuracy", title, hit, common) for measure, hit in zip(measures, hits, strict=True)]
+    figures = [one.figure(measure, one.title, common) for measure, one in zip(measures, by, strict=True)]
     order = sorted(range(len(figures)), key=lambda at: (-(figures[at].value or 0.0), at))
     pairs = list(combinations(order, 2))
-    made = [_compare(measures, hits, common, one, other) for one, other in pairs]
-    comparisons = _corrected(made)
+    comparisons = _corrected([_compare(measures, by, common, one, other) for one, other in pairs])
     tested = dict(zip(pairs, comparisons, strict=True))
     rows = []
     for place, at in enumerate(order):
@@ -36,26 +36,24 @@ def league(measures: Sequence[Measure], hits: Sequence[Floats], masks: Sequence[
     return League(rows=tuple(rows), comparisons=comparisons, common=int(common.sum()))
 
 
-def _compare(measures: Sequence[Measure], hits: Sequence[Floats], common: Mask, one: int, other: int) -> Comparison:
-    draw = measures[one].draw
-    first, second = np.where(common, hits[one], 0.0), np.where(common, hits[other], 0.0)
-    sums = draw.by_block(np.column_stack([first - second, common]).astype(np.float64))
-    title = f"{measures[one].judge.name} minus {measures[other].judge.name}"
-    figure = measures[one].figure("difference", title, sums, ratio, common)
-    p = draw.p_value(draw.replicates(sums, ratio)) if draw.resamples and figure.value is not None else None
+def _compare(measures: Sequence[Measure], by: Sequence[Yardstick], common: Mask, one: int, other: int) -> Comparison:
+    measure, names = measures[one], [measures[at].judge.name for at in (one, other)]
+    sums = np.concatenate([by[at].sums(measure, common) for at in (one, other)], axis=1)
+    figure = measure.figure("difference", " minus ".join(names), sums, by[one].apart, common, unit=by[one].unit)
+    p = None
+    if measure.draw.resamples and figure.value is not None:
+        p = measure.draw.p_value(measure.draw.replicates(sums, by[one].apart))
     return Comparison(
-        first=measures[one].judge.name,
-        second=measures[other].judge.name,
+        first=names[0],
+        second=names[1],
         difference=figure,
         p_value=p,
-        only_first_right=int((common & (first > second)).sum()),
-        only_second_right=int((common & (second > first)).sum()),
+        only_first_right=int((common & (by[one].hit > by[other].hit)).sum()),
+        only_second_right=int((common & (by[other].hit > by[one].hit)).sum()),
     )
 
 
 def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
-    from dataclasses import replace
-
     from statsmodels.stats.multitest import multipletests
 
     tested = [at for at, comparison in enumerate(found) if comparison.p_value is not None]
@@ -90,8 +88,3 @@ def triangle(judge: Measure, model: Measure) -> Triangle:
         parts={name: int(mask.sum()) for name, mask in parts.items()},
         inherited=model.share("inherited", "Of the judge's mistakes, the model repeats", alike, mistaken),
     )
-
-
-def shares(figures: Sequence[Figure]) -> dict[str, float | None]:
-    """Values by name."""
-    return {figure.name: figure.value for figure in figures}

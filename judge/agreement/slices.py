@@ -1,15 +1,15 @@
 """Agreement by part of the rows: any field, and length. Small parts are marked, comparisons corrected for their number.
 
-Refuses to know what the main figure is: it takes hits.
+Refuses to know by what parts are compared (compared.py).
 """
 
 from dataclasses import replace
 
 import numpy as np
 
+from judge.agreement.compared import Yardstick
 from judge.agreement.measure import Measure
 from judge.agreement.report import Slice
-from judge.agreement.resample import Floats
 from judge.agreement.table import Mask
 
 SMALL = 30
@@ -17,17 +17,17 @@ MOST = 40
 THIRDS = ("shortest third", "middle third", "longest third")
 
 
-def slices(measure: Measure, hit: Floats, mask: Mask) -> tuple[Slice, ...]:
-    """The main figure on every value of every field asked for, on the criteria, and on thirds of length.
+def slices(measure: Measure, by: Yardstick, mask: Mask) -> tuple[Slice, ...]:
+    """What the judge is compared by, on every value of every field asked for, on the criteria, and on thirds of length.
 
     Each is compared with all other rows of its field; p by the cluster bootstrap, corrected over all slices that are
     not small by Benjamini and Hochberg."""
     table = measure.table
     found = []
     for name, values in table.fields.items():
-        found += _by_value(measure, hit, mask, name, np.array(values, dtype=object))
+        found += _by_value(measure, by, mask, name, np.array(values, dtype=object))
     if len(table.criteria) > 1:
-        found += _by_value(measure, hit, mask, "criterion", np.array(table.criteria, dtype=object)[table.criterion])
+        found += _by_value(measure, by, mask, "criterion", np.array(table.criteria, dtype=object)[table.criterion])
     size = np.abs(table.length)
     known = mask & ~np.isnan(size)
     if known.sum() >= 3 * SMALL:
@@ -35,48 +35,43 @@ def slices(measure: Measure, hit: Floats, mask: Mask) -> tuple[Slice, ...]:
         third = np.where(known, np.searchsorted(cuts, size, side="right"), -1)
         names = np.array([*THIRDS, ""], dtype=object)
         what = "length difference" if table.task == "preference" else "response length"
-        found += _by_value(measure, hit, known, what, names[third])
+        found += _by_value(measure, by, known, what, names[third])
     return _corrected(found)
 
 
-def _by_value(measure: Measure, hit: Floats, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
+def _by_value(measure: Measure, by: Yardstick, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
     names, code = np.unique(values.astype(str), return_inverse=True)
     counts = np.bincount(code[mask], minlength=len(names))
     if (counts > 0).sum() < 2:
         return []
-    draw = measure.draw
-    whole = draw.by_block(np.column_stack([np.where(mask, hit, 0.0), mask]).astype(np.float64))
     found = []
     for at in np.argsort(-counts, kind="stable")[:MOST]:
         inside = mask & (code == at)
         if not inside.any():
             continue
-        own = draw.by_block(np.column_stack([np.where(inside, hit, 0.0), inside]).astype(np.float64))
-        figure = measure.figure("accuracy", f"{field} = {names[at]}", own, _rate, inside)
-        difference, p = _against_rest(measure, own, whole - own)
-        small = bool(counts[at] < SMALL)
-        part = Slice(field=field, value=str(names[at]), figure=figure, difference=difference, p_value=p, small=small)
-        found.append(part)
+        difference, p = _against_rest(measure, by, inside, mask & ~inside)
+        found.append(
+            Slice(
+                field=field,
+                value=str(names[at]),
+                figure=by.figure(measure, f"{field} = {names[at]}", inside),
+                difference=difference,
+                p_value=p,
+                small=bool(counts[at] < SMALL),
+            )
+        )
     return found
 
 
-def _rate(sums: Floats) -> Floats:
-    return np.asarray(sums[..., 0] / sums[..., 1])
-
-
-def _against_rest(measure: Measure, own: Floats, rest: Floats) -> tuple[float | None, float | None]:
-    both = np.concatenate([own, rest], axis=1)
-
-    def apart(sums: Floats) -> Floats:
-        return np.asarray(_rate(sums[..., :2]) - _rate(sums[..., 2:]))
-
+def _against_rest(measure: Measure, by: Yardstick, inside: Mask, rest: Mask) -> tuple[float | None, float | None]:
+    both = np.concatenate([by.sums(measure, inside), by.sums(measure, rest)], axis=1)
     with np.errstate(all="ignore"):
-        difference = float(apart(both.sum(axis=0)))
+        difference = float(by.apart(both.sum(axis=0)))
     if not np.isfinite(difference):
         return None, None
     if not measure.draw.resamples:
         return difference, None
-    return difference, measure.draw.p_value(measure.draw.replicates(both, apart))
+    return difference, measure.draw.p_value(measure.draw.replicates(both, by.apart))
 
 
 def _corrected(found: list[Slice]) -> tuple[Slice, ...]:

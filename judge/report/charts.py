@@ -151,8 +151,9 @@ def audit(sheet: Sheet, seen: Audit) -> str:
     return forest(sheet, lines, label=f"Verdicts that moved when nothing should, {seen.name}", names=names)
 
 
-def slices(sheet: Sheet, parts: Sequence[Slice], main: Figure) -> str:
-    """The largest slices beside the figure of all rows; those that are significantly worse in the colour of alarm."""
+def slices(sheet: Sheet, parts: Sequence[Slice], whole: Sequence[Figure]) -> str:
+    """The largest slices; those that are significantly worse in the colour of alarm. Dashed: the same figure of all
+    rows, where there is one (of criteria there is not)."""
     spoken = sorted((part for part in parts if not part.small), key=lambda part: (not part.worse, -part.figure.n))
     kept = sorted(spoken[: MANY * 2 // 3], key=lambda part: part.figure.value or 0)
     alone = len({part.field for part in kept}) == 1
@@ -164,7 +165,11 @@ def slices(sheet: Sheet, parts: Sequence[Slice], main: Figure) -> str:
         for part in kept
     ]
     names = {"judge": "slice", "alarm": "significantly worse"} if any(part.worse for part in kept) else None
-    return forest(sheet, lines, label="Agreement by slice; dashed: all rows", names=names, reference=main.value)
+    main = next(
+        (figure.value for figure in whole if kept and figure.name == kept[0].figure.name and not figure.of), None
+    )
+    label = "Agreement by slice" + ("" if main is None else "; dashed: all rows")
+    return forest(sheet, lines, label=label, names=names, reference=main)
 
 
 def estimates(sheet: Sheet, rows: Sequence[Estimate]) -> str:

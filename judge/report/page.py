@@ -78,7 +78,7 @@ def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
     if judge.bias:
         drawn["leanings"] = charts.leanings(sheet, judge.bias)
         drawn["length"] = charts.length(sheet, judge.bias.length_bins)
-    drawn["slices"] = charts.slices(sheet, judge.slices, judge.agreement[0]) if judge.agreement else ""
+    drawn["slices"] = charts.slices(sheet, judge.slices, judge.agreement)
     drawn["estimates"] = charts.estimates(sheet, judge.estimates)
     return View(judge=judge, slug=slug, charts=drawn)
 

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from judge.agreement.build import Inputs, Settings, report
+from judge.agreement.compared import yardstick
+from judge.agreement.measure import Measure
 from judge.agreement.report import JudgeReport, Report
+from judge.agreement.resample import Resampler
+from judge.agreement.table import build
 from tests.agreement.support import Row, columns
 
 SETTINGS = Settings(resamples=50)
@@ -123,3 +127,26 @@ def test_rankings() -> None:
     assert found["pairs_in_order"] == pytest.approx((1 + 2 / 3) / 2)
     assert found["best_response"] == 1 / 2
     assert found["kendall"] == pytest.approx((1 + 1 / 3) / 2)
+
+
+def test_parts_and_judges_with_scores_are_compared_by_correlation() -> None:
+    """A judge on another scale is never within half a point, and right in order: r is 1 on one criterion, -1 on the
+    other. Criteria that differ in height do not look like agreement: all rows together have r = 0."""
+    rows = []
+    for at in range(40):
+        truth = float(at % 4)
+        human = [{"verdict": truth, "criterion": "fluent"}, {"verdict": 10 + truth, "criterion": "true"}]
+        judgement = {"task": "score", "verdict": {"fluent": 100 + truth, "true": 300 - truth}}
+        text = [{"role": "assistant", "content": "same"}]
+        rows.append(row_of("response", at, human, judgement, response=text, reference=""))
+    _, judge = reported(rows)
+    parts = {part.value: part for part in judge.slices if part.field == "criterion"}
+    assert {name: part.figure.value for name, part in parts.items()} == {
+        "fluent": pytest.approx(1.0),
+        "true": pytest.approx(-1.0),
+    }
+    assert parts["fluent"].difference == pytest.approx(2.0)
+    assert parts["true"].figure.unit == "coefficient"
+    table = build(columns({"j": rows}, rows))
+    measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
+    assert yardstick(measure).figure(measure, "", measure.rows).value == pytest.approx(0.0, abs=1e-9)
