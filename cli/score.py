@@ -22,6 +22,14 @@ Aggregate = Annotated[
         rich_help_panel=_SCORING,
     ),
 ]
+Convention = Annotated[
+    str | None,
+    typer.Option(
+        "--convention",
+        help="Someone else's process model: trl, math-shepherd, rlhflow, qwen or skywork.",
+        rich_help_panel=_SCORING,
+    ),
+]
 BestOf = Annotated[
     bool,
     typer.Option(
@@ -48,6 +56,7 @@ def score(
     limit: o.Limit = None,
     lower: Lower = 0.0,
     aggregate: Aggregate = None,
+    convention: Convention = None,
     best_of: BestOf = False,
     batch_tokens: BatchTokens = 16384,
     dtype: Dtype = "",

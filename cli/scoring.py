@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from judge.cli.summary import show_run
 from judge.engines.base import Engine
-from judge.errors import ConfigError, InputError
+from judge.errors import ConfigError, InputError, unknown
+from judge.files import file_hash
 from judge.formats import read_records
 from judge.judgements import Judgement, readable
 from judge.labelling.counts import Counts
@@ -25,6 +26,7 @@ from judge.labelling.progress import Watch, progress
 from judge.labelling.runs import Plan, label, row_of
 from judge.labelling.scheduler import distinct
 from judge.records import Record
+from judge.rewards.about import read_about
 from judge.rewards.judging import Rule, task_of
 from judge.rewards.settings import Settings
 from judge.tasks import Program
@@ -43,13 +45,19 @@ class ScoringJob:
     engines: Sequence[Engine] = ()
 
     def __init__(
-        self, plan: Plan, model: Path, rule: Rule, *, batch_tokens: int = 16384, dtype: str = "", device: str = ""
+        self,
+        plan: Plan,
+        model: Path,
+        rule: Rule,
+        *,
+        convention: str = "",
+        batch_tokens: int = 16384,
+        dtype: str = "",
+        device: str = "",
     ) -> None:
-        from judge.rewards.about import read_about
-
-        self.plan, self.model, self.rule = plan, model, rule
+        self.plan, self.model, self.rule, self.convention = plan, model, rule, convention
         self.batch_tokens, self.dtype, self.device = batch_tokens, dtype, device
-        self.about = read_about(model)
+        self.about = _foreign(model, convention) if convention else read_about(model)
         self.settings = Settings.from_dict(self.about["settings"])
         self.rule.check(self.settings)
         self.total: int | None = None
@@ -85,6 +93,7 @@ class ScoringJob:
         return {
             "task": self.task,
             "model": {"kind": self.settings.kind, "weights": self.about.get("weights", {}), "dtype": self.dtype},
+            "convention": self.convention,
             "rule": self.rule.to_dict(),
             "calibration": self.about.get("calibration"),
             "format": self.plan.format,
@@ -106,22 +115,43 @@ def score_here(job: ScoringJob, journal: Journal, counts: Counts, watch: Watch, 
     if first is None:
         return
 
-    from judge.rewards.checkpoint import load
-    from judge.rewards.scoring import score
-
     def all_waiting() -> Iterator[Record]:
         yield first
         yield from waiting
 
-    loaded = load(job.model, dtype=job.dtype, device=job.device)
-    done = score(loaded, all_waiting(), rule=job.rule, batch_tokens=job.batch_tokens, window=job.plan.window)
-    for batch in done:
+    for batch in _scores(job, all_waiting()):
         with interrupt.shielded():
             for one in batch:
                 _write(one, journal, counts)
                 job.cut += one.cut
         journal.sync()
         watch(counts)
+
+
+def _scores(job: ScoringJob, records: Iterator[Record]) -> "Iterator[list[Scored]]":
+    """By our own model, or by someone else's process model as its makers read it."""
+    if job.convention:
+        from judge.rewards import conventions
+
+        foreign = conventions.Foreign(job.model, job.convention, dtype=job.dtype, device=job.device)
+        return conventions.score(foreign, records, rule=job.rule, batch_tokens=job.batch_tokens, window=job.plan.window)
+    from judge.rewards.checkpoint import load
+    from judge.rewards.scoring import score
+
+    loaded = load(job.model, dtype=job.dtype, device=job.device)
+    return score(loaded, records, rule=job.rule, batch_tokens=job.batch_tokens, window=job.plan.window)
+
+
+def _foreign(model: Path, convention: str) -> dict[str, Any]:
+    """What is known of someone else's process model before it is loaded."""
+    from judge.rewards.conventions import CONVENTIONS
+
+    if convention not in CONVENTIONS:
+        raise unknown("convention", convention, CONVENTIONS)
+    if not (model / "config.json").is_file():
+        raise InputError(f"{model}: not a model directory (it has no config.json)")
+    weights = {path.name: file_hash(path) for path in sorted(model.glob("*.safetensors"))}
+    return {"settings": Settings(kind="process").to_dict(), "weights": weights}
 
 
 def _write(one: "Scored", journal: Journal, counts: Counts) -> None:
@@ -157,7 +187,7 @@ def run(given: Mapping[str, Any]) -> int:
     plan = plan_from(given)
     rule = Rule(aggregation=given["aggregate"] or "", whole=bool(given["aggregate"]), lower=given["lower"])
     chosen = {name: given[name] for name in ("batch_tokens", "dtype", "device")}
-    job = ScoringJob(plan, given["model"], rule, **chosen)
+    job = ScoringJob(plan, given["model"], rule, convention=given["convention"] or "", **chosen)
 
     def watching(total: int | None) -> AbstractContextManager[Watch]:
         return progress(total, sys.stderr, quiet=given["quiet"])

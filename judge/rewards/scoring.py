@@ -116,7 +116,7 @@ def examples_of(record: Record, kind: str) -> list[Example]:
     group = content_id([[message.role, message.content] for message in record.prompt])
     if kind == "process":
         return [
-            Example(id=record.id, group=group, prompt=record.prompt, steps=written) for written in _solutions(record)
+            Example(id=record.id, group=group, prompt=record.prompt, steps=written) for written in solutions_of(record)
         ]
     return [Example(id=record.id, group=group, prompt=record.prompt, responses=responses_of(record))]
 
@@ -134,7 +134,7 @@ def responses_of(record: Record) -> tuple[Conversation, ...]:
             return ((Message("assistant", "\n".join(record.steps)),),)
 
 
-def _solutions(record: Record) -> list[tuple[str, ...]]:
+def solutions_of(record: Record) -> list[tuple[str, ...]]:
     """Steps: a solution's own, or the lines of each response that are not empty."""
     if isinstance(record, Solution):
         return [record.steps]
