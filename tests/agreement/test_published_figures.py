@@ -136,21 +136,3 @@ def test_unieval(data_dir: Path, tmp_path: Path) -> None:
     for criterion, published in UNIEVAL.items():
         got = [found[f"{name} {criterion}"] for name in ("pearson", "spearman", "kendall")]
         assert tuple(round(float(value or 0), 6) for value in got) == published
-
-
-def test_gsm8k(data_dir: Path) -> None:
-    """Shares of right solutions of four models: 21.68, 39.04, 34.72, 56.25 %."""
-    file = str(data_dir / "gsm8k/example_model_solutions.jsonl")
-    from judge.agreement.columns import Columns
-    from judge.agreement.sources import read_human
-    from judge.cli.agreeing import sources_of
-
-    (source,) = sources_of(file)
-    columns = Columns(task="outcome", wanted=("model",))
-    # Eight of the 5,276 solutions have the same text as another one: counted by vote, as the file counts them.
-    read_human(columns, 0, source)
-    assert len(columns) == 5268
-    shares: dict[str, list[float]] = {}
-    for _, row in source.rows():
-        shares.setdefault(row["meta"]["model"], []).append(row["human"][0]["verdict"])
-    assert sorted(round(100 * float(np.mean(held)), 2) for held in shares.values()) == [21.68, 34.72, 39.04, 56.25]
