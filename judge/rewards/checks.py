@@ -6,6 +6,7 @@ model, is named and not counted. This module refuses to know whether a differenc
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -246,12 +247,12 @@ def _pipeline(folder: Path, texts: _Texts) -> Rows:
 def _trl(folder: Path, texts: _Texts) -> Rows:
     """What RewardTrainer does with a path and a batch: its loader, its collator, and the forward of compute_loss."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    from trl.trainer.reward_trainer import DataCollatorForPreference
-    from trl.trainer.utils import create_model_from_path
 
+    # By name: TRL is no dependency of ours, only one of the tools that are checked where they are.
+    trainer, loading = import_module("trl.trainer.reward_trainer"), import_module("trl.trainer.utils")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = create_model_from_path(str(folder), AutoModelForSequenceClassification, num_labels=1).eval()
-    collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
+    model = loading.create_model_from_path(str(folder), AutoModelForSequenceClassification, num_labels=1).eval()
+    collate = trainer.DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     ids = _ids(tokenizer, texts, False)
     pairs = [{"chosen_ids": one, "rejected_ids": other} for one, other in zip(ids, ids[1:] + ids[:1], strict=True)]
     rewards = torch.cat(
