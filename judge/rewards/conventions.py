@@ -60,14 +60,14 @@ class Foreign:
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             with quiet():
-                self.model = self.convention.load(folder, self.tokenizer, getattr(torch, dtype or "float32"))
+                made = self.convention.load(folder, self.tokenizer, getattr(torch, dtype or "float32"))
         except ConfigError:
             raise
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise EngineError(f"{folder}: cannot be loaded by the convention '{name}': {lines[0]}") from None
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model.to(self.device).eval()
+        self.model: Any = made.to(self.device).eval()
         positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         self.longest = int(positions or 10**9)
 

@@ -40,7 +40,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             with torch.no_grad():
                 for part, weight in model.named_parameters():
                     if ".lora_" in part or part.startswith("head."):
-                        weight.normal_(std=0.3)
+                        weight.normal_(std=0.1)
             save(model, tokenizer, settings, None, [], folder / name)
         return folder / name
 
