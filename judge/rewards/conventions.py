@@ -49,7 +49,7 @@ class Convention(NamedTuple):
 
 
 class Foreign:
-    """Someone else's process model, ready to score. folder: a directory, or a name on the hub that is downloaded."""
+    """Someone else's process model, ready to score, from its directory."""
 
     def __init__(self, folder: Path, name: str, *, dtype: str = "", device: str = "") -> None:
         if name not in CONVENTIONS:
@@ -67,8 +67,9 @@ class Foreign:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise EngineError(f"{folder}: cannot be loaded by the convention '{name}': {lines[0]}") from None
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model: Any = made.to(self.device).eval()
-        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        self.model = made.to(self.device).eval()
+        config: Any = made.config
+        positions = getattr(config.get_text_config(), "max_position_embeddings", None)
         self.longest = int(positions or 10**9)
 
     def write(self, prompt: Conversation, steps: Sequence[str]) -> Marked:
