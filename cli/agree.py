@@ -28,7 +28,8 @@ Epsilon = Annotated[float, typer.Option("--epsilon", min=0, help="Allowance of t
 Margin = Annotated[float, typer.Option("--margin", min=0, help="Agreement this close to people's is equivalent.")]
 Shown = Annotated[int, typer.Option("--shown", min=0, help="Rows of disagreement in the report.")]
 Triangle = Annotated[
-    bool, typer.Option("--triangle", help="The first run is a judge, the second a model made from it.")
+    bool,
+    typer.Option("--triangle", help="The first run is a judge, the second a model made from it (seen by itself)."),
 ]
 Benchmark = Annotated[
     list[str] | None,

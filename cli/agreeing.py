@@ -6,6 +6,7 @@ Nothing here computes a figure.
 import gc
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,10 +14,11 @@ from judge.agreement.build import Inputs, Settings
 from judge.agreement.columns import Columns
 from judge.agreement.report import Audit, audit_from_row, from_row, to_json
 from judge.agreement.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
-from judge.errors import InputError, unknown
+from judge.errors import ConfigError, InputError, unknown
 
 T = TypeVar("T")
 SAVED = "audit.json"
+MANIFEST = "manifest.json"
 
 
 def sources_of(path: str, format: str | None = None) -> list[Source]:
@@ -104,6 +106,7 @@ def run(asked: Asked, settings: Settings) -> int:
     for name in settings.benchmarks:
         if name not in PROTOCOLS:
             raise unknown("benchmark", name, PROTOCOLS)
+    settings = replace(settings, triangle=_triangle(asked.runs, asked=settings.triangle))
     needed = [field for name in settings.benchmarks for field in PROTOCOLS[name].fields]
     wanted = [*settings.slices, *needed]
     inputs = read(asked.runs, asked.human, key=asked.key, format=asked.format, wanted=wanted)
@@ -121,6 +124,23 @@ def run(asked: Asked, settings: Settings) -> int:
 
         Console(highlight=False).print(drawing(done))
     return 1 if any(change.worse for change in done.changes) else 0
+
+
+def _triangle(runs: Sequence[str], *, asked: bool) -> bool:
+    """Whether to show people, judge and model beside each other: where asked for, and for a judge's run and a reward
+    model's. A distilled model is seldom compared with anything else than its teacher."""
+    if asked and len(runs) < 2:
+        raise ConfigError("--triangle takes two runs: a judge's and that of a model made from it")
+    return asked or [_scored(Path(run)) for run in runs] == [False, True]
+
+
+def _scored(run: Path) -> bool:
+    """Whether a run is a reward model's: its manifest says of what kind the model is."""
+    try:
+        config = json.loads((run / MANIFEST).read_text("utf-8"))["config"]
+        return "kind" in config["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def saved(path: Path, of: Callable[[Any], T], what: str) -> T:

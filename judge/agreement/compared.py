@@ -73,14 +73,15 @@ def _counted(hit: Floats) -> Callable[[Mask], Floats]:
     return lambda mask: np.column_stack([np.where(mask, hit, 0.0), mask]).astype(np.float64)
 
 
-def _scored(measure: Measure) -> Callable[[Mask], Floats]:
+def centred(measure: Measure, values: Floats) -> Floats:
     """Scores about the mean of their criterion, so that criteria that differ in height do not look like agreement."""
-    rows, criterion = measure.rows, measure.table.criterion
-    many = np.maximum(np.bincount(criterion[rows], minlength=len(measure.table.criteria)), 1)
+    rows, criterion = measure.rows & ~np.isnan(values), measure.table.criterion
+    size = len(measure.table.criteria)
+    many = np.maximum(np.bincount(criterion[rows], minlength=size), 1)
+    means = np.bincount(criterion[rows], weights=values[rows], minlength=size) / many
+    return np.asarray(values - means[criterion])
 
-    def centred(values: Floats) -> Floats:
-        means = np.bincount(criterion[rows], weights=values[rows], minlength=len(many)) / many
-        return np.asarray(values - means[criterion])
 
-    said, truth = centred(measure.judge.verdict), centred(measure.table.truth)
+def _scored(measure: Measure) -> Callable[[Mask], Floats]:
+    said, truth = centred(measure, measure.judge.verdict), centred(measure, measure.table.truth)
     return lambda mask: moments(said, truth, mask)

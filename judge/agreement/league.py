@@ -9,9 +9,11 @@ from itertools import combinations
 
 import numpy as np
 
-from judge.agreement.compared import Yardstick
+from judge.agreement.compared import Yardstick, centred
 from judge.agreement.measure import Measure
-from judge.agreement.report import Comparison, League, LeagueRow, Triangle
+from judge.agreement.numbers import moments, pearson_of
+from judge.agreement.report import Comparison, Figure, League, LeagueRow, Triangle
+from judge.agreement.resample import Floats
 from judge.agreement.table import Mask
 
 LEVEL = 0.05
@@ -68,10 +70,11 @@ def triangle(judge: Measure, model: Measure) -> Triangle:
     """People, a judge, and a model made from it, on the rows where all three have a verdict. A reward model knows no
     ties, so rows with a tie of people or judge count as they are: the model differs there."""
     table = judge.table
-    truth, said, copied = table.truth, judge.judge.verdict, model.judge.verdict
     common = judge.rows & model.judge.read
+    if table.task == "score":
+        return _of_scores(judge, model, common)
+    truth, said, copied = table.truth, judge.judge.verdict, model.judge.verdict
     by_judge, by_model, alike = truth == said, truth == copied, said == copied
-    mistaken = common & ~by_judge
     parts = {
         "all agree": common & by_judge & by_model,
         "model alone": common & by_judge & ~by_model,
@@ -82,9 +85,41 @@ def triangle(judge: Measure, model: Measure) -> Triangle:
     return Triangle(
         judge=judge.judge.name,
         model=model.judge.name,
-        human_judge=judge.share("human_judge", "People and judge", by_judge, common),
-        judge_model=judge.share("judge_model", "Judge and model", alike, common),
-        human_model=model.share("human_model", "People and model", by_model, common),
+        human_judge=judge.share("human_judge", _HUMAN_JUDGE, by_judge, common),
+        judge_model=judge.share("judge_model", _JUDGE_MODEL, alike, common),
+        human_model=model.share("human_model", _HUMAN_MODEL, by_model, common),
         parts={name: int(mask.sum()) for name, mask in parts.items()},
-        inherited=model.share("inherited", "Of the judge's mistakes, the model repeats", alike, mistaken),
+        inherited=model.share("inherited", "Of the judge's mistakes, the model repeats", alike, common & ~by_judge),
+    )
+
+
+_HUMAN_JUDGE, _JUDGE_MODEL, _HUMAN_MODEL = "People and judge", "Judge and model", "People and model"
+
+
+def _of_scores(judge: Measure, model: Measure, common: Mask) -> Triangle:
+    """The sides as Pearson's r, each criterion about its own mean; inherited: what judge and model share beyond what
+    people's scores explain, (r_jm - r_hj r_hm) / sqrt((1 - r_hj²)(1 - r_hm²)), the partial correlation."""
+    people, said, copied = (
+        centred(judge, values) for values in (judge.table.truth, judge.judge.verdict, model.judge.verdict)
+    )
+    hj, jm, hm = (moments(x, y, common) for x, y in ((people, said), (said, copied), (people, copied)))
+
+    def side(name: str, title: str, terms: Floats) -> Figure:
+        sums = judge.draw.by_block(terms)
+        return judge.figure(name, f"{title}, Pearson's r", sums, pearson_of, common, unit="coefficient")
+
+    def partial(sums: Floats) -> Floats:
+        one, two, both = (pearson_of(sums[..., at : at + 6]) for at in (0, 6, 12))
+        return np.asarray((both - one * two) / np.sqrt((1 - one**2) * (1 - two**2)))
+
+    sums = judge.draw.by_block(np.column_stack([hj, hm, jm]))
+    title = "Judge and model, people's scores held (partial correlation)"
+    return Triangle(
+        judge=judge.judge.name,
+        model=model.judge.name,
+        human_judge=side("human_judge", _HUMAN_JUDGE, hj),
+        judge_model=side("judge_model", _JUDGE_MODEL, jm),
+        human_model=side("human_model", _HUMAN_MODEL, hm),
+        parts={},
+        inherited=judge.figure("inherited", title, sums, partial, common, unit="coefficient"),
     )

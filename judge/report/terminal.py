@@ -49,7 +49,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
             ("people and judge", seen.human_judge),
             ("judge and model", seen.judge_model),
             ("people and model", seen.human_model),
-            ("judge's mistakes that the model repeats", seen.inherited),
+            (seen.inherited.title, seen.inherited),
         )
         yield _figures(f"people, judge {seen.judge} and model {seen.model}", sides, report)
 

@@ -150,3 +150,21 @@ def test_parts_and_judges_with_scores_are_compared_by_correlation() -> None:
     table = build(columns({"j": rows}, rows))
     measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
     assert yardstick(measure).figure(measure, "", measure.rows).value == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_triangle_of_scores_is_one_of_correlations() -> None:
+    """The judge is people plus a, the model people plus a half of a, a uncorrelated with people: all that they share
+    beyond people is a, and r between people and judge is sd(people) / sd(people + a)."""
+    rows: dict[str, list[Row]] = {"judge": [], "model": []}
+    for at in range(40):
+        truth, own = float(at % 4), float(at // 4 % 2)
+        for name, given in (("judge", truth + own), ("model", 100 + truth + own / 2)):
+            judgement = {"task": "score", "verdict": {"": given}}
+            text = [{"role": "assistant", "content": "same"}]
+            rows[name].append(row_of("response", at, [truth], judgement, response=text, reference=""))
+    made = report(Inputs(columns(rows, rows["judge"])), Settings(resamples=50, triangle=True)).triangle
+    assert made is not None
+    assert made.human_judge.value == pytest.approx((1.25 / (1.25 + 0.25)) ** 0.5)
+    assert made.human_model.value == pytest.approx((1.25 / (1.25 + 0.0625)) ** 0.5)
+    assert made.inherited.value == pytest.approx(1.0)
+    assert not made.parts

@@ -86,7 +86,7 @@ def is_wrong(step: str) -> bool:
 
 
 def test_big_bench_mistake_by_a_checker_of_equations(data_dir: Path, tmp_path: Path) -> None:
-    """Published: a checker agrees on 281 of all 300 traces, 62 of which have no mistake. Half of them, every second one,
+    """Published: a checker agrees on 281 of 300 traces, 62 of which have no mistake. Half of them, every second one,
     lie here: 31 without a mistake, and this checker agrees on 142 of 150."""
     rows = []
     for _, record in read_records(data_dir / "big-bench-mistake/multistep_arithmetic.dev.jsonl"):

@@ -197,6 +197,28 @@ def test_a_triangle_and_a_benchmark(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "did you mean 'judgebench'?" in refused(capsys, *runs, "--human", human, "--benchmark", "judgebenc")
 
 
+def test_a_reward_models_run_beside_its_judges_makes_a_triangle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model's rows have a probability and no readings; its manifest says what kind it is. Of four rows the judge is
+    wrong on the last two, the model on the third."""
+    human, judge = people(tmp_path, ["f"] * 4), run_of(tmp_path, "ffss", "judge")
+    said = [
+        {"task": "preference", "verdict": "first" if p > 0.5 else "second", "p_first": p} for p in (0.9, 0.8, 0.4, 0.6)
+    ]
+    rows = [pair_row(at) | {"judgement": one, "human": []} for at, one in enumerate(said)]
+    model = write(tmp_path / "model" / "labels.jsonl", rows)
+    (tmp_path / "model" / "manifest.json").write_text('{"config": {"model": {"kind": "scalar"}}}')
+    page = tmp_path / "page.html"
+    triangle = told(capsys, judge, model, "--human", human, "--report", str(page))["triangle"]
+    assert (triangle["judge"], triangle["model"]) == ("judge", "model")
+    assert [triangle[name]["value"] for name in ("human_judge", "judge_model", "human_model")] == [2 / 4, 3 / 4, 3 / 4]
+    assert triangle["inherited"]["value"] == 1 / 2
+    assert "People, judge and distilled model" in page.read_text()
+    assert told(capsys, judge, judge, "--human", human)["triangle"] is None
+    assert "--triangle takes two runs" in refused(capsys, judge, "--human", human, "--triangle")
+
+
 def test_rewardbench2_and_prm800k_are_reached_from_their_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
