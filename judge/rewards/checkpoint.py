@@ -9,6 +9,7 @@
 trained and how texts are scored.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from safetensors import SafetensorError
 
 from judge.errors import EngineError, RunError
 from judge.rewards.about import OURS, REWARD, read_about, refuse_finished, write_about
+from judge.rewards.backbone import longest
 from judge.rewards.calibrate import Calibration
 from judge.rewards.model import RewardModel, build
 from judge.rewards.plain import (
@@ -151,6 +153,8 @@ def staged(out: Path) -> Iterator[Path]:
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        for stale in out.parent.glob(f".{glob.escape(out.name)}.*.part"):
+            shutil.rmtree(stale, ignore_errors=True)  # of a process that was killed
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
         try:
             yield folder
@@ -173,8 +177,11 @@ def set_padding(tokenizer: Any, backbone: Any) -> int:
     """The id of a padding token that is no other: classes that look for the last token which is not padding would
     otherwise pass over the text's own end, and give every text the same score.
 
-    Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else adds one.
+    Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else adds one. A backbone that
+    counts positions from the first token on, padding or not, has its texts padded on the right.
     """
+    if counts_positions(backbone):
+        tokenizer.padding_side = "right"
     eos = {tokenizer.eos_token_id} | _ids(getattr(backbone.config.get_text_config(), "eos_token_id", None))
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id in eos:
         known, taken = tokenizer.get_vocab(), {tokenizer.bos_token_id, tokenizer.unk_token_id, *eos}
@@ -184,6 +191,11 @@ def set_padding(tokenizer: Any, backbone: Any) -> int:
     if tokenizer.pad_token_id >= rows:
         backbone.resize_token_embeddings(tokenizer.pad_token_id + 1, mean_resizing=False)
     return int(tokenizer.pad_token_id)
+
+
+def counts_positions(backbone: Any) -> bool:
+    """Whether positions are learnt ones, one a place in the row: GPT-2's, BERT's."""
+    return longest(backbone, 10**9) < 10**9
 
 
 _SPARE = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|reserved_special_token_0|>")

@@ -16,7 +16,7 @@ from torch import Tensor
 from judge.errors import ConfigError, EngineError
 from judge.records import Conversation, Message, Record, Response, Solution, spoken
 from judge.rewards.about import OURS
-from judge.rewards.checkpoint import Loaded, load, merge
+from judge.rewards.checkpoint import Loaded, counts_positions, load, merge
 from judge.rewards.collate import Collator
 from judge.rewards.plain import ADAPTER, STEP_LABELS, quiet
 from judge.rewards.pooling import vllm_scores
@@ -64,6 +64,9 @@ def check(folder: Path, records: Sequence[Record] = (), *, vllm: bool = True) ->
             merge(loaded, plain)
         with quiet():
             found += [_compare(loader, run, reference) for loader, run in _others(plain, texts, loaded).items()]
+            if counts_positions(loaded.model.backbone):
+                note = "not possible: this class counts positions from the padding on (its tokenizer pads right)"
+                found.append(Difference("transformers, padded left", None, note))
             found.append(_compare(*_vllm(plain, texts, loaded), reference) if vllm else Difference("vLLM", None, "off"))
     return found
 
@@ -170,9 +173,12 @@ def _others(folder: Path, texts: _Texts, loaded: Loaded) -> dict[str, Callable[[
     runs: dict[str, Callable[[], Rows]] = {
         "transformers, one text at a time": lambda: _transformers(folder, texts, loaded, size=1),
         f"transformers, {BATCH} a batch, padded right": lambda: _transformers(folder, texts, loaded, side="right"),
-        f"transformers, {BATCH} a batch, padded left": lambda: _transformers(folder, texts, loaded, side="left"),
-        "transformers, padded to 64s": lambda: _transformers(folder, texts, loaded, size=len(texts.own), multiple=64),
     }
+    if not counts_positions(loaded.model.backbone):
+        left = f"transformers, {BATCH} a batch, padded left"
+        runs[left] = lambda: _transformers(folder, texts, loaded, side="left")
+        many = len(texts.own)
+        runs["transformers, padded to 64s"] = lambda: _transformers(folder, texts, loaded, size=many, multiple=64)
     if not process:
         runs["RewardBench's way (text-classification pipeline)"] = lambda: _pipeline(folder, texts)
     if loaded.settings.kind in ("scalar", "outcome"):

@@ -15,6 +15,8 @@ from transformers import (
     BertConfig,
     BertModel,
     BertTokenizer,
+    GPT2Config,
+    GPT2Model,
     LlamaConfig,
     LlamaModel,
 )
@@ -25,6 +27,7 @@ from judge.records import Message
 from judge.rewards import checkpoint
 from judge.rewards.about import read_about
 from judge.rewards.checkpoint import load, merge, save, set_padding
+from judge.rewards.checks import check
 from judge.rewards.examples import Example
 from judge.rewards.model import RewardModel, build
 from judge.rewards.settings import Settings
@@ -187,6 +190,20 @@ def test_transformers_reads_a_process_model_as_a_token_classifier(
     torch.testing.assert_close(logits[:, [1, 0, 2][: settings.classes]], wanted, atol=1e-5, rtol=0)
 
 
+def test_learnt_positions_are_padded_on_the_right(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    GPT2Model(GPT2Config(vocab_size=458, n_embd=32, n_layer=1, n_head=2, n_positions=64)).save_pretrained(
+        tmp_path / "b"
+    )
+    AutoTokenizer.from_pretrained(TINY, padding_side="left").save_pretrained(tmp_path / "b")
+    model, tokenizer, settings = make(tmp_path / "b")
+    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").padding_side == "right"
+    found = check(tmp_path / "model", vllm=False)
+    assert max(one.largest for one in found if one.largest is not None) < 1e-4
+    assert any("counts positions" in one.note for one in found)
+
+
 def test_a_bidirectional_model_says_that_only_we_load_it(bert: Path, tmp_path: Path) -> None:
     model, tokenizer, settings = make(bert)
     save(model, tokenizer, settings, None, [], tmp_path / "model")
@@ -283,6 +300,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     with pytest.raises(RunError, match="cannot be written: No space left on device"):
         save(model, tokenizer, settings, None, [], tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_cleared(llama: Path, tmp_path: Path) -> None:
+    model, tokenizer, settings = make(llama)
+    (tmp_path / ".model.abc.part").mkdir()
+    (tmp_path / ".model.abc.part" / "model.safetensors").write_bytes(b"half")
+    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_nothing_is_overwritten(llama: Path, tmp_path: Path) -> None:
