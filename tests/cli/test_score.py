@@ -138,6 +138,22 @@ def test_steps_and_whole_solutions(make: Make, tmp_path: Path) -> None:
         assert row["judgement"]["p_correct"] == pytest.approx(one * two)
 
 
+def test_someone_elses_process_model(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A directory without reward.json, read by TRL's convention; ours are written so that it fits them, too."""
+    from shutil import copytree, ignore_patterns
+
+    copytree(make("process", kind="process"), tmp_path / "theirs", ignore=ignore_patterns("reward.json"))
+    rows = [{"prompt": f"{n} + 1 + 1?", "steps": [f"{n} + 1 = {n + 1}", f"so {n + 2}"]} for n in range(4)]
+    data, out = write(tmp_path / "solutions.jsonl", rows), tmp_path / "run"
+    assert run("score", tmp_path / "theirs", data, "-o", out, "--convention", "trl", "--quiet") == 0
+    assert all(len(row["judgement"]["p_right"]) == 2 for row in rows_of(out / "labels.jsonl"))
+    capsys.readouterr()
+    assert run("score", tmp_path / "theirs", data, "-o", out, "--convention", "qwn") == 2
+    assert "did you mean 'qwen'" in capsys.readouterr().err
+    assert run("score", tmp_path / "nothing", data, "-o", out, "--convention", "trl") == 2
+    assert "not a model directory" in capsys.readouterr().err
+
+
 def test_a_text_that_is_too_long_is_counted_as_unreadable(
     make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
