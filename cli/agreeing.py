@@ -7,6 +7,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -40,14 +41,16 @@ def sources_of(path: str, format: str | None = None) -> list[Source]:
 
 
 def _ours(file: Path) -> bool:
-    """Whether the first row has an id and a kind, as rmjudge writes them."""
+    """Whether the first row has an id, a kind and messages, as rmjudge writes them."""
     with file.open("rb") as stream:
         line = stream.readline()
     try:
         row = json.loads(line)
     except ValueError:
         return False
-    return isinstance(row, dict) and {"id", "kind", "prompt"} <= row.keys()
+    if not isinstance(row, dict) or not {"id", "kind", "prompt"} <= row.keys():
+        return False
+    return all(isinstance(row.get(name, []), list) for name in ("prompt", "first", "second", "response"))
 
 
 def read(
@@ -110,6 +113,7 @@ def run(asked: Asked, settings: Settings) -> int:
     needed = [field for name in settings.benchmarks for field in PROTOCOLS[name].fields]
     wanted = [*settings.slices, *needed]
     inputs = read(asked.runs, asked.human, key=asked.key, format=asked.format, wanted=wanted)
+    _check_fields(inputs, settings.slices)
     done = report(inputs, settings, before, audits)
     if asked.page:
         from judge.report.page import write_page
@@ -124,6 +128,15 @@ def run(asked: Asked, settings: Settings) -> int:
 
         Console(highlight=False).print(drawing(done))
     return 1 if any(change.worse for change in done.changes) else 0
+
+
+def _check_fields(inputs: Inputs, names: Sequence[str]) -> None:
+    """Raise InputError for a field to slice by that no row has."""
+    for name in names:
+        if not any(inputs.columns.fields.get(name, ())):
+            rows = (row for source in inputs.sources for _, row in islice(source.rows(), 1))
+            there = sorted({field for row in rows for field in row.get("meta") or {}})
+            raise InputError(f"no row has a field '{name}' to slice by (fields: {', '.join(there) or 'none'})")
 
 
 def _triangle(runs: Sequence[str], *, asked: bool) -> bool:

@@ -139,7 +139,7 @@ class Columns:
     def _joined(self, row: Row) -> str:
         value = (row.get("meta") or {}).get(self.key, row.get(self.key))
         if value is None:
-            raise InputError(f"row {row['id']}: no field '{self.key}' in meta to join on")
+            raise InputError(f"no field '{self.key}' in meta to join on")
         return str(value)
 
     def _enter(self, row: Row, source: int, position: int, criterion: str, at: int) -> None:
@@ -212,10 +212,12 @@ class Columns:
         verdict, criterion = label["verdict"], str(label.get("criterion") or "")
         match self.task:
             case "preference":
-                return (None if criterion else _CODES["preference"].get(verdict)), ""
+                if criterion or row["kind"] != "pair":
+                    return None, ""
+                return _code("preference", verdict), ""
             case "outcome":
                 if isinstance(verdict, str):
-                    return _CODES["outcome"].get(verdict), ""
+                    return _code("outcome", verdict), ""
                 return (1.0 - float(verdict >= 0.5) if criterion == "correct" else None), ""
             case "score":
                 number = isinstance(verdict, int | float) and criterion != "correct"
@@ -231,7 +233,7 @@ class Columns:
         """A judge's verdict on a record; the first one stands when an id comes twice."""
         said = row["judgement"]
         if said["task"] != judge.task:
-            raise InputError(f"{judge.name}: a {said['task']} among verdicts of the task {judge.task}")
+            raise InputError(f"its verdict is of the task {said['task']}, those before are of {judge.task}")
         for criterion in said["verdict"] if judge.task == "score" else _WHOLE:
             at = self.row_of(row, source, position, criterion)
             if at >= len(judge.state):
@@ -263,6 +265,13 @@ class Columns:
                 judge.detail[at] = tuple(verdict or ()), tuple(said.get("strengths") or ())
         judge.verdict[at] = value
         judge.state[at] = UNREADABLE if math.isnan(value) else READ
+
+
+def _code(task: str, verdict: Any) -> float:
+    code = _CODES[task].get(verdict)
+    if code is None:
+        raise InputError(f"field 'human.verdict': found {verdict!r} (accepted: {', '.join(LABELS[task])})")
+    return code
 
 
 def _number(value: Any) -> float:

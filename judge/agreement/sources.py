@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from judge.agreement.columns import Columns, Row
+from judge.agreement.columns import Columns, JudgeColumns, Row
 from judge.errors import InputError
 
 RUN_FILES = ("labels.jsonl", "failures.jsonl")
 
 
 class Source(Protocol):
-    """Rows with their positions, and the rows at given positions."""
+    """Rows with their positions, the rows at given positions, and what to call a position in an error."""
 
     @property
     def name(self) -> str: ...
@@ -26,6 +26,8 @@ class Source(Protocol):
     def rows(self) -> Iterator[tuple[int, Row]]: ...
 
     def fetch(self, positions: set[int]) -> dict[int, Row]: ...
+
+    def place(self, position: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class OwnFile:
                 found[at] = json.loads(stream.readline())
         return found
 
+    def place(self, position: int) -> str:
+        """`file:line`."""
+        with self.path.open("rb") as stream:
+            return f"{self.path}:{stream.read(position).count(10) + 1}"  # 10 is the newline
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -87,6 +94,10 @@ class Rows:
             if len(found) == len(positions):
                 break
         return found
+
+    def place(self, position: int) -> str:
+        """The row's number, counted from 1."""
+        return f"{self.name}, row {position + 1}"
 
 
 def _lenient(line: bytes, place: str, error: ValueError) -> Any:
@@ -111,25 +122,32 @@ def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str, *
     Rows without a judgement are read as a judge's own file of labels: their one label is its verdict, and none is a
     verdict that could not be read (PandaLM's and MT-Bench's prediction files).
     """
-    judge, empty, foreign = None, True, False
+    judge: JudgeColumns | None = None
     for number, source in sources:
         failures = source.name.endswith(RUN_FILES[1])
         for position, row in source.rows():
-            empty = False
-            said = row.get("judgement")
-            if said is None:
-                foreign, row = True, _as_judged(row, source.name)
-                said = row["judgement"]
             if judge is None:
-                judge = columns.judge(name, said["task"])
-            before = judge.duplicates
-            columns.add_judgement(judge, row, number, position)
-            if failures:
-                judge.duplicates = before  # a failure that was judged again stands in both files
-            if labels and not foreign and row.get("human"):
-                columns.add_votes(row, number, position)
-    if empty or judge is None:
+                judge = columns.judge(name, _task(row, source, position))
+            try:
+                foreign = row.get("judgement") is None
+                judged = _as_judged(row) if foreign else row
+                before = judge.duplicates
+                columns.add_judgement(judge, judged, number, position)
+                if failures:
+                    judge.duplicates = before  # a failure that was judged again stands in both files
+                if labels and not foreign and row.get("human"):
+                    columns.add_votes(row, number, position)
+            except _BROKEN as error:
+                raise _named(source.place(position), row, error) from None
+    if judge is None:
         raise InputError(f"{name}: no rows in it")
+
+
+def _task(row: Row, source: Source, position: int) -> str:
+    try:
+        return str((row if row.get("judgement") is not None else _as_judged(row))["judgement"]["task"])
+    except _BROKEN as error:
+        raise _named(source.place(position), row, error) from None
 
 
 def read_human(columns: Columns, number: int, source: Source) -> int:
@@ -137,7 +155,10 @@ def read_human(columns: Columns, number: int, source: Source) -> int:
     added = rows = 0
     for position, row in source.rows():
         rows += 1
-        added += columns.add_votes(row, number, position)
+        try:
+            added += columns.add_votes(row, number, position)
+        except _BROKEN as error:
+            raise _named(source.place(position), row, error) from None
     if not rows:
         raise InputError(f"{source.name}: no rows in it")
     if not added:
@@ -145,11 +166,33 @@ def read_human(columns: Columns, number: int, source: Source) -> int:
     return added
 
 
-def _as_judged(row: Row, name: str) -> Row:
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError)
+"""What a row raises that rmjudge has not written: columns.py takes rows as they should be, for speed."""
+
+
+def _named(place: str, row: Row, error: Exception) -> InputError:
+    """What is wrong with a row, as the careful reader finds it, else as the fast one stumbled on it."""
+    from judge.formats.rmjudge import from_row, judgement_from_row
+
+    if isinstance(error, InputError):
+        return InputError(f"{place}: {error}")
+    try:
+        from_row(row)
+        if row.get("judgement") is not None:
+            judgement_from_row(row["judgement"])
+    except InputError as found:
+        return InputError(f"{place}: {found}")
+    except _BROKEN as found:
+        error = found
+    what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+    return InputError(f"{place}: no row of rmjudge: {what}")
+
+
+def _as_judged(row: Row) -> Row:
     """A row whose one label is a judge's verdict, as a judged row."""
     labels = [label for label in row.get("human") or () if label.get("criterion", "") in ("", "correct")]
     if len(labels) > 1:
-        raise InputError(f"{name}: row {row['id']} has {len(labels)} labels and no judgement: it is no judge's")
+        raise InputError(f"{len(labels)} labels and no judgement: this is no judge's row")
     verdict = labels[0]["verdict"] if labels else None
     match row["kind"]:
         case "pair":

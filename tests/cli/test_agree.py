@@ -136,6 +136,64 @@ def test_broken_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "no rows in it" in refused(capsys, run, "--human", human)
 
 
+SAID = {"task": "preference", "verdict": "first"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"judgement": {}}, "no field 'task' (found: nothing)"),
+        ({"judgement": {**SAID, "readings": [{}]}}, "no field 'verdict' (found: nothing)"),
+        ({"judgement": {**SAID, "p_first": "high"}}, "no row of rmjudge: could not convert string to float: 'high'"),
+        ({"judgement": {"task": "outcome", "verdict": "right"}}, "its verdict is of the task outcome, those before"),
+        ({"judgement": SAID, "kind": "bear"}, "field 'kind': found \"bear\" (accepted: pair, "),
+        ({"judgement": SAID, "first": "one"}, "no row of rmjudge: "),
+        ({"judgement": None, "human": [{"verdict": "first"}] * 2}, "2 labels and no judgement"),
+    ],
+)
+def test_a_row_that_is_not_as_rmjudge_writes_it_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], row: Row, message: str
+) -> None:
+    rows = [judged(pair_row(0), "f"), {**pair_row(1), **row}]
+    run = write(tmp_path / "run" / "labels.jsonl", rows)
+    assert f"labels.jsonl:2: {message}" in refused(capsys, run, "--human", people(tmp_path, ["f"] * 3))
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ({"annotator": "a"}, "no field 'verdict' (found: annotator)"),
+        ("first", "field 'human[0]': found \"first\" (accepted: an object)"),
+        ({"annotator": "a", "verdict": "A"}, "field 'human.verdict': found 'A' (accepted: first, second, tie)"),
+    ],
+)
+def test_a_broken_label_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], label: Any, message: str) -> None:
+    human = write(tmp_path / "human.jsonl", [votes(pair_row(0), "f"), {**pair_row(1), "human": [label]}])
+    assert f"human.jsonl:2: {message}" in refused(capsys, run_of(tmp_path, "ff"), "--human", human)
+
+
+def test_labels_written_by_hand_may_hold_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row with an id and a kind of the user's own, and texts where message lists stand: it meets by its content."""
+    from judge.formats import from_row
+
+    row = {"id": "7", "kind": "pair", "prompt": "q", "first": "a", "second": "b"}
+    record = from_row({name: row[name] for name in ("prompt", "first", "second")})
+    turns = {
+        name: [{"role": "user" if name == "prompt" else "assistant", "content": row[name]}] for name in list(row)[2:]
+    }
+    run = write(
+        tmp_path / "run" / "labels.jsonl", [judged({"id": record.id, "kind": "pair", "meta": {}, **turns}, "f")]
+    )
+    human = write(tmp_path / "human.jsonl", [{**row, "human": [{"annotator": "a", "verdict": "second"}]}])
+    assert told(capsys, run, "--human", human)["judges"][0]["agreement"][0]["value"] == 0
+
+
+def test_a_slice_that_no_row_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write(tmp_path / "run" / "labels.jsonl", [judged(pair_row(0, meta={"source": "web"}), "f")])
+    line = refused(capsys, run, "--human", people(tmp_path, ["f"]), "--slice", "sourse")
+    assert line == "rmjudge: no row has a field 'sourse' to slice by (fields: source)"
+
+
 def test_a_torn_last_line_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_of(tmp_path, "ffff")
     path = tmp_path / "run" / "labels.jsonl"
