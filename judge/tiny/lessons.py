@@ -112,6 +112,11 @@ def preference_reply(node: Node, first: Written, second: Written) -> str:
     return f"{_neat(node)}\n{compared}\nVerdict: [[{label}]]"
 
 
+def _misquoted(last: Step) -> bool:
+    """Whether the answer of the last step is not what its last link comes to."""
+    return value(substitute(parse(last.links[-2]), last.values)) != int(last.links[-1])
+
+
 # ---- lessons -------------------------------------------------------------------------------------------------------
 
 
@@ -250,17 +255,27 @@ class Teacher:
         (message,) = self.templates[task].render(**variables)
         return self.chat(message.content)
 
+    def _step(self, written: Written, index: int) -> Lesson:
+        texts = [step.text for step in written.steps]
+        return [
+            Piece(self._prompt("steps", prompt=written.question, steps=texts, index=index), False),
+            Piece(step_reply(written.steps[index], written.question), True),
+        ]
+
     def steps(self, rng: Random) -> list[Lesson]:
         """Every step of one solution: lessons with the same beginning."""
         written = solve(rng, _problem(rng), wrong=0.3)
-        texts = [step.text for step in written.steps]
-        return [
-            [
-                Piece(self._prompt("steps", prompt=written.question, steps=texts, index=index), False),
-                Piece(step_reply(step, written.question), True),
-            ]
-            for index, step in enumerate(written.steps)
-        ]
+        return [self._step(written, index) for index in range(len(written.steps))]
+
+    def overlooked(self, rng: Random) -> Lesson:
+        """A step whose mistakes are rare and look like copies: a plan that misquotes the problem, an answer that is not
+        what was worked out. Half of them right."""
+        plan, right = rng.random() < 0.5, rng.random() < 0.5
+        wrong, plan_wrong = (0.0, 0.0) if right else (1e-9, 1.0) if plan else (0.9, 0.0)
+        while True:
+            written = solve(rng, _problem(rng), wrong=wrong, plan_wrong=plan_wrong)
+            if right or (not written.steps[0].right if plan else _misquoted(written.steps[-1])):
+                return self._step(written, 0 if plan else len(written.steps) - 1)
 
     def glance(self, rng: Random) -> Lesson:
         """A solution judged at a glance: a word after each step and no working, as a process reward model sees it."""

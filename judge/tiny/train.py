@@ -39,6 +39,10 @@ CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the ro
         "sums": 0.06, "chains": 0.23, "steps": 0.11, "answer": 0.04, "facts": 0.04, "claims": 0.05, "glances": 0.12,
         "glance": 0.21, "preference": 0.08, "outcome": 0.02, "critique": 0.02, "revision": 0.02,
     },
+    43.0e6: {
+        "sums": 0.05, "chains": 0.20, "steps": 0.20, "overlooked": 0.16, "answer": 0.04, "claims": 0.03,
+        "glances": 0.08, "glance": 0.08, "preference": 0.09, "outcome": 0.02, "critique": 0.03, "revision": 0.02,
+    },
 }  # fmt: skip
 
 PAGES = {

@@ -167,6 +167,18 @@ def test_a_link_is_ok_while_it_keeps_the_value(seed):
             assert verdict == ("ok" if value(parse(expression)) == value(parse(start)) else "no")
 
 
+@given(st.integers(0, 10**6))
+def test_what_is_overlooked_is_a_plan_or_an_answer(seed):
+    prompt, reply = Teacher(chat).overlooked(Random(seed))
+    asked = re.search(r"<step>\n(.*)\n</step>", prompt.text)[1]
+    verdict = re.search(r"\[\[(\w+)\]\]", reply.text)[1]
+    if reply.text.count("\n") == 1:  # a plan: put together it is the problem, or it is not
+        assert "where A = " in asked and reply.text.splitlines()[0].endswith(" ok" if verdict == "right" else " no")
+    else:
+        links = asked.rstrip(".").split(" = ")[-1].split()
+        assert (links[0].strip("().") == links[-1]) == (verdict == "right")
+
+
 def test_a_glance_says_a_word_after_each_step_alone():
     lesson = Teacher(chat).glance(Random(3))
     assert [piece.learn for piece in lesson] == [False] + [False, True] * ((len(lesson) - 1) // 2)
