@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 from judge.errors import ConfigError, UnknownNameError
 from judge.records import Conversation, Message
 from judge.rewards.examples import Example
-from judge.rewards.losses import LOSSES, NEEDS, Targets, default_loss, loss_for, loss_of, with_penalties
+from judge.rewards.losses import LOSSES, NEEDS, Targets, arguments_of, default_loss, loss_for, loss_of, with_penalties
 from judge.rewards.settings import Settings
 
 D = math.log(3)  # σ(D) = 3/4, σ(-D) = 1/4
@@ -486,3 +487,11 @@ def test_targets_of_a_mixed_batch() -> None:
     pairs = targets.pairs(torch.arange(5.0)[:, None])
     assert pairs.difference[:, 0].tolist() == [-1, -2]
     assert pairs.p_first.tolist() == pytest.approx([0.7, 0.0])
+
+
+def test_the_documentation_names_every_loss_and_argument() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "rewards.md").read_text("utf-8")
+    rows = {line.split("|")[1].strip(" `"): line for line in text.splitlines() if line.startswith("| `")}
+    for name in LOSSES:
+        assert name in rows
+        assert [one for one in arguments_of(name) if f"`{one}`" not in rows[name]] == []
