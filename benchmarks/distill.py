@@ -26,12 +26,10 @@ from judge.records import Record
 from judge.tiny.samples import pairs, responses, solutions
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "big-bench-mistake" / "multistep_arithmetic.dev.jsonl"
-RECIPES: dict[str, list[str]] = {
-    "process": ["--set", "optimizer=muon", "--rate", "1e-3", "--batch", "12"],
-    "outcome": ["--set", "optimizer=muon", "--rate", "1e-3", "--batch", "12"],
-    "scalar": ["--set", "optimizer=muon", "--rate", "1e-3", "--batch", "8"],
-    "ensemble": ["--set", "optimizer=muon", "--rate", "1e-3", "--batch", "8"],
-}
+# A linear head on the last token has to work everything out again that the judge's own language model knows only in its
+# last layer; the likelihood head looks there. `--head linear` shows the difference.
+RECIPE = ["--set", "optimizer=muon", "--rate", "5e-4", "--set", "head_rate=10", "--set", "dtype=bfloat16"]
+BATCH = {"process": "12", "outcome": "12", "scalar": "8", "ensemble": "8"}
 LETTERS = {"p": "process", "o": "outcome", "s": "scalar", "e": "ensemble"}
 WANTED = {"process": 93.0, "outcome": 0.95, "scalar": 93.0, "ensemble": 93.0}
 Row = dict[str, Any]
@@ -168,7 +166,7 @@ def sources(options: argparse.Namespace) -> dict[str, Path]:
         "pairs": made(out / "pairs.jsonl", lambda: pairs(options.pairs, seed=seed + 1, neat=options.neat)),
     }
     if options.truth:
-        return {kind: data["solutions" if kind in ("process", "outcome") else "pairs"] for kind in RECIPES}
+        return {kind: data["solutions" if kind in ("process", "outcome") else "pairs"] for kind in BATCH}
     found = {}
     for kind in options.kinds:
         name, task = ("solutions", "steps") if kind in ("process", "outcome") else ("pairs", "preference")
@@ -197,6 +195,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=1200)
     parser.add_argument("--solutions", type=int, default=1500)
     parser.add_argument("--test", type=int, default=400)
+    parser.add_argument("--head", default="likelihood")
+    parser.add_argument("--epochs", default="1")
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--only", default="pose", help="letters of p(rocess) o(utcome) s(calar) e(nsemble)")
     parser.add_argument("--other", dest="neat", action="store_false", help="solutions as many hands write them")
@@ -211,7 +211,8 @@ def main() -> None:
         model = options.out / "models" / kind
         if model.exists():
             subprocess.run(["rm", "-r", str(model)], check=True)
-        recipe = RECIPES[kind] + (["--labels", "human"] if options.truth else [])
+        recipe = [*RECIPE, "--batch", BATCH[kind], "--set", f"head={options.head}", "--epochs", options.epochs]
+        recipe += ["--labels", "human"] if options.truth else []
         start = options.out / "models" / "process"
         backbone = start if kind != "process" and (start / "reward.json").exists() else options.backbone
         seconds = rmjudge("distill", labels[kind], "--kind", kind, "--backbone", backbone, "--out", model, *recipe)

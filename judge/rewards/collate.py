@@ -36,18 +36,24 @@ class Document(NamedTuple):
     def end(self) -> int:
         return self.branches[-1][1] if self.branches else self.prefix_end
 
+    @property
+    def longest(self) -> int:
+        """Tokens of its longest text."""
+        return self.prefix_end - self.start + max((end - start for start, end in self.branches), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The tokens of each response, for heads that read all of them, in the order of the reads.
+    """The tokens of each response (or step), for heads that read all of them, in the order of the reads.
 
     tokens: (M,) index into a batch's flattened tokens; reads: (M,) whose they are, of N; ends: (M,) bool, where a
-    sentence or line ends.
+    sentence or line ends; before: (M,) where the token before each stands.
     """
 
     tokens: Tensor
     reads: Tensor
     ends: Tensor
+    before: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,11 @@ class Packed:
         """Tokens that are computed."""
         return self.tokens.numel()
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text."""
+        return max(document.longest for document in self.documents)
+
     def to(self, device: torch.device | str) -> "Packed":
         return _moved(self, device)
 
@@ -85,6 +96,10 @@ class Padded:
     def size(self) -> int:
         return self.tokens.numel()
 
+    @property
+    def longest(self) -> int:
+        return self.tokens.shape[1]
+
     def to(self, device: torch.device | str) -> "Padded":
         return _moved(self, device)
 
@@ -100,6 +115,10 @@ class Apart:
     @property
     def size(self) -> int:
         return self.prompts.size + self.responses.size
+
+    @property
+    def longest(self) -> int:
+        return max(self.prompts.longest, self.responses.longest)
 
     def to(self, device: torch.device | str) -> "Apart":
         return _moved(self, device)
@@ -131,7 +150,7 @@ class Collator:
     """Makes batches of examples. Tokens are kept from call to call: an example is tokenised once.
 
     layout: "packed" (causal backbones), "padded" (any), "apart" (two encoders). shared_prefix: see Packed.
-    keep: how many examples' tokens are remembered.
+    keep: how many examples' tokens are remembered. every: whether the head reads every token (see Parts).
     """
 
     def __init__(
@@ -143,7 +162,9 @@ class Collator:
         *,
         shared_prefix: bool = True,
         keep: int = 200_000,
+        every: bool = False,
     ) -> None:
+        self.every = every or kind == "hierarchical"
         self.layout, self.kind, self.shared_prefix, self._keep = layout, kind, shared_prefix, keep
         self.tokeniser = Tokeniser(tokenizer, kind, max_length, apart=layout == "apart")
         pad = tokenizer.pad_token_id
@@ -161,7 +182,7 @@ class Collator:
     def __call__(self, examples: Sequence[Example]) -> Batch:
         tokens = self._tokens(examples)
         texts = [text for one in tokens for text in one.texts]
-        parts = self._parts_of(texts) if self.kind == "hierarchical" else None
+        parts = self._parts_of(texts) if self.every else None
         match self.layout:
             case "packed":
                 groups = [example.group for example, one in zip(examples, tokens, strict=True) for _ in one.texts]
@@ -241,12 +262,17 @@ class Collator:
         )
 
     def _parts_of(self, texts: list[Text]) -> "_Spans":
-        spans = _Spans([], [], [])
+        spans = _Spans([], [], [], [])
+        number = 0
         for at, text in enumerate(texts):
-            for offset in range(min(text.start, len(text.ids) - 1), len(text.ids)):
-                spans.texts.append(at)
-                spans.offsets.append(offset)
-                spans.ends.append(offset == len(text.ids) - 1 or self._ends_sentence(int(text.ids[offset])))
+            start = text.start
+            for end in text.reads:
+                for offset in range(min(start, end), end + 1):
+                    spans.texts.append(at)
+                    spans.reads.append(number)
+                    spans.offsets.append(offset)
+                    spans.ends.append(offset == end or self._ends_sentence(int(text.ids[offset])))
+                start, number = end + 1, number + 1
         return spans
 
     def _ends_sentence(self, token: int) -> bool:
@@ -271,12 +297,18 @@ class _Spans(NamedTuple):
     """Response tokens by text and offset."""
 
     texts: list[int]
+    reads: list[int]
     offsets: list[int]
     ends: list[bool]
 
     def at(self, index: Any) -> Parts:
-        places = [index(text, offset) for text, offset in zip(self.texts, self.offsets, strict=True)]
-        return Parts(tokens=torch.tensor(places), reads=torch.tensor(self.texts), ends=torch.tensor(self.ends))
+        places = list(zip(self.texts, self.offsets, strict=True))
+        return Parts(
+            tokens=torch.tensor([index(text, offset) for text, offset in places]),
+            reads=torch.tensor(self.reads),
+            ends=torch.tensor(self.ends),
+            before=torch.tensor([index(text, max(0, offset - 1)) for text, offset in places]),
+        )
 
 
 class _Row:

@@ -127,7 +127,13 @@ def prepare(
     tokenizer = tokenizer_of(settings.backbone)
     layout: Layout = "packed" if settings.encoder == "joint" else "apart"
     collate = Collator(
-        tokenizer, settings.kind, settings.max_length, layout, shared_prefix=settings.shared_prefix, keep=10**9
+        tokenizer,
+        settings.kind,
+        settings.max_length,
+        layout,
+        shared_prefix=settings.shared_prefix,
+        keep=10**9,
+        every=settings.head == "likelihood",
     )
     fitted = collate.fit(made)
     dropped += Counter({reason: count for reason, count in fitted.counts.items() if reason != CUT})

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import unknown
+from judge.rewards.likelihood import Likelihood
 
 
 class Linear(nn.Module):
@@ -127,11 +128,17 @@ def _means(rows: Tensor, of: Tensor, count: int) -> Tensor:
     return sums / sizes[:, None]
 
 
-HEADS: dict[str, type[Linear] | type[Mlp]] = {"linear": Linear, "mlp": Mlp}
+HEADS: dict[str, type[Linear] | type[Mlp] | type[Likelihood]] = {
+    "linear": Linear,
+    "mlp": Mlp,
+    "likelihood": Likelihood,
+}
 
 
-def head(name: str, width: int, outputs: int, dropout: float = 0.0) -> nn.Module:
-    """A head by name; UnknownNameError for one that is none."""
+def head(name: str, width: int, outputs: int, dropout: float = 0.0, *, steps: bool = False) -> nn.Module:
+    """A head by name; UnknownNameError for one that is none. steps: whether it tells steps right from wrong."""
     if name not in HEADS:
         raise unknown("head", name, HEADS)
+    if name == "likelihood":
+        return Likelihood(width, outputs, dropout, steps=steps)
     return HEADS[name](width, outputs, dropout)

@@ -7,6 +7,7 @@ transformers gives for a linear head. `rewards(batch)` adds what those cannot ho
 or levels, and the bank's say. This module refuses to know labels, losses and files.
 """
 
+import sys
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from judge.rewards.bank import FeatureBank
 from judge.rewards.collate import Batch, Collator, Layout, Packed
 from judge.rewards.encoders import encoder
 from judge.rewards.heads import Gate, Levels, head
+from judge.rewards.likelihood import Likelihood, expectations
 from judge.rewards.narrow import Narrow
 from judge.rewards.settings import Settings
 
@@ -56,9 +58,8 @@ class RewardModel(nn.Module):
         width = int(core(backbone).config.get_text_config().hidden_size)
         self.causal = is_causal(backbone)
         self.pooling = "last" if self.causal or settings.kind == "process" else "mean"
-        self._ways: dict[
-            str, str
-        ] = {}  # by device and precision: how packed rows are attended to there, found when first needed
+        self.limit = longest(backbone, sys.maxsize)
+        self._ways: dict[str, str] = {}  # by device and precision, found when first needed
         self.layout = self._layout(backbone)
         self._narrow = self._narrowed(backbone)
         self.backbone = backbone
@@ -66,7 +67,7 @@ class RewardModel(nn.Module):
         if settings.kind == "hierarchical":
             self.head: nn.Module = Levels(width, settings.dropout)
         else:
-            self.head = head(settings.head, width, settings.outputs, settings.dropout)
+            self.head = head(settings.head, width, settings.outputs, settings.dropout, steps=settings.kind == "process")
         self.gate = Gate(width, settings.outputs) if settings.gated and settings.kind == "multi" else None
         self.bank = (
             FeatureBank(settings.bank_size, width, settings.outputs, settings.bank, seed=settings.seed)
@@ -81,9 +82,10 @@ class RewardModel(nn.Module):
         return Collator(
             tokenizer,
             self.settings.kind,
-            longest(self.backbone, self.settings.max_length),
+            min(self.limit, self.settings.max_length),
             self.layout,
             shared_prefix=self.settings.shared_prefix,
+            every=self.settings.head == "likelihood",
         )
 
     def own_state(self) -> dict[str, Tensor]:
@@ -134,6 +136,12 @@ class RewardModel(nn.Module):
             assert parts is not None
             levels = self.head(features, hidden[parts.tokens], parts.reads, parts.ends)
             return Read(self.head.combine(levels), features, levels)
+        if isinstance(self.head, Likelihood):
+            parts = batch.parts  # type: ignore[union-attr]
+            assert parts is not None
+            tokens = batch.tokens.flatten()[parts.tokens]  # type: ignore[union-attr]
+            values = self.head(features, hidden[parts.before], tokens, parts.reads, expectations(core(self.backbone)))
+            return Read(values, features)
         return Read(self.head(features), features)
 
     def _members(self, batch: Batch, plan: Plan | None) -> Read:
@@ -147,6 +155,9 @@ class RewardModel(nn.Module):
 
     def _plan(self, batch: Batch) -> Plan | None:
         """What the attention of this batch needs to know; the backbone is switched to that attention."""
+        if batch.longest > self.limit:
+            found = f"a text of {batch.longest} tokens, and the backbone has learnt {self.limit} positions"
+            raise ConfigError(f"{found} (accepted: max_length {self.limit} or less)")
         if not isinstance(batch, Packed):
             set_attention(self.backbone, self.settings.attention)
             return None
@@ -156,7 +167,7 @@ class RewardModel(nn.Module):
         set_attention(self.backbone, "packed")
         if self._narrow is None:
             return Plan(batch.documents, batch.positions, way)
-        read = batch.reads if batch.parts is None else torch.cat([batch.reads, batch.parts.tokens])
+        read = batch.reads if batch.parts is None else torch.cat([batch.reads, batch.parts.tokens, batch.parts.before])
         self._narrow.set(read.unique(), batch.size)
         return Plan(batch.documents, batch.positions, way, self._narrow.rows, self._narrow.layers - 1)
 

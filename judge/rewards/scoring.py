@@ -85,6 +85,7 @@ def collator_for(loaded: Loaded, *, keep: int = 0, layout: Layout | None = None)
         layout or loaded.model.layout,
         shared_prefix=settings.shared_prefix,
         keep=keep,
+        every=settings.head == "likelihood",
     )
 
 

@@ -12,7 +12,7 @@ from judge.errors import ConfigError, unknown
 
 KINDS = ("scalar", "multi", "outcome", "process", "ensemble", "hierarchical")
 ENCODERS = ("joint", "fusion", "cross")
-HEADS = ("linear", "mlp")
+HEADS = ("linear", "mlp", "likelihood")
 MEMBERS = ("heads", "adapters")
 AGGREGATIONS = ("min", "product", "last", "mean")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -54,7 +54,8 @@ class Settings:
     """One reward model and its training. Shares are in [0, 1]; an empty name means the kind's own default.
 
     kind: scalar | multi | outcome | process | ensemble | hierarchical. backbone: a directory or a hub name.
-    encoder: joint (one sequence), fusion (two encoders), cross (the response attends to the prompt).
+    encoder: joint (one sequence), fusion (two encoders), cross (the response attends to the prompt). head: linear, mlp,
+    or likelihood (causal backbones: what their own language model thinks of every token).
     members, member_kind: of an ensemble; `heads` on shared features or low-rank `adapters`; bootstrap: whether a member
     sees each group with a weight of its own. objectives, objective_weights, gated: of a multi-objective model; no
     weights are equal ones. classes: of a step, 2 (right, wrong) or 3 (neutral too). aggregation: of steps to one score.
@@ -149,10 +150,20 @@ class Settings:
             raise ConfigError(f"members: found {self.members} (accepted: 2 or more for an ensemble)")
         if self.freeze and self.lora_rank:
             raise ConfigError("freeze trains the head alone; it takes no lora_rank")
+        if self.head == "likelihood":
+            self._fit_likelihood()
         if self.encoder != "joint" and self.layout == "packed":
             raise ConfigError(f"encoder {self.encoder} reads padded batches; leave out layout packed")
         if self.encoder != "joint" and self.kind in ("process", "hierarchical"):
             raise ConfigError(f"kind {self.kind} reads one sequence; it takes encoder joint, not {self.encoder}")
+
+    def _fit_likelihood(self) -> None:
+        if self.encoder != "joint" or self.kind in ("multi", "hierarchical"):
+            raise ConfigError(f"head likelihood reads one sequence, for one verdict: not {self.encoder}, {self.kind}")
+        if self.kind == "process" and self.classes == 3:
+            raise ConfigError("head likelihood tells right from wrong; it takes classes 2")
+        if self.kind == "ensemble" and self.member_kind == "adapters":
+            raise ConfigError("head likelihood has members of its own; it takes no adapters as members")
 
     @property
     def loss_name(self) -> str:
