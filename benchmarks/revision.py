@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -42,27 +43,31 @@ def share(hits: int, count: int) -> float | None:
 
 
 def figures(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Before and after by text, and round by round for what was kept."""
-    before = after = lower = kept = no_worse = judged = 0
+    """Before and after by text, round by round, and what was kept."""
+    lower = kept = no_worse = judged = 0
     stopped: Counter[str] = Counter()
+    rounds: Counter[int] = Counter()
     for row in found:
         said, reference = row["judgement"], row["reference"]
         text = said["original"]
         was = right(text, reference)
+        rounds[0] += was
         for one in said.get("rounds", []):
             judged += one.get("verdict") is not None
             if one.get("kept"):
                 kept += 1
                 no_worse += right(one["text"], reference) or not right(text, reference)
+                rounds[one["number"]] += right(one["text"], reference) - right(text, reference)
                 text = one["text"]
-        now = right(text, reference)
-        before, after, lower = before + was, after + now, lower + (was and not now)
+        lower += was and not right(text, reference)
         stopped[said.get("stopped") or "unreadable"] += 1
     count = len(found)
+    after = list(accumulate(rounds[number] for number in range(max(rounds, default=0) + 1)))
     return {
         "problems": count,
-        "right before %": share(before, count),
-        "right after %": share(after, count),
+        "right before %": share(rounds[0], count),
+        "right after %": share(after[-1], count),
+        "right after each round %": [share(hits, count) for hits in after[1:]],
         "right answers lost": lower,
         "revisions judged": judged,
         "revisions kept": kept,
