@@ -11,11 +11,11 @@ from judge.errors import ConfigError, EngineError
 from judge.rewards import products
 from judge.rewards.attention import Plan, attend
 from judge.rewards.backbone import core, precision, weights_dtype
-from judge.rewards.collate import Document
+from judge.rewards.collate import Collator, Document
 from judge.rewards.losses import Targets, loss_for
 from judge.rewards.model import RewardModel, build
 from judge.rewards.settings import Settings
-from tests.rewards.models import pairs, save, tokenizer
+from tests.rewards.models import example, pairs, save, tokenizer, words
 
 EXAMPLES = pairs(6, responses=2)
 
@@ -197,5 +197,8 @@ def test_dropout_is_what_the_settings_say(bert: Path) -> None:
 def test_texts_are_no_longer_than_the_learnt_positions(bert: Path, tmp_path: Path) -> None:
     model = build(Settings(backbone=str(bert), max_length=4000))
     assert model.collator(tokenizer(chat=False)).tokeniser.max_length == 256
+    long = Collator(tokenizer(chat=False), "scalar", 4000, "padded")([example("w10", words(*[20] * 300))])
+    with pytest.raises(ConfigError, match=r"a text of 30\d tokens, .* 256 positions \(accepted: max_length 256"):
+        model(long)
     roberta = build(Settings(backbone=str(save(tmp_path / "roberta", "roberta", pad_token_id=1))))
     assert roberta.collator(tokenizer(chat=False)).tokeniser.max_length == 254

@@ -35,7 +35,7 @@ def test_the_shared_prefix_lies_in_the_row_once() -> None:
     assert batch.positions.tolist() == [*range(7), 7, 8, 7, 8, 9]
     assert batch.documents == (Document(0, 7, ((7, 9), (9, 12))),)
     assert batch.reads.tolist() == [8, 11]
-    assert batch.size == 12
+    assert (batch.size, batch.longest) == (12, 10)
 
 
 def test_without_sharing_every_text_is_a_document() -> None:
