@@ -221,7 +221,8 @@ def calibration(heads: dict[tuple[str, bool], list[Any]], held: Part, test: Part
 
 def full(made: Sequence[Example], args: argparse.Namespace) -> None:
     """The whole model trained by the library's own loop, on clean and on flipped labels."""
-    train, held, test = parts(made, torch.zeros(2 * len(made), 0), args)
+    fitted = job_of(args.settings, []).collate.fit(made).examples
+    train, held, test = parts(fitted, torch.zeros(2 * len(fitted), 0), args)
     groups = [one.group for one in test.examples]
     print(f"{len(train.examples)} training, {len(held.examples)} calibration, {len(test.examples)} test pairs")
     print(f"\n| loss | labels | accuracy | lost | ECE as it is | after calibration on {CALIBRATION} | seconds |")
@@ -301,7 +302,7 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.01)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--head", default="mlp", choices=("linear", "mlp"))
-    parser.add_argument("--max-length", type=int, default=512)
+    parser.add_argument("--max-length", type=int, default=1024)
     parser.add_argument("--losses", default="bradley-terry; forward, flipped 0.2; generalized, q 0.7", help=_NAMES)
     parser.add_argument("--full", action="store_true", help="train the backbone too (minutes); always without --data")
     args = parser.parse_args()
