@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from judge.agreement.build import Inputs, Settings
 from judge.agreement.columns import Columns
-from judge.agreement.report import Audit, audit_from_row, from_row, to_json
+from judge.agreement.report import Audit
+from judge.agreement.saving import audit_from_row, from_row, to_json
 from judge.agreement.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
 from judge.errors import ConfigError, InputError, unknown
 

@@ -2,7 +2,7 @@
 
 One `Columns` takes every judge's run and the human labels, in any order; a record seen twice is one row. Verdicts are
 codes (an index into `labels`) where a task has named verdicts, else the number itself; nan is "not there".
-This module refuses to know files (sources.py) and what the numbers mean (metrics).
+This module refuses to know files (sources.py) and what the numbers mean (verdicts.py and its neighbours).
 """
 
 import math

@@ -8,8 +8,9 @@ from judge.agreement.build import Inputs, Settings, report
 from judge.agreement.estimates import estimates, label_next
 from judge.agreement.leaning import logistic
 from judge.agreement.measure import Measure
-from judge.agreement.report import Bias, Report, from_row, to_json
+from judge.agreement.report import Bias, Report
 from judge.agreement.resample import Resampler
+from judge.agreement.saving import from_row, to_json
 from judge.agreement.solutions import compare_orders
 from judge.agreement.table import Table, build
 from tests.agreement.support import Row, columns, judged, pair_row, votes
