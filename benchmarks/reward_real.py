@@ -72,8 +72,11 @@ def main() -> None:
         print(json.dumps({**found, "seconds": round(time.monotonic() - began, 1), "counts": pairs.counts}))
         return
     for name in asked.data or list(FILES):
-        sides = {side: run(name, side, asked) for side in asked.side or list(SIDES)}
-        show(name, sides, read(name, asked).test)
+        test, sides = read(name, asked).test, dict[str, dict[str, Any]]()
+        for side in asked.side or list(SIDES):
+            sides[side] = run(name, side, asked)
+            show_side(name, side, sides[side], test)
+        show_all(sides, test)
 
 
 def run(name: str, side: str, asked: argparse.Namespace) -> dict[str, Any]:
@@ -229,21 +232,23 @@ SIDES = {"trl": trl, "ours": ours, "ensemble": ensemble}
 # ---- figures ---------------------------------------------------------------------------------------------------------
 
 
-def show(name: str, sides: dict[str, dict[str, Any]], test: Sequence[Example]) -> None:
-    """A table of accuracies, differences and uncertainty."""
+def show_side(name: str, side: str, found: dict[str, Any], test: Sequence[Example]) -> None:
+    """One side's accuracy, when it is done."""
+    value, low, high = interval(hits(found["rewards"], test), [one.group for one in test])
+    done = f"{found['steps']} steps, {found['seconds']} s; {json.dumps(found['counts'])}"
+    print(f"{name}, {side}: {value:.1%} ({low:.1%} to {high:.1%}), {done}", flush=True)
+
+
+def show_all(sides: dict[str, dict[str, Any]], test: Sequence[Example]) -> None:
+    """Differences, and what the ensemble's uncertainty says."""
     right = {side: hits(found["rewards"], test) for side, found in sides.items()}
     groups = [one.group for one in test]
-    print(f"{name}: {json.dumps(next(iter(sides.values()))['counts'])}")
-    for side, found in sides.items():
-        value, low, high = interval(right[side], groups)
-        print(f"  {side:9} {value:6.1%} ({low:.1%} to {high:.1%})  {found['steps']} steps, {found['seconds']} s")
-    for side in right.keys() - {"trl"} if "trl" in right else ():
+    for side in [side for side in right if side != "trl" and "trl" in right]:
         value, low, high = interval(right[side] - right["trl"], groups)
         print(f"  {side} minus trl: {100 * value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})")
     if "ensemble" in sides:
-        for words, value in uncertainty(sides["ensemble"]["rewards"], right["ensemble"], groups).items():
-            print(f"  ensemble, {words}: {value}")
-    sys.stdout.flush()
+        for words, said in uncertainty(sides["ensemble"]["rewards"], right["ensemble"], groups).items():
+            print(f"  ensemble, {words}: {said}", flush=True)
 
 
 def hits(rewards: Sequence[Any], test: Sequence[Example]) -> "np.ndarray[Any, Any]":
