@@ -16,6 +16,7 @@ from judge.errors import ConfigError, EngineError, InputError, RunChangedError, 
 from judge.files import file_hash, write_atomic
 from judge.records import content_id
 from judge.rewards.about import REWARD, read_about, refuse_finished
+from judge.rewards.backbone import longest
 from judge.rewards.calibrate import Calibration, calibrate
 from judge.rewards.card import CARD, card
 from judge.rewards.checkpoint import save
@@ -129,7 +130,7 @@ def prepare(
     collate = Collator(
         tokenizer,
         settings.kind,
-        settings.max_length,
+        room(settings),
         layout,
         shared_prefix=settings.shared_prefix,
         keep=10**9,
@@ -138,7 +139,7 @@ def prepare(
     fitted = collate.fit(made)
     dropped += Counter({reason: count for reason, count in fitted.counts.items() if reason != CUT})
     if not fitted.examples:
-        raise InputError(f"no example is left: {_words(dropped)} (max_length is {settings.max_length} tokens)")
+        raise InputError(f"no example is left: {_words(dropped)} (max_length is {collate.tokeniser.max_length} tokens)")
     check(fitted.examples, settings.kind)
     training, validation = split(fitted.examples, settings.validation, settings.seed)
     lengths = collate.lengths(training)
@@ -176,6 +177,19 @@ def tokenizer_of(backbone: str) -> Any:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EngineError(f"the tokenizer of '{backbone}' cannot be loaded: {reason}") from None
     return tokenizer
+
+
+def room(settings: Settings) -> int:
+    """max_length, or the positions that the backbone has learnt where those are fewer; its config alone is read."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    try:
+        with torch.device("meta"):
+            empty = AutoModel.from_config(AutoConfig.from_pretrained(settings.backbone))
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, NotImplementedError):
+        return settings.max_length  # whatever is wrong is said when the weights are loaded
+    return longest(empty, settings.max_length)
 
 
 def _with_objectives(settings: Settings, made: Sequence[Example]) -> Settings:

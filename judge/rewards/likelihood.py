@@ -45,7 +45,7 @@ class Likelihood(nn.Module):
             said = -nn.functional.cross_entropy(logits, tokens, reduction="none")  # (M,) log p
             each = nn.functional.logsigmoid(self.slope * said[:, None] + self.offset)  # (M, members)
             right = each.new_zeros(len(features), each.shape[1]).index_add(0, reads, each).clamp(max=-LEAST)
-            odds = right - torch.log(-torch.expm1(right)) + self.linear(features)
+            odds: Tensor = right - torch.log(-torch.expm1(right)) + self.linear(features)
             if not self.steps:
                 return odds
             return torch.cat([nn.functional.logsigmoid(odds), nn.functional.logsigmoid(-odds)], -1)

@@ -11,7 +11,7 @@ from judge.errors import ConfigError, EngineError, InputError, RmjudgeError, Run
 from judge.judgements import Preference, Score
 from judge.records import Message, Pair, Response
 from judge.rewards.checkpoint import load
-from judge.rewards.distill import PLAN, distill, prepare
+from judge.rewards.distill import PLAN, distill, prepare, room
 from judge.rewards.examples import Labelled
 from judge.rewards.settings import Settings
 from judge.rewards.states import STATE
@@ -96,6 +96,12 @@ def test_texts_that_are_too_long_are_cut_or_dropped_with_a_count(llama: Path) ->
     assert account["prompt cut to max_length"] == 1
     with pytest.raises(InputError, match=r"no example is left: 2 response longer than max_length \(max_length is 24"):
         prepare(labelled[2:], settings(llama, max_length=24))
+
+
+def test_a_backbone_with_learnt_positions_takes_no_longer_texts(bert: Path, llama: Path) -> None:
+    assert room(settings(bert, max_length=5000)) == 256
+    assert room(settings(bert, max_length=100)) == 100
+    assert room(settings(llama, max_length=5000)) == 5000
 
 
 def tied(count: int) -> list[Labelled]:
