@@ -27,11 +27,11 @@ def sources_of(path: str, format: str | None = None) -> list[Source]:
     """What a path holds: the files of a run, one file of our own rows, or another family's rows turned into ours."""
     place = Path(path)
     if place.is_dir():
-        return [OwnFile(file, str(file)) for file in run_files(place)]
+        return [OwnFile(file, str(file), _checked) for file in run_files(place)]
     if not path.startswith("hf://") and not place.exists():
         raise InputError(f"{path}: no such file or run directory")
     if format is None and place.suffix in (".jsonl", ".ndjson") and _ours(place):
-        return [OwnFile(place, path)]
+        return [OwnFile(place, path, _checked)]
 
     def make() -> Iterator[Mapping[str, Any]]:
         from judge.formats import read_records, to_row
@@ -39,6 +39,15 @@ def sources_of(path: str, format: str | None = None) -> list[Source]:
         return (to_row(record) for _, record in read_records(path, format=format))
 
     return [Rows(make, path)]
+
+
+def _checked(row: Mapping[str, Any]) -> None:
+    """Read a row carefully, for what it says is wrong."""
+    from judge.formats import from_row, judgement_from_row
+
+    from_row(row)
+    if row.get("judgement") is not None:
+        judgement_from_row(row["judgement"])
 
 
 def _ours(file: Path) -> bool:

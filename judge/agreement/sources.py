@@ -17,11 +17,19 @@ from judge.errors import InputError
 RUN_FILES = ("labels.jsonl", "failures.jsonl")
 
 
+def unchecked(row: Row) -> None:
+    """The check of a source whose rows are known to be whole."""
+
+
 class Source(Protocol):
-    """Rows with their positions, the rows at given positions, and what to call a position in an error."""
+    """Rows with their positions, the rows at given positions, and what to call a position in an error. check: a careful
+    reader, which raises InputError for what is wrong with a row; it is asked only when a row could not be taken."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def check(self) -> Callable[[Row], object]: ...
 
     def rows(self) -> Iterator[tuple[int, Row]]: ...
 
@@ -36,6 +44,7 @@ class OwnFile:
 
     path: Path
     name: str
+    check: Callable[[Row], object] = unchecked
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """Every row; raises InputError `file:line: …` at one that cannot be read."""
@@ -80,6 +89,7 @@ class Rows:
 
     make: Callable[[], Iterable[Mapping[str, Any]]]
     name: str
+    check: Callable[[Row], object] = unchecked
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """Every row."""
@@ -138,7 +148,7 @@ def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str, *
                 if labels and not foreign and row.get("human"):
                     columns.add_votes(row, number, position)
             except _BROKEN as error:
-                raise _named(source.place(position), row, error) from None
+                raise _named(source, position, row, error) from None
     if judge is None:
         raise InputError(f"{name}: no rows in it")
 
@@ -147,7 +157,7 @@ def _task(row: Row, source: Source, position: int) -> str:
     try:
         return str((row if row.get("judgement") is not None else _as_judged(row))["judgement"]["task"])
     except _BROKEN as error:
-        raise _named(source.place(position), row, error) from None
+        raise _named(source, position, row, error) from None
 
 
 def read_human(columns: Columns, number: int, source: Source) -> int:
@@ -158,7 +168,7 @@ def read_human(columns: Columns, number: int, source: Source) -> int:
         try:
             added += columns.add_votes(row, number, position)
         except _BROKEN as error:
-            raise _named(source.place(position), row, error) from None
+            raise _named(source, position, row, error) from None
     if not rows:
         raise InputError(f"{source.name}: no rows in it")
     if not added:
@@ -170,16 +180,13 @@ _BROKEN = (KeyError, TypeError, ValueError, AttributeError)
 """What a row raises that rmjudge has not written: columns.py takes rows as they should be, for speed."""
 
 
-def _named(place: str, row: Row, error: Exception) -> InputError:
+def _named(source: Source, position: int, row: Row, error: Exception) -> InputError:
     """What is wrong with a row, as the careful reader finds it, else as the fast one stumbled on it."""
-    from judge.formats.rmjudge import from_row, judgement_from_row
-
+    place = source.place(position)
     if isinstance(error, InputError):
         return InputError(f"{place}: {error}")
     try:
-        from_row(row)
-        if row.get("judgement") is not None:
-            judgement_from_row(row["judgement"])
+        source.check(row)
     except InputError as found:
         return InputError(f"{place}: {found}")
     except _BROKEN as found:
