@@ -93,6 +93,9 @@ def compare(model: Path, name: str, asked: argparse.Namespace, sides: tuple[str,
         "cpu_seconds": {side: [round(go["cpu"], 2) for go in rounds[side]] for side in sides},
         "memory_mib": {side: median(go["memory"] for go in rounds[side]) for side in sides},
         f"{first} / {second}, seconds": round(seconds[first] / seconds[second], 3),
+        f"{first} / {second}, cpu seconds": round(
+            median(go["cpu"] for go in rounds[first]) / median(go["cpu"] for go in rounds[second]), 3
+        ),
         f"{first} / {second}, memory": round(rounds[first][0]["memory"] / rounds[second][0]["memory"], 3),
     } | ({"wanted": f">= {case.wanted}"} if first == "trl" else {"wanted": "<= 1.10"})
 
@@ -221,12 +224,10 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
     from safetensors.torch import load_file
     from transformers import AutoTokenizer
 
-    from judge.records import Message
     from judge.rewards.collate import Collator
     from judge.rewards.examples import Example
     from judge.rewards.losses import Targets, loss_for
     from judge.rewards.model import build
-    from judge.rewards.settings import Settings
     from judge.rewards.train import Job, Silent, accelerator_for, train
 
     class Drawn(Collator):
@@ -244,30 +245,9 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
             self.losses.append(row["loss"])
 
     case = CASES[name]
-    settings = Settings(
-        **{"kind": "scalar"} | more,
-        backbone=str(folder),
-        optimizer="adamw",
-        rate=RATE,
-        schedule="constant",
-        warmup=0.0,
-        dtype="bfloat16",
-        max_length=16384,
-        evaluations=1,
-    )
+    settings = _settings(folder, more)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    order = tuple(range(case.responses))
-    examples = [
-        Example(
-            id=str(number),
-            group=str(number),
-            prompt=(Message("user", prompt),),
-            responses=tuple((Message("assistant", text),) for text in texts),
-            p_first=1.0 if case.responses == 2 else None,
-            order=order if case.responses > 2 else (),
-        )
-        for number, (prompt, texts) in enumerate(_texts(case, 8 * steps))
-    ]
+    examples = _examples(case, 8 * steps)
     model = build(settings, tokenizer)
     if settings.kind == "scalar":
         model.head.load_state_dict({"score.weight": load_file(folder / "model.safetensors")["score.weight"]})
@@ -286,6 +266,40 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
         train(job, Path(out), accelerator_for(settings, Path(out)), watch)
     assert torch.isfinite(torch.tensor(watch.losses)).all()
     return _result(watch.clock, watch.losses)
+
+
+def _settings(folder: Path, more: dict[str, Any]) -> Any:
+    from judge.rewards.settings import Settings
+
+    return Settings(
+        **{"kind": "scalar"} | more,
+        backbone=str(folder),
+        optimizer="adamw",
+        rate=RATE,
+        schedule="constant",
+        warmup=0.0,
+        dtype="bfloat16",
+        max_length=16384,
+        evaluations=1,
+    )
+
+
+def _examples(case: Case, count: int) -> list[Any]:
+    from judge.records import Message
+    from judge.rewards.examples import Example
+
+    order = tuple(range(case.responses))
+    return [
+        Example(
+            id=str(number),
+            group=str(number),
+            prompt=(Message("user", prompt),),
+            responses=tuple((Message("assistant", text),) for text in texts),
+            p_first=1.0 if case.responses == 2 else None,
+            order=order if case.responses > 2 else (),
+        )
+        for number, (prompt, texts) in enumerate(_texts(case, count))
+    ]
 
 
 def _in_order(examples: list[Any], settings: Any) -> list[Any]:
