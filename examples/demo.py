@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from demo_models import MODELS, hold_out, models_rows
 from demo_revision import before_and_after, revision_counts
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,8 @@ from judge.files import read_rows
 
 RMJUDGE = str(Path(sys.executable).with_name("rmjudge"))
 FILES = ("pairs.jsonl", "solutions.jsonl", "responses.jsonl", "preference", "steps", "critique", "revised")
+FILES += tuple(f"{run}-{part}.jsonl" for run in ("preference", "steps") for part in ("learnt", "held"))
+FILES += ("report.html", *(f"{part}-{model.name}" for part in ("model", "scores") for model in MODELS))
 console = Console(highlight=False)
 Judged = list[tuple[Record, Judgement]]
 
@@ -60,10 +63,22 @@ def main() -> int:
     rmjudge("revise", f"{out}/responses.jsonl", *words)
     for drawn in before_and_after(options.out / "revised"):
         console.print(drawn)
-    say("6. Against the truth", "")
+    say("6. Reward models", "They learn from three quarters of the labels; the last quarter is held out.")
+    for run in ("preference", "steps"):
+        hold_out(options.out / run, options.out / f"{run}-learnt.jsonl", options.out / f"{run}-held.jsonl")
+    for model in MODELS:
+        named = ("--kind", model.kind, "--backbone", "tiny", "--quiet", "--out", f"{out}/model-{model.name}")
+        rmjudge("distill", f"{out}/{model.run}-learnt.jsonl", *named)
+        scored = ("--quiet", "--out", f"{out}/scores-{model.name}")
+        rmjudge("score", f"{out}/model-{model.name}", f"{out}/{model.run}-held.jsonl", *scored)
+    say("7. Can they stand in for people?", "Here the people are the truth, which the judge has not seen.")
+    runs = [f"{out}/preference-held.jsonl", *(f"{out}/scores-{m.name}" for m in MODELS if m.run == "preference")]
+    rmjudge("agree", *runs, "--report", f"{out}/report.html")
+    say("8. Against the truth", "")
     console.print(preference_table(options.out / "preference"))
     console.print(steps_table(options.out / "steps"))
     console.print(revision_table(options.out / "revised"))
+    console.print(models_table(options.out))
     console.print(f"Everything is in {out}/. The demo took {time.monotonic() - started:.0f} s.")
     return 0
 
@@ -154,6 +169,15 @@ def revision_table(run: Path) -> Table:
     rows = [(name, Share(hits, count)) for name, hits, count in revision_counts(run)]
     unreadable = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["counts"]["unreadable"]
     return table("Revision", rows, unreadable, run)
+
+
+def models_table(out: Path) -> Table:
+    """Each reward model on the labels held out, beside the judge that it learnt from."""
+    drawn = Table("reward model", "right", "its judge right", "says what its judge says", title="Held-out labels")
+    drawn.title_justify = "left"
+    for row in models_rows(out):
+        drawn.add_row(*row)
+    return drawn
 
 
 class Share:
