@@ -51,7 +51,7 @@ endif
 	@$(BIN)/python -c 'import torch, transformers, judge.cli'
 	@touch $@
 
-demo: $(READY) ## the embedded judge labels preferences and steps, on vLLM (4 minutes on two cores)
+demo: $(READY) ## the embedded judge labels, criticises, revises and is distilled (4 minutes on two cores)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(READY) ## the test suite
