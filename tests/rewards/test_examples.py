@@ -169,7 +169,12 @@ def test_every_row_that_is_dropped_is_counted() -> None:
 @pytest.mark.parametrize(
     ("rows", "kind", "labels", "said"),
     [
-        ([(pair(), Preference(verdict="tie", p_first=0.5))], "process", "judge", "preference cannot teach kind process"),
+        (
+            [(pair(), Preference(verdict="tie", p_first=0.5))],
+            "process",
+            "judge",
+            "preference cannot teach kind process",
+        ),
         ([(pair(human=(label("first"),)), None)], "scalar", "judge", "people's labels are taken with --labels human"),
         ([(pair(), None)], "scalar", "human", "no row is left to learn from: 1 no label"),
         ([], "scalar", "human", "there are no rows"),
