@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from demo_models import MODELS, hold_out, models_rows
+from demo_models import MODELS, RECIPE, hold_out, models_rows
 from demo_revision import before_and_after, revision_counts
 from rich.console import Console
 from rich.table import Table
@@ -26,17 +26,17 @@ from judge.files import read_rows
 RMJUDGE = str(Path(sys.executable).with_name("rmjudge"))
 FILES = ("pairs.jsonl", "solutions.jsonl", "responses.jsonl", "preference", "steps", "critique", "revised")
 FILES += tuple(f"{run}-{part}.jsonl" for run in ("preference", "steps") for part in ("learnt", "held"))
-FILES += ("report.html", *(f"{part}-{model.name}" for part in ("model", "scores") for model in MODELS))
+FILES += ("report.html", *(f"{part}-{model.kind}" for part in ("model", "scores") for model in MODELS))
 console = Console(highlight=False)
 Judged = list[tuple[Record, Judgement]]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=150, help="pairs to compare")
+    parser.add_argument("--pairs", type=int, default=120, help="pairs to compare")
     parser.add_argument("--solutions", type=int, default=100, help="solutions whose steps are judged")
     parser.add_argument("--critiques", type=int, default=3, help="solutions to criticise")
-    parser.add_argument("--revisions", type=int, default=24, help="answers to criticise and revise")
+    parser.add_argument("--revisions", type=int, default=16, help="answers to criticise and revise")
     parser.add_argument("--seed", type=int, default=0, help="other problems")
     parser.add_argument("--judge", default="tiny", help="any judge: vllm:MODEL, hf:MODEL, tiny")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where the files go")
@@ -47,7 +47,8 @@ def main() -> int:
     say("1. Problems with known truth", "Arithmetic that the embedded judge has never seen, right and wrong solutions.")
     counts = {"pairs": options.pairs, "solutions": options.solutions, "responses": options.revisions}
     for seed, (kind, count) in enumerate(counts.items(), options.seed + 1):
-        rmjudge("tiny", "generate", kind, "--count", count, "--seed", seed, "--out", f"{out}/{kind}.jsonl")
+        neat = () if kind == "responses" else ("--neat",)
+        rmjudge("tiny", "generate", kind, "--count", count, "--seed", seed, *neat, "--out", f"{out}/{kind}.jsonl")
     say("2. Which of two solutions is better?", "Each pair is asked in both orders.")
     rmjudge("label", f"{out}/pairs.jsonl", "--task", "preference", "--judge", judge, "--out", f"{out}/preference")
     say("3. Which steps are right?", "One call a step; the calls of one solution share its text in the cache.")
@@ -67,12 +68,13 @@ def main() -> int:
     for run in ("preference", "steps"):
         hold_out(options.out / run, options.out / f"{run}-learnt.jsonl", options.out / f"{run}-held.jsonl")
     for model in MODELS:
-        named = ("--kind", model.kind, "--backbone", "tiny", "--quiet", "--out", f"{out}/model-{model.name}")
-        rmjudge("distill", f"{out}/{model.run}-learnt.jsonl", *named)
-        scored = ("--quiet", "--out", f"{out}/scores-{model.name}")
-        rmjudge("score", f"{out}/model-{model.name}", f"{out}/{model.run}-held.jsonl", *scored)
+        backbone = f"{out}/model-{model.begins}" if model.begins else "tiny"
+        named = ("--kind", model.kind, "--backbone", backbone, "--quiet", "--out", f"{out}/model-{model.kind}")
+        rmjudge("distill", f"{out}/{model.run}-learnt.jsonl", *named, *RECIPE)
+        scored = ("--quiet", "--out", f"{out}/scores-{model.kind}")
+        rmjudge("score", f"{out}/model-{model.kind}", f"{out}/{model.run}-held.jsonl", *scored)
     say("7. Can they stand in for people?", "Here the people are the truth, which the judge has not seen.")
-    runs = [f"{out}/preference-held.jsonl", *(f"{out}/scores-{m.name}" for m in MODELS if m.run == "preference")]
+    runs = [f"{out}/preference-held.jsonl", *(f"{out}/scores-{m.kind}" for m in MODELS if m.run == "preference")]
     rmjudge("agree", *runs, "--report", f"{out}/report.html")
     say("8. Against the truth", "")
     console.print(preference_table(options.out / "preference"))

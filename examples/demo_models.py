@@ -12,18 +12,20 @@ from judge.files import read_rows, write_rows
 
 
 class Model(NamedTuple):
-    """A model of the demo: its name, its kind for `rmjudge distill`, and the run that it learns from."""
+    """A model of the demo: its kind for `rmjudge distill`, the run it learns from, and the model it begins from."""
 
-    name: str
     kind: str
     run: str
+    begins: str
 
 
 MODELS = (
-    Model("scalar", "scalar", "preference"),
-    Model("ensemble", "ensemble", "preference"),
-    Model("process", "process", "steps"),
+    Model("process", "steps", ""),
+    Model("scalar", "preference", "process"),
+    Model("ensemble", "preference", "process"),
 )
+# The backbone writes arithmetic one operation at a time: what it would not have written itself is what is wrong.
+RECIPE = "--set head=likelihood --set optimizer=muon --rate 5e-4 --set head_rate=10 --set dtype=bfloat16".split()
 HELD_OUT = 4  # every fourth row
 
 
@@ -37,11 +39,11 @@ def hold_out(run: Path, learnt: Path, held: Path) -> None:
 def models_rows(out: Path) -> Iterator[tuple[str, str, str, str]]:
     """For each model on the rows held out: its name, model and truth, judge and truth, model and judge."""
     for model in MODELS:
-        judged, scored = (verdicts(path) for path in (out / f"{model.run}-held.jsonl", out / f"scores-{model.name}"))
+        judged, scored = (verdicts(path) for path in (out / f"{model.run}-held.jsonl", out / f"scores-{model.kind}"))
         told = [(truth, judged[key][1], said) for key, (truth, said) in scored.items() if key in judged]
         flat = [one for row in told for one in zip(*row, strict=True)]
         yield (
-            model.name,
+            model.kind,
             share([truth == said for truth, _, said in flat]),
             share([truth == judge for truth, judge, _ in flat]),
             share([judge == said for _, judge, said in flat]),

@@ -155,7 +155,15 @@ def train(job: Job, folder: Path, accelerator: Any, watch: Watch | None = None) 
             checkpoint(accelerator, folder, position.step)
         if settings.patience and position.stale >= settings.patience:
             break
-    if settings.patience and position.best_step and position.best_step != position.step:
+    return _finished(model, position, settings, accelerator, folder, steps)
+
+
+def _finished(
+    model: Any, position: Position, settings: Settings, accelerator: Any, folder: Path, steps: int
+) -> Trained:
+    """What a training came to, the best weights in place where it stopped early; sharded weights are gathered."""
+    stopped = settings.patience and position.best_step
+    if stopped and position.best_step != position.step:
         load_best(accelerator, model, folder)
     sharded = "FSDP" in str(accelerator.distributed_type) or "DEEPSPEED" in str(accelerator.distributed_type)
     state = accelerator.get_state_dict(model) if sharded else None
@@ -164,7 +172,7 @@ def train(job: Job, folder: Path, accelerator: Any, watch: Watch | None = None) 
         state=state,
         steps=position.step,
         planned=steps,
-        best_step=position.best_step if settings.patience and position.best_step else position.step,
+        best_step=position.best_step if stopped else position.step,
         tokens=position.tokens,
         seconds=position.seconds,
         history=position.history,
