@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--solutions", type=int, default=100, help="solutions whose steps are judged")
     parser.add_argument("--critiques", type=int, default=3, help="solutions to criticise")
     parser.add_argument("--revisions", type=int, default=16, help="answers to criticise and revise")
+    parser.add_argument("--no-models", action="store_true", help="no reward models and no report")
     parser.add_argument("--seed", type=int, default=0, help="other problems")
     parser.add_argument("--judge", default="tiny", help="any judge: vllm:MODEL, hf:MODEL, tiny")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where the files go")
@@ -64,9 +65,23 @@ def main() -> int:
     rmjudge("revise", f"{out}/responses.jsonl", *words)
     for drawn in before_and_after(options.out / "revised"):
         console.print(drawn)
+    if not options.no_models:
+        reward_models(options.out)
+    say("8. Against the truth", "")
+    console.print(preference_table(options.out / "preference"))
+    console.print(steps_table(options.out / "steps"))
+    console.print(revision_table(options.out / "revised"))
+    if not options.no_models:
+        console.print(models_table(options.out))
+    console.print(f"Everything is in {out}/. The demo took {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def reward_models(out: Path) -> None:
+    """Distil three from the labels, and let the report compare them with their judge."""
     say("6. Reward models", "They learn from three quarters of the labels; the last quarter is held out.")
     for run in ("preference", "steps"):
-        hold_out(options.out / run, options.out / f"{run}-learnt.jsonl", options.out / f"{run}-held.jsonl")
+        hold_out(out / run, out / f"{run}-learnt.jsonl", out / f"{run}-held.jsonl")
     for model in MODELS:
         backbone = f"{out}/model-{model.begins}" if model.begins else "tiny"
         named = ("--kind", model.kind, "--backbone", backbone, "--quiet", "--out", f"{out}/model-{model.kind}")
@@ -76,13 +91,6 @@ def main() -> int:
     say("7. Can they stand in for people?", "Here the people are the truth, which the judge has not seen.")
     runs = [f"{out}/preference-held.jsonl", *(f"{out}/scores-{m.kind}" for m in MODELS if m.run == "preference")]
     rmjudge("agree", *runs, "--report", f"{out}/report.html")
-    say("8. Against the truth", "")
-    console.print(preference_table(options.out / "preference"))
-    console.print(steps_table(options.out / "steps"))
-    console.print(revision_table(options.out / "revised"))
-    console.print(models_table(options.out))
-    console.print(f"Everything is in {out}/. The demo took {time.monotonic() - started:.0f} s.")
-    return 0
 
 
 def clear(out: Path) -> None:

@@ -167,7 +167,11 @@ def _finished(
         load_best(accelerator, model, folder)
     sharded = "FSDP" in str(accelerator.distributed_type) or "DEEPSPEED" in str(accelerator.distributed_type)
     state = accelerator.get_state_dict(model) if sharded else None
-    accelerator.end_training()
+    if accelerator.num_processes > 1:
+        accelerator.end_training()
+    else:  # end_training would destroy a process group that is somebody else's, vLLM's for one
+        for tracker in accelerator.trackers:
+            tracker.finish()
     return Trained(
         state=state,
         steps=position.step,

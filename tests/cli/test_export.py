@@ -66,7 +66,7 @@ def test_numbers_as_json(run, tmp_path, capsys):
         (["RUN", "--to", "nemo", "--kind", "unpaired"], "nemo has no unpaired data"),
         (["RUN", "--to", "trl", "--min-margin", "3"], "from 0 to 1"),
         (["nowhere", "--to", "trl"], "nowhere: not a run directory"),
-        (["RUN"], "Missing option '--to'"),
+        (["RUN"], "rmjudge export needs --to"),
     ],
 )
 def test_what_is_refused_in_one_line(run, tmp_path, capsys, words, said):

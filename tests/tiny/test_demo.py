@@ -33,7 +33,7 @@ def said(folder):
         {"match": "", "text": "Nothing is wrong here. [[A]] [[right]]"},
     ]
     (folder / "rules.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules), encoding="utf-8")
-    counts = ("--pairs", "12", "--solutions", "8", "--critiques", "2", "--revisions", "6")
+    counts = ("--pairs", "12", "--solutions", "8", "--critiques", "2", "--revisions", "6", "--no-models")
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "demo.py", *counts, "--judge", "scripted:rules.jsonl"],
         cwd=folder,
