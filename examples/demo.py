@@ -33,8 +33,8 @@ Judged = list[tuple[Record, Judgement]]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=120, help="pairs to compare")
-    parser.add_argument("--solutions", type=int, default=100, help="solutions whose steps are judged")
+    parser.add_argument("--pairs", type=int, default=80, help="pairs to compare")
+    parser.add_argument("--solutions", type=int, default=80, help="solutions whose steps are judged")
     parser.add_argument("--critiques", type=int, default=3, help="solutions to criticise")
     parser.add_argument("--revisions", type=int, default=16, help="answers to criticise and revise")
     parser.add_argument("--no-models", action="store_true", help="no reward models and no report")
