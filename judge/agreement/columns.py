@@ -105,6 +105,7 @@ class Columns:
     vote_row: "array[int]" = field(default_factory=lambda: array("i"))
     vote_who: "array[int]" = field(default_factory=lambda: array("i"))
     vote: "array[float]" = field(default_factory=_floats)
+    vote_source: "array[int]" = field(default_factory=lambda: array("h"))
     seconds: dict[int, float] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
     _prompts: dict[Any, int] = field(default_factory=dict)
@@ -203,6 +204,7 @@ class Columns:
                 self.seconds[len(self.vote)] = float(label["seconds"])
             self.vote_row.append(self.row_of(row, source, position, criterion))
             self.vote_who.append(who)
+            self.vote_source.append(source)
             self.vote.append(value)
             added += 1
         return added

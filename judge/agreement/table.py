@@ -20,7 +20,8 @@ TIE = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Votes:
-    """One line a vote, sorted by row. names: annotators by number; seconds: nan where unknown."""
+    """One line a vote, sorted by row. names: annotators by number; seconds: nan where unknown. duplicates: votes that
+    stood behind another one of the same person on the row; a label that several runs carry along is one."""
 
     row: Ints
     who: Ints
@@ -144,15 +145,18 @@ def _votes(columns: Columns) -> Votes:
     first = np.ones(len(order), dtype=bool)
     first[1:] = key[order[1:]] != key[order[:-1]]
     kept = order[first]
+    vote, source = _array(columns.vote), np.array(columns.vote_source, dtype=np.int64)
+    standing = kept[np.cumsum(first) - 1]  # by vote: the one that stands for it
+    carried = (vote[order] == vote[standing]) & (source[order] != source[standing])
     now = {int(before): at for at, before in enumerate(kept)} if columns.orders else {}
     return Votes(
         row=row[kept],
         who=who[kept],
-        value=_array(columns.vote)[kept],
+        value=vote[kept],
         seconds=seconds[kept],
         names=tuple(columns.annotators),
         orders={now[at]: said for at, said in columns.orders.items() if at in now},
-        duplicates=len(order) - len(kept),
+        duplicates=int((~first & ~carried).sum()),
     )
 
 

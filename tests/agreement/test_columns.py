@@ -77,3 +77,21 @@ def test_the_first_label_of_a_person_on_a_row_stands() -> None:
         (1, 1, F),
     ]
     assert held.duplicates == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([("f", 0), ("f", 1), ("f", 2)], 0),  # one label that three runs carry along
+        ([("f", 0), ("f", 0)], 1),  # the same person twice in one file
+        ([("f", 0), ("s", 1)], 1),  # two files contradict each other
+        ([("f", 0), ("f", 1), ("s", 1)], 1),
+    ],
+)
+def test_a_label_that_several_runs_carry_is_one(given: list[tuple[str, int]], expected: int) -> None:
+    made = Columns()
+    made.add_judgement(made.judge("j", "preference"), row_of(0, "f", "f", principled=False), 0, 0)
+    for letter, source in given:
+        made.add_votes(votes(pair_row(0), letter), source, 0)
+    found = build(made).votes
+    assert (found.duplicates, found.value.tolist()) == (expected, [F])
