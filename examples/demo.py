@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from demo_models import MODELS, RECIPE, hold_out, models_rows
+from demo_models import HELD, LEARNT, MODELS, RECIPE, hold_out, models_rows
 from demo_revision import before_and_after, revision_counts
 from rich.console import Console
 from rich.table import Table
@@ -25,16 +25,15 @@ from judge.files import read_rows
 
 RMJUDGE = str(Path(sys.executable).with_name("rmjudge"))
 FILES = ("pairs.jsonl", "solutions.jsonl", "responses.jsonl", "preference", "steps", "critique", "revised")
-FILES += tuple(f"{run}-{part}.jsonl" for run in ("preference", "steps") for part in ("learnt", "held"))
-FILES += ("report.html", *(f"{part}-{model.kind}" for part in ("model", "scores") for model in MODELS))
+FILES += (*LEARNT.values(), "held", "report.html", *(f"model-{model.kind}" for model in MODELS))
 console = Console(highlight=False)
 Judged = list[tuple[Record, Judgement]]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=80, help="pairs to compare")
-    parser.add_argument("--solutions", type=int, default=80, help="solutions whose steps are judged")
+    parser.add_argument("--pairs", type=int, default=160, help="pairs to compare")
+    parser.add_argument("--solutions", type=int, default=100, help="solutions whose steps are judged")
     parser.add_argument("--critiques", type=int, default=3, help="solutions to criticise")
     parser.add_argument("--revisions", type=int, default=16, help="answers to criticise and revise")
     parser.add_argument("--no-models", action="store_true", help="no reward models and no report")
@@ -81,15 +80,15 @@ def reward_models(out: Path) -> None:
     """Distil three from the labels, and let the report compare them with their judge."""
     say("6. Reward models", "They learn from three quarters of the labels; the last quarter is held out.")
     for run in ("preference", "steps"):
-        hold_out(out / run, out / f"{run}-learnt.jsonl", out / f"{run}-held.jsonl")
+        hold_out(out / run, out / LEARNT[run], out / HELD[run])
     for model in MODELS:
         backbone = f"{out}/model-{model.begins}" if model.begins else "tiny"
         named = ("--kind", model.kind, "--backbone", backbone, "--quiet", "--out", f"{out}/model-{model.kind}")
-        rmjudge("distill", f"{out}/{model.run}-learnt.jsonl", *named, *RECIPE)
-        scored = ("--quiet", "--out", f"{out}/scores-{model.kind}")
-        rmjudge("score", f"{out}/model-{model.kind}", f"{out}/{model.run}-held.jsonl", *scored)
+        rmjudge("distill", f"{out}/{LEARNT[model.run]}", *named, *RECIPE)
+        scored = ("--quiet", "--out", f"{out}/{model.scores}")
+        rmjudge("score", f"{out}/model-{model.kind}", f"{out}/{HELD[model.run]}", *scored)
     say("7. Can they stand in for people?", "Here the people are the truth, which the judge has not seen.")
-    runs = [f"{out}/preference-held.jsonl", *(f"{out}/scores-{m.kind}" for m in MODELS if m.run == "preference")]
+    runs = [f"{out}/{HELD['preference']}", *(f"{out}/{m.scores}" for m in MODELS if m.run == "preference")]
     rmjudge("agree", *runs, "--report", f"{out}/report.html")
 
 

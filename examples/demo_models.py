@@ -18,6 +18,11 @@ class Model(NamedTuple):
     run: str
     begins: str
 
+    @property
+    def scores(self) -> str:
+        """Where its scores of the rows held out go; a report calls it by the last part."""
+        return f"held/{self.kind}"
+
 
 MODELS = (
     Model("process", "steps", ""),
@@ -27,11 +32,14 @@ MODELS = (
 # The backbone writes arithmetic one operation at a time: what it would not have written itself is what is wrong.
 RECIPE = "--set head=likelihood --set optimizer=muon --rate 5e-4 --set head_rate=10 --set dtype=bfloat16".split()
 HELD_OUT = 4  # every fourth row
+LEARNT = {"preference": "preference-learnt.jsonl", "steps": "steps-learnt.jsonl"}
+HELD = {"preference": "held/judge.jsonl", "steps": "held/steps.jsonl"}
 
 
 def hold_out(run: Path, learnt: Path, held: Path) -> None:
     """Part the labels of a run: every fourth row is held out, the others are learnt from."""
     rows = [row for _, row in read_rows(run / "labels.jsonl")]
+    held.parent.mkdir(exist_ok=True)
     write_rows(held, rows[::HELD_OUT])
     write_rows(learnt, (row for place, row in enumerate(rows) if place % HELD_OUT))
 
@@ -39,7 +47,7 @@ def hold_out(run: Path, learnt: Path, held: Path) -> None:
 def models_rows(out: Path) -> Iterator[tuple[str, str, str, str]]:
     """For each model on the rows held out: its name, model and truth, judge and truth, model and judge."""
     for model in MODELS:
-        judged, scored = (verdicts(path) for path in (out / f"{model.run}-held.jsonl", out / f"scores-{model.kind}"))
+        judged, scored = (verdicts(path) for path in (out / HELD[model.run], out / model.scores))
         told = [(truth, judged[key][1], said) for key, (truth, said) in scored.items() if key in judged]
         flat = [one for row in told for one in zip(*row, strict=True)]
         yield (
