@@ -35,6 +35,7 @@ class Piece(NamedTuple):
 
 Lesson = list[Piece]
 PROMPTS = ("answer", "critique", "outcome", "preference", "revision", "steps")
+NEAT = 0.4  # share of the judged solutions that write out every operation, as the embedded judge does
 
 
 # ---- replies -------------------------------------------------------------------------------------------------------
@@ -44,12 +45,13 @@ def _worked(tokens: Tokens) -> str:
     return " = ".join(render(line) for line in rewrite(tokens))
 
 
-def check(step: Step, question: str) -> list[str]:
+def check(step: Step) -> list[str]:
     """The lines of checking one step: what it starts from, then each link that says something new, beside the value
-    that it should have, ok or no."""
-    if not step.links:
-        right = value(step.given) == value(parse(question))
-        return [f"{render(step.given)} {'ok' if right else 'no'}"]
+    that it should have, ok or no. Of the plan: each of its quotes beside what the problem says. A no ends it."""
+    if step.quotes:
+        same = [written == asked for written, asked in step.quotes]
+        shown = step.quotes[: same.index(False) + 1] if False in same else step.quotes
+        return [f"{written}; {asked.split(' = ')[-1]} {'ok' if written == asked else 'no'}" for written, asked in shown]
     start = substitute(step.given, step.values)
     lettered = f"{render(step.given)} = " if step.values else ""
     lines, honest, before = [lettered + _worked(start)], value(start), render(step.given)
@@ -67,16 +69,16 @@ def check(step: Step, question: str) -> list[str]:
     return lines
 
 
-def step_reply(step: Step, question: str) -> str:
+def step_reply(step: Step) -> str:
     """The reply to steps/brief."""
-    return "\n".join([*check(step, question), f"Verdict: [[{'right' if step.right else 'wrong'}]]"])
+    return "\n".join([*check(step), f"Verdict: [[{'right' if step.right else 'wrong'}]]"])
 
 
 def critique_reply(written: Written) -> str:
     """The reply to critique/brief: every step checked up to the first wrong one, then what is wrong with it."""
     lines: list[str] = []
     for number, step in enumerate(written.steps, 1):
-        checked = check(step, written.question)
+        checked = check(step)
         lines += [f"Step {number}: {checked[0]}", *checked[1:]]
         if not step.right:
             return "\n".join([*lines, f"Step {number} is wrong."])
@@ -236,11 +238,26 @@ def glances(rng: Random) -> Lesson:
     return lesson
 
 
+def quotes(rng: Random) -> Lesson:
+    """A page of problems and plans of them, three in four misquoted, each compared part by part."""
+    lesson: Lesson = []
+    while len(lesson) < 20:
+        written = solve(rng, _problem(rng), wrong=1e-9, plan_wrong=0.75, neat=rng.random() < NEAT)
+        plan = written.steps[0]
+        lesson += [Piece(f"{written.question}\n{plan.text}\n", False), Piece("\n".join(check(plan)) + "\n", True)]
+    return lesson
+
+
 def _problem(rng: Random) -> Node:
     """Mostly in the field that the model card promises, the others beyond it."""
     if rng.random() < 0.65:
         return problem(rng)
     return problem(rng, limit=rng.choice((999, 3_000, 3_000, 30_000)), wide=True)
+
+
+def _judged(rng: Random, node: Node, *, wrong: float | int, plan_wrong: float = 0.04) -> Written:
+    """A solution to be judged, in any hand: now and then in the neat one, as the embedded judge itself writes."""
+    return solve(rng, node, wrong=wrong, plan_wrong=plan_wrong, neat=rng.random() < NEAT)
 
 
 class Teacher:
@@ -259,12 +276,12 @@ class Teacher:
         texts = [step.text for step in written.steps]
         return [
             Piece(self._prompt("steps", prompt=written.question, steps=texts, index=index), False),
-            Piece(step_reply(written.steps[index], written.question), True),
+            Piece(step_reply(written.steps[index]), True),
         ]
 
     def steps(self, rng: Random) -> list[Lesson]:
         """Every step of one solution: lessons with the same beginning."""
-        written = solve(rng, _problem(rng), wrong=0.3)
+        written = _judged(rng, _problem(rng), wrong=0.3)
         return [self._step(written, index) for index in range(len(written.steps))]
 
     def overlooked(self, rng: Random) -> Lesson:
@@ -273,13 +290,13 @@ class Teacher:
         plan, right = rng.random() < 0.5, rng.random() < 0.5
         wrong, plan_wrong = (0.0, 0.0) if right else (1e-9, 1.0) if plan else (0.9, 0.0)
         while True:
-            written = solve(rng, _problem(rng), wrong=wrong, plan_wrong=plan_wrong)
+            written = _judged(rng, _problem(rng), wrong=wrong, plan_wrong=plan_wrong)
             if right or (not written.steps[0].right if plan else _misquoted(written.steps[-1])):
                 return self._step(written, 0 if plan else len(written.steps) - 1)
 
     def glance(self, rng: Random) -> Lesson:
         """A solution judged at a glance: a word after each step and no working, as a process reward model sees it."""
-        written = solve(rng, _problem(rng), wrong=0.3, neat=rng.random() < 0.5)
+        written = _judged(rng, _problem(rng), wrong=0.3)
         lesson = [Piece(self.chat(written.question), False)]
         for step in written.steps:
             lesson += [Piece(f"{step.text}\n", False), Piece(f" {'ok' if step.right else 'no'}\n", True)]
@@ -287,9 +304,9 @@ class Teacher:
 
     def preference(self, rng: Random) -> Lesson:
         """Mostly one right and one wrong, now and then both alike."""
-        node, draw = _problem(rng), rng.random()
-        right = solve(rng, node, wrong=0)
-        first, second = right, solve_wrong(rng, node)
+        node, draw, neat = _problem(rng), rng.random(), rng.random() < NEAT
+        right = solve(rng, node, wrong=0, neat=neat)
+        first, second = right, solve_wrong(rng, node, neat=neat)
         if draw < 0.12:
             second = solve(rng, node, wrong=0)
         elif draw < 0.22:
@@ -301,8 +318,9 @@ class Teacher:
         return [Piece(prompt, False), Piece(preference_reply(node, first, second), True)]
 
     def _one(self, rng: Random) -> tuple[Node, Written]:
-        node = _problem(rng)
-        return node, solve_wrong(rng, node) if rng.random() < 0.55 else solve(rng, node, wrong=0)
+        node, neat = _problem(rng), rng.random() < NEAT
+        wrong = rng.random() < 0.55
+        return node, solve_wrong(rng, node, neat=neat) if wrong else solve(rng, node, wrong=0, neat=neat)
 
     def outcome(self, rng: Random) -> Lesson:
         """One solution, right or wrong."""

@@ -27,9 +27,10 @@ from judge.tiny.problems import Node, question
 class Step:
     """One written step and what a careful reader needs to check it.
 
-    given: what the step should start from: the part's definition, or the plan in letters; for the plan itself, the plan
-    with every definition put in. values: what each letter was found to be, for the last step. links: the expressions of
-    its chain as written, none for the plan. right: whether every link holds.
+    given: what the step should start from: the part's definition, or the plan in letters. values: what each letter was
+    found to be, for the last step. links: the expressions of its chain as written. quotes: the plan itself has these
+    alone: each definition and the letters' own expression, as written and as the problem has it. right: whether every
+    link and every quote holds.
     """
 
     text: str
@@ -37,6 +38,7 @@ class Step:
     given: Tokens = field(default_factory=list)
     values: dict[str, Tokens] = field(default_factory=dict)
     links: tuple[str, ...] = ()
+    quotes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +350,15 @@ def _plan_text(rng: Random, plan: _Plan, *, neat: bool) -> str:
     return f'{opening} "{render(plan.shape)}", where {listed}.'
 
 
+def _quotes(plan: _Plan, asked: _Plan) -> tuple[tuple[str, str], ...]:
+    """What a plan takes from the problem, as it is written beside what is asked."""
+    letters = [
+        (f"{letter} = {render(tokens)}", f"{letter} = {render(asked.letters[letter])}")
+        for letter, tokens in plan.letters.items()
+    ]
+    return (*letters, (render(plan.shape), render(asked.shape)))
+
+
 def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False, plan_wrong: float = 0.04) -> Written:
     """A solution of `node`.
 
@@ -363,11 +374,8 @@ def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False
         spoiled = {index for index in range(1, count + 1) if rng.random() < wrong}
         plan_spoiled = wrong > 0 and rng.random() < plan_wrong
     other_plan = _spoil_plan(rng, plan, node) if plan_spoiled else None
-    plan_spoiled = other_plan is not None
-    plan = other_plan or plan
-    steps = [
-        Step(text=_plan_text(rng, plan, neat=neat), right=not plan_spoiled, given=substitute(plan.shape, plan.letters))
-    ]
+    asked, plan = plan, other_plan or plan
+    steps = [Step(text=_plan_text(rng, plan, neat=neat), right=other_plan is None, quotes=_quotes(plan, asked))]
     opening = (
         "Let's calculate"
         if neat or rng.random() < 0.92

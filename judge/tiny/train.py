@@ -1,4 +1,4 @@
-"""Train the embedded judge from nothing: `python -m judge.tiny.train --tokens 40e6 --out DIR`.
+"""Train the embedded judge from nothing: `python -m judge.tiny.train --tokens 63e6 --out DIR`.
 
 One visible loop on one process, CPU or GPU. The lessons change with the tokens seen: bare operations first (a
 small model that has not learnt 47 * 3 learns nothing else), then expressions line by line, then whole tasks through
@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from judge.tiny.lessons import Lesson, Teacher, chains, claims, facts, glances, sums
+from judge.tiny.lessons import Lesson, Teacher, chains, claims, facts, glances, quotes, sums
 from judge.tiny.tokenizer import chat, load_tokenizer, train_tokenizer
 
 CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the rows
@@ -40,8 +40,8 @@ CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the ro
         "glance": 0.21, "preference": 0.08, "outcome": 0.02, "critique": 0.02, "revision": 0.02,
     },
     43.0e6: {
-        "sums": 0.05, "chains": 0.20, "steps": 0.20, "overlooked": 0.16, "answer": 0.04, "claims": 0.03,
-        "glances": 0.08, "glance": 0.08, "preference": 0.09, "outcome": 0.02, "critique": 0.03, "revision": 0.02,
+        "sums": 0.04, "chains": 0.22, "steps": 0.22, "overlooked": 0.13, "quotes": 0.05, "answer": 0.04, "claims": 0.02,
+        "glances": 0.05, "glance": 0.05, "preference": 0.12, "outcome": 0.02, "critique": 0.03, "revision": 0.01,
     },
 }  # fmt: skip
 
@@ -51,6 +51,7 @@ PAGES = {
     "facts": facts,
     "claims": claims,
     "glances": glances,
+    "quotes": quotes,
 }  # lessons outside the prompts
 DECISIVE = 5.0  # weight of the tokens that decide (ok, no, right, wrong, A, B, C)
 LONGEST = 1400  # tokens; the few longer lessons are left out
@@ -242,7 +243,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="a model to begin from instead of nothing")
     parser.add_argument("--begin", type=float, default=0.0, help="with --start: tokens that it has seen already")
-    parser.add_argument("--tokens", type=float, default=40e6, help="tokens to see in all")
+    parser.add_argument("--tokens", type=float, default=63e6, help="tokens to see in all")
     parser.add_argument(
         "--decay", type=float, default=0.3, help="last part of the run over which the rate falls to zero"
     )

@@ -22,6 +22,7 @@ from judge.tiny.lessons import (
     glances,
     outcome_reply,
     preference_reply,
+    quotes,
     solution_text,
     step_reply,
     sums,
@@ -33,7 +34,6 @@ from judge.verdicts import read_label
 
 seeds = st.integers(0, 10**9)
 NODE = join("*", Node(["(", 2, "+", 3, ")"]), Node(["(", 4, "-", 1, ")"]))
-PLAN = Step(text="…", right=True, given=["(", 2, "+", 3, ")", "*", "(", 4, "-", 1, ")"])
 
 
 def read(task, reply):
@@ -49,7 +49,7 @@ def drawn(seed, **how):
 def test_a_right_step_is_worked_out_and_each_link_checked():
     links = ("(-9 - 5) * 2", "-14 * 2", "-28")
     step = Step(text="…", right=True, given=["(", -9, "-", 5, ")", "*", 2], links=links)
-    assert step_reply(step, "") == (
+    assert step_reply(step) == (
         "(-9 - 5) * 2 = -14 * 2 = -28\n"  # the first link only repeats what is given
         "-14 * 2 = -28; -28 ok\n"
         "-28; -28 ok\n"
@@ -59,19 +59,25 @@ def test_a_right_step_is_worked_out_and_each_link_checked():
 
 def test_a_wrong_link_ends_the_check():
     step = Step(text="…", right=False, given=[-9, "-", 5, "-", 1], links=("-9 - 5 - 1", "-4 - 1", "-5"))
-    assert check(step, "") == ["-9 - 5 - 1 = -14 - 1 = -15", "-4 - 1 = -5; -15 no"]
+    assert check(step) == ["-9 - 5 - 1 = -14 - 1 = -15", "-4 - 1 = -5; -15 no"]
 
 
 def test_the_last_step_is_checked_with_the_values_found():
     step = Step(
         text="…", right=False, given=["A", "-", "B"], values={"A": [7], "B": [-2]}, links=("A - B", "7 - -2", "5", "5")
     )
-    assert check(step, "") == ["A - B = 7 - -2 = 9", "7 - -2 = 9; 9 ok", "5; 9 no"]
+    assert check(step) == ["A - B = 7 - -2 = 9", "7 - -2 = 9; 9 ok", "5; 9 no"]
 
 
 def test_a_plan_is_compared_with_the_problem():
-    assert check(PLAN, question(NODE)) == ["(2 + 3) * (4 - 1) ok"]
-    assert check(PLAN, "((2 + 3) * (4 + 1)) =") == ["(2 + 3) * (4 - 1) no"]
+    quotes = (("A = (2 + 3)", "A = (2 + 3)"), ("B = (4 - 1)", "B = (4 - 1)"), ("A * B", "A * B"))
+    assert check(Step(text="…", right=True, quotes=quotes)) == [
+        "A = (2 + 3); (2 + 3) ok",
+        "B = (4 - 1); (4 - 1) ok",
+        "A * B; A * B ok",
+    ]
+    quotes = (("A = (2 + 3)", "A = (2 + 3)"), ("B = (4 - 1)", "B = (4 + 1)"), ("A * B", "A * B"))
+    assert check(Step(text="…", right=False, quotes=quotes)) == ["A = (2 + 3); (2 + 3) ok", "B = (4 - 1); (4 + 1) no"]
 
 
 def test_a_preference_by_hand():
@@ -90,19 +96,19 @@ def test_a_preference_by_hand():
 
 @given(seeds)
 def test_the_check_of_a_step_says_what_its_label_says(seed):
-    node, written = drawn(seed, wrong=0.4)
+    _, written = drawn(seed, wrong=0.4)
     for step in written.steps:
-        lines = check(step, question(node))
+        lines = check(step)
         assert all(line.endswith(" ok") for line in lines[bool(step.links) : -1])
         assert lines[-1].endswith(" no") is (not step.right)
-        assert read("steps", step_reply(step, question(node))) == ("right" if step.right else "wrong")
+        assert read("steps", step_reply(step)) == ("right" if step.right else "wrong")
 
 
 @given(seeds, st.booleans())
 def test_every_equality_of_a_reply_holds(seed, right):
-    node, written = drawn(seed, wrong=0 if right else 2)
+    _, written = drawn(seed, wrong=0 if right else 2)
     for step in written.steps[1:]:
-        first, *links = check(step, question(node))
+        first, *links = check(step)
         honest = worth(first)
         for line in links:
             shown, given, mark = re.fullmatch(r"(.*); (-?\d+) (ok|no)", line).groups()
@@ -168,12 +174,37 @@ def test_a_link_is_ok_while_it_keeps_the_value(seed):
 
 
 @given(st.integers(0, 10**6))
+def test_a_page_of_plans_says_what_each_misquotes(seed):
+    lesson = quotes(Random(seed))
+    for asked, reply in zip(lesson[::2], lesson[1::2], strict=True):
+        problem_text, plan = asked.text.splitlines()
+        compared(reply.text.splitlines(), right=solves(plan, problem_text))
+
+
+def solves(plan, problem_text):
+    """Whether a plan, its letters put in, has the problem's value, by Python."""
+    shape, letters = re.search(r'"(.+?)", where (.+)\.$', plan).groups()
+    for letter, definition in re.findall(r"([A-H]) = (.+?)(?=,? and [A-H]|, [A-H]|$)", letters):
+        opened = definition.replace("((", "(", definition.count("(") - definition.count(")"))
+        shape = shape.replace(letter, f"({opened})")
+    return eval(shape) == eval(problem_text.removesuffix(" ="))
+
+
+def compared(lines, *, right):
+    """The lines of checking a plan: each part as written and as asked, ok while they are the same; a no ends them."""
+    parts = [re.fullmatch(r"(?:[A-H] = )?(.*); (.*) (ok|no)", line).groups() for line in lines]
+    assert all((written == wanted) == (mark == "ok") for written, wanted, mark in parts)
+    assert [mark for _, _, mark in parts[:-1]] == ["ok"] * (len(parts) - 1)
+    assert (parts[-1][2] == "ok") is right
+
+
+@given(st.integers(0, 10**6))
 def test_what_is_overlooked_is_a_plan_or_an_answer(seed):
     prompt, reply = Teacher(chat).overlooked(Random(seed))
     asked = re.search(r"<step>\n(.*)\n</step>", prompt.text)[1]
     verdict = re.search(r"\[\[(\w+)\]\]", reply.text)[1]
-    if reply.text.count("\n") == 1:  # a plan: put together it is the problem, or it is not
-        assert "where A = " in asked and reply.text.splitlines()[0].endswith(" ok" if verdict == "right" else " no")
+    if "where A = " in asked:  # the plan: all it takes from the problem, up to what it takes wrongly
+        compared(reply.text.splitlines()[:-1], right=verdict == "right")
     else:
         links = asked.rstrip(".").split(" = ")[-1].split()
         assert (links[0].strip("().") == links[-1]) == (verdict == "right")
