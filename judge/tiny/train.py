@@ -1,4 +1,4 @@
-"""Train the embedded judge from nothing: `python -m judge.tiny.train --tokens 63e6 --out DIR`.
+"""Train the embedded judge from nothing: `python -m judge.tiny.train --tokens 68e6 --out DIR`.
 
 One visible loop on one process, CPU or GPU. The lessons change with the tokens seen: bare operations first (a
 small model that has not learnt 47 * 3 learns nothing else), then expressions line by line, then whole tasks through
@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="a model to begin from instead of nothing")
     parser.add_argument("--begin", type=float, default=0.0, help="with --start: tokens that it has seen already")
-    parser.add_argument("--tokens", type=float, default=63e6, help="tokens to see in all")
+    parser.add_argument("--tokens", type=float, default=68e6, help="tokens to see in all")
     parser.add_argument(
         "--decay", type=float, default=0.3, help="last part of the run over which the rate falls to zero"
     )
