@@ -64,7 +64,11 @@ class Engine(Protocol):
     """A model that answers."""
 
     def submit(self, ticket: int, request: Request) -> None:
-        """Take a request; `ticket` names its completion. Never blocks on the model."""
+        """Take a request; `ticket` names its completion. Never blocks on the model.
+
+        Of requests that wait, an engine with a queue begins the lowest ticket first: what a record goes on to ask then
+        finds its own prompt still in the prefix cache, and records are finished in about the order of the data.
+        """
 
     def step(self) -> list[tuple[int, Completion]]:
         """Block until at least one request has finished; all that have. An empty list when none is pending."""

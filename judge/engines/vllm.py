@@ -1,9 +1,9 @@
 """A model run by vLLM: requests stream straight into its continuous batching.
 
 `submit` is LLMEngine.add_request and `step` is LLMEngine.step, so nothing waits for a wave to end. Requests start in
-the order in which they are submitted and prefix caching is on: a prompt's swapped order, its votes and the steps of one
-solution reuse what they share. The model is loaded by the first `submit`; counting tokens and describing need the
-tokenizer alone.
+the order of their tickets and prefix caching is on: a prompt's swapped order, its votes, the steps of one solution and
+what is asked after a reply reuse what they share. The model is loaded by the first `submit`; counting tokens and
+describing need the tokenizer alone.
 
 This module refuses to know tasks and files. It is the only one that imports vLLM, and quietly: RMJUDGE_VLLM_LOG=1 lets
 vLLM's own log through.
@@ -170,7 +170,7 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         self._pending[ticket] = _Writing(opened=prompt.thinking)
-        engine.add_request(f"{ticket}", {"prompt_token_ids": prompt.ids}, params)
+        engine.add_request(f"{ticket}", {"prompt_token_ids": prompt.ids}, params, priority=ticket)
 
     def _submit_choices(self, engine: Any, ticket: int, request: Request) -> None:
         """One request a node of the tree: one decoded token, restricted to the node's children, greedy.
@@ -193,7 +193,7 @@ class VllmEngine:
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
-            engine.add_request(f"{ticket}/{number}", {"prompt_token_ids": [*ids, *node]}, params)
+            engine.add_request(f"{ticket}/{number}", {"prompt_token_ids": [*ids, *node]}, params, priority=ticket)
 
     def _check_length(self, tokens: int) -> None:
         longest = self._engine.model_config.max_model_len
@@ -308,6 +308,7 @@ class VllmEngine:
             "revision": self._source.revision or None,
             "dtype": self.dtype,
             "enable_prefix_caching": True,
+            "scheduling_policy": "priority",  # the lowest ticket first
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
             "seed": 0,

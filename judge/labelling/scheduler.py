@@ -1,7 +1,8 @@
 """The only loop: records become programs, programs' requests go to engines, judgements go to the journal.
 
 A bounded window of programs is alive over a lazy stream of records, and each advances the moment its own batch is
-back. So there are no stage barriers: a record in its third round and one at its first verdict share a batch. The order
+back. So there are no stage barriers: a record in its third round and one at its first verdict share a batch. What an
+earlier record goes on to ask has a lower ticket than what later ones ask, so it does not wait behind them. The order
 in which engines answer never changes a row, only the order of rows.
 
 This module refuses to know what a task asks, what a model is and what a row looks like.
@@ -93,13 +94,17 @@ def run(
 
 
 class _Live:
-    """A program between two turns: the completions of its batch that are back, and how many are missing."""
+    """A program between two turns: the completions of its batch that are back, and how many are missing.
 
-    __slots__ = ("back", "missing", "program", "record")
+    ticket: of its next request.
+    """
 
-    def __init__(self, record: Record, program: Program[Judgement]) -> None:
+    __slots__ = ("back", "missing", "program", "record", "ticket")
+
+    def __init__(self, record: Record, program: Program[Judgement], ticket: int) -> None:
         self.record = record
         self.program = program
+        self.ticket = ticket
         self.back: list[Completion] = []
         self.missing = 0
 
@@ -117,14 +122,15 @@ class _LivePrograms:
         self._finish = finish
         self._alive = 0
         self._tickets: dict[int, tuple[_Live, int]] = {}
-        self._next_ticket = 0
+        self._started = 0
 
     def __len__(self) -> int:
         return self._alive
 
     def start(self, record: Record, program: Program[Judgement]) -> None:
         self._alive += 1
-        self._advance(_Live(record, program), None)
+        self._started += 1
+        self._advance(_Live(record, program, self._started * _REQUESTS), None)
 
     def take(self, judge: int, finished: Sequence[tuple[int, Completion]]) -> None:
         """Give completions to their programs; each program whose batch is whole takes its next turn."""
@@ -155,10 +161,11 @@ class _LivePrograms:
     def _submit(self, live: _Live, place: int, request: Request) -> None:
         if not 0 <= request.judge < len(self._engines):
             raise ConfigError(f"a task asked judge {request.judge}; the run has {len(self._engines)}")
-        ticket, self._next_ticket = self._next_ticket, self._next_ticket + 1
+        ticket, live.ticket = live.ticket, live.ticket + 1
         self._tickets[ticket] = (live, place)
         self.open[request.judge] += 1
         self._engines[request.judge].submit(ticket, request)
 
 
 _MISSING = Completion(text="", finish="error")
+_REQUESTS = 1 << 24  # tickets set aside for each program, more than it will ever ask

@@ -180,3 +180,28 @@ def test_an_engine_that_forgets_is_an_error_not_an_endless_loop():
 
     with pytest.raises(EngineError, match="judge 0 holds 2 requests"):
         label([1], [Forgets()], Rows())
+
+
+class LowestFirst(Echo):
+    """An engine with a queue: one at a time, the lowest ticket first. answered: how many so far."""
+
+    answered = 0
+
+    def step(self) -> list[tuple[int, Completion]]:
+        self.answered += 1
+        self._open.sort(key=lambda one: one[0])
+        (ticket, request), self._open = self._open[0], self._open[1:]
+        return [(ticket, Completion(text=request.messages[-1].content))]
+
+
+def test_what_a_record_goes_on_to_ask_waits_behind_no_later_record():
+    """Three requests a record, the third after the first two: each record is done when its own three are answered."""
+    engine, done = LowestFirst(), []
+
+    class Noting(Rows):
+        def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
+            super().write(row, readable=readable)
+            done.append(engine.answered)
+
+    label(range(20), [engine], Noting(), window=8)
+    assert done == list(range(3, 61, 3))
