@@ -50,8 +50,8 @@ def check(step: Step) -> list[str]:
     that it should have, ok or no. Of the plan: each of its quotes beside what the problem says. A no ends it."""
     if step.quotes:
         same = [written == asked for written, asked in step.quotes]
-        shown = step.quotes[: same.index(False) + 1] if False in same else step.quotes
-        return [f"{written}; {asked.split(' = ')[-1]} {'ok' if written == asked else 'no'}" for written, asked in shown]
+        told = step.quotes[: same.index(False) + 1] if False in same else step.quotes
+        return [f"{written}; {asked.split(' = ')[-1]} {'ok' if written == asked else 'no'}" for written, asked in told]
     start = substitute(step.given, step.values)
     lettered = f"{render(step.given)} = " if step.values else ""
     lines, honest, before = [lettered + _worked(start)], value(start), render(step.given)
