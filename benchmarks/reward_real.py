@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import pstdev
@@ -163,8 +164,8 @@ def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any
         collate=pairs.collate,
         examples=pairs.training,
         validation=[],
-        dropped=type(pairs.collate.fit([]).counts)(),
-        cut=type(pairs.collate.fit([]).counts)(),
+        dropped=Counter(),
+        cut=0,
         tokens=0,
         steps=0,
     )
