@@ -49,9 +49,9 @@ def check(step: Step) -> list[str]:
     """The lines of checking one step: what it starts from, then each link that says something new, beside the value
     that it should have, ok or no. Of the plan: each of its quotes beside what the problem says. A no ends it."""
     if step.quotes:
-        same = [written == asked for written, asked in step.quotes]
+        same = [written == asked for _, written, asked in step.quotes]
         told = step.quotes[: same.index(False) + 1] if False in same else step.quotes
-        return [f"{written}; {asked.split(' = ')[-1]} {'ok' if written == asked else 'no'}" for written, asked in told]
+        return [f"{lead}{written}; {asked} {'ok' if written == asked else 'no'}" for lead, written, asked in told]
     start = substitute(step.given, step.values)
     lettered = f"{render(step.given)} = " if step.values else ""
     lines, honest, before = [lettered + _worked(start)], value(start), render(step.given)

@@ -29,8 +29,8 @@ class Step:
 
     given: what the step should start from: the part's definition, or the plan in letters. values: what each letter was
     found to be, for the last step. links: the expressions of its chain as written. quotes: the plan itself has these
-    alone: each definition and the letters' own expression, as written and as the problem has it. right: whether every
-    link and every quote holds.
+    alone: each definition and the letters' own expression, as lead ("A = " or none), what is written, what the problem
+    has. right: whether every link and every quote holds.
     """
 
     text: str
@@ -38,7 +38,7 @@ class Step:
     given: Tokens = field(default_factory=list)
     values: dict[str, Tokens] = field(default_factory=dict)
     links: tuple[str, ...] = ()
-    quotes: tuple[tuple[str, str], ...] = ()
+    quotes: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,13 +350,10 @@ def _plan_text(rng: Random, plan: _Plan, *, neat: bool) -> str:
     return f'{opening} "{render(plan.shape)}", where {listed}.'
 
 
-def _quotes(plan: _Plan, asked: _Plan) -> tuple[tuple[str, str], ...]:
-    """What a plan takes from the problem, as it is written beside what is asked."""
-    letters = [
-        (f"{letter} = {render(tokens)}", f"{letter} = {render(asked.letters[letter])}")
-        for letter, tokens in plan.letters.items()
-    ]
-    return (*letters, (render(plan.shape), render(asked.shape)))
+def _quotes(plan: _Plan, asked: _Plan) -> tuple[tuple[str, str, str], ...]:
+    """What a plan takes from the problem, as it is written beside what is asked; see Step."""
+    letters = [(f"{name} = ", render(tokens), render(asked.letters[name])) for name, tokens in plan.letters.items()]
+    return (*letters, ("", render(plan.shape), render(asked.shape)))
 
 
 def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False, plan_wrong: float = 0.04) -> Written:

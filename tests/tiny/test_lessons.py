@@ -70,13 +70,13 @@ def test_the_last_step_is_checked_with_the_values_found():
 
 
 def test_a_plan_is_compared_with_the_problem():
-    quotes = (("A = (2 + 3)", "A = (2 + 3)"), ("B = (4 - 1)", "B = (4 - 1)"), ("A * B", "A * B"))
+    quotes = (("A = ", "(2 + 3)", "(2 + 3)"), ("B = ", "(4 - 1)", "(4 - 1)"), ("", "A * B", "A * B"))
     assert check(Step(text="…", right=True, quotes=quotes)) == [
         "A = (2 + 3); (2 + 3) ok",
         "B = (4 - 1); (4 - 1) ok",
         "A * B; A * B ok",
     ]
-    quotes = (("A = (2 + 3)", "A = (2 + 3)"), ("B = (4 - 1)", "B = (4 + 1)"), ("A * B", "A * B"))
+    quotes = (("A = ", "(2 + 3)", "(2 + 3)"), ("B = ", "(4 - 1)", "(4 + 1)"), ("", "A * B", "A * B"))
     assert check(Step(text="…", right=False, quotes=quotes)) == ["A = (2 + 3); (2 + 3) ok", "B = (4 - 1); (4 + 1) no"]
 
 
