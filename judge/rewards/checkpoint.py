@@ -38,6 +38,7 @@ from judge.rewards.plain import (
     merged,
     on_disk,
     quiet,
+    read_by_4,
     read_head,
     save_adapter,
     shell,
@@ -81,6 +82,7 @@ def save(
         pad = set_padding(tokenizer, model.backbone)
         loads_as = _write_weights(model, folder, pad, merge=merge)
         tokenizer.save_pretrained(folder)
+        read_by_4(folder, tokenizer)
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
         write_about(

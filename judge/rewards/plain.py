@@ -6,6 +6,7 @@ these classes cannot hold is not bent into them: `shell` says None. This module 
 model directory (checkpoint.py) and how texts become batches.
 """
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,30 @@ def _linear_of(made: Any, settings: Settings) -> str | None:
     return name if isinstance(layer, nn.Linear) and name in accepted else None
 
 
+def read_by_4(folder: Path, tokenizer: Any) -> None:
+    """Name things in a saved directory as transformers 4 reads them, which RewardBench holds on to; 5 reads both.
+
+    The tokenizer's class, what it gives (else 4 adds token types), its further special tokens, and the base and scaling
+    of rotary positions (else 4 takes 10,000 and none).
+    """
+    words, config = folder / "tokenizer_config.json", folder / "config.json"
+    if words.is_file():
+        said = json.loads(words.read_text("utf-8"))
+        said.setdefault("model_input_names", list(tokenizer.model_input_names))
+        if said.get("tokenizer_class") == "TokenizersBackend":
+            said["tokenizer_class"] = "PreTrainedTokenizerFast"
+        if isinstance(said.get("extra_special_tokens"), list):
+            said["additional_special_tokens"] = said.pop("extra_special_tokens")
+        words.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    said = json.loads(config.read_text("utf-8")) if config.is_file() else {}
+    rotary = dict(said.get("rope_parameters") or {})
+    if "rope_theta" in rotary:  # one for all layers: 4 knows no others
+        said["rope_theta"] = rotary.pop("rope_theta")
+        if rotary.get("rope_type", "default") != "default":
+            said["rope_scaling"] = rotary
+        config.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
 # -- low-rank adapters ------------------------------------------------------------------------------------------------
 
 
@@ -212,8 +237,6 @@ def quiet() -> Iterator[None]:
 
 def read_head(folder: Path) -> Linear:
     """The linear layer of a saved plain model, from one file or from shards with an index."""
-    import json
-
     from safetensors import safe_open
 
     index = folder / "model.safetensors.index.json"

@@ -190,6 +190,38 @@ def test_transformers_reads_a_process_model_as_a_token_classifier(
     torch.testing.assert_close(logits[:, [1, 0, 2][: settings.classes]], wanted, atol=1e-5, rtol=0)
 
 
+def test_what_transformers_4_reads_is_said_in_its_names_too(tmp_path: Path) -> None:
+    """RewardBench 0.1.4 asks for transformers 4.51, which knows neither the newer names nor that they are missing."""
+    torch.manual_seed(0)
+    rotary = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    config = LlamaConfig(
+        vocab_size=458,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        rope_parameters=rotary | {"original_max_position_embeddings": 64},
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=None,
+    )
+    LlamaModel(config).save_pretrained(tmp_path / "backbone")
+    AutoTokenizer.from_pretrained(TINY).save_pretrained(tmp_path / "backbone")
+    model, tokenizer, settings = make(tmp_path / "backbone")
+    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    said = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
+    assert said["rope_theta"] == 5e5 and said["rope_scaling"]["factor"] == 8.0
+    words = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text("utf-8"))
+    assert words["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert words["model_input_names"] == ["input_ids", "attention_mask"]  # or 4 adds token types, which a Llama refuses
+    assert "<|user|>" in words["additional_special_tokens"] and "extra_special_tokens" not in words
+    loaded = load(tmp_path / "model", device="cpu")
+    assert loaded.model.backbone.config.rope_parameters == model.backbone.config.rope_parameters
+    assert loaded.tokenizer.get_vocab() == tokenizer.get_vocab()
+    assert loaded.tokenizer.all_special_tokens == tokenizer.all_special_tokens
+    torch.testing.assert_close(values(loaded.model, loaded.tokenizer, "scalar"), values(model, tokenizer, "scalar"))
+
+
 def test_learnt_positions_are_padded_on_the_right(tmp_path: Path) -> None:
     torch.manual_seed(0)
     GPT2Model(GPT2Config(vocab_size=458, n_embd=32, n_layer=1, n_head=2, n_positions=64)).save_pretrained(
