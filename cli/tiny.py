@@ -26,6 +26,7 @@ def generate(
         bool, typer.Option("--wide", help="Larger numbers and longer sums than the card promises.")
     ] = False,
     neat: Annotated[bool, typer.Option("--neat", help="Solutions that write out every operation.")] = False,
+    various: Annotated[bool, typer.Option("--various", help="Solutions in hands that differ widely.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write arithmetic problems with solutions whose truth is known; the embedded judge has seen none of them.
@@ -42,7 +43,10 @@ def generate(
     draw = cast("Callable[..., Iterator[Record]]", SAMPLES[kind])
     if out.exists() and not force:
         raise ConfigError(f"{out}: is there already; name another --out, or replace it with --force")
-    written = write_rows(out, (to_row(record) for record in draw(count, seed=seed, wide=wide, neat=neat)))
+    if neat and various:
+        raise ConfigError("--neat is one way of writing, --various are many (accepted: one of them)")
+    records = draw(count, seed=seed, wide=wide, neat=neat, various=various)
+    written = write_rows(out, (to_row(record) for record in records))
     print(f"{written:,} {kind} in {out}")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from judge.errors import ConfigError
 
 LEAST = 1e-6  # of -log P(right), so that P(right) stays below 1
+SLOPE, OFFSET = 2.0, 10.0  # α and β to begin with: a token of probability exp(-5) could as well follow as not
 
 
 class Likelihood(nn.Module):
@@ -31,8 +32,8 @@ class Likelihood(nn.Module):
         self.steps = steps
         members = 1 if steps else outputs
         self.dropout = nn.Dropout(dropout)
-        self.slope = nn.Parameter(torch.linspace(1.0, 1.0 + 0.25 * (members > 1), members))
-        self.offset = nn.Parameter(torch.linspace(4.0, 4.0 - (members > 1), members))
+        self.slope = nn.Parameter(torch.linspace(SLOPE, SLOPE * (1 + 0.25 * (members > 1)), members))
+        self.offset = nn.Parameter(torch.linspace(OFFSET, OFFSET * (1 - 0.25 * (members > 1)), members))
         self.linear = nn.Linear(width, members, bias=False)
         nn.init.normal_(self.linear.weight, std=0.1 * (width + 1) ** -0.5)
 

@@ -22,15 +22,18 @@ from judge.tiny.arithmetic import (
     tidy,
     value,
 )
+from judge.tiny.moves import any_hand
 from judge.tiny.problems import Node, problem
 from judge.tiny.solutions import Step, Written, solve, solve_wrong
 
 
 class Piece(NamedTuple):
-    """Some text of a lesson, and whether the model learns to write it."""
+    """Some text of a lesson, whether the model learns to write it, and whether all of it could follow what stands
+    before (None: that is not asked)."""
 
     text: str
     learn: bool
+    holds: bool | None = None
 
 
 Lesson = list[Piece]
@@ -180,24 +183,44 @@ def chains(rng: Random) -> Lesson:
 
 
 def _bare(rng: Random) -> list[Tokens]:
-    """The operations that come up while a problem is worked out, nothing spread, and one whole bracket of it."""
-    tokens = tidy(_problem(rng).tokens)
-    start, end = innermost(tokens)
-    met = [tokens[start:end]]
+    """The operations that come up while a problem is worked out, nothing spread, and brackets with two left to do."""
+    tokens, met = tidy(_problem(rng).tokens), []
     while len(tokens) > 1:
+        start, end = innermost(tokens)
         place = next_operation(tokens)
+        if end - start == 5:
+            met.append(tokens[start:end])
         met.append(tokens[place - 1 : place + 2])
         tokens = operate(tokens, place, long=False)
     return met
 
 
+def _flat(rng: Random) -> Tokens:
+    """Two or three small numbers, as they meet when two operations are worked out at once."""
+    tokens: Tokens = [_small(rng)]
+    for _ in range(rng.choice((1, 2, 2))):
+        operator = rng.choice("+-+-*")
+        tokens += [operator, rng.randint(-9, 9) if operator == "*" else _small(rng)]
+    return tokens
+
+
+def _small(rng: Random) -> int:
+    size = rng.choice((9, 9, 9, 30, 99))
+    return rng.randint(-size, size)
+
+
+def _easy(bare: Tokens) -> bool:
+    return len(bare) == 3 and all(abs(number) < 10 for number in bare if isinstance(number, int))
+
+
 def facts(rng: Random) -> Lesson:
-    """A page of operations and short expressions as they come up in problems, each value said at once: what a reward
-    model, which writes nothing, has to know."""
+    """A page of operations and short expressions as they come up in problems, few of the easiest, each value said at
+    once: what a reward model, which writes nothing, has to know."""
     lesson: Lesson = []
     while len(lesson) < 70:
-        for bare in _bare(rng):
-            lesson += [Piece(f"{render(bare)} is", False), Piece(f" {value(bare)}\n", True)]
+        for bare in [*_bare(rng), *(_flat(rng) for _ in range(5))]:
+            if not _easy(bare) or rng.random() < 0.1:
+                lesson += [Piece(f"{render(bare)} is", False), Piece(f" {value(bare)}\n", True)]
     return lesson
 
 
@@ -235,6 +258,37 @@ def glances(rng: Random) -> Lesson:
                 if not right:
                     break
             lesson.append(Piece("\n", False))
+    return lesson
+
+
+def by_link(step: Step) -> Lesson:
+    """A step's text cut before each "=": each link holds or does not, and what follows one that does not is not asked
+    about. A plan is one piece."""
+    if step.quotes:
+        return [Piece(f"{step.text}\n", step.right, step.right)]
+    honest = value(substitute(step.given, step.values))
+    parts = step.text.split(" = ")
+    lead = len(parts) - len(step.links) + bool(step.values)  # a last step says its last link twice, as its answer
+    lesson: Lesson = []
+    sound = True
+    for at, part in enumerate(parts):
+        last = at == len(parts) - 1
+        links = step.links[at - lead :] if last else step.links[at - lead : at - lead + 1] if at >= lead else ()
+        holds = all(value(substitute(parse(link), step.values)) == honest for link in links)
+        text = f"{' = ' if at else ''}{part}{chr(10) if last else ''}"
+        lesson.append(Piece(text, sound and holds, holds if sound else None))
+        sound = sound and holds
+    return lesson
+
+
+def links(rng: Random) -> Lesson:
+    """A page of chains in any hand, each link learnt while it is right, and whether it could follow."""
+    lesson: Lesson = []
+    while len(lesson) < 90:
+        for step in solve(rng, _problem(rng), wrong=0.4, hand=any_hand(rng)).steps[1:-1]:
+            _, start, *rest = by_link(step)
+            if start.holds:
+                lesson += [Piece(start.text.removeprefix(" = "), False), *rest]
     return lesson
 
 
@@ -301,6 +355,14 @@ class Teacher:
         for step in written.steps:
             lesson += [Piece(f"{step.text}\n", False), Piece(f" {'ok' if step.right else 'no'}\n", True)]
         return lesson
+
+    def hand(self, rng: Random) -> Lesson:
+        """A solution in any hand, learnt word by word while it is right, and of each link whether it could follow: what
+        a reward model that reads by likelihood has to know."""
+        node = problem(rng, deep=0.5) if rng.random() < 0.3 else _problem(rng)
+        written = solve(rng, node, wrong=0.3, neat=rng.random() < 0.1, hand=any_hand(rng))
+        links = [piece for step in written.steps for piece in by_link(step)]
+        return [Piece(self.chat(written.question), False), *links]
 
     def preference(self, rng: Random) -> Lesson:
         """Mostly one right and one wrong, now and then both alike."""

@@ -48,9 +48,23 @@ def is_held_out(node: Node) -> bool:
     return crc32(question(node).encode()) % 16 == 0
 
 
-def problem(rng: Random, *, limit: int = 999, wide: bool = False, held_out: bool = False) -> Node:
-    """A problem whose working never leaves -limit…limit. `wide` draws longer leaves as well."""
+def _deep(rng: Random) -> Node:
+    """Eight leaves of two numbers."""
+    nodes = [_leaf(rng, 2, 2) for _ in range(8)]
+    while len(nodes) > 1:
+        nodes = [join(rng.choice(OPERATORS), *pair) for pair in zip(nodes[::2], nodes[1::2], strict=True)]
+    return nodes[0]
+
+
+def problem(rng: Random, *, limit: int = 999, wide: bool = False, held_out: bool = False, deep: float = 0.0) -> Node:
+    """A problem whose working never leaves -limit…limit. `wide` draws longer leaves as well; a share `deep` of them is
+    one floor deeper, with leaves of two numbers."""
     while True:
+        if deep and rng.random() < deep:
+            node = _deep(rng)
+            if is_held_out(node) == held_out and largest(node.tokens) <= 100 * limit:
+                return node
+            continue
         shortest, longest = (2, 5) if wide and rng.random() < 0.3 else (2, 4)
         size = rng.choice((3, 4)) if rng.random() < 0.6 else longest  # most problems keep one length of leaf
         leaves = [_leaf(rng, min(size, shortest if rng.random() < 0.3 else size), size) for _ in range(4)]

@@ -10,6 +10,7 @@ from random import Random
 from judge.records import HumanLabel, Message, Pair, Response, Solution
 from judge.tiny.arithmetic import value
 from judge.tiny.lessons import solution_text
+from judge.tiny.moves import USUAL, Hand, any_hand
 from judge.tiny.problems import Node, problem, question
 from judge.tiny.solutions import solve, solve_wrong
 
@@ -20,6 +21,10 @@ def _problem(rng: Random, wide: bool) -> Node:
     return problem(rng, limit=100_000 if wide else 999, wide=wide, held_out=True)
 
 
+def _hand(rng: Random, various: bool) -> Hand:
+    return any_hand(rng) if various else USUAL
+
+
 def _said(text: str) -> tuple[Message, ...]:
     return (Message("assistant", text),)
 
@@ -28,19 +33,22 @@ def _asked(node: Node) -> tuple[Message, ...]:
     return (Message("user", question(node)),)
 
 
-def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False, neat: bool = False) -> Iterator[Pair]:
+def pairs(
+    count: int, *, seed: int, ties: float = 0.1, wide: bool = False, neat: bool = False, various: bool = False
+) -> Iterator[Pair]:
     """Two solutions of one problem, one right and one wrong in either order; in a share `ties` both are alike.
 
     neat: both write out every operation, as the embedded judge does when it answers. A tie is then of two wrong ones,
-    as two right ones would be the same.
+    as two right ones would be the same. various: each problem is solved in a hand of its own, wider than the usual.
     """
     rng = Random(seed)
     for _ in range(count):
-        node = _problem(rng, wide)
+        node, hand = _problem(rng, wide), _hand(rng, various)
         both = rng.random() < ties
         rights = [not neat and rng.random() < 0.5] * 2 if both else rng.choice(([True, False], [False, True]))
         first, second = (
-            solve(rng, node, wrong=0, neat=neat) if right else solve_wrong(rng, node, neat=neat) for right in rights
+            solve(rng, node, wrong=0, neat=neat, hand=hand) if right else solve_wrong(rng, node, neat=neat, hand=hand)
+            for right in rights
         )
         truth = "tie" if both else "first" if rights[0] else "second"
         yield Pair(
@@ -52,7 +60,7 @@ def pairs(count: int, *, seed: int, ties: float = 0.1, wide: bool = False, neat:
 
 
 def solutions(
-    count: int, *, seed: int, wrong: float = 0.15, wide: bool = False, neat: bool = False
+    count: int, *, seed: int, wrong: float = 0.15, wide: bool = False, neat: bool = False, various: bool = False
 ) -> Iterator[Solution]:
     """Solutions whose steps each hold a mistake with probability `wrong`.
 
@@ -61,7 +69,7 @@ def solutions(
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)
-        written = solve(rng, node, wrong=wrong, neat=neat)
+        written = solve(rng, node, wrong=wrong, neat=neat, hand=_hand(rng, various))
         yield Solution(
             prompt=_asked(node),
             steps=tuple(step.text for step in written.steps),
@@ -71,13 +79,18 @@ def solutions(
         )
 
 
-def responses(count: int, *, seed: int, wide: bool = False, neat: bool = False) -> Iterator[Response]:
+def responses(
+    count: int, *, seed: int, wide: bool = False, neat: bool = False, various: bool = False
+) -> Iterator[Response]:
     """One solution of each problem, right about half of the time; the label is 1 for a right answer, else 0."""
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)
         right = rng.random() < 0.5
-        written = solve(rng, node, wrong=0, neat=neat) if right else solve_wrong(rng, node, neat=neat)
+        hand = _hand(rng, various)
+        written = (
+            solve(rng, node, wrong=0, neat=neat, hand=hand) if right else solve_wrong(rng, node, neat=neat, hand=hand)
+        )
         yield Response(
             prompt=_asked(node),
             response=_said(solution_text(written)),

@@ -11,8 +11,6 @@ from random import Random
 from judge.tiny.arithmetic import (
     OPERATORS,
     Tokens,
-    next_operation,
-    operate,
     parse,
     render,
     rewrite,
@@ -20,6 +18,7 @@ from judge.tiny.arithmetic import (
     tidy,
     value,
 )
+from judge.tiny.moves import USUAL, Hand, bracket_numbers, mistake, move, slip
 from judge.tiny.problems import Node, question
 
 
@@ -59,179 +58,6 @@ class Written:
         return next((index for index, step in enumerate(self.steps) if not step.right), -1)
 
 
-# ---- moves that keep the value -------------------------------------------------------------------------------------
-
-
-def _groups(tokens: Tokens) -> list[tuple[int, int]]:
-    """Ranges inside brackets that hold no further bracket; the whole when there is none."""
-    if ")" not in tokens:
-        return [(0, len(tokens))]
-    groups, start = [], 0
-    for place, token in enumerate(tokens):
-        if token == "(":
-            start = place + 1
-        elif token == ")" and start:
-            groups.append((start, place))
-            start = 0
-    return groups
-
-
-def _reduce_somewhere(rng: Random, tokens: Tokens) -> Tokens:
-    start, end = rng.choice(_groups(tokens))
-    products = [place for place in range(start, end) if tokens[place] == "*"]
-    if not products:
-        sums = list(range(start + 1, end, 2))
-        if len(sums) > 1 and rng.random() < 0.2:  # 3 - 4 + 5 read as 3 + (-4 + 5), done right
-            place = sums[rng.randrange(1, len(sums))]
-            if tokens[place - 2] == "+":
-                return operate(tokens, place, long=False)
-        return operate(tokens, start + 1, long=False)
-    firsts = [place for place in products if place - 2 not in products]
-    return operate(tokens, rng.choice(firsts), long=False)
-
-
-def _group_products(rng: Random, tokens: Tokens) -> Tokens:
-    """-4 + -5 * -7 + 4 -> -4 + (-5 * -7) + 4"""
-    start, end = rng.choice(_groups(tokens))
-    firsts = [
-        place for place in range(start + 1, end, 2) if tokens[place] == "*" and tokens[place - 2 : place - 1] != ["*"]
-    ]
-    firsts = [place for place in firsts if place - 2 < start or tokens[place - 2] != "*"]
-    if not firsts or end - start <= 3:
-        return tokens
-    place = rng.choice(firsts)
-    return [*tokens[: place - 1], "(", *tokens[place - 1 : place + 2], ")", *tokens[place + 2 :]]
-
-
-def _simplify_signs(rng: Random, tokens: Tokens) -> Tokens:
-    """3 - -7 -> 3 + 7 and 3 + -7 -> 3 - 7, all or one; never before a product with brackets of its own."""
-    places = [
-        place
-        for place in range(1, len(tokens) - 1)
-        if tokens[place] in ("+", "-") and isinstance(tokens[place + 1], int) and tokens[place + 1] < 0  # type: ignore[operator]
-    ]
-    if not places:
-        return tokens
-    result = list(tokens)
-    for place in places if rng.random() < 0.7 else [rng.choice(places)]:
-        number = result[place + 1]
-        assert isinstance(number, int)
-        result[place] = "-" if result[place] == "+" else "+"
-        result[place + 1] = -number
-    return result
-
-
-def _bracket_numbers(rng: Random, before: Tokens, after: Tokens) -> Tokens:
-    """Brackets around numbers that are new: -4 + (35) + 4."""
-    places = [place for place, token in enumerate(after) if isinstance(token, int) and token not in before]
-    if not places:
-        return after
-    place = rng.choice(places)
-    return [*after[:place], "(", after[place], ")", *after[place + 1 :]]
-
-
-def _move(rng: Random, tokens: Tokens) -> Tokens:
-    """One honest move: the value stays. Brackets around numbers are gone first."""
-    draw = rng.random()
-    if draw < 0.10:
-        moved = _group_products(rng, tokens)
-        if moved != tokens:
-            return moved
-    tokens = tidy(tokens)
-    if draw < 0.25:
-        moved = _simplify_signs(rng, tokens)
-        if moved != tokens:
-            return moved
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5))):
-        if len(tokens) > 1:
-            tokens = tidy(
-                _reduce_somewhere(rng, tokens)
-                if rng.random() < 0.5
-                else operate(tokens, next_operation(tokens), long=False)
-            )
-    return tokens
-
-
-# ---- mistakes ------------------------------------------------------------------------------------------------------
-
-
-def _slip(rng: Random, number: int) -> int:
-    """A number near a number, as hands slip: a unit, a ten, a sign, a digit."""
-    draw = rng.random()
-    if draw < 0.30:
-        return number + rng.choice((-1, 1))
-    if draw < 0.40:
-        return number + rng.choice((-2, 2, -3, 3, -4, 4))
-    if draw < 0.55:
-        return number + rng.choice((-10, 10, -10, 10, -20, 20, -100, 100))
-    if draw < 0.80:
-        return -number
-    if draw < 0.90 and abs(number) > 9:
-        digits = list(str(abs(number)))
-        place = rng.randrange(len(digits) - 1)
-        digits[place], digits[place + 1] = digits[place + 1], digits[place]
-        return int("".join(digits)) * (-1 if number < 0 else 1)
-    return number + rng.randint(-19, 19)
-
-
-def _wrong_order(rng: Random, tokens: Tokens) -> Tokens:
-    """A sum done before the product beside it, or a - b + c taken as a - (b + c)."""
-    start, end = rng.choice(_groups(tokens))
-    places = [
-        place
-        for place in range(start + 1, end, 2)
-        if place - 2 > start - 1 or (tokens[place] != "*" and place + 2 < end)
-    ]
-    return operate(tokens, rng.choice(places), long=False) if places else tokens
-
-
-def _confuse(rng: Random, before: Tokens) -> Tokens:
-    """`before` carried on wrongly."""
-    draw = rng.random()
-    if draw < 0.12 and len(before) > 3:
-        return _wrong_order(rng, before)
-    if draw < 0.24 and len(before) > 1:  # a sum and its sign: 3 - -7 -> 3 - 7
-        places = [place for place in range(1, len(before) - 1) if before[place] in ("+", "-")]
-        if places:
-            place = rng.choice(places)
-            number = before[place + 1]
-            after = list(before)
-            if isinstance(number, int) and rng.random() < 0.8:
-                after[place + 1] = -number
-            else:
-                after[place] = "-" if before[place] == "+" else "+"
-            return after
-    if draw < 0.30 and len(before) > 5:  # a term is lost
-        places = [
-            place
-            for place in range(1, len(before) - 1)
-            if before[place] in OPERATORS and isinstance(before[place + 1], int)
-        ]
-        if places:
-            place = rng.choice(places)
-            return [*before[:place], *before[place + 2 :]]
-    after = _move(rng, before) if draw < 0.9 else list(before)
-    after = tidy(after)
-    new = [place for place, token in enumerate(after) if isinstance(token, int) and token not in before]
-    old = [place for place, token in enumerate(after) if isinstance(token, int)]
-    place = rng.choice(new if new and rng.random() < 0.85 else old)
-    number = after[place]
-    assert isinstance(number, int)
-    return [*after[:place], _slip(rng, number), *after[place + 1 :]]
-
-
-def _mistake(rng: Random, before: Tokens) -> Tokens:
-    """`before` carried on so that the value is another one."""
-    honest = value(before)
-    for _ in range(20):
-        after = tidy(_confuse(rng, tidy(before)))
-        if value(after) != honest and abs(value(after)) < 10**6:
-            return after
-    while (number := _slip(rng, honest)) == honest:  # zero times zero: only the result itself can be wrong
-        pass
-    return [number]
-
-
 # ---- chains --------------------------------------------------------------------------------------------------------
 
 
@@ -249,25 +75,27 @@ def _neat(rng: Random, start: Tokens, wrong: bool) -> list[Tokens]:
         at = rng.choice(new or numbers)
         number = spoiled[at]
         assert isinstance(number, int)
-        spoiled[at] = _slip(rng, number)
+        spoiled[at] = slip(rng, number)
         new = []
     return [*links[:place], spoiled, *rewrite(spoiled)[1:]]
 
 
-def _chain(rng: Random, start: Tokens, wrong: bool) -> list[Tokens]:
+def _chain(rng: Random, start: Tokens, wrong: bool, hand: Hand) -> list[Tokens]:
     """Links after the first: `start` = … = number, by honest moves and, if `wrong`, one that is not."""
     links: list[Tokens] = []
     current, spoiled = start, not wrong
     moves_left = max(1, sum(token in OPERATORS for token in start) - 1)
     while len(tidy(current)) > 1 or not spoiled:
         if not spoiled and (len(tidy(current)) == 1 or rng.random() < 1 / moves_left):
-            after, spoiled = _mistake(rng, current), True
+            after, spoiled = mistake(rng, current), True
         elif links and rng.random() < 0.02:
             after = current
         else:
-            after = _move(rng, current)
+            after = move(rng, current, hand)
         moves_left = max(1, moves_left - 1)
-        shown = _bracket_numbers(rng, current, after) if rng.random() < 0.15 else after
+        shown = bracket_numbers(rng, current, after) if rng.random() < hand.bracketing else after
+        if hand.liberty and rng.random() < 0.25:
+            shown = _bare(shown)
         links.append(shown)
         current = after
     if len(links[-1]) == 1 and rng.random() < 0.15:
@@ -286,12 +114,13 @@ class _Plan:
     shape: Tokens
 
 
-def _cut(rng: Random, node: Node, *, neat: bool) -> _Plan:
+def _cut(rng: Random, node: Node, hand: Hand, *, neat: bool) -> _Plan:
     """Letters for parts of the problem: its leaves, or now and then whole halves of it."""
     letters: dict[str, Tokens] = {}
 
     def visit(part: Node, depth: int) -> Tokens:
-        whole = part.left is None or part.right is None or (depth == 1 and not neat and rng.random() < coarse)
+        leaf = part.left is None or part.right is None
+        whole = leaf or depth == 2 or (depth == 1 and not neat and rng.random() < coarse)
         if whole:
             letter = "ABCDEFGH"[len(letters)]
             letters[letter] = part.tokens
@@ -300,7 +129,7 @@ def _cut(rng: Random, node: Node, *, neat: bool) -> _Plan:
         inner = [*visit(part.left, depth + 1), part.operator, *visit(part.right, depth + 1)]
         return ["(", *inner, ")"] if depth else inner
 
-    coarse = rng.choice((0.0, 0.0, 0.0, 0.0, 0.5, 1.0))
+    coarse = rng.choice(hand.coarse)
     shape = visit(node, 0)
     draw = rng.random()
     if not neat and draw < 0.15:
@@ -309,6 +138,10 @@ def _cut(rng: Random, node: Node, *, neat: bool) -> _Plan:
         end = shape.index(")")
         if shape[end + 1] in ("+", "-") or "*" == shape[end + 1] == shape[2]:
             shape = [*shape[1:end], *shape[end + 1 :]]
+    if not neat and hand.liberty and shape[-1] == ")" and rng.random() < hand.liberty:  # A + (B - C) is A + B - C
+        start = len(shape) - 1 - shape[::-1].index("(")
+        if start and (shape[start - 1] == "+" or "*" == shape[start - 1] == shape[start + 2]):
+            shape = [*shape[:start], *shape[start + 1 : -1]]
     return _Plan(letters, shape)
 
 
@@ -330,8 +163,18 @@ def _spoil_plan(rng: Random, plan: _Plan, node: Node) -> _Plan | None:
     return None
 
 
-def _plan_text(rng: Random, plan: _Plan, *, neat: bool) -> str:
-    definitions = [f"{letter} = {render(tokens)}" for letter, tokens in plan.letters.items()]
+def _bare(tokens: Tokens) -> Tokens:
+    """Without the brackets around all of it, if there are any."""
+    depth, closed = 0, 0
+    for token in tokens:
+        depth += (token == "(") - (token == ")")
+        closed += depth == 0
+    return tokens[1:-1] if tokens[0] == "(" and closed == 1 else tokens
+
+
+def _plan_text(rng: Random, plan: _Plan, hand: Hand, *, neat: bool) -> str:
+    bare = not neat and hand.liberty > 0 and rng.random() < 0.3
+    definitions = [f"{letter} = {render(_bare(tokens) if bare else tokens)}" for letter, tokens in plan.letters.items()]
     if not neat and rng.random() < 0.02:  # a bracket too many is a slip of the pen, no mistake
         place = rng.randrange(len(definitions))
         definitions[place] = definitions[place].replace("= (", "= ((")
@@ -356,13 +199,21 @@ def _quotes(plan: _Plan, asked: _Plan) -> tuple[tuple[str, str, str], ...]:
     return (*letters, ("", render(plan.shape), render(asked.shape)))
 
 
-def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False, plan_wrong: float = 0.04) -> Written:
+def solve(
+    rng: Random,
+    node: Node,
+    *,
+    wrong: float | int = 0,
+    neat: bool = False,
+    plan_wrong: float = 0.04,
+    hand: Hand = USUAL,
+) -> Written:
     """A solution of `node`.
 
     wrong: a probability that each step holds a mistake (a float), or how many steps do (an int).
     neat: in the one plain way in which the embedded judge writes; nothing is drawn but the mistakes.
     """
-    plan = _cut(rng, node, neat=neat)
+    plan = _cut(rng, node, hand, neat=neat)
     count = len(plan.letters) + 1
     if isinstance(wrong, int):
         spoiled = set(rng.sample(range(1, count + 1), min(wrong, count)))
@@ -372,7 +223,7 @@ def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False
         plan_spoiled = wrong > 0 and rng.random() < plan_wrong
     other_plan = _spoil_plan(rng, plan, node) if plan_spoiled else None
     asked, plan = plan, other_plan or plan
-    steps = [Step(text=_plan_text(rng, plan, neat=neat), right=other_plan is None, quotes=_quotes(plan, asked))]
+    steps = [Step(text=_plan_text(rng, plan, hand, neat=neat), right=other_plan is None, quotes=_quotes(plan, asked))]
     opening = (
         "Let's calculate"
         if neat or rng.random() < 0.92
@@ -380,24 +231,24 @@ def solve(rng: Random, node: Node, *, wrong: float | int = 0, neat: bool = False
     )
     found: dict[str, Tokens] = {}
     for index, (letter, tokens) in enumerate(plan.letters.items(), 1):
-        step, number = _part(rng, f"{opening} {letter} = ", tokens, index in spoiled, neat=neat)
+        step, number = _part(rng, f"{opening} {letter} = ", tokens, index in spoiled, hand, neat=neat)
         found[letter] = [number]
         steps.append(step)
-    last, answer = _together(rng, plan, found, count in spoiled, neat=neat)
+    last, answer = _together(rng, plan, found, count in spoiled, hand, neat=neat)
     return Written(question=question(node), steps=(*steps, last), answer=answer)
 
 
-def _part(rng: Random, opening: str, tokens: Tokens, wrong: bool, *, neat: bool) -> tuple[Step, int]:
+def _part(rng: Random, opening: str, tokens: Tokens, wrong: bool, hand: Hand, *, neat: bool) -> tuple[Step, int]:
     start = tokens
     if wrong and rng.random() < 0.06:  # the definition itself is copied wrongly
-        start = _mistake(rng, tokens)
+        start = mistake(rng, tokens)
         start = ["(", *start, ")"] if start[0] != "(" and len(start) > 1 else start
         wrong = False
-        links = _chain(rng, start, False) if len(start) > 1 else []
+        links = _chain(rng, start, False, hand) if len(start) > 1 else []
         right = False
     else:
         right = not wrong
-        links = _neat(rng, tokens, wrong) if neat else _chain(rng, tokens, wrong)
+        links = _neat(rng, tokens, wrong) if neat else _chain(rng, tokens, wrong, hand)
     written = [render(start), *(render(link) for link in links)]
     if not neat and rng.random() < 0.05:
         written.insert(1, written[0])
@@ -406,7 +257,9 @@ def _part(rng: Random, opening: str, tokens: Tokens, wrong: bool, *, neat: bool)
     return Step(text=f"{opening}{' = '.join(written)}.", right=right, given=tokens, links=tuple(written)), number
 
 
-def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *, neat: bool) -> tuple[Step, int]:
+def _together(
+    rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, hand: Hand, *, neat: bool
+) -> tuple[Step, int]:
     """The last step: the plan with the values put in."""
     start = substitute(plan.shape, found)
     draw = rng.random()
@@ -419,7 +272,7 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
             letter = rng.choice(list(spoiled))
             number = spoiled[letter][0]
             assert isinstance(number, int)
-            spoiled[letter] = [_slip(rng, number) or 1]
+            spoiled[letter] = [slip(rng, number) or 1]
         shown, wrong = substitute(plan.shape, spoiled), False
     elif wrong and draw < 0.18:
         said, wrong = 0, False
@@ -432,7 +285,7 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
                 shape, said = list(plan.shape), 0
                 break
         shown, wrong = substitute(shape, found), False
-    links = (_neat(rng, shown, wrong) if neat else _chain(rng, shown, wrong)) if len(shown) > 1 else []
+    links = (_neat(rng, shown, wrong) if neat else _chain(rng, shown, wrong, hand)) if len(shown) > 1 else []
     if not neat:
         shown = [*shown]
         for place in range(len(shown) - 1, -1, -1):
@@ -441,6 +294,8 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
                 shown[place : place + 1] = ["(", token, ")"]
     if neat or rng.random() < 0.85:
         lead = render(shape if neat or rng.random() < 0.8 else ["(", *shape, ")"])
+        if hand.liberty and rng.random() < 0.5:
+            lead = render(_bare(shape))
     else:
         lead = ""
     written = [text for text in (lead, render(shown), *(render(link) for link in links)) if text]
@@ -448,7 +303,7 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
     assert isinstance(answer, int)
     if said is not None:
         while said == 0 or said == answer:
-            said = _slip(rng, answer)
+            said = slip(rng, answer)
         answer = said
     opening = (
         "Then, the final equation is"
@@ -460,9 +315,9 @@ def _together(rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, *
     return Step(text=text, right=right, given=plan.shape, values=found, links=(*written, str(answer))), answer
 
 
-def solve_wrong(rng: Random, node: Node, *, neat: bool = False) -> Written:
+def solve_wrong(rng: Random, node: Node, *, neat: bool = False, hand: Hand = USUAL) -> Written:
     """A solution with a mistake or two whose answer is wrong."""
     while True:
-        written = solve(rng, node, wrong=rng.choice((1, 1, 2)), neat=neat)
+        written = solve(rng, node, wrong=rng.choice((1, 1, 2)), neat=neat, hand=hand)
         if written.answer != value(node.tokens):
             return written

@@ -1,4 +1,4 @@
-"""Train the embedded judge from nothing: `python -m judge.tiny.train --tokens 68e6 --out DIR`.
+"""Train the embedded judge from nothing: `python -m judge.tiny.train --out DIR`.
 
 One visible loop on one process, CPU or GPU. The lessons change with the tokens seen: bare operations first (a
 small model that has not learnt 47 * 3 learns nothing else), then expressions line by line, then whole tasks through
@@ -12,14 +12,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from judge.tiny.lessons import Lesson, Teacher, chains, claims, facts, glances, quotes, sums
+from judge.tiny.lessons import Lesson, Piece, Teacher, chains, claims, facts, glances, links, quotes, sums
 from judge.tiny.tokenizer import chat, load_tokenizer, train_tokenizer
+
+READING = {  # mostly what a reward model that reads by likelihood has to know
+    "sums": 0.02, "chains": 0.08, "steps": 0.10, "overlooked": 0.04, "quotes": 0.02, "answer": 0.02,
+    "claims": 0.02, "facts": 0.22, "hand": 0.23, "links": 0.17, "preference": 0.05,
+    "outcome": 0.01, "critique": 0.01, "revision": 0.01,
+}  # fmt: skip
 
 CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the rows
     0.0e6: {"sums": 1.0},
@@ -43,6 +49,12 @@ CURRICULUM = {  # share of draws by lesson at tokens seen; linear between the ro
         "sums": 0.04, "chains": 0.22, "steps": 0.22, "overlooked": 0.13, "quotes": 0.05, "answer": 0.04, "claims": 0.02,
         "glances": 0.05, "glance": 0.05, "preference": 0.12, "outcome": 0.02, "critique": 0.03, "revision": 0.01,
     },
+    68.0e6: READING,
+    113.0e6: READING,
+    114.0e6: {
+        "chains": 0.14, "steps": 0.22, "overlooked": 0.05, "quotes": 0.03, "answer": 0.05, "facts": 0.06, "hand": 0.12,
+        "links": 0.10, "preference": 0.16, "outcome": 0.02, "critique": 0.03, "revision": 0.02,
+    },
 }  # fmt: skip
 
 PAGES = {
@@ -51,9 +63,12 @@ PAGES = {
     "facts": facts,
     "claims": claims,
     "glances": glances,
+    "links": links,
     "quotes": quotes,
 }  # lessons outside the prompts
 DECISIVE = 5.0  # weight of the tokens that decide (ok, no, right, wrong, A, B, C)
+JUDGED = 0.5  # weight of the judged pieces
+SLOPE, OFFSET, LEAST = 2.0, 10.0, 1e-6  # α, β and the least -log P(right), as the likelihood head begins
 LONGEST = 1400  # tokens; the few longer lessons are left out
 
 
@@ -69,17 +84,38 @@ def shares(seen: float) -> dict[str, float]:
     }
 
 
-class Batch:
-    """tokens, targets: (B, T) int64; a target of -100 is not learnt."""
+class Row(NamedTuple):
+    """A lesson as tokens: ids, which of them are learnt, to which of its judged pieces each belongs (-1: none), and
+    whether each of those holds."""
 
-    def __init__(self, rows: list[tuple[list[int], list[bool]]], pad: int) -> None:
-        longest = max(len(ids) for ids, _ in rows)
+    ids: list[int]
+    learn: list[bool]
+    piece: list[int]
+    holds: list[bool]
+
+
+class Batch:
+    """tokens, targets: (B, T) int64; a target of -100 is not learnt. following: (B, T) the token after each. piece:
+    (B, T) the judged piece that it belongs to, -1 for none; holds: (P,) float, 1 where all of a piece could follow."""
+
+    def __init__(self, rows: list[Row], pad: int) -> None:
+        longest = max(len(row.ids) for row in rows)
         self.tokens = torch.full((len(rows), longest), pad)
         self.targets = torch.full((len(rows), longest), -100)
-        for row, (ids, learn) in enumerate(rows):
-            self.tokens[row, : len(ids)] = torch.tensor(ids)
-            wanted = [token if learnt else -100 for token, learnt in zip(ids[1:], learn[1:], strict=True)]
-            self.targets[row, : len(wanted)] = torch.tensor(wanted)
+        self.following = torch.full((len(rows), longest), pad)
+        self.piece = torch.full((len(rows), longest), -1)
+        holds: list[bool] = []
+        for at, row in enumerate(rows):
+            last = len(row.ids) - 1
+            self.tokens[at, : last + 1] = torch.tensor(row.ids)
+            self.following[at, :last] = self.tokens[at, 1 : last + 1]
+            self.targets[at, :last] = torch.where(
+                torch.tensor(row.learn[1:]), self.following[at, :last], self.targets[at, :last]
+            )
+            piece = torch.tensor(row.piece[1:])
+            self.piece[at, :last] = torch.where(piece < 0, piece, piece + len(holds))
+            holds += row.holds
+        self.holds = torch.tensor(holds, dtype=torch.float32)
 
 
 class School:
@@ -89,14 +125,15 @@ class School:
         self.tokenizer, self.size, self.rng = tokenizer, size, Random(seed)
         self.teacher = Teacher(chat)
 
-    def _encode(self, lesson: Lesson) -> tuple[list[int], list[bool]]:
-        ids: list[int] = []
-        learn: list[bool] = []
-        for text, learnt in lesson:
-            piece = self.tokenizer(text, add_special_tokens=False).input_ids
-            ids += piece
-            learn += [learnt] * len(piece)
-        return [*ids, self.tokenizer.eos_token_id], [*learn, True]
+    def _encode(self, lesson: Lesson) -> Row:
+        row = Row([], [], [], [])
+        for text, learnt, holds in [*lesson, Piece("", True)]:
+            ids = self.tokenizer(text, add_special_tokens=False).input_ids if text else [self.tokenizer.eos_token_id]
+            row.ids.extend(ids)
+            row.learn.extend([learnt] * len(ids))
+            row.piece.extend([-1 if holds is None else len(row.holds)] * len(ids))
+            row.holds.extend([] if holds is None else [holds])
+        return row
 
     def _draw(self, seen: float) -> list[Lesson]:
         mixture = shares(seen)
@@ -111,13 +148,13 @@ class School:
 
     def batches(self, seen: float) -> list[Batch]:
         """Some batches for this moment of the curriculum: drawn together, sorted by length, shuffled."""
-        rows: list[tuple[list[int], list[bool]]] = []
-        while sum(len(ids) for ids, _ in rows) < 16 * self.size:
-            rows += [row for row in map(self._encode, self._draw(seen)) if len(row[0]) <= LONGEST]
-        rows.sort(key=lambda row: len(row[0]))
-        packs: list[list[tuple[list[int], list[bool]]]] = [[]]
+        rows: list[Row] = []
+        while sum(len(row.ids) for row in rows) < 16 * self.size:
+            rows += [row for row in map(self._encode, self._draw(seen)) if len(row.ids) <= LONGEST]
+        rows.sort(key=lambda row: len(row.ids))
+        packs: list[list[Row]] = [[]]
         for row in rows:
-            if packs[-1] and len(row[0]) * (len(packs[-1]) + 1) > self.size:
+            if packs[-1] and len(row.ids) * (len(packs[-1]) + 1) > self.size:
                 packs.append([])
             packs[-1].append(row)
         self.rng.shuffle(packs)
@@ -181,16 +218,32 @@ def decisive(tokenizer: Any) -> Tensor:
 
 
 def loss_of(model: Any, batch: Batch, decisive: Tensor, device: str) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy over the learnt tokens, in fp32, decisive ones weighed, and the share predicted right."""
-    tokens, targets = batch.tokens.to(device), batch.targets.to(device)
+    """Mean cross-entropy over the learnt tokens, in fp32, decisive ones weighed, and that of the judged pieces; and the
+    share of the learnt tokens predicted right."""
+    tokens, targets, piece = (each.to(device) for each in (batch.tokens, batch.targets, batch.piece))
+    read = (targets != -100) | (piece >= 0)
     with torch.autocast(device, torch.bfloat16):
         hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
-        learnt = targets != -100
-        logits = model.lm_head(hidden[learnt]).float()
-    wanted = targets[learnt]
-    weights = torch.where(decisive[wanted], DECISIVE, 1.0)
-    losses = nn.functional.cross_entropy(logits, wanted, reduction="none")
-    return (losses * weights).sum() / weights.sum(), (logits.argmax(-1) == wanted).float().mean()
+        logits = model.lm_head(hidden[read]).float()
+    losses = nn.functional.cross_entropy(logits, batch.following.to(device)[read], reduction="none")
+    learnt, wanted, piece = targets[read] != -100, targets[read], piece[read]
+    weights = torch.where(decisive[wanted.clamp(min=0)], DECISIVE, 1.0) * learnt
+    loss = (losses * weights).sum() / weights.sum()
+    if len(batch.holds):
+        loss = loss + JUDGED * judged(-losses[piece >= 0], piece[piece >= 0], batch.holds.to(device))
+    right = (logits.argmax(-1) == wanted)[learnt].float().mean()
+    return loss, right
+
+
+def judged(said: Tensor, piece: Tensor, holds: Tensor) -> Tensor:
+    """Mean cross-entropy of "all of this piece could follow": each token could, σ(α log p + β), and all of them do.
+
+    said: (N,) log p of the pieces' tokens; piece: (N,) whose; holds: (P,). See judge.rewards.likelihood.
+    """
+    each = nn.functional.logsigmoid(SLOPE * said + OFFSET)
+    right = torch.zeros_like(holds).index_add(0, piece, each).clamp(max=-LEAST)
+    odds = right - torch.log(-torch.expm1(right))
+    return nn.functional.binary_cross_entropy_with_logits(odds, holds)
 
 
 def optimizers(model: Any, rate: float) -> list[torch.optim.Optimizer]:

@@ -30,9 +30,10 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
     assert a == b != c
 
 
-def test_wide_problems_are_others(tmp_path):
+@pytest.mark.parametrize("how", ["--wide", "--neat", "--various"])
+def test_other_ways_make_other_rows(how, tmp_path):
     main(["tiny", "generate", "solutions", "--count", "4", "--out", str(tmp_path / "a")])
-    main(["tiny", "generate", "solutions", "--count", "4", "--out", str(tmp_path / "b"), "--wide"])
+    main(["tiny", "generate", "solutions", "--count", "4", "--out", str(tmp_path / "b"), how])
     assert (tmp_path / "a").read_bytes() != (tmp_path / "b").read_bytes()
 
 
@@ -54,6 +55,7 @@ def test_a_file_that_is_there_stays(tmp_path, capsys):
         (["pairs", "--count", "0", "--out", "x"], "'--count'"),
         (["pairs", "--count", "2"], "Missing option '--out'"),
         (["pairs", "--count", "2", "--out", "/proc/x.jsonl"], "/proc/x.jsonl"),
+        (["pairs", "--count", "2", "--out", "x", "--neat", "--various"], "--neat is one way of writing"),
     ],
 )
 def test_bad_words_are_one_line(words, said, capsys, tmp_path, monkeypatch):

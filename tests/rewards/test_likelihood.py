@@ -10,7 +10,7 @@ import torch
 from judge.errors import ConfigError
 from judge.rewards.checkpoint import load, save
 from judge.rewards.distill import tokenizer_of
-from judge.rewards.likelihood import Likelihood
+from judge.rewards.likelihood import OFFSET, SLOPE, Likelihood
 from judge.rewards.model import build
 from judge.rewards.settings import Settings
 from tests.rewards.models import example
@@ -60,7 +60,7 @@ def test_packed_and_padded_say_the_same_and_it_is_what_the_language_model_says(k
         hidden = model.backbone(input_ids=ids).last_hidden_state[0]
     said = torch.log_softmax(hidden @ model.backbone.get_input_embeddings().weight.T, -1)
     own = said[:-1].gather(1, ids[0, 1:, None])[:, 0]  # log p of tokens 1, 2, …
-    each = torch.nn.functional.logsigmoid(own + 4.0)
+    each = torch.nn.functional.logsigmoid(SLOPE * own + OFFSET)
     first, last = each[-5:-2].sum(), each[-2:].sum()  # "w9 w10 \n" and "w11 \n"
     wanted = torch.stack([torch.stack([log, (-torch.expm1(log)).log()]) for log in (first, last)])
     assert torch.allclose(found[1][:2], wanted, atol=1e-3)

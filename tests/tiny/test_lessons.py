@@ -13,13 +13,16 @@ from judge.templates import load_template
 from judge.tiny.arithmetic import parse, value
 from judge.tiny.lessons import (
     PROMPTS,
+    Piece,
     Teacher,
+    by_link,
     chains,
     check,
     claims,
     critique_reply,
     facts,
     glances,
+    links,
     outcome_reply,
     preference_reply,
     quotes,
@@ -27,6 +30,7 @@ from judge.tiny.lessons import (
     step_reply,
     sums,
 )
+from judge.tiny.moves import Hand
 from judge.tiny.problems import Node, join, problem, question
 from judge.tiny.solutions import Step, solve
 from judge.tiny.tokenizer import chat
@@ -214,6 +218,45 @@ def test_a_glance_says_a_word_after_each_step_alone():
     lesson = Teacher(chat).glance(Random(3))
     assert [piece.learn for piece in lesson] == [False] + [False, True] * ((len(lesson) - 1) // 2)
     assert {piece.text for piece in lesson if piece.learn} <= {" ok\n", " no\n"}
+
+
+def test_a_step_is_cut_into_links_and_asked_about_up_to_the_first_that_fails():
+    text = "Let's calculate A = (2 + 3 + 4) = (6 + 4) = 10."
+    step = Step(text=text, right=False, given=parse("(2 + 3 + 4)"), links=("(2 + 3 + 4)", "(6 + 4)", "10"))
+    assert by_link(step) == [
+        Piece("Let's calculate A", True, True),
+        Piece(" = (2 + 3 + 4)", True, True),
+        Piece(" = (6 + 4)", False, False),
+        Piece(" = 10.\n", False, None),
+    ]
+
+
+def test_a_last_step_is_cut_where_its_answer_is_said_again():
+    text = "Then, the final equation is A * B = 2 * 3 = 6. So the answer is 5"
+    links, found = ("A * B", "2 * 3", "6", "5"), {"A": parse("2"), "B": parse("3")}
+    step = Step(text=text, right=False, given=parse("A * B"), values=found, links=links)
+    assert [(piece.text, piece.holds) for piece in by_link(step)] == [
+        ("Then, the final equation is A * B", True),
+        (" = 2 * 3", True),
+        (" = 6. So the answer is 5\n", False),
+    ]
+
+
+@given(st.integers(0, 10**6))
+def test_of_any_hand_the_links_say_what_the_step_says(seed):
+    free = Hand(grouping=0.5, bracketing=0.3, liberty=0.6, coarse=(0.0, 1.0), haste=(1, 2))
+    for step in solve(Random(seed), problem(Random(seed)), wrong=0.5, hand=free).steps:
+        pieces = by_link(step)
+        assert "".join(piece.text for piece in pieces) == f"{step.text}\n"
+        assert all(piece.holds for piece in pieces) == step.right
+        assert all(piece.learn == (piece.holds is True) for piece in pieces)
+
+
+def test_a_lesson_of_any_hand_and_a_page_of_links_hold_both_kinds():
+    for lesson in (Teacher(chat).hand, links):
+        pieces = [piece for seed in range(20) for piece in lesson(Random(seed))]
+        said = [piece.holds for piece in pieces if piece.holds is not None]
+        assert 0.03 < said.count(False) / len(said) < 0.4
 
 
 @pytest.mark.parametrize("task", PROMPTS)

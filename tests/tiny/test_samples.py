@@ -19,12 +19,12 @@ def truth(record):
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-@pytest.mark.parametrize("wide", [False, True])
-def test_samples_are_their_seed_and_held_out(kind, wide):
-    found = list(SAMPLES[kind](30, seed=4, wide=wide))
-    assert found == list(SAMPLES[kind](30, seed=4, wide=wide))
-    assert found != list(SAMPLES[kind](30, seed=5, wide=wide))
-    assert found[:10] == list(SAMPLES[kind](10, seed=4, wide=wide))
+@pytest.mark.parametrize("how", [{}, {"wide": True}, {"neat": True}, {"various": True}])
+def test_samples_are_their_seed_and_held_out(kind, how):
+    found = list(SAMPLES[kind](30, seed=4, **how))
+    assert found == list(SAMPLES[kind](30, seed=4, **how))
+    assert found != list(SAMPLES[kind](30, seed=5, **how))
+    assert found[:10] == list(SAMPLES[kind](10, seed=4, **how))
     for record in found:
         assert crc32(spoken(record.prompt).encode()) % 16 == 0
         assert [label.annotator for label in record.human] == [TRUTH]
@@ -48,8 +48,9 @@ def test_the_share_of_ties():
     assert "tie" not in {record.human[0].verdict for record in pairs(50, seed=1, ties=0.0)}
 
 
-def test_a_solutions_label_is_its_first_wrong_step():
-    for record in solutions(100, seed=2):
+@pytest.mark.parametrize("various", [False, True])
+def test_a_solutions_label_is_its_first_wrong_step(various):
+    for record in solutions(100, seed=2, various=various):
         assert isinstance(record, Solution)
         right = record.meta["right"]
         assert len(right) == len(record.steps)

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judge.tiny.moves import USUAL, Hand
 from judge.tiny.problems import Node, join, problem, question
 from judge.tiny.solutions import Written, solve
+
+FREE = Hand(grouping=0.5, bracketing=0.5, liberty=0.7, coarse=(0.0, 0.5, 1.0), haste=(1, 2))
 
 DEFINITION = re.compile(r"\b([A-H]) = (.+?)(?=,? and [A-H] = |, [A-H] = |\.$)")
 PLAN = re.compile(r'"(.+?)", where (.+)$')
@@ -76,11 +79,17 @@ def test_the_neat_way_is_one_way(node):
     assert texts(solve(Random(0), node, neat=True)) == texts(solve(Random(1), node, neat=True)) == expected
 
 
-@given(st.integers(0, 10**9), st.sampled_from([0.0, 0.15, 0.5, 1.0]), st.booleans(), st.booleans())
-def test_every_label_is_what_the_text_says(seed, wrong, wide, neat):
+@given(
+    st.integers(0, 10**9),
+    st.sampled_from([0.0, 0.15, 0.5, 1.0]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([USUAL, FREE]),
+)
+def test_every_label_is_what_the_text_says(seed, wrong, wide, neat, hand):
     rng = Random(seed)
-    asked = problem(rng, wide=wide, limit=20_000 if wide else 999)
-    written = solve(rng, asked, wrong=wrong, neat=neat)
+    asked = problem(rng, wide=wide, limit=20_000 if wide else 999, deep=0.0 if neat else 0.3)
+    written = solve(rng, asked, wrong=wrong, neat=neat, hand=hand)
     assert [step.right for step in written.steps] == labels(question(asked), texts(written))
 
 
