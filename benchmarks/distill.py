@@ -1,9 +1,10 @@
 """Reward models from the embedded judge's labels, each beside the judge and the truth.
 
-`python benchmarks/distill.py --out DIR [--only psoe] [--pairs 1200] [--solutions 1500] [--test 400]` makes problems,
-labels them with the judge (`rmjudge label`; kept in DIR and taken up again), trains a model of each kind on the
-labels with the judge's own backbone (`rmjudge distill`), scores problems that neither saw (`rmjudge score`), and prints
-a table: the truth, the judge, seconds. The process model is also put to BIG-Bench Mistake's multistep arithmetic.
+`python benchmarks/distill.py --out DIR [--only psoe] [--pairs 1200] [--solutions 1500] [--test 400]` makes problems
+(half of them solved in the judge's own neat way, half as many hands write; `--hands` takes others), labels them
+with the judge (`rmjudge label`; kept in DIR and taken up again), trains a model of each kind on the labels with the
+judge's own backbone (`rmjudge distill`), scores problems that neither saw (`rmjudge score`), and prints a table: the
+truth, the judge, seconds. The process model is also put to BIG-Bench Mistake's multistep arithmetic.
 """
 
 import argparse
@@ -32,6 +33,7 @@ RECIPE = ["--set", "optimizer=muon", "--rate", "5e-4", "--set", "head_rate=10", 
 BATCH = {"process": "12", "outcome": "12", "scalar": "8", "ensemble": "8"}
 LETTERS = {"p": "process", "o": "outcome", "s": "scalar", "e": "ensemble"}
 WANTED = {"process": 93.0, "outcome": 0.95, "scalar": 93.0, "ensemble": 93.0}
+HANDS = ("neat", "usual", "various", "both")
 Row = dict[str, Any]
 
 
@@ -74,6 +76,15 @@ def made(path: Path, records: Callable[[], Iterable[Record]]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_rows(path, map(to_row, records()))
     return path
+
+
+def drawn(
+    draw: Callable[..., Iterator[Record]], count: int, hands: str, *, seed: int, **how: float
+) -> Iterator[Record]:
+    """Records whose solutions are neat, of the usual hands, of various ones, or half neat and half of various hands."""
+    neat = {"neat": count, "both": count // 2}.get(hands, 0)
+    yield from draw(neat, seed=seed, neat=True, **how)
+    yield from draw(count - neat, seed=seed + 1_000_000, various=hands != "usual", **how)
 
 
 def labelled(data: Path, task: str, judge: str, run: Path, extra: Sequence[str]) -> Path:
@@ -158,12 +169,12 @@ TASKS = {"process": "steps", "outcome": "outcome", "scalar": "preference", "ense
 
 def sources(options: argparse.Namespace) -> dict[str, Path]:
     """Labels to learn from, by kind: one run of steps for process and outcome, one of preferences for the others."""
-    out, seed = options.out, options.seed
+    out, seed, hands = options.out, options.seed, options.hands
     data = {
         "solutions": made(
-            out / "solutions.jsonl", lambda: solutions(options.solutions, seed=seed, wrong=0.3, neat=options.neat)
+            out / "solutions.jsonl", lambda: drawn(solutions, options.solutions, hands, seed=seed, wrong=0.3)
         ),
-        "pairs": made(out / "pairs.jsonl", lambda: pairs(options.pairs, seed=seed + 1, neat=options.neat)),
+        "pairs": made(out / "pairs.jsonl", lambda: drawn(pairs, options.pairs, hands, seed=seed + 1)),
     }
     if options.truth:
         return {kind: data["solutions" if kind in ("process", "outcome") else "pairs"] for kind in BATCH}
@@ -176,11 +187,11 @@ def sources(options: argparse.Namespace) -> dict[str, Path]:
 
 def tests(options: argparse.Namespace) -> dict[str, Path]:
     """Problems that no training saw, by kind."""
-    out, seed, count, neat = options.out, options.seed + 10, options.test, options.neat
-    compared = made(out / "test-pairs.jsonl", lambda: pairs(count, seed=seed, ties=0.0, neat=neat))
+    out, seed, count, hands = options.out, options.seed + 10, options.test, options.hands
+    compared = made(out / "test-pairs.jsonl", lambda: drawn(pairs, count, hands, seed=seed, ties=0.0))
     return {
-        "process": made(out / "test-solutions.jsonl", lambda: solutions(count, seed=seed + 1, neat=neat)),
-        "outcome": made(out / "test-responses.jsonl", lambda: responses(count, seed=seed + 2, neat=neat)),
+        "process": made(out / "test-solutions.jsonl", lambda: drawn(solutions, count, hands, seed=seed + 1)),
+        "outcome": made(out / "test-responses.jsonl", lambda: drawn(responses, count, hands, seed=seed + 2)),
         "scalar": compared,
         "ensemble": compared,
     }
@@ -199,7 +210,7 @@ def main() -> None:
     parser.add_argument("--epochs", default="1")
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--only", default="pose", help="letters of p(rocess) o(utcome) s(calar) e(nsemble)")
-    parser.add_argument("--other", dest="neat", action="store_false", help="solutions as many hands write them")
+    parser.add_argument("--hands", default="both", choices=HANDS, help="who writes the solutions")
     parser.add_argument("--truth", action="store_true", help="learn from the truth instead of the judge's labels")
     parser.add_argument("--mistakes", type=Path, default=DATA)
     parser.add_argument("extra", nargs="*", help="after --: further options of rmjudge label")

@@ -42,6 +42,14 @@ LOSSES: dict[str, tuple[str, dict[str, float]]] = {
     "trimmed, share 0.2": ("trimmed", {"share": 0.2}),
 }
 _NAMES = "with --full, separated by semicolons: " + "; ".join(LOSSES)
+RECIPE: dict[str, Any] = {
+    "head": "likelihood",
+    "optimizer": "muon",
+    "rate": 5e-4,
+    "head_rate": 10.0,
+    "batch": 8,
+    "dtype": "bfloat16",
+}  # of benchmarks/distill.py
 FLIPPED = 0.2
 CALIBRATION = 500
 
@@ -227,7 +235,7 @@ def full(made: Sequence[Example], args: argparse.Namespace) -> None:
     print(f"{len(train.examples)} training, {len(held.examples)} calibration, {len(test.examples)} test pairs")
     print(f"\n| loss | labels | accuracy | lost | ECE as it is | after calibration on {CALIBRATION} | seconds |")
     print("|---|---|---:|---:|---:|---:|---:|")
-    recipe = {"optimizer": "muon", "rate": 1e-3, "batch": 8} if not args.data else {}
+    recipe = {} if args.data else RECIPE
     for name in args.losses:
         loss, arguments = LOSSES[name]
         settings = replace(args.settings, freeze=False, loss=loss, loss_arguments=arguments, **recipe)
@@ -306,10 +314,10 @@ def main() -> None:
     parser.add_argument("--losses", default="bradley-terry; forward, flipped 0.2; generalized, q 0.7", help=_NAMES)
     parser.add_argument("--full", action="store_true", help="train the backbone too (minutes); always without --data")
     args = parser.parse_args()
-    from judge.tiny import MODEL
+    from judge.tiny import READER
 
     args.losses = [name.strip() for name in args.losses.split(";")]
-    args.settings = Settings(backbone=args.backbone or str(MODEL), freeze=True, max_length=args.max_length)
+    args.settings = Settings(backbone=args.backbone or str(READER), freeze=True, max_length=args.max_length)
     made = read(args)
     if args.full or not args.data:
         full(made, args)

@@ -57,11 +57,11 @@ def settings_from(given: Mapping[str, Any], pairs: Sequence[str]) -> Settings:
 
 
 def backbone(name: str) -> str:
-    """`tiny` is the embedded judge; anything else stays as it is. A path that is not there is named at once."""
+    """`tiny` is the embedded judge's reader; all else stays as it is. A path that is not there is named at once."""
     if name == "tiny":
-        from judge.tiny import MODEL
+        from judge.tiny import READER
 
-        return str(MODEL)
+        return str(READER)
     if name.startswith(("/", "./", "../", "~")) and not Path(name).expanduser().is_dir():
         raise InputError(f"--backbone {name}: no such directory")
     return str(Path(name).expanduser()) if name.startswith("~") else name

@@ -1,7 +1,8 @@
 """The embedded judge: what it is made of, read off its own files.
 
-`model/` holds the weights, MODEL_CARD.md says what they are for. The generator of its field (problems, solutions,
-samples), its lessons and its training loop are the modules beside this one. Nothing here loads a model.
+`model/` holds the judge's weights, `reader/` the same trained on to be a reward model's backbone; MODEL_CARD.md says
+what they are for. The generator of its field (problems, solutions, samples), its lessons and its training loop are the
+modules beside this one. Nothing here loads a model.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 from judge.errors import EngineError
 
 MODEL = Path(__file__).parent / "model"
+READER = Path(__file__).parent / "reader"
 CARD = Path(__file__).parent / "MODEL_CARD.md"
 _HEADER_BYTES = 8  # a safetensors file begins with the length of its header, little-endian
 

@@ -7,7 +7,7 @@ import pytest
 
 import judge.tiny
 from judge.errors import EngineError
-from judge.tiny import CARD, MODEL, facts
+from judge.tiny import CARD, MODEL, READER, facts
 
 LIMIT = 12 * 10**6
 
@@ -32,12 +32,19 @@ def test_the_card_says_what_the_files_say():
         assert said in " ".join(card.split()), said
 
 
-def test_the_files_are_those_that_loaders_want():
-    if not MODEL.is_dir():
-        pytest.skip("judge/tiny/model is not there")
-    names = {path.name for path in MODEL.iterdir()}
+@pytest.mark.parametrize("folder", [MODEL, READER])
+def test_the_files_are_those_that_loaders_want(folder):
+    if not folder.is_dir():
+        pytest.skip(f"judge/tiny/{folder.name} is not there")
+    names = {path.name for path in folder.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= names
-    assert sum(path.stat().st_size for path in MODEL.iterdir()) <= LIMIT
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= LIMIT
+
+
+def test_judge_and_reader_differ_in_their_weights_alone():
+    files = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in (MODEL, READER)]
+    weights = [each.pop("model.safetensors") for each in files]
+    assert files[0] == files[1] and weights[0] != weights[1]
 
 
 def test_parameters_are_counted_from_the_header_alone(tmp_path, monkeypatch):
