@@ -267,16 +267,15 @@ def by_link(step: Step) -> Lesson:
     if step.quotes:
         return [Piece(f"{step.text}\n", step.right, step.right)]
     honest = value(substitute(step.given, step.values))
-    parts = step.text.split(" = ")
+    parts = f"{step.text}\n".split(" = ")
     lead = len(parts) - len(step.links) + bool(step.values)  # a last step says its last link twice, as its answer
     lesson: Lesson = []
     sound = True
     for at, part in enumerate(parts):
-        last = at == len(parts) - 1
-        links = step.links[at - lead :] if last else step.links[at - lead : at - lead + 1] if at >= lead else ()
-        holds = all(value(substitute(parse(link), step.values)) == honest for link in links)
-        text = f"{' = ' if at else ''}{part}{chr(10) if last else ''}"
-        lesson.append(Piece(text, sound and holds, holds if sound else None))
+        end = len(step.links) if at == len(parts) - 1 else at - lead + 1
+        said = step.links[max(0, at - lead) : end]
+        holds = all(value(substitute(parse(link), step.values)) == honest for link in said)
+        lesson.append(Piece(f" = {part}" if at else part, sound and holds, holds if sound else None))
         sound = sound and holds
     return lesson
 

@@ -95,7 +95,7 @@ def _chain(rng: Random, start: Tokens, wrong: bool, hand: Hand) -> list[Tokens]:
         moves_left = max(1, moves_left - 1)
         shown = bracket_numbers(rng, current, after) if rng.random() < hand.bracketing else after
         if hand.liberty and rng.random() < 0.25:
-            shown = _bare(shown)
+            shown = _unwrapped(shown)
         links.append(shown)
         current = after
     if len(links[-1]) == 1 and rng.random() < 0.15:
@@ -138,7 +138,7 @@ def _cut(rng: Random, node: Node, hand: Hand, *, neat: bool) -> _Plan:
         end = shape.index(")")
         if shape[end + 1] in ("+", "-") or "*" == shape[end + 1] == shape[2]:
             shape = [*shape[1:end], *shape[end + 1 :]]
-    if not neat and hand.liberty and shape[-1] == ")" and rng.random() < hand.liberty:  # A + (B - C) is A + B - C
+    if hand.liberty and shape[-1] == ")" and rng.random() < hand.liberty:  # A + (B - C) is A + B - C
         start = len(shape) - 1 - shape[::-1].index("(")
         if start and (shape[start - 1] == "+" or "*" == shape[start - 1] == shape[start + 2]):
             shape = [*shape[:start], *shape[start + 1 : -1]]
@@ -163,7 +163,7 @@ def _spoil_plan(rng: Random, plan: _Plan, node: Node) -> _Plan | None:
     return None
 
 
-def _bare(tokens: Tokens) -> Tokens:
+def _unwrapped(tokens: Tokens) -> Tokens:
     """Without the brackets around all of it, if there are any."""
     depth, closed = 0, 0
     for token in tokens:
@@ -173,8 +173,10 @@ def _bare(tokens: Tokens) -> Tokens:
 
 
 def _plan_text(rng: Random, plan: _Plan, hand: Hand, *, neat: bool) -> str:
-    bare = not neat and hand.liberty > 0 and rng.random() < 0.3
-    definitions = [f"{letter} = {render(_bare(tokens) if bare else tokens)}" for letter, tokens in plan.letters.items()]
+    bare = hand.liberty > 0 and rng.random() < 0.3
+    definitions = [
+        f"{letter} = {render(_unwrapped(tokens) if bare else tokens)}" for letter, tokens in plan.letters.items()
+    ]
     if not neat and rng.random() < 0.02:  # a bracket too many is a slip of the pen, no mistake
         place = rng.randrange(len(definitions))
         definitions[place] = definitions[place].replace("= (", "= ((")
@@ -211,8 +213,9 @@ def solve(
     """A solution of `node`.
 
     wrong: a probability that each step holds a mistake (a float), or how many steps do (an int).
-    neat: in the one plain way in which the embedded judge writes; nothing is drawn but the mistakes.
+    neat: in the one plain way in which the embedded judge writes; nothing is drawn but the mistakes, whatever the hand.
     """
+    hand = USUAL if neat else hand
     plan = _cut(rng, node, hand, neat=neat)
     count = len(plan.letters) + 1
     if isinstance(wrong, int):
@@ -295,7 +298,7 @@ def _together(
     if neat or rng.random() < 0.85:
         lead = render(shape if neat or rng.random() < 0.8 else ["(", *shape, ")"])
         if hand.liberty and rng.random() < 0.5:
-            lead = render(_bare(shape))
+            lead = render(_unwrapped(shape))
     else:
         lead = ""
     written = [text for text in (lead, render(shown), *(render(link) for link in links)) if text]

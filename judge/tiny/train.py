@@ -101,20 +101,18 @@ class Batch:
     def __init__(self, rows: list[Row], pad: int) -> None:
         longest = max(len(row.ids) for row in rows)
         self.tokens = torch.full((len(rows), longest), pad)
-        self.targets = torch.full((len(rows), longest), -100)
         self.following = torch.full((len(rows), longest), pad)
         self.piece = torch.full((len(rows), longest), -1)
+        learn = torch.zeros((len(rows), longest), dtype=torch.bool)
         holds: list[bool] = []
         for at, row in enumerate(rows):
             last = len(row.ids) - 1
             self.tokens[at, : last + 1] = torch.tensor(row.ids)
-            self.following[at, :last] = self.tokens[at, 1 : last + 1]
-            self.targets[at, :last] = torch.where(
-                torch.tensor(row.learn[1:]), self.following[at, :last], self.targets[at, :last]
-            )
-            piece = torch.tensor(row.piece[1:])
-            self.piece[at, :last] = torch.where(piece < 0, piece, piece + len(holds))
+            self.following[at, :last] = torch.tensor(row.ids[1:])
+            self.piece[at, :last] = torch.tensor([-1 if piece < 0 else piece + len(holds) for piece in row.piece[1:]])
+            learn[at, :last] = torch.tensor(row.learn[1:])
             holds += row.holds
+        self.targets = self.following.masked_fill(~learn, -100)
         self.holds = torch.tensor(holds, dtype=torch.float32)
 
 
@@ -220,19 +218,18 @@ def decisive(tokenizer: Any) -> Tensor:
 def loss_of(model: Any, batch: Batch, decisive: Tensor, device: str) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy over the learnt tokens, in fp32, decisive ones weighed, and that of the judged pieces; and the
     share of the learnt tokens predicted right."""
-    tokens, targets, piece = (each.to(device) for each in (batch.tokens, batch.targets, batch.piece))
-    read = (targets != -100) | (piece >= 0)
+    tokens, piece, learnt = (each.to(device) for each in (batch.tokens, batch.piece, batch.targets != -100))
+    read = learnt | (piece >= 0)
+    following, piece, learnt = batch.following.to(device)[read], piece[read], learnt[read]
     with torch.autocast(device, torch.bfloat16):
         hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[read]).float()
-    losses = nn.functional.cross_entropy(logits, batch.following.to(device)[read], reduction="none")
-    learnt, wanted, piece = targets[read] != -100, targets[read], piece[read]
-    weights = torch.where(decisive[wanted.clamp(min=0)], DECISIVE, 1.0) * learnt
+    losses = nn.functional.cross_entropy(logits, following, reduction="none")
+    weights = torch.where(decisive[following], DECISIVE, 1.0) * learnt
     loss = (losses * weights).sum() / weights.sum()
     if len(batch.holds):
         loss = loss + JUDGED * judged(-losses[piece >= 0], piece[piece >= 0], batch.holds.to(device))
-    right = (logits.argmax(-1) == wanted)[learnt].float().mean()
-    return loss, right
+    return loss, (logits.argmax(-1) == following)[learnt].float().mean()
 
 
 def judged(said: Tensor, piece: Tensor, holds: Tensor) -> Tensor:

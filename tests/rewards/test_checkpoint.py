@@ -35,10 +35,8 @@ from judge.rewards.settings import Settings
 TINY = Path(judge.__file__).parent / "tiny" / "model"
 
 
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_llama(folder: Path, **given: Any) -> Path:
     """A random causal backbone with the embedded judge's tokenizer."""
-    folder = tmp_path_factory.mktemp("llama")
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=458,
@@ -49,10 +47,16 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pad_token_id=0,
         eos_token_id=1,
         bos_token_id=None,
+        **given,
     )
     LlamaModel(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(TINY).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_llama(tmp_path_factory.mktemp("llama"))
 
 
 @pytest.fixture(scope="module")
@@ -192,22 +196,9 @@ def test_transformers_reads_a_process_model_as_a_token_classifier(
 
 def test_what_transformers_4_reads_is_said_in_its_names_too(tmp_path: Path) -> None:
     """RewardBench 0.1.4 asks for transformers 4.51, which knows neither the newer names nor that they are missing."""
-    torch.manual_seed(0)
     rotary = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-    config = LlamaConfig(
-        vocab_size=458,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        rope_parameters=rotary | {"original_max_position_embeddings": 64},
-        pad_token_id=0,
-        eos_token_id=1,
-        bos_token_id=None,
-    )
-    LlamaModel(config).save_pretrained(tmp_path / "backbone")
-    AutoTokenizer.from_pretrained(TINY).save_pretrained(tmp_path / "backbone")
-    model, tokenizer, settings = make(tmp_path / "backbone")
+    scaled = save_llama(tmp_path / "backbone", rope_parameters=rotary | {"original_max_position_embeddings": 64})
+    model, tokenizer, settings = make(scaled)
     save(model, tokenizer, settings, None, [], tmp_path / "model")
     said = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
     assert said["rope_theta"] == 5e5 and said["rope_scaling"]["factor"] == 8.0

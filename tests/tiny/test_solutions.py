@@ -77,6 +77,7 @@ def test_the_neat_way_is_one_way(node):
         "Then, the final equation is A * B = -14 * 7 = -98. So the answer is -98",
     ]
     assert texts(solve(Random(0), node, neat=True)) == texts(solve(Random(1), node, neat=True)) == expected
+    assert all(texts(solve(Random(seed), node, neat=True, hand=FREE)) == expected for seed in range(9))
 
 
 @given(
