@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from judge.constitution.constitution import load_constitution
 from judge.engines.vllm import VllmEngine
 from judge.formats import to_row
-from judge.labelling.runs import Job, Plan, label
-from judge.principles import load_constitution
+from judge.runs.runner import Job, Plan, label
 
 WANTED = {"computed_share": 0.45, "speedup": 2.0}
 

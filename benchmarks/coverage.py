@@ -11,9 +11,9 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from judge.agreement import nominal
-from judge.agreement.resample import Floats, Resampler
-from judge.agreement.verdicts import square
+from judge.agreement.analyses.verdicts import square
+from judge.agreement.statistics import nominal
+from judge.agreement.statistics.bootstrap import Floats, Resampler
 
 FIGURES = {
     "accuracy": nominal.accuracy,

@@ -13,8 +13,8 @@ from statistics import median
 from typing import Any
 
 from judge.formats import to_row
-from judge.labelling.runs import Job, Plan, label
 from judge.records import Record
+from judge.runs.runner import Job, Plan, label
 
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from judge.rewards.calibrate import calibrate, expected_calibration_error
-from judge.rewards.examples import Example, examples
-from judge.rewards.heads import head
-from judge.rewards.losses import Targets, loss_for
-from judge.rewards.model import build
-from judge.rewards.settings import Settings
+from judge.rewards.config import Settings
+from judge.rewards.data.examples import Example, examples
+from judge.rewards.evaluation.calibration import calibrate, expected_calibration_error
+from judge.rewards.losses.registry import Targets, loss_for
+from judge.rewards.modeling.heads import head
+from judge.rewards.modeling.reward_model import build
 
 # What a user names on the command line: a loss and its arguments. All but the first bear wrong labels.
 LOSSES: dict[str, tuple[str, dict[str, float]]] = {
@@ -252,7 +252,7 @@ def full(made: Sequence[Example], args: argparse.Namespace) -> None:
 
 def whole(job: Any, device: Any, held: Part, test: Part, groups: Sequence[str], clean: np.ndarray) -> Any:
     """Accuracy, points lost against `clean` (none: these are the clean ones), ECE before and after; and the hits."""
-    from judge.rewards.train import predict
+    from judge.rewards.training.loop import predict
 
     fitted = calibrate(*predict(job, job.model, held.examples, device), held.examples, Settings())
     rewards, targets = predict(job, job.model, test.examples, device)
@@ -267,7 +267,7 @@ def whole(job: Any, device: Any, held: Part, test: Part, groups: Sequence[str], 
 
 def trained(settings: Settings, labels: Sequence[Example]) -> tuple[Any, Any]:
     """A whole model after its training, and its device."""
-    from judge.rewards.train import accelerator_for, train
+    from judge.rewards.training.loop import accelerator_for, train
 
     job = job_of(settings, labels)
     with tempfile.TemporaryDirectory() as folder:
@@ -281,8 +281,8 @@ def job_of(settings: Settings, labels: Sequence[Example]) -> Any:
     """A new model with a new head, and all that its training needs."""
     from transformers import AutoTokenizer
 
-    from judge.rewards.losses import loss_of
-    from judge.rewards.train import Job
+    from judge.rewards.losses.registry import loss_of
+    from judge.rewards.training.loop import Job
 
     tokenizer = AutoTokenizer.from_pretrained(settings.backbone)
     model = build(settings, tokenizer)

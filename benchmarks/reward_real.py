@@ -33,8 +33,8 @@ import numpy as np
 
 from judge.formats import read_records
 from judge.records import Message, Pair
-from judge.rewards.examples import Example, examples, split
-from judge.rewards.settings import Settings
+from judge.rewards.config import Settings
+from judge.rewards.data.examples import Example, examples, split
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
@@ -107,7 +107,7 @@ def read(name: str, asked: argparse.Namespace) -> Pairs:
     """The same pairs and tokens for every side."""
     from transformers import AutoTokenizer
 
-    from judge.rewards.collate import Collator
+    from judge.rewards.data.collate import Collator
 
     records = [record for _, record in read_records(data_folder() / FILES[name]) if isinstance(record, Pair)]
     labelled = [(bare(record) if name == "finegrained" else record, None) for record in records]
@@ -142,7 +142,7 @@ def backbone() -> str:
 def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any]:
     """`rmjudge distill`'s loop; (first, second) rewards of each test pair, a row of C each."""
     from judge.rewards.distill import Prepared, job_of
-    from judge.rewards.train import accelerator_for, predict, train
+    from judge.rewards.training.loop import accelerator_for, predict, train
 
     settings = Settings(
         backbone=backbone(),

@@ -224,11 +224,11 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
     from safetensors.torch import load_file
     from transformers import AutoTokenizer
 
-    from judge.rewards.collate import Collator
-    from judge.rewards.examples import Example
-    from judge.rewards.losses import Targets, loss_for
-    from judge.rewards.model import build
-    from judge.rewards.train import Job, Silent, accelerator_for, train
+    from judge.rewards.data.collate import Collator
+    from judge.rewards.data.examples import Example
+    from judge.rewards.losses.registry import Targets, loss_for
+    from judge.rewards.modeling.reward_model import build
+    from judge.rewards.training.loop import Job, Silent, accelerator_for, train
 
     class Drawn(Collator):
         """Batches come in the order of the data, so that both sides see the same."""
@@ -269,7 +269,7 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
 
 
 def _settings(folder: Path, more: dict[str, Any]) -> Any:
-    from judge.rewards.settings import Settings
+    from judge.rewards.config import Settings
 
     return Settings(
         **{"kind": "scalar"} | more,
@@ -286,7 +286,7 @@ def _settings(folder: Path, more: dict[str, Any]) -> Any:
 
 def _examples(case: Case, count: int) -> list[Any]:
     from judge.records import Message
-    from judge.rewards.examples import Example
+    from judge.rewards.data.examples import Example
 
     order = tuple(range(case.responses))
     return [
@@ -304,7 +304,7 @@ def _examples(case: Case, count: int) -> list[Any]:
 
 def _in_order(examples: list[Any], settings: Any) -> list[Any]:
     """The examples placed so that the loop's drawn batches are data's own batches, in their order."""
-    from judge.rewards.collate import batches
+    from judge.rewards.data.collate import batches
 
     drawn = [one for batch in batches(examples, 8, settings.seed, 0, lengths=[0] * len(examples)) for one in batch]
     placed: list[Any] = [None] * len(examples)

@@ -22,8 +22,8 @@ from typing import Any
 
 from judge import engines
 from judge.engines.base import Completion, Request
-from judge.labelling.progress import progress
-from judge.labelling.runs import Job, Plan, label
+from judge.runs.progress import progress
+from judge.runs.runner import Job, Plan, label
 
 SIZES = (10_000, 1_000_000)
 ANSWER = {"A": math.log(0.7), "B": math.log(0.2), "C": math.log(0.1)}

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from judge.engines.vllm import VllmEngine
 from judge.formats import to_row
-from judge.labelling.runs import Job, Plan, label
+from judge.runs.runner import Job, Plan, label
 from judge.tasks import Options
 
 

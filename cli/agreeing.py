@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from judge.agreement.build import Inputs, Settings
-from judge.agreement.columns import Columns
-from judge.agreement.report import Audit
-from judge.agreement.saving import audit_from_row, from_row, to_json
-from judge.agreement.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
+from judge.agreement.data.columns import Columns
+from judge.agreement.data.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
+from judge.agreement.schema import Audit
+from judge.agreement.serialization import audit_from_row, from_row, to_json
 from judge.errors import ConfigError, InputError, unknown
 
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class Asked(NamedTuple):
 
 def run(asked: Asked, settings: Settings) -> int:
     """Read, compute, and show; 1 when a figure is worse than the baseline's."""
-    from judge.agreement.benchmarks import PROTOCOLS
+    from judge.agreement.benchmarks.protocols import PROTOCOLS
     from judge.agreement.build import report
 
     before = saved(asked.baseline, from_row, "report") if asked.baseline else None

@@ -11,14 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from judge.agreement.moved import Link, moved, verdict_of
-from judge.agreement.report import Audit
-from judge.agreement.sources import OwnFile, run_files
+from judge.agreement.analyses.probe_sensitivity import Link, moved, verdict_of
+from judge.agreement.data.probes import PROBES, probes
+from judge.agreement.data.sources import OwnFile, run_files
+from judge.agreement.schema import Audit
 from judge.cli.agreeing import SAVED
 from judge.errors import ConfigError
 from judge.files import to_json, write_atomic, write_rows
 from judge.formats import read_records, to_row
-from judge.perturb import PROBES, probes
 
 PROBED = "probes.jsonl"
 _NOT_GIVEN = (
@@ -72,10 +72,10 @@ def _rows(asked: Asked, names: tuple[str, ...], links: list[Link]) -> Iterator[d
 
 def _judge(file: Path, given: Mapping[str, Any], *, quiet: bool) -> None:
     from judge.cli.planning import plan_from
-    from judge.labelling.interrupt import Interrupt
-    from judge.labelling.progress import progress
-    from judge.labelling.runs import Job, judge_here
-    from judge.labelling.runs import label as judge_all
+    from judge.runs.interrupt import Interrupt
+    from judge.runs.progress import progress
+    from judge.runs.runner import Job, judge_here
+    from judge.runs.runner import label as judge_all
 
     rest = dict.fromkeys(_NOT_GIVEN) | {"window": 1024, "retry_failures": False, "dry_run": False}
     plan = plan_from({**rest, **given, "data": [str(file)]})

@@ -12,8 +12,8 @@ import typer
 from judge.cli import options as o
 
 if TYPE_CHECKING:
-    from judge.labelling.counts import Counts
-    from judge.trials.bench import Bench
+    from judge.constitution_eval.principle_votes import Bench
+    from judge.runs.counts import Counts
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
 
@@ -28,8 +28,8 @@ OneOrder = Annotated[bool, typer.Option("--one-order", help="Ask a pair only as 
 @app.command()
 def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; it must not exist.")]) -> None:
     """Write a constitution to begin with, every key explained."""
+    from judge.constitution.constitution import skeleton
     from judge.errors import ConfigError
-    from judge.principles import skeleton
 
     if file.exists():
         raise ConfigError(f"{file}: exists already; name another file")
@@ -44,7 +44,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to writ
 def list_all(json: Json = False) -> None:
     """The shipped constitutions."""
     from judge.cli.constitution_view import draw_list, facts
-    from judge.principles import list_constitutions
+    from judge.constitution.constitution import list_constitutions
 
     found = list_constitutions()
     _show([facts(one) for one in found], lambda: draw_list(found), json)
@@ -59,7 +59,7 @@ def show(
 ) -> None:
     """A constitution as a person reads it, or with --rendered as the judge sees it."""
     from judge.cli.constitution_view import draw_constitution, draw_rendered, facts, rendering
-    from judge.principles import load_constitution
+    from judge.constitution.constitution import load_constitution
 
     constitution = load_constitution(name)
     if rendered:
@@ -75,8 +75,8 @@ def lint(
     json: Json = False,
 ) -> int:
     """Everything that is wrong with constitutions, each with its line; exit 1 if anything is."""
-    from judge.constitution_lint import lint as findings_in
-    from judge.principles import locate, shipped
+    from judge.constitution.constitution import locate, shipped
+    from judge.constitution.lint import lint as findings_in
 
     paths = [locate(name) for name in files] if files else list(shipped().values())
     findings = [finding for path in paths for finding in findings_in(path)]
@@ -108,9 +108,9 @@ def try_out(
 ) -> None:
     """Judge a sample under each principle alone and all together, and show where they disagree."""
     from judge.cli.constitution_view import draw_sample
-    from judge.principles import load_constitution
-    from judge.trials.bench import read_pairs
-    from judge.trials.sample import sample
+    from judge.constitution.constitution import load_constitution
+    from judge.constitution_eval.principle_votes import read_pairs
+    from judge.constitution_eval.sample import sample
 
     constitution = load_constitution(name)
     pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit)
@@ -140,10 +140,10 @@ def ablate(
 ) -> None:
     """Agreement with people with each principle left out and each alone, the most useful first."""
     from judge.cli.constitution_view import draw_ablation
-    from judge.principles import load_constitution
-    from judge.trials.ablation import ablate as worth
-    from judge.trials.ablation import human_labels
-    from judge.trials.bench import read_pairs
+    from judge.constitution.constitution import load_constitution
+    from judge.constitution_eval.ablation import ablate as worth
+    from judge.constitution_eval.ablation import human_labels
+    from judge.constitution_eval.principle_votes import read_pairs
 
     constitution = load_constitution(name)
     pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit)
@@ -173,10 +173,10 @@ def diff(
 ) -> None:
     """What changed in words, and, with --data and --judge, which verdicts changed."""
     from judge.cli.constitution_view import draw_difference
+    from judge.constitution.constitution import load_constitution
+    from judge.constitution_eval.difference import difference
+    from judge.constitution_eval.principle_votes import read_pairs
     from judge.errors import ConfigError
-    from judge.principles import load_constitution
-    from judge.trials.bench import read_pairs
-    from judge.trials.difference import difference
 
     one, other = load_constitution(before), load_constitution(after)
     if judge and not data:
@@ -203,9 +203,9 @@ def examples(
 ) -> int:
     """Judge the principles' own examples; exit 1 if one of them does not come out as it says."""
     from judge.cli.constitution_view import draw_examples
+    from judge.constitution.constitution import load_constitution
+    from judge.constitution_eval.example_tests import run_examples
     from judge.errors import ConfigError
-    from judge.principles import load_constitution
-    from judge.trials.examples import run_examples
 
     constitution = load_constitution(name)
     if not any(principle.examples for principle in constitution.principles):
@@ -222,8 +222,8 @@ def _bench(
 ) -> "Iterator[Bench]":
     """The judge that the options name, closed at the end."""
     from judge.cli.planning import settings_from
+    from judge.constitution_eval.principle_votes import Bench
     from judge.tasks import Options
-    from judge.trials.bench import Bench
 
     options = Options(seed=seed, one_order=one_order)
     bench = Bench(_needed(judge, "--judge"), prompt=prompt or "", options=options, settings=settings_from(set or ()))
@@ -235,7 +235,7 @@ def _bench(
 
 @contextmanager
 def _watching(total: int | None, quiet: bool) -> "Iterator[Callable[[Counts], None]]":
-    from judge.labelling.progress import progress
+    from judge.runs.progress import progress
 
     with progress(total, sys.stderr, quiet=quiet) as watch:
         yield watch

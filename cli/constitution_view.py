@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
 
-from judge.principles import Constitution, Principle
+from judge.constitution.constitution import Constitution, Principle
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from judge.trials.ablation import Ablation, Estimate
-    from judge.trials.difference import Difference
-    from judge.trials.examples import Outcome
-    from judge.trials.sample import Sample
+    from judge.constitution_eval.ablation import Ablation, Estimate
+    from judge.constitution_eval.difference import Difference
+    from judge.constitution_eval.example_tests import Outcome
+    from judge.constitution_eval.sample import Sample
 
 WIDTH = 100
 EXAMPLE = {
@@ -63,9 +63,9 @@ def _requests(principle: Principle) -> None:
 
 def rendering(constitution: Constitution, prompt: str | None) -> list[dict[str, Any]]:
     """What a judge is given under each principle: the messages, with its first example where it has one."""
+    from judge.prompting.template import load_template
     from judge.records import spoken
-    from judge.tasks.principled import PROMPT, check_principle, held
-    from judge.templates import load_template
+    from judge.tasks.constitution_preference import PROMPT, check_principle, held
 
     template = load_template("preference", prompt or PROMPT)
     check_principle(template)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from judge.errors import ConfigError, InputError
 from judge.judgements import Judgement
 from judge.records import Record
-from judge.rewards.settings import Settings, settings_with
+from judge.rewards.config import Settings, settings_with
 
 if TYPE_CHECKING:
     from judge.rewards.distill import Distilled, Prepared
@@ -72,7 +72,7 @@ def backbone(name: str) -> str:
 
 def sources_from(paths: Sequence[str], labels: str | None, format: str | None) -> Sources:
     """Records with their judgements (of runs) or labels (of data files), read when they are asked for."""
-    from judge.rewards.examples import LABELS as KINDS
+    from judge.rewards.data.examples import LABELS as KINDS
 
     if labels and labels not in KINDS:
         from judge.errors import unknown
@@ -209,7 +209,7 @@ def watching(stream: TextIO, *, quiet: bool) -> Iterator[Any]:
 
 def words(row: Mapping[str, Any]) -> str:
     """Loss, accuracy, margin, speed, memory, time left."""
-    from judge.labelling.progress import span
+    from judge.runs.progress import span
 
     left = row["seconds"] / row["step"] * (row["steps"] - row["step"])
     speed = f"{row['tokens/s']:,.0f} tokens/s, {row['memory']:.1f} GiB, {span(left)} left"

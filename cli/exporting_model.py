@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from judge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from judge.rewards.checks import Difference
+    from judge.rewards.inference.loader_parity import Difference
 
 ALLOWED = 1e-3
 TEXTS = 64
@@ -29,7 +29,7 @@ def run(model: Path, *, check: bool, out: Path | None, data: str, vllm: bool, as
             f"{model} is a reward model: --check compares its loaders, --out writes it with adapters merged"
         )
     if out is not None:
-        from judge.rewards.checkpoint import load, merge
+        from judge.rewards.checkpoint.save_load import load, merge
 
         merge(load(model, device="cpu"), out)
         model = out
@@ -49,7 +49,7 @@ def run(model: Path, *, check: bool, out: Path | None, data: str, vllm: bool, as
 def _checked(model: Path, data: str, *, vllm: bool) -> "list[Difference]":
     from itertools import islice
 
-    from judge.rewards.checks import check
+    from judge.rewards.inference.loader_parity import check
 
     if not data:
         return check(model, vllm=vllm)

@@ -54,11 +54,11 @@ def label(
     """
     from judge.cli.planning import plan_from, runner_from
     from judge.cli.summary import show_preview, show_run
-    from judge.labelling.interrupt import Interrupt
-    from judge.labelling.preview import preview
-    from judge.labelling.progress import Watch, progress
-    from judge.labelling.runs import Job
-    from judge.labelling.runs import label as judge_all
+    from judge.runs.interrupt import Interrupt
+    from judge.runs.preview import preview
+    from judge.runs.progress import Watch, progress
+    from judge.runs.runner import Job
+    from judge.runs.runner import label as judge_all
 
     plan, by = plan_from(locals()), runner_from(runner, workers)
     with Interrupt().listening() as interrupt:

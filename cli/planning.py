@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 
 from judge.errors import ConfigError, RunError, unknown
-from judge.labelling.journal import FAILURES, LABELS
-from judge.labelling.manifest import read_manifest
-from judge.labelling.ray_runner import Runner, on_ray
-from judge.labelling.runs import Plan, judge_here
+from judge.runs.journal import FAILURES, LABELS
+from judge.runs.manifest import read_manifest
+from judge.runs.ray_runner import Runner, on_ray
+from judge.runs.runner import Plan, judge_here
 from judge.tasks import Options
-from judge.tasks.principled import Clamp, preset
+from judge.tasks.constitution_preference import Clamp, preset
 
 _STEPS = {"each": True, "all": False}
 _PLAIN = (

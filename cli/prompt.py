@@ -11,7 +11,7 @@ import typer
 from judge.errors import TemplateError
 
 if TYPE_CHECKING:
-    from judge.templates import Template
+    from judge.prompting.template import Template
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The prompts a judge is given.")
 
@@ -25,7 +25,7 @@ def list_prompts(
 ) -> None:
     """The shipped prompts: what each asks, and how its verdict is read."""
     from judge.errors import unknown
-    from judge.templates import TASKS, list_templates
+    from judge.prompting.template import TASKS, list_templates
 
     if task and task not in TASKS:
         raise unknown("task", task, TASKS)
@@ -45,7 +45,7 @@ def list_prompts(
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
     """A prompt as it is written."""
-    from judge.templates import load_template
+    from judge.prompting.template import load_template
 
     template = load_template("", name)
     text = Path(template.source).read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def render(
 ) -> None:
     """A prompt as the judge gets it, filled with the records of a file."""
     from judge.formats import read_records
-    from judge.templates import load_template, render_record
+    from judge.prompting.template import load_template, render_record
 
     template = load_template("", name)
     for place, record in islice(read_records(data, format=format_name), limit):
@@ -90,8 +90,8 @@ def lint(
     as_json: Json = False,
 ) -> int:
     """Everything that is wrong with prompts, each with its line; exit 1 if anything is."""
-    from judge.templates import lint as findings_in
-    from judge.templates import locate, shipped
+    from judge.prompting.template import lint as findings_in
+    from judge.prompting.template import locate, shipped
 
     paths = [locate("", name) for name in files] if files else list(shipped().values())
     findings = [finding for path in paths for finding in findings_in(path)]

@@ -95,11 +95,11 @@ def revise(
     from judge.cli.revising import plan_from, show_revised
     from judge.cli.summary import show_preview
     from judge.exports.export import write_revised
-    from judge.labelling.interrupt import Interrupt
-    from judge.labelling.preview import preview
-    from judge.labelling.progress import Watch, progress
-    from judge.labelling.revising import RevisionJob
-    from judge.labelling.runs import label
+    from judge.runs.interrupt import Interrupt
+    from judge.runs.preview import preview
+    from judge.runs.progress import Watch, progress
+    from judge.runs.revising import RevisionJob
+    from judge.runs.runner import label
 
     plan, loop, prompts = plan_from(locals())
     with Interrupt().listening() as interrupt:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from judge.cli.planning import settings_from
 from judge.cli.summary import show_run
 from judge.errors import ConfigError, unknown
-from judge.labelling.runs import Done, Plan
+from judge.runs.runner import Done, Plan
 from judge.tasks import Options
 from judge.tasks.revision import PRESETS, Loop
 

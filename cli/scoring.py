@@ -18,21 +18,21 @@ from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash
 from judge.formats import read_records
 from judge.judgements import Judgement, readable
-from judge.labelling.counts import Counts
-from judge.labelling.interrupt import Interrupt
-from judge.labelling.journal import LABELS, Journal
-from judge.labelling.manifest import data_entry
-from judge.labelling.progress import Watch, progress
-from judge.labelling.runs import Plan, label, row_of
-from judge.labelling.scheduler import distinct
 from judge.records import Record
-from judge.rewards.about import read_about
-from judge.rewards.judging import Rule, task_of
-from judge.rewards.settings import Settings
+from judge.rewards.checkpoint.metadata import read_about
+from judge.rewards.config import Settings
+from judge.rewards.inference.judgements import Rule, task_of
+from judge.runs.counts import Counts
+from judge.runs.interrupt import Interrupt
+from judge.runs.journal import LABELS, Journal
+from judge.runs.manifest import data_entry
+from judge.runs.progress import Watch, progress
+from judge.runs.runner import Plan, label, row_of
+from judge.runs.scheduler import distinct
 from judge.tasks import Program
 
 if TYPE_CHECKING:
-    from judge.rewards.scoring import Scored
+    from judge.rewards.inference.scoring import Scored
 
 
 class ScoringJob:
@@ -131,12 +131,12 @@ def score_here(job: ScoringJob, journal: Journal, counts: Counts, watch: Watch, 
 def _scores(job: ScoringJob, records: Iterator[Record]) -> "Iterator[list[Scored]]":
     """By our own model, or by someone else's process model as its makers read it."""
     if job.convention:
-        from judge.rewards import conventions
+        from judge.rewards.inference import external_prms as conventions
 
         foreign = conventions.Foreign(job.model, job.convention, dtype=job.dtype, device=job.device)
         return conventions.score(foreign, records, rule=job.rule, batch_tokens=job.batch_tokens, window=job.plan.window)
-    from judge.rewards.checkpoint import load
-    from judge.rewards.scoring import score
+    from judge.rewards.checkpoint.save_load import load
+    from judge.rewards.inference.scoring import score
 
     loaded = load(job.model, dtype=job.dtype, device=job.device)
     return score(loaded, records, rule=job.rule, batch_tokens=job.batch_tokens, window=job.plan.window)
@@ -144,7 +144,7 @@ def _scores(job: ScoringJob, records: Iterator[Record]) -> "Iterator[list[Scored
 
 def _foreign(model: Path, convention: str) -> dict[str, Any]:
     """What is known of someone else's process model before it is loaded."""
-    from judge.rewards.conventions import CONVENTIONS
+    from judge.rewards.inference.external_prms import CONVENTIONS
 
     if convention not in CONVENTIONS:
         raise unknown("convention", convention, CONVENTIONS)
@@ -204,7 +204,7 @@ def run(given: Mapping[str, Any]) -> int:
         print(f"{job.cut:,} prompts were cut on their left to {job.settings.max_length:,} tokens")
     if given["best_of"]:
         from judge.files import read_rows, write_rows
-        from judge.rewards.best import best_of
+        from judge.rewards.inference.best_of_n import best_of
 
         count = write_rows(plan.out / "best.jsonl", best_of(row for _, row in read_rows(plan.out / LABELS)))
         if not given["json"]:

@@ -5,8 +5,8 @@ import shlex
 import sys
 from typing import Any
 
-from judge.labelling.preview import Preview
-from judge.labelling.runs import Done, Plan
+from judge.runs.preview import Preview
+from judge.runs.runner import Done, Plan
 
 
 def show_run(plan: Plan, done: Done, *, as_json: bool) -> None:

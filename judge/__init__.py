@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge.constitution.constitution import Constitution, Principle, list_constitutions, load_constitution
     from judge.engines import Completion, Engine, Request, load_engine
     from judge.errors import (
         ConfigError,
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
         Steps,
         readable,
     )
-    from judge.labelling.runs import Done, Plan, label
-    from judge.principles import Constitution, Principle, list_constitutions, load_constitution
+    from judge.prompting.template import Template, list_templates, load_template
     from judge.records import (
         Conversation,
         HumanLabel,
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
         content_id,
         spoken,
     )
+    from judge.runs.runner import Done, Plan, label
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
-    from judge.templates import Template, list_templates, load_template
 
 __all__ = [
     "FORMATS",
@@ -130,14 +130,14 @@ _HOMES = {
         "Steps",
         "readable",
     ),
-    "labelling.runs": ("Done", "Plan", "label"),
-    "principles": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
+    "runs.runner": ("Done", "Plan", "label"),
+    "constitution.constitution": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
     "records": (
         *("Conversation", "HumanLabel", "Message", "Pair", "Ranking", "Record", "Response", "Solution"),
         *("content_id", "spoken"),
     ),
     "tasks": ("TASKS", "Options", "Program", "TaskSpec", "play"),
-    "templates": ("Template", "list_templates", "load_template"),
+    "prompting.template": ("Template", "list_templates", "load_template"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -24,7 +24,7 @@ def loaded_after(statement: str) -> set[str]:
         "import judge",
         "from judge import *",
         "import judge.cli.main",
-        "import judge.tasks, judge.engines, judge.formats, judge.labelling",
+        "import judge.tasks, judge.engines, judge.formats, judge.runs",
     ],
 )
 def test_importing_loads_nothing_heavy(statement: str) -> None:

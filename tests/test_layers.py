@@ -14,25 +14,45 @@ FLOORS: list[set[str]] = [
     {"errors", "records"},
     {"hub"},
     {"judgements", "files"},
-    {"framing", "verdicts"},
-    {"prompt_body"},
-    {"prompt_front"},
-    {"formats", "templates", "constitution_file", "perturb"},
-    {"principles"},
-    {"constitution_lint"},
+    {"verdicts"},
+    {"prompting"},
+    {"formats", "constitution"},
     {"tiny"},
     {"engines"},
     {"tasks"},
-    {"labelling"},
+    {"runs"},
     {"exports"},
     {"rewards", "agreement"},
-    {"trials"},
+    {"constitution_eval"},
     {"report"},
+    {"jobs"},
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
 GROUND = {"errors", "records", "judgements", "files", "hub"}
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}
+# The floors of one wing, by the same rule.
+WINGS: dict[str, list[set[str]]] = {
+    "rewards": [
+        {"config"},
+        {"data"},
+        {"modeling", "losses"},
+        {"evaluation"},
+        {"training"},
+        {"checkpoint"},
+        {"inference"},
+        {"distill"},
+    ],
+    "agreement": [
+        {"schema"},
+        {"statistics"},
+        {"data"},
+        {"analyses"},
+        {"benchmarks"},
+        {"findings"},
+        {"build", "serialization"},
+    ],
+}
 RESOURCES = {"prompts", "constitutions"}
 
 FILES = sorted(path for folder in ("judge", "cli") for path in (ROOT / folder).rglob("*.py"))
@@ -77,6 +97,14 @@ def imported_rooms(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, parts[1] if len(parts) > 1 else ""
 
 
+def imported_parts(tree: ast.AST, wing: str) -> Iterator[tuple[int, str]]:
+    """(line, folder or module) for each import of a part of one wing."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[:2] == ["judge", wing]:
+            parts = (node.module or "").split(".")[2:]
+            yield from ((node.lineno, name) for name in (parts[:1] or [alias.name for alias in node.names]))
+
+
 def place(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -115,8 +143,30 @@ def test_files_and_functions_are_short(path: Path) -> None:
     assert not long, f"{place(path)}: at most 60 lines a function: {', '.join(long)}"
 
 
-def test_folders_are_one_level_deep_and_names_say_something() -> None:
-    deep = [place(path) for path in FILES if len(path.relative_to(ROOT).parts) > 3]
+@pytest.mark.parametrize("path", [path for path in FILES if room(path) in WINGS], ids=place)
+def test_a_wing_has_floors_too(path: Path) -> None:
+    wing = room(path)
+    own = path.relative_to(ROOT / "judge" / wing).parts[0].removesuffix(".py")
+    if own == "__init__":
+        pytest.skip("the wing's own names")
+    level = {name: number for number, floor in enumerate(WINGS[wing]) for name in floor}
+    assert own in level, f"judge/{wing}/{own} has no floor: add it to WINGS in {Path(__file__).name}"
+    upward = [
+        f"line {line}: judge.{wing}.{target}"
+        for line, target in imported_parts(ast.parse(path.read_text("utf-8")), wing)
+        if target != own and level.get(target, -1) >= level[own]
+    ]
+    assert not upward, f"{place(path)} imports upward or sideways: {'; '.join(upward)}"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=place)
+def test_a_package_holds_at_most_sixteen_modules(folder: Path) -> None:
+    modules = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+    assert len(modules) <= 16 or folder.name == "formats", f"{place(folder)}: {len(modules)} modules, at most 16"
+
+
+def test_folders_are_two_levels_deep_and_names_say_something() -> None:
+    deep = [place(path) for path in FILES if len(path.relative_to(ROOT).parts) > 4]
     assert not deep
     vague = [place(path) for path in FILES if path.stem.strip("_") in {"utils", "util", "helpers", "common", "misc"}]
     assert not vague

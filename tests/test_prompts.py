@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from judge.prompting.template import Template, lint, list_templates, load_template, render_record
 from judge.records import Message, Pair, Ranking, Solution
-from judge.templates import Template, lint, list_templates, load_template, render_record
 from judge.verdicts import read_label, read_steps
 
 SHIPPED = list_templates()

@@ -5,24 +5,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from judge.agreement import league as leagues
-from judge.agreement import scores, solutions, verdicts
-from judge.agreement.benchmarks import run as run_benchmark
-from judge.agreement.bias import bias
-from judge.agreement.calibration import calibration
-from judge.agreement.ceiling import ceiling
-from judge.agreement.columns import KINDS, Columns
-from judge.agreement.compared import Yardstick, yardstick
-from judge.agreement.estimates import estimates, label_next
-from judge.agreement.flags import flags, moved
-from judge.agreement.headline import changes, headline
-from judge.agreement.measure import Measure, coverage
-from judge.agreement.report import Audit, Confusion, Disagreement, Figure, JudgeReport, Report, Triangle
-from judge.agreement.resample import Resampler
-from judge.agreement.slices import slices
-from judge.agreement.sources import Source
-from judge.agreement.table import Mask, build
-from judge.agreement.telling import differing, disagreements
+from judge.agreement.analyses import league as leagues
+from judge.agreement.analyses import scores, solutions, verdicts
+from judge.agreement.analyses.bias import bias
+from judge.agreement.analyses.calibration import calibration
+from judge.agreement.analyses.compared import Yardstick, yardstick
+from judge.agreement.analyses.estimates import estimates, label_next
+from judge.agreement.analyses.human_ceiling import ceiling
+from judge.agreement.analyses.judge_metrics import Measure, coverage
+from judge.agreement.analyses.slices import slices
+from judge.agreement.benchmarks.protocols import run as run_benchmark
+from judge.agreement.data.columns import KINDS, Columns
+from judge.agreement.data.sources import Source
+from judge.agreement.data.table import Mask, build
+from judge.agreement.findings.disagreements import differing, disagreements
+from judge.agreement.findings.headline import changes, headline
+from judge.agreement.findings.red_flags import flags, moved
+from judge.agreement.schema import Audit, Confusion, Disagreement, Figure, JudgeReport, Report, Triangle
+from judge.agreement.statistics.bootstrap import Resampler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

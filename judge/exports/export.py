@@ -21,8 +21,8 @@ from judge.exports.examples import EXAMPLES, GIVES, Example, prompt_key
 from judge.exports.run import Judged, count_failures, judged, manifest_of
 from judge.exports.writers import SAYS_TIES, WRITERS, Row
 from judge.files import to_json, write_rows
-from judge.labelling.idset import IdSet
 from judge.records import Record
+from judge.runs.id_set import IdSet
 
 TRAIN, VALIDATION, CARD = "train", "validation", "README.md"
 

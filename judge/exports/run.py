@@ -12,9 +12,9 @@ from judge.errors import InputError, RunError
 from judge.files import from_json
 from judge.formats import from_row, judgement_from_row
 from judge.judgements import Judgement
-from judge.labelling.journal import FAILURES, LABELS
-from judge.labelling.manifest import MANIFEST, read_manifest
 from judge.records import Record
+from judge.runs.journal import FAILURES, LABELS
+from judge.runs.manifest import MANIFEST, read_manifest
 
 
 class Judged(NamedTuple):

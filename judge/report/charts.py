@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import exp
 from typing import Any, NamedTuple
 
-from judge.agreement.report import (
+from judge.agreement.schema import (
     Audit,
     Bias,
     Calibration,

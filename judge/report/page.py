@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from judge.agreement.report import Change, JudgeReport, Report, Unit
+from judge.agreement.schema import Change, JudgeReport, Report, Unit
 from judge.files import write_atomic
 from judge.report import charts, words
 from judge.report.rows import BYTES, ROWS, carry

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from judge.agreement.report import Disagreement
+from judge.agreement.schema import Disagreement
 from judge.files import to_json
 
 ROWS = 2000

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from judge.agreement.report import Audit, Ceiling, Figure, Flag, JudgeReport, League, Report, Slice
+from judge.agreement.schema import Audit, Ceiling, Figure, Flag, JudgeReport, League, Report, Slice
 from judge.report import words
 
 _COLOUR = {"good": "green", "fair": "yellow", "poor": "red", "unknown": "cyan"}

@@ -6,7 +6,7 @@ Refuses to know HTML, SVG and terminals, and refuses to compute anything but the
 import unicodedata
 from collections.abc import Iterable
 
-from judge.agreement.report import Bias, Change, Figure, Flag, Headline, Unit
+from judge.agreement.schema import Bias, Change, Figure, Flag, Headline, Unit
 
 NOTHING = "–"
 THIN = "\u202f"  # the narrow no-break space between a number and its unit

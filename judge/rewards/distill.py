@@ -15,23 +15,23 @@ from typing import Any
 from judge.errors import ConfigError, EngineError, InputError, RunChangedError, RunError, unknown
 from judge.files import file_hash, write_atomic
 from judge.records import content_id
-from judge.rewards.about import REWARD, read_about, refuse_finished
-from judge.rewards.backbone import longest
-from judge.rewards.calibrate import Calibration, calibrate
-from judge.rewards.card import CARD, card
-from judge.rewards.checkpoint import save
-from judge.rewards.collate import Collator, Layout
-from judge.rewards.curves import CURVES, curves
-from judge.rewards.diagnose import FEW, Diagnosis, Evidence, diagnose, reversed_order
-from judge.rewards.examples import Example, Labelled, check, examples, objectives_of, split
-from judge.rewards.history import Watch, memory
-from judge.rewards.losses import Targets, default_loss, loss_of
-from judge.rewards.measure import figures
-from judge.rewards.model import build
-from judge.rewards.settings import Settings
-from judge.rewards.states import STATE
-from judge.rewards.tokens import CUT
-from judge.rewards.train import LOGS, Job, Trained, accelerator_for, plan, predict, train
+from judge.rewards.checkpoint.metadata import REWARD, read_about, refuse_finished
+from judge.rewards.checkpoint.save_load import save
+from judge.rewards.config import Settings
+from judge.rewards.data.collate import Collator, Layout
+from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
+from judge.rewards.data.tokenize import CUT
+from judge.rewards.evaluation.calibration import Calibration, calibrate
+from judge.rewards.evaluation.curves import CURVES, curves
+from judge.rewards.evaluation.metrics import figures
+from judge.rewards.evaluation.model_card import CARD, card
+from judge.rewards.evaluation.red_flags import FEW, Diagnosis, Evidence, diagnose, reversed_order
+from judge.rewards.losses.registry import Targets, default_loss, loss_of
+from judge.rewards.modeling.backbone import longest
+from judge.rewards.modeling.reward_model import build
+from judge.rewards.training.loop import LOGS, Job, Trained, accelerator_for, plan, predict, train
+from judge.rewards.training.resume import STATE
+from judge.rewards.training.training_log import Watch, memory
 
 PLAN = "plan.json"
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from judge.errors import ConfigError
 from judge.judgements import Judgement
+from judge.prompting.template import Template
 from judge.records import Record
 from judge.tasks import views
 from judge.tasks.base import Options, Program, play
@@ -18,7 +19,6 @@ from judge.tasks.preference import preference
 from judge.tasks.ranking import ranking
 from judge.tasks.score import score
 from judge.tasks.steps import steps
-from judge.templates import Template
 
 
 class Prompt(NamedTuple):

@@ -6,8 +6,8 @@ This module refuses to know what becomes of the answer.
 from judge.engines.base import Request
 from judge.errors import EngineError
 from judge.records import Conversation, Message, Response
-from judge.tasks.asking import seed_for
 from judge.tasks.base import Options, Program
+from judge.tasks.queries import seed_for
 
 
 def answer(prompt: Conversation, record_id: str, options: Options) -> Program[list[Response]]:

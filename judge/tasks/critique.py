@@ -6,11 +6,11 @@ This module refuses to know verdicts: a critique has none, it has a text.
 import re
 
 from judge.judgements import Critique
+from judge.prompting.template import Template
 from judge.records import Response, Solution, spoken
-from judge.tasks.asking import ask, questions, together
 from judge.tasks.base import Options, Program
+from judge.tasks.queries import ask, questions, together
 from judge.tasks.views import as_response
-from judge.templates import Template
 from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
 
 

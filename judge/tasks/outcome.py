@@ -4,11 +4,11 @@ This module refuses to look into an answer: it sees one text.
 """
 
 from judge.judgements import Outcome
+from judge.prompting.template import Template
 from judge.records import OutcomeVerdict, Response, Solution, spoken
-from judge.tasks.asking import ask, questions, together
 from judge.tasks.base import Options, Program
+from judge.tasks.queries import ask, questions, together
 from judge.tasks.views import as_response
-from judge.templates import Template
 from judge.verdicts import distribution, mean, unread
 
 

@@ -6,10 +6,10 @@ This module refuses to know how a reply is asked for again (asking.py) and how o
 from collections.abc import Sequence
 
 from judge.judgements import Preference, Reading
+from judge.prompting.template import Template
 from judge.records import Pair, spoken
-from judge.tasks.asking import Question, ask, questions, together
 from judge.tasks.base import Options, Program
-from judge.templates import Template
+from judge.tasks.queries import Question, ask, questions, together
 from judge.verdicts import consistent, mean, merge_orders, p_first, preferred, swapped_labels, unread
 
 FORWARD, SWAPPED = "forward", "swapped"

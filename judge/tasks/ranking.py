@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from itertools import combinations
 
 from judge.judgements import Order, Reading
+from judge.prompting.template import Template
 from judge.records import Ranking, spoken
-from judge.tasks.asking import ask, questions, together
 from judge.tasks.base import Options, Program
 from judge.tasks.preference import merge, pair_questions
-from judge.templates import Template
+from judge.tasks.queries import ask, questions, together
 from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
 
 PRIOR_WINS = 0.05

@@ -13,16 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, assert_never, get_args
 
+from judge.constitution.constitution import Constitution, Principle
 from judge.errors import ConfigError, unknown
 from judge.judgements import NOTHING_CHANGED, NOTHING_FOUND, Preference, Reading, Revision, Round
-from judge.principles import Constitution, Principle
+from judge.prompting.template import Template
 from judge.records import Conversation, Message, Pair, Response, Solution, spoken
-from judge.tasks.asking import ask, questions, together
 from judge.tasks.base import Options, Program
 from judge.tasks.critique import read_text
 from judge.tasks.preference import merge, pair_questions
+from judge.tasks.queries import ask, questions, together
 from judge.tasks.views import as_response
-from judge.templates import Template
 from judge.verdicts import Label, unread
 
 Keep = Literal["better", "all"]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from judge.judgements import Reading, Score
+from judge.prompting.template import Template
 from judge.records import Response, Solution, spoken
-from judge.tasks.asking import ask, questions, together
 from judge.tasks.base import Options, Program
+from judge.tasks.queries import ask, questions, together
 from judge.tasks.views import as_response
-from judge.templates import Template
 from judge.verdicts import distribution, mean, unread
 
 WHOLE = ""

@@ -10,8 +10,10 @@ from itertools import chain
 
 from judge.engines.base import Completion
 from judge.judgements import Reading, Steps
+from judge.prompting.template import Template
 from judge.records import Solution, StepVerdict, spoken
-from judge.tasks.asking import (
+from judge.tasks.base import Options, Program
+from judge.tasks.queries import (
     Question,
     ask,
     may_be_soft,
@@ -22,8 +24,6 @@ from judge.tasks.asking import (
     soft_request,
     together,
 )
-from judge.tasks.base import Options, Program
-from judge.templates import Template
 from judge.verdicts import Label, distribution, largest, mean, probabilities, read_steps, unread
 
 ALL = "all steps"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from judge.templates import Template, load_template
+from judge.prompting.template import Template, load_template
 from judge.tiny.arithmetic import (
     OPERATORS,
     Tokens,

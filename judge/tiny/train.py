@@ -235,7 +235,7 @@ def loss_of(model: Any, batch: Batch, decisive: Tensor, device: str) -> tuple[Te
 def judged(said: Tensor, piece: Tensor, holds: Tensor) -> Tensor:
     """Mean cross-entropy of "all of this piece could follow": each token could, σ(α log p + β), and all of them do.
 
-    said: (N,) log p of the pieces' tokens; piece: (N,) whose; holds: (P,). See judge.rewards.likelihood.
+    said: (N,) log p of the pieces' tokens; piece: (N,) whose; holds: (P,). See judge.rewards.modeling.likelihood_head.
     """
     each = nn.functional.logsigmoid(SLOPE * said + OFFSET)
     right = torch.zeros_like(holds).index_add(0, piece, each).clamp(max=-LEAST)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from judge.agreement.columns import Columns
-from judge.agreement.table import Table, build
+from judge.agreement.data.columns import Columns
+from judge.agreement.data.table import Table, build
 from judge.records import content_id
 
 Row = dict[str, Any]

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
+from judge.agreement.analyses.compared import yardstick
+from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.build import Inputs, Settings, report
-from judge.agreement.compared import yardstick
-from judge.agreement.measure import Measure
-from judge.agreement.report import JudgeReport, Report
-from judge.agreement.resample import Resampler
-from judge.agreement.table import build
+from judge.agreement.data.table import build
+from judge.agreement.schema import JudgeReport, Report
+from judge.agreement.statistics.bootstrap import Resampler
 from tests.agreement.support import Row, columns
 
 SETTINGS = Settings(resamples=50)

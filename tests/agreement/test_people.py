@@ -11,15 +11,15 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss, log_loss
 from statsmodels.stats import inter_rater
 
-from judge.agreement import calibration as calibrated
-from judge.agreement.alignment import aligned
-from judge.agreement.ceiling import ceiling
-from judge.agreement.dawid_skene import dawid_skene
-from judge.agreement.estimates import mean_by_cluster, powered
-from judge.agreement.measure import Measure
-from judge.agreement.replacement import alt_test
-from judge.agreement.resample import Resampler
-from judge.agreement.table import Table
+from judge.agreement.analyses import calibration as calibrated
+from judge.agreement.analyses.alt_test import alt_test
+from judge.agreement.analyses.estimates import mean_by_cluster, powered
+from judge.agreement.analyses.human_ceiling import ceiling
+from judge.agreement.analyses.judge_metrics import Measure
+from judge.agreement.data.alignment import aligned
+from judge.agreement.data.table import Table
+from judge.agreement.statistics.bootstrap import Resampler
+from judge.agreement.statistics.dawid_skene import dawid_skene
 from tests.agreement.support import pairs
 
 SEEDS = range(8)

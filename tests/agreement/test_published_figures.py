@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from judge.agreement.analyses.judge_metrics import Measure
+from judge.agreement.analyses.votes import among_people, kept_votes, with_judge
 from judge.agreement.build import Settings, agreement, report
-from judge.agreement.columns import READ, UNREADABLE
-from judge.agreement.measure import Measure
-from judge.agreement.report import Figure
-from judge.agreement.resample import Resampler
-from judge.agreement.table import TIE, Table, build
-from judge.agreement.votes import among_people, kept_votes, with_judge
+from judge.agreement.data.columns import READ, UNREADABLE
+from judge.agreement.data.table import TIE, Table, build
+from judge.agreement.schema import Figure
+from judge.agreement.statistics.bootstrap import Resampler
 from judge.cli.agreeing import read
 from judge.cli.main import main
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from judge.agreement.build import Settings, report
-from judge.agreement.report import Report
+from judge.agreement.schema import Report
 from judge.cli.agreeing import read
 from judge.formats import read_records, to_row
 

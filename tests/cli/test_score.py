@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaModel
 
 import judge
 from judge.cli.main import main
-from judge.rewards.checkpoint import save
-from judge.rewards.model import build
-from judge.rewards.settings import Settings
+from judge.rewards.checkpoint.save_load import save
+from judge.rewards.config import Settings
+from judge.rewards.modeling.reward_model import build
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"
 Make = Callable[..., Path]

@@ -17,9 +17,9 @@ from judge.files import to_json
 from judge.formats import read_records, to_row
 from judge.formats.rmjudge import judgement_to_row
 from judge.judgements import Preference, readable
+from judge.prompting.template import list_templates, load_template
 from judge.records import Message, Pair, Ranking, Response, Solution
 from judge.tasks import TASKS, Options, play
-from judge.templates import list_templates, load_template
 
 
 class Figures(NamedTuple):

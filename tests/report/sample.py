@@ -2,7 +2,7 @@
 
 from random import Random
 
-from judge.agreement.report import (
+from judge.agreement.schema import (
     AltTest,
     AnnotatorRow,
     Answer,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judge.agreement.report import Calibration, CalibrationCurve, Figure, LengthBin, ReliabilityBin, SelectivePoint
+from judge.agreement.schema import Calibration, CalibrationCurve, Figure, LengthBin, ReliabilityBin, SelectivePoint
 from judge.report import charts
 from judge.report.charts import Line, Mark, forest
 from judge.report.svg import Sheet

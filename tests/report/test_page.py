@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from judge.agreement.report import Coverage, Figure, Flag, Headline, JudgeReport, Report
+from judge.agreement.schema import Coverage, Figure, Flag, Headline, JudgeReport, Report
 from judge.report.page import page, write_page
 from judge.report.rows import carry, inert
 from tests.report.sample import HOSTILE, disagreements, figure, report

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from judge.agreement.report import Coverage, Figure, Headline, JudgeReport, Report
+from judge.agreement.schema import Coverage, Figure, Headline, JudgeReport, Report
 from judge.report.terminal import drawing
 from tests.report.sample import report
 

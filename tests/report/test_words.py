@@ -2,7 +2,7 @@
 
 import pytest
 
-from judge.agreement.report import Figure
+from judge.agreement.schema import Figure
 from judge.report import words
 
 

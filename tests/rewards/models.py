@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from judge.records import Conversation, Message
-from judge.rewards.examples import Example
+from judge.rewards.data.examples import Example
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<user>", "<assistant>", "\n")
 WORDS = 60

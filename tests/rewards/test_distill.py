@@ -10,12 +10,12 @@ import pytest
 from judge.errors import ConfigError, EngineError, InputError, RmjudgeError, RunChangedError, RunError, UnknownNameError
 from judge.judgements import Preference, Score
 from judge.records import Message, Pair, Response
-from judge.rewards.checkpoint import load
+from judge.rewards.checkpoint.save_load import load
+from judge.rewards.config import Settings
+from judge.rewards.data.examples import Labelled
 from judge.rewards.distill import PLAN, distill, prepare, room
-from judge.rewards.examples import Labelled
-from judge.rewards.settings import Settings
-from judge.rewards.states import STATE
-from tests.rewards.test_train import StopAt, asked, outcomes, pairs, solutions
+from judge.rewards.training.resume import STATE
+from tests.rewards.training.test_loop import StopAt, asked, outcomes, pairs, solutions
 
 
 def scores(count: int) -> list[Labelled]:

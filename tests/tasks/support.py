@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 
 from judge.engines.base import Completion, Request
 from judge.engines.scripted import Rule, complete
+from judge.prompting.template import Template
 from judge.records import Message, Pair
-from judge.templates import Template
 
 
 def template(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from judge.engines.base import Completion
 from judge.errors import ConfigError, EngineError
 from judge.judgements import readable
+from judge.prompting.template import load_template
 from judge.records import HumanLabel, Message, Pair, Ranking, Response, Solution
 from judge.tasks import TASKS, Options, play
 from judge.tasks.answer import answer
@@ -18,7 +19,6 @@ from judge.tasks.ranking import bradley_terry, parse_order, ranking, read_order
 from judge.tasks.score import Criterion, criterion, score
 from judge.tasks.steps import first_wrong, steps
 from judge.tasks.views import as_response, pairs, rankings, responses
-from judge.templates import load_template
 from tests.tasks.support import ABC, CRITIQUE_FIRST, PAIR, Script, by_words, pair, said, template
 
 HARD = Options(soft=False, retries=0)

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judge.constitution.constitution import Constitution, Principle, Sampling
 from judge.engines.base import Completion, Request
 from judge.engines.scripted import Rule, complete
 from judge.errors import ConfigError, UnknownNameError
 from judge.formats import judgement_from_row, judgement_to_row
 from judge.judgements import Revision
-from judge.principles import Constitution, Principle, Sampling
+from judge.prompting.template import Template, load_template
 from judge.records import Message, Response, Solution
 from judge.tasks.base import Options, play
 from judge.tasks.revision import PRESETS, Loop, Prompts, Roles, draws, revision
-from judge.templates import Template, load_template
 
 ABC = {"first": "A", "second": "B", "tie": "C"}
 

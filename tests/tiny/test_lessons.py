@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from judge.prompting.template import load_template
 from judge.records import Message, Pair, Solution
 from judge.tasks import TASKS, Options
-from judge.templates import load_template
 from judge.tiny.arithmetic import parse, value
 from judge.tiny.lessons import (
     PROMPTS,

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from judge.rewards import likelihood
+from judge.rewards.modeling import likelihood_head as likelihood
 from judge.tiny.train import CURRICULUM, OFFSET, PAGES, SLOPE, Batch, Row, School, factor, judged, shares
 
 

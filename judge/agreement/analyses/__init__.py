@@ -1,0 +1,1 @@
+"""One analysis a module: from a table to rows of the report."""

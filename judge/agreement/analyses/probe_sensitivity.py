@@ -1,0 +1,84 @@
+"""How often a verdict moved when something changed that should not matter.
+
+Takes verdicts by id and the links between a record and its probes; a row without two readable verdicts is counted
+apart. Refuses to know how records are changed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from judge.agreement.analyses.judge_metrics import ratio
+from judge.agreement.schema import Figure, Moved
+from judge.agreement.statistics.bootstrap import Resampler
+
+_TURNED = {"first": "second", "second": "first", "tie": "tie"}
+_WORTH = {"first": 1.0, "tie": 0.0, "second": -1.0}
+
+
+class Link(NamedTuple):
+    """A record, its probe, and the id of the changed record; side: the response that was changed."""
+
+    of: str
+    probe: str
+    side: str
+    changed: str
+
+
+def verdict_of(said: Mapping[str, Any]) -> Any:
+    """What counts as the verdict of a judgement row: None when it could not be read."""
+    if said["task"] == "steps":
+        return said.get("first_wrong")
+    if said["task"] == "score":
+        values = tuple(said["verdict"].values())
+        return None if None in values else values
+    return said["verdict"]
+
+
+def moved(
+    verdicts: Mapping[str, Any], links: Iterable[Link], about: Mapping[str, str], *, seed: int, resamples: int = 1_000
+) -> tuple[Moved, ...]:
+    """Each probe's figures, rows clustered by the record they come from (one a probe, so a plain bootstrap), the probe
+    that moves most verdicts first. about: what each probe changes, in words."""
+    rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    lost: dict[str, int] = defaultdict(int)
+    for link in links:
+        before, after = verdicts.get(link.of), verdicts.get(link.changed)
+        if before is None or after is None:
+            lost[link.probe] += 1
+            rows[link.probe] += []
+            continue
+        rows[link.probe].append(_compare(before, after, link))
+    found = [_figures(probe, about[probe], held, lost[probe], seed, resamples) for probe, held in rows.items()]
+    return tuple(sorted(found, key=lambda one: -(one.moved.value or 0.0)))
+
+
+def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
+    """Whether the verdict changed, and whether in favour of the changed response."""
+    if link.probe == "swap":
+        return float(_TURNED[after] != before), 0.0
+    changed = float(after != before)
+    if not changed:
+        return 0.0, 0.0
+    if link.side:
+        gain = (_WORTH[after] - _WORTH[before]) * (1 if link.side == "first" else -1)
+    elif isinstance(after, tuple):
+        gain = float(sum(after) - sum(before))
+    elif isinstance(after, str):
+        gain = (after == "right") - (before == "right")
+    else:  # the first wrong step: later, or none, is kinder
+        gain = (float("inf") if after < 0 else after) - (float("inf") if before < 0 else before)
+    return changed, float(gain > 0)
+
+
+def _figures(probe: str, about: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int) -> Moved:
+    count = len(held)
+    draw = Resampler(np.arange(count), resamples=resamples, seed=seed)
+    told: list[Figure] = []
+    for at, (name, title) in enumerate((("moved", "Verdict moved"), ("toward", "Moved in favour of what was changed"))):
+        hit = np.array([row[at] for row in held])
+        sums = draw.by_block(np.column_stack([hit, np.ones(count)])) if count else np.zeros((1, 2))
+        told.append(draw.figure(name, title, sums, ratio, rows=count, clusters=count, of=probe))
+    return Moved(probe=probe, about=about, moved=told[0], toward=told[1], lost=lost)

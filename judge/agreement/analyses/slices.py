@@ -1,0 +1,93 @@
+"""Agreement by part of the rows: any field, and length. Small parts are marked, comparisons corrected for their number.
+
+Refuses to know by what parts are compared (compared.py).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from judge.agreement.analyses.compared import Yardstick
+from judge.agreement.analyses.judge_metrics import Measure
+from judge.agreement.data.table import Mask
+from judge.agreement.schema import Slice
+
+SMALL = 30
+MOST = 40
+THIRDS = ("shortest third", "middle third", "longest third")
+
+
+def slices(measure: Measure, by: Yardstick, mask: Mask) -> tuple[Slice, ...]:
+    """What the judge is compared by, on every value of every field asked for, on the criteria, and on thirds of length.
+
+    Each is compared with all other rows of its field; p by the cluster bootstrap, corrected over all slices that are
+    not small by Benjamini and Hochberg."""
+    table = measure.table
+    found = []
+    for name, values in table.fields.items():
+        found += _by_value(measure, by, mask, name, np.array(values, dtype=object))
+    if len(table.criteria) > 1:
+        found += _by_value(measure, by, mask, "criterion", np.array(table.criteria, dtype=object)[table.criterion])
+    size = np.abs(table.length)
+    known = mask & ~np.isnan(size)
+    if known.sum() >= 3 * SMALL:
+        cuts = np.quantile(size[known], [1 / 3, 2 / 3])
+        third = np.where(known, np.searchsorted(cuts, size, side="right"), -1)
+        names = np.array([*THIRDS, ""], dtype=object)
+        what = "length difference" if table.task == "preference" else "response length"
+        found += _by_value(measure, by, known, what, names[third])
+    return _corrected(found)
+
+
+def _by_value(measure: Measure, by: Yardstick, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
+    names, code = np.unique(values.astype(str), return_inverse=True)
+    counts = np.bincount(code[mask], minlength=len(names))
+    if (counts > 0).sum() < 2:
+        return []
+    found = []
+    for at in np.argsort(-counts, kind="stable")[:MOST]:
+        inside = mask & (code == at)
+        if not inside.any():
+            continue
+        difference, p = _against_rest(measure, by, inside, mask & ~inside)
+        found.append(
+            Slice(
+                field=field,
+                value=str(names[at]),
+                figure=by.figure(measure, f"{field} = {names[at]}", inside),
+                difference=difference,
+                p_value=p,
+                small=bool(counts[at] < SMALL),
+            )
+        )
+    return found
+
+
+def _against_rest(measure: Measure, by: Yardstick, inside: Mask, rest: Mask) -> tuple[float | None, float | None]:
+    both = np.concatenate([by.sums(measure, inside), by.sums(measure, rest)], axis=1)
+    with np.errstate(all="ignore"):
+        difference = float(by.apart(both.sum(axis=0)))
+    if not np.isfinite(difference):
+        return None, None
+    if not measure.draw.resamples:
+        return difference, None
+    return difference, measure.draw.p_value(measure.draw.replicates(both, by.apart))
+
+
+def _corrected(found: list[Slice]) -> tuple[Slice, ...]:
+    tested = [at for at, part in enumerate(found) if not part.small and part.p_value is not None]
+    out = [replace(part, p_value=None) for part in found]
+    if tested:
+        from statsmodels.stats.multitest import multipletests
+
+        corrected = multipletests([found[at].p_value for at in tested], method="fdr_bh")[1]
+        for at, p in zip(tested, corrected, strict=True):
+            apart = found[at].difference or 0.0
+            significant = p < 0.05
+            out[at] = replace(
+                found[at],
+                p_value=float(p),
+                worse=bool(significant and apart < 0),
+                better=bool(significant and apart > 0),
+            )
+    return tuple(out)

@@ -1,0 +1,1 @@
+"""Published benchmarks, each by its own protocol."""

@@ -1,0 +1,1 @@
+"""Rows of runs and of human labels, read into columns and tables."""

@@ -1,0 +1,219 @@
+"""Where rows come from: files of rmjudge's own rows, read fast, and any other iterable of them, read again when needed.
+
+A source hands out (position, row) and gives single rows back by position, so that a report over a million rows keeps no
+text and still shows the few it picks. This module refuses to know other formats (the command line turns them into rows)
+and what is kept of a row (columns.py).
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from judge.agreement.data.columns import Columns, JudgeColumns, Row
+from judge.errors import InputError
+
+RUN_FILES = ("labels.jsonl", "failures.jsonl")
+
+
+def unchecked(row: Row) -> None:
+    """The check of a source whose rows are known to be whole."""
+
+
+class Source(Protocol):
+    """Rows with their positions, the rows at given positions, and what to call a position in an error. check: a careful
+    reader, which raises InputError for what is wrong with a row; it is asked only when a row could not be taken."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def check(self) -> Callable[[Row], object]: ...
+
+    def rows(self) -> Iterator[tuple[int, Row]]: ...
+
+    def fetch(self, positions: set[int]) -> dict[int, Row]: ...
+
+    def place(self, position: int) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A JSONL file of rmjudge's own rows (or of a run); a position is a byte offset. A torn last line is left out."""
+
+    path: Path
+    name: str
+    check: Callable[[Row], object] = unchecked
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Every row; raises InputError `file:line: …` at one that cannot be read."""
+        import orjson
+
+        loads, at, line = orjson.loads, 0, b""
+        try:
+            with self.path.open("rb", buffering=1 << 20) as stream:
+                for number, line in enumerate(stream, 1):
+                    if line != b"\n":
+                        try:
+                            row = loads(line)
+                        except orjson.JSONDecodeError as error:
+                            if not line.endswith(b"\n"):
+                                return
+                            row = _lenient(line, f"{self.path}:{number}", error)
+                        if type(row) is not dict or "id" not in row or "kind" not in row:
+                            raise InputError(f"{self.path}:{number}: no row of rmjudge (it lacks 'id' or 'kind')")
+                        yield at, row
+                    at += len(line)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
+
+    def fetch(self, positions: set[int]) -> dict[int, Row]:
+        """The rows at these byte offsets."""
+        found = {}
+        with self.path.open("rb") as stream:
+            for at in sorted(positions):
+                stream.seek(at)
+                found[at] = json.loads(stream.readline())
+        return found
+
+    def place(self, position: int) -> str:
+        """`file:line`."""
+        with self.path.open("rb") as stream:
+            return f"{self.path}:{stream.read(position).count(10) + 1}"  # 10 is the newline
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that a function makes anew on every call (another format, turned into ours); a position is an ordinal."""
+
+    make: Callable[[], Iterable[Mapping[str, Any]]]
+    name: str
+    check: Callable[[Row], object] = unchecked
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Every row."""
+        yield from enumerate(self.make())
+
+    def fetch(self, positions: set[int]) -> dict[int, Row]:
+        """The rows at these ordinals, by reading up to the last of them."""
+        found: dict[int, Row] = {}
+        for at, row in self.rows():
+            if at in positions:
+                found[at] = row
+            if len(found) == len(positions):
+                break
+        return found
+
+    def place(self, position: int) -> str:
+        """The row's number, counted from 1."""
+        return f"{self.name}, row {position + 1}"
+
+
+def _lenient(line: bytes, place: str, error: ValueError) -> Any:
+    """What the standard library reads and the fast reader does not (NaN, lone surrogates)."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise InputError(f"{place}: broken JSON: {error}") from None
+
+
+def run_files(folder: Path) -> list[Path]:
+    """The files of a run directory; raises InputError when it is none."""
+    found = [folder / name for name in RUN_FILES if (folder / name).exists()]
+    if not found:
+        raise InputError(f"{folder}: no run directory (it holds neither {' nor '.join(RUN_FILES)})")
+    return found
+
+
+def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str, *, labels: bool) -> None:
+    """Enter a judge's verdicts, and (`labels`) the people's labels that lie in the same rows.
+
+    Rows without a judgement are read as a judge's own file of labels: their one label is its verdict, and none is a
+    verdict that could not be read (PandaLM's and MT-Bench's prediction files).
+    """
+    judge: JudgeColumns | None = None
+    for number, source in sources:
+        failures = source.name.endswith(RUN_FILES[1])
+        for position, row in source.rows():
+            if judge is None:
+                judge = columns.judge(name, _task(row, source, position))
+            try:
+                foreign = row.get("judgement") is None
+                judged = _as_judged(row) if foreign else row
+                before = judge.duplicates
+                columns.add_judgement(judge, judged, number, position)
+                if failures:
+                    judge.duplicates = before  # a failure that was judged again stands in both files
+                if labels and not foreign and row.get("human"):
+                    columns.add_votes(row, number, position)
+            except _BROKEN as error:
+                raise _named(source, position, row, error) from None
+    if judge is None:
+        raise InputError(f"{name}: no rows in it")
+
+
+def _task(row: Row, source: Source, position: int) -> str:
+    try:
+        return str((row if row.get("judgement") is not None else _as_judged(row))["judgement"]["task"])
+    except _BROKEN as error:
+        raise _named(source, position, row, error) from None
+
+
+def read_human(columns: Columns, number: int, source: Source) -> int:
+    """Enter the people's labels of a source; how many fit. Rows that no judge has are entered too, as missing."""
+    added = rows = 0
+    for position, row in source.rows():
+        rows += 1
+        try:
+            added += columns.add_votes(row, number, position)
+        except _BROKEN as error:
+            raise _named(source, position, row, error) from None
+    if not rows:
+        raise InputError(f"{source.name}: no rows in it")
+    if not added:
+        raise InputError(f"{source.name}: no human label in it that fits the task {columns.task}")
+    return added
+
+
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError)
+"""What a row raises that rmjudge has not written: columns.py takes rows as they should be, for speed."""
+
+
+def _named(source: Source, position: int, row: Row, error: Exception) -> InputError:
+    """What is wrong with a row, as the careful reader finds it, else as the fast one stumbled on it."""
+    place = source.place(position)
+    if isinstance(error, InputError):
+        return InputError(f"{place}: {error}")
+    try:
+        source.check(row)
+    except InputError as found:
+        return InputError(f"{place}: {found}")
+    except _BROKEN as found:
+        error = found
+    what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+    return InputError(f"{place}: no row of rmjudge: {what}")
+
+
+def _as_judged(row: Row) -> Row:
+    """A row whose one label is a judge's verdict, as a judged row."""
+    labels = [label for label in row.get("human") or () if label.get("criterion", "") in ("", "correct")]
+    if len(labels) > 1:
+        raise InputError(f"{len(labels)} labels and no judgement: this is no judge's row")
+    verdict = labels[0]["verdict"] if labels else None
+    match row["kind"]:
+        case "pair":
+            said = {"task": "preference", "verdict": verdict}
+        case "solution" if not labels or not labels[0].get("criterion"):
+            said = {"task": "steps", "verdict": (), "first_wrong": verdict}
+        case "ranking":
+            said = {"task": "ranking", "verdict": verdict}
+        case "response" if labels and not labels[0].get("criterion"):
+            said = {"task": "score", "verdict": {"": verdict}}
+        case "solution" if "prm_score" in (row.get("meta") or {}):
+            p = row["meta"]["prm_score"]  # PRM800K's file of samples: its own model's score, not whether it is right
+            said = {"task": "outcome", "verdict": "right" if p >= 0.5 else "wrong", "p_correct": p}
+        case _:
+            right = None if verdict is None else "right" if verdict >= 0.5 else "wrong"
+            said = {"task": "outcome", "verdict": right}
+    return {**row, "judgement": said}

@@ -1,0 +1,1 @@
+"""Formulas on plain arrays: agreement coefficients, correlations, the bootstrap."""

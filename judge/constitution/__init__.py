@@ -1,0 +1,1 @@
+"""Constitutions: principles that a judge is held to, their YAML and its lint."""

@@ -1,0 +1,159 @@
+"""A judge at hand, and what it says of pairs under each principle of a constitution.
+
+Every principle is asked once about every pair, in both orders; what any part of the constitution would have said is
+then computed from the answers, without asking again. Answers are kept in memory and nothing is written: a trial is a
+sample. This module refuses to know what is made of the answers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, NamedTuple
+
+from judge.constitution.constitution import Constitution, Sampling
+from judge.engines import default_prompt, load_engine
+from judge.engines.base import Engine
+from judge.errors import ConfigError, InputError
+from judge.formats import read_records
+from judge.formats.rmjudge import judgement_to_row
+from judge.judgements import Judgement, Preference, Reading
+from judge.prompting.template import load_template
+from judge.records import Pair, PairVerdict, Record
+from judge.runs.counts import Counts
+from judge.runs.scheduler import distinct, run
+from judge.tasks import TASKS, Options, Program
+from judge.tasks.constitution_preference import PROMPT, Voice, check_principle, merge_principles, principled, said
+from judge.verdicts import preferred, unread
+
+
+class Heard(NamedTuple):
+    """A pair, and what each principle says of it: id -> distribution over first, second, tie; {} when unreadable."""
+
+    pair: Pair
+    says: Mapping[str, Mapping[str, float]]
+    readings: tuple[Reading, ...]
+
+    def verdict(self, constitution: Constitution) -> PairVerdict | None:
+        """What a constitution of principles that were asked says; None when nothing was readable."""
+        merged = self.merged(constitution)
+        return preferred(merged) if merged else None
+
+    def merged(self, constitution: Constitution) -> dict[str, float]:
+        """The distribution under a constitution of principles that were asked."""
+        return merge_principles(Voice(p.weight, self.says.get(p.id, {})) for p in constitution.principles)
+
+    def alone(self, principle: str) -> PairVerdict | None:
+        """What one principle says on its own; a tie is an abstention, None is unreadable."""
+        says = self.says.get(principle, {})
+        return preferred(says) if says else None
+
+    def why_unread(self, principle: str) -> str:
+        """Why one principle's verdict could not be read."""
+        return unread([reading for reading in self.readings if reading.principle == principle])
+
+
+@dataclass(slots=True)
+class Kept:
+    """The sink of a trial: judgements in memory."""
+
+    done: frozenset[str] = frozenset()
+    rows: dict[str, Heard] = field(default_factory=dict)
+
+    def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
+        self.rows[row["id"]] = row["heard"]
+
+    def sync(self) -> None:
+        """Nothing goes to a disk."""
+
+
+class Bench:
+    """A judge that answers under principles: its engines, its prompt and how it is asked.
+
+    Raises ConfigError for a prompt without a place for a principle, before any model is loaded.
+    """
+
+    def __init__(
+        self,
+        judges: Sequence[str],
+        *,
+        prompt: str = "",
+        options: Options | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not judges:
+            raise ConfigError("no judge is named; give --judge, such as vllm:MODEL")
+        self.options = replace(options or Options(), judges=len(judges))
+        small = [spec for spec in judges if default_prompt(spec)]
+        if small and not prompt:
+            raise ConfigError(f"{small[0]} has not learnt to judge under a principle: name a real model, or a --prompt")
+        self.template = load_template("preference", prompt or PROMPT)
+        TASKS["preference"].check(self.template, self.options)
+        check_principle(self.template)
+        self.engines: list[Engine] = [load_engine(spec, **(settings or {})) for spec in judges]
+        self.counts = Counts()
+
+    def hear(
+        self,
+        pairs: Iterable[Pair],
+        constitution: Constitution | Callable[[Pair], Constitution],
+        *,
+        watch: Callable[[Counts], None] = lambda counts: None,
+    ) -> list[Heard]:
+        """What every principle says of every distinct pair, in their order; sampling rules are left aside."""
+        kept, order = Kept(), []
+        asked = constitution if callable(constitution) else lambda pair: constitution
+
+        def each() -> Iterator[Pair]:
+            for pair in pairs:
+                order.append(pair.id)
+                yield pair
+
+        def whole(record: Record) -> Constitution:
+            assert isinstance(record, Pair)
+            return replace(asked(record), sampling=Sampling())
+
+        def program(record: Record) -> Program[Judgement]:
+            assert isinstance(record, Pair)
+            return principled(record, self.template, self.options, constitution=whole(record))
+
+        def row(record: Record, judgement: Judgement) -> dict[str, Any]:
+            assert isinstance(record, Pair) and isinstance(judgement, Preference)
+            says = {p.id: said(judgement.readings, p.id) for p in whole(record).principles}
+            heard = Heard(record, says, judgement.readings)
+            return {"id": record.id, "heard": heard, "judgement": judgement_to_row(judgement)}
+
+        run(
+            each(),
+            program,
+            self.engines,
+            kept,
+            row,
+            counts=self.counts,
+            watch=watch,
+        )
+        return [kept.rows[name] for name in dict.fromkeys(order)]
+
+    def close(self) -> None:
+        """Let go of the models."""
+        for engine in self.engines:
+            engine.close()
+
+
+def read_pairs(data: Sequence[str], *, format: str | None = None, limit: int | None = None) -> list[Pair]:
+    """The first distinct pairs of some files; a ranking gives the pairs of its responses. Raises InputError with
+    file:line for a row that has none."""
+    pairs = [record for _, record in islice(distinct(_pairs(data, format), Counts()), limit)]
+    if not pairs:
+        raise InputError(f"{', '.join(data)}: holds no pair to judge")
+    return [pair for pair in pairs if isinstance(pair, Pair)]
+
+
+def _pairs(data: Sequence[str], format: str | None) -> Iterator[Record]:
+    spec = TASKS["preference"]
+    for path in data:
+        for place, record in read_records(path, format=format):
+            if record.kind not in spec.kinds:
+                raise InputError(f"{place}: a {record.kind}; a constitution judges: {', '.join(spec.kinds)}")
+            if isinstance(record, Pair) and not record.judgeable:
+                raise InputError(f"{place}: labels without the texts they are about; there is nothing to judge")
+            yield from spec.split(record)

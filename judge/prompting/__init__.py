@@ -1,0 +1,1 @@
+"""Prompts: Jinja files with front matter, a sandboxed body, and delimiters that judged text cannot close."""

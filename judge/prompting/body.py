@@ -1,0 +1,137 @@
+"""The body of a prompt: sandboxed Jinja whose message blocks are collected while they are rendered.
+
+Blocks are never found by splitting what was rendered, so no judged text can begin a message of its own.
+
+This module refuses to know front matter, tasks and files.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.meta import find_undeclared_variables
+from jinja2.parser import Parser
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from judge.errors import TemplateError
+from judge.prompting.delimiters import frame
+from judge.records import Conversation, Message, Role
+
+ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+_TURNS, _FRAMES = "_turns", "_frames"
+_FAULTS = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
+
+class Body:
+    """A compiled body.
+
+    frames: the names of its frames; `*` at the end stands for any ending ("response_" ~ loop.index).
+    nameless: the lines of frames whose name is not written out, so that no text could be kept from closing them.
+    roles: its message blocks' roles, as written. used: the names it reads and does not set itself.
+    """
+
+    __slots__ = ("frames", "nameless", "roles", "source", "template", "tree", "used")
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        environment = _environment()
+        self.tree = environment.parse(text, filename=source)
+        named = list(_frame_names(self.tree))
+        self.frames = frozenset(name for name, _ in named if name)
+        self.nameless = tuple(line for name, line in named if not name)
+        self.roles = tuple(role for role, _ in _blocks(self.tree))
+        self.used = find_undeclared_variables(self.tree) - environment.globals.keys()
+        code = environment.compile(self.tree, filename=source)
+        self.template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
+
+    def render(self, values: Mapping[str, Any]) -> Conversation:
+        """The messages of the blocks, in order. Raises TemplateError with the line in the file."""
+        turns: list[Message] = []
+        try:
+            rest = self.template.render({**values, _TURNS: turns, _FRAMES: self.frames})
+        except _FAULTS as error:
+            raise TemplateError(f"{self.source}:{line_of(error, self.source)}: {error}") from error
+        if rest and not rest.isspace():
+            raise TemplateError(f"{self.source}: text outside of a message block: {rest.strip()[:60]!r}")
+        if not any(turn.role == "user" for turn in turns):
+            raise TemplateError(f"{self.source}: no user message")
+        return tuple(turns)
+
+    def line_of_name(self, name: str) -> int:
+        """The first line that reads a variable, 1 if none does."""
+        lines = [node.lineno for node in self.tree.find_all(nodes.Name) if node.name == name and node.ctx == "load"]
+        return min(lines, default=1)
+
+
+@lru_cache(maxsize=256)
+def compile_body(text: str, source: str) -> Body:
+    """Compile a body once a process. Raises jinja2.TemplateSyntaxError, whose line is the file's."""
+    return Body(text, source)
+
+
+def line_of(error: BaseException, source: str) -> int:
+    """The line of the prompt where an error arose; Jinja rewrites tracebacks to the template's lines."""
+    line = getattr(error, "lineno", None)
+    if isinstance(line, int):
+        return line
+    places = [place.lineno for place in traceback.extract_tb(error.__traceback__) if place.filename == source]
+    return (places[-1] if places else None) or 1
+
+
+class Messages(Extension):
+    """`{% user %}…{% enduser %}` and its siblings: each adds one message to the conversation being rendered."""
+
+    tags = set(ROLES)  # noqa: RUF012 (Jinja declares it so)
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        token = next(parser.stream)
+        body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
+        for _, line in (inside for node in body for inside in _blocks(node)):
+            parser.fail("a message block inside a message block", line)
+        call = self.call_method("_add", [nodes.ContextReference(), nodes.Const(token.value)])
+        return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
+
+    def _add(self, context: Context, role: Role, caller: Callable[[], str]) -> str:
+        context[_TURNS].append(Message(role, caller().strip()))
+        return ""
+
+
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, extensions=[Messages]
+    )
+    environment.globals = {name: environment.globals[name] for name in ("range", "namespace")}
+    environment.filters["frame"] = _frame
+    return environment
+
+
+@jinja2.pass_context
+def _frame(context: Context, text: str, name: str) -> str:
+    if isinstance(text, jinja2.Undefined):
+        str(text)  # raises, and says which name it was
+    return frame(text, name, context[_FRAMES])
+
+
+def _blocks(tree: nodes.Node) -> Iterator[tuple[str, int]]:
+    """The message blocks of a tree: role and line."""
+    for block in [tree, *tree.find_all(nodes.CallBlock)]:
+        if isinstance(block, nodes.CallBlock) and isinstance(block.call.node, nodes.ExtensionAttribute):
+            role = block.call.args[1]
+            assert isinstance(role, nodes.Const)
+            yield role.value, block.lineno
+
+
+def _frame_names(tree: nodes.Node) -> Iterator[tuple[str, int]]:
+    """The name and line of each frame; an empty name where none is written out."""
+    for node in tree.find_all(nodes.Filter):
+        if node.name == "frame":
+            name = node.args[0] if node.args else None
+            first = name.nodes[0] if isinstance(name, nodes.Concat) else name
+            written = str(first.value) if isinstance(first, nodes.Const) else ""
+            yield written + "*" * (bool(written) and first is not name), node.lineno

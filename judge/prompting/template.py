@@ -1,0 +1,205 @@
+"""Prompts: Jinja files with front matter that render to a conversation.
+
+A prompt is a file `<task>/<name>.jinja`: YAML between `---` lines, then message blocks `{% system %}…{% endsystem %}`,
+`{% user %}…{% enduser %}`, `{% assistant %}…{% endassistant %}` (prompt_body.py). Judged text passes through the
+filter `frame("name")` (framing.py). docs/prompts.md says how to write one.
+
+This module refuses to know engines, how a verdict is read, and what a task asks in which order.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from judge.errors import TemplateError, unknown
+from judge.prompting.body import compile_body
+from judge.prompting.front_matter import GIVEN, Finding, Front, take_apart
+from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, spoken
+
+TASKS = tuple(GIVEN)
+"""What a prompt can be for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One prompt, ready to render; plain data, so it pickles and compares.
+
+    labels: verdict -> the label that stands for it. verdict: a pattern with one group (beside an optional
+    `(?P<step>…)`) that finds a label in the reply, "" when the label alone is asked for. choice_prefix: what stands
+    before the label in the reply. defaults: the variables that may be left out. hash: of the file's bytes.
+    """
+
+    name: str
+    task: str
+    source: str
+    hash: str
+    body: str = field(repr=False)
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
+    variables: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    based_on: str = ""
+    max_tokens: int = 1024
+    choice_prefix: str = ""
+
+    def render(self, **variables: Any) -> Conversation:
+        """The conversation for these variables; what the prompt did not declare is left aside. Raises TemplateError."""
+        for name in self.variables:
+            if name not in variables and name not in self.defaults:
+                given = ", ".join(variables) or "none"
+                raise TemplateError(f"{self.source}: variable '{name}' is not given (given: {given})")
+        return compile_body(self.body, self.source).render({**self.defaults, **variables})
+
+
+def load_template(task: str, name_or_path: str) -> Template:
+    """A shipped prompt by name (`default`, `preference/default`) or a file of one's own by its path.
+
+    An empty task takes a prompt of any task. Raises TemplateError with `file:line` for a prompt that cannot work,
+    UnknownNameError for a name that is not on offer.
+    """
+    if task and task not in GIVEN:
+        raise unknown("task", task, GIVEN)
+    template = _read(locate(task, name_or_path))
+    if task and template.task != task:
+        raise TemplateError(f"{template.source}: a prompt for the task '{template.task}', not for '{task}'")
+    return template
+
+
+def list_templates(task: str = "") -> list[Template]:
+    """The shipped prompts, by name; all of them or those of one task."""
+    return [_read(path) for path in shipped().values() if task in ("", path.parent.name)]
+
+
+def variables(record: Record) -> dict[str, Any]:
+    """What a record hands to a prompt: its texts as a judge reads them."""
+    prompt = spoken(record.prompt)
+    match record:
+        case Pair():
+            return {"prompt": prompt, "first": spoken(record.first), "second": spoken(record.second)}
+        case Response():
+            return {"prompt": prompt, "response": spoken(record.response), "reference": record.reference}
+        case Solution():
+            whole = "\n".join(record.steps)
+            return {"prompt": prompt, "steps": list(record.steps), "response": whole, "reference": record.reference}
+        case Ranking():
+            return {"prompt": prompt, "responses": [spoken(response) for response in record.responses]}
+
+
+def render_record(template: Template, record: Record) -> Iterator[Conversation]:
+    """What a prompt makes of a record: one conversation, or one a step where the prompt asks for one step."""
+    values = variables(record)
+    if "index" not in template.variables:
+        yield template.render(**values)
+        return
+    for index in range(len(values.get("steps", ())) or 1):
+        yield template.render(**values, index=index)
+
+
+def lint(path: str | Path) -> list[Finding]:
+    """Everything that is wrong with a prompt file, at once, by line; not only what keeps it from loading."""
+    front = take_apart(_bytes(Path(path)), str(path))
+    if front.compiled is not None and not any(finding.fatal for finding in front.findings):
+        _try_out(front)
+    return sorted(front.findings, key=lambda finding: (finding.line, finding.message))
+
+
+# What lint renders a prompt with: numbers that no prompt holds, so that each is found again wherever it comes out.
+_SAMPLE: Mapping[str, Any] = {
+    "prompt": "8190341",
+    "first": "8190342",
+    "second": "8190343",
+    "response": "8190344",
+    "critique": "8190345",
+    "reference": "8190346",
+    "steps": ["8190347", "8190348"],
+    "responses": ["8190349", "8190350"],
+}
+_NOT_JUDGED: Mapping[str, Any] = {"index": 0, "criterion": "helpfulness", "rubric": "…", "low": 1, "high": 5}
+
+
+def _try_out(front: Front) -> None:
+    """Render with everything given, then with the optional variables at their defaults, and look at what comes out."""
+    template = _template(front, front.path, "")
+    full = {**_NOT_JUDGED, **_SAMPLE}
+    for values in (full, {name: value for name, value in full.items() if name not in template.defaults}):
+        try:
+            turns = template.render(**values)
+        except TemplateError as error:
+            line = re.match(r".*?:(\d+): ", str(error)[len(front.path) :])
+            message = str(error)[len(front.path) :].removeprefix(line[0] if line else ": ")
+            front.add(int(line[1]) if line else 1, message)
+            return
+        _look_at(front, template, turns)
+
+
+def _look_at(front: Front, template: Template, turns: Conversation) -> None:
+    assert front.compiled is not None
+    said = {finding.message for finding in front.findings}
+    outside = re.sub(r"<([a-z][a-z0-9_]*)>\n.*?\n</\1>", "", "\n".join(turn.content for turn in turns), flags=re.DOTALL)
+    for name, value in _SAMPLE.items():
+        bare = any(text in outside for text in ([value] if isinstance(value, str) else value))
+        message = f"judged text '{name}' is used without a frame ({{{{ {name} | frame(\"{name}\") }}}})"
+        if bare and message not in said:
+            front.add(front.compiled.line_of_name(name), message, fatal=False)
+    example = re.search(template.verdict, outside) if template.verdict else None
+    if example and not any("could be taken for a verdict" in message for message in said):
+        written = front.text.find(example[0])
+        line = front.text[:written].count("\n") + 1 if written >= 0 else front.lines.get("verdict", 1)
+        front.add(line, f"the prompt's own words '{example[0]}' could be taken for a verdict", fatal=False)
+    if any(turn.role == "system" for turn in turns[1:]) and "a system message that is not the first" not in said:
+        front.add(1, "a system message that is not the first", fatal=False)
+
+
+@lru_cache(maxsize=1)
+def shipped() -> dict[str, Path]:
+    """The files of the shipped prompts, by name."""
+    root = Path(str(files("judge.prompts")))
+    return {f"{path.parent.name}/{path.stem}": path for path in sorted(root.glob("*/*.jinja"))}
+
+
+def locate(task: str, name: str) -> Path:
+    """The file of a prompt: a shipped one by name, or a path."""
+    full = name if "/" in name or not task else f"{task}/{name}"
+    if full in shipped():
+        return shipped()[full]
+    if name.endswith(".jinja") or Path(name).is_file():
+        return Path(name)
+    raise unknown("prompt", full, [known for known in shipped() if known.startswith(f"{task}/" if task else "")])
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TemplateError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _read(path: Path) -> Template:
+    data = _bytes(path)
+    front = take_apart(data, str(path))
+    fatal = [finding for finding in front.findings if finding.fatal]  # in the order of causes, not of lines
+    if fatal:
+        more = f" (and {len(fatal) - 1} more: rmjudge prompt lint {path})" if len(fatal) > 1 else ""
+        raise TemplateError(f"{fatal[0].place}: {fatal[0].message}{more}")
+    full = f"{path.parent.name}/{path.stem}"
+    name = full if shipped().get(full) == path else path.name
+    return _template(front, name, blake2b(data, digest_size=16).hexdigest())
+
+
+def _template(front: Front, name: str, digest: str) -> Template:
+    fields = {key: value for key, value in front.values.items() if key != "variables"}
+    return Template(
+        name=name,
+        source=front.path,
+        hash=digest,
+        body=front.body,
+        variables=front.variables,
+        defaults=front.defaults,
+        **fields,
+    )

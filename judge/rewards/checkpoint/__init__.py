@@ -1,0 +1,1 @@
+"""Model directories: saved whole, loaded back, and readable by transformers."""

@@ -1,0 +1,254 @@
+"""A reward model as transformers' own classes hold it: a backbone and one linear layer, nothing else.
+
+A head that is one linear layer on the last token is a `…ForSequenceClassification`, one at every step a
+`…ForTokenClassification`; then TRL, OpenRLHF, RewardBench, transformers and vLLM load the directory as it is. What
+these classes cannot hold is not bent into them: `shell` says None. This module refuses to know what else lies in a
+model directory (checkpoint.py) and how texts become batches.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from judge.errors import EngineError
+from judge.rewards.config import Settings
+
+SEQUENCE, TOKEN = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
+# A head of ours says (right, wrong, neutral). Others take index 1 for P(right) (TRL's and Qwen's process models), so on
+# the disk the first two change places.
+STEP_LABELS = ("wrong", "right", "neutral")
+ADAPTER = "adapter_model.safetensors"
+
+
+class Linear(NamedTuple):
+    """A linear head. weight: (C, H). bias: (C,) or None."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+def labels_of(settings: Settings) -> tuple[str, ...]:
+    """What each output of a plain model is called in its `id2label`, in the order on the disk."""
+    match settings.kind:
+        case "multi":
+            return settings.objectives or ("reward",)
+        case "ensemble":
+            return tuple(f"member {number}" for number in range(1, settings.members + 1))
+        case "process":
+            return STEP_LABELS[: settings.classes]
+        case "outcome":
+            return ("correct",)
+        case _:
+            return ("reward",)
+
+
+def auto_class(settings: Settings) -> str:
+    """The class of transformers that a plain model of this kind is loaded by."""
+    return TOKEN if settings.kind == "process" else SEQUENCE
+
+
+def on_disk(head: Linear, settings: Settings) -> Linear:
+    """A head's rows in the order of `labels_of`. It is its own inverse, so it reads a head back, too."""
+    if settings.kind != "process":
+        return head
+    order = [1, 0, 2][: settings.classes]
+    return Linear(head.weight[order], None if head.bias is None else head.bias[order])
+
+
+def shell(backbone: nn.Module, head: Linear, settings: Settings, pad: int) -> Any:
+    """The model as a class of transformers that shares the backbone's weights; None where no such class holds it.
+
+    backbone: a PreTrainedModel, not wrapped by peft. pad: id of the padding token.
+    """
+    config = _config(backbone, head, settings, pad)
+    made = _empty(config, auto_class(settings))
+    name = None if made is None else _linear_of(made, settings)
+    if made is None or name is None:
+        return None
+    head = on_disk(head, settings)
+    layer = nn.Linear(head.weight.shape[1], head.weight.shape[0], bias=head.bias is not None, device="meta")
+    layer.weight = nn.Parameter(head.weight.detach(), requires_grad=False)
+    own_bias = getattr(made, name).bias is not None
+    if own_bias or head.bias is not None:
+        if not own_bias:
+            return None  # a bias that the class has no place for
+        bias = torch.zeros_like(head.weight[:, 0]) if head.bias is None else head.bias.detach()
+        layer.bias = nn.Parameter(bias, requires_grad=False)
+    setattr(made, name, layer)
+    setattr(made, made.base_model_prefix, backbone)
+    return made
+
+
+def _config(backbone: nn.Module, head: Linear, settings: Settings, pad: int) -> Any:
+    config: Any = deepcopy(backbone.config)
+    names = labels_of(settings)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+    config.get_text_config().pad_token_id = config.pad_token_id = pad
+    if settings.kind == "process":
+        config.token_classification_bias = head.bias is not None
+    else:
+        config.problem_type = "regression"  # else vLLM and transformers' pipeline would squash a reward by a sigmoid
+    return config
+
+
+def _empty(config: Any, auto: str) -> Any:
+    """A model of the right class without weights, None where the architecture has none."""
+    import transformers
+
+    known = getattr(transformers, auto)._model_mapping
+    if type(config) not in known:
+        return None
+    with torch.device("meta"):
+        return known[type(config)]._from_config(config)
+
+
+def _linear_of(made: Any, settings: Settings) -> str | None:
+    """The name of the class's one layer on top of the backbone, None where it has others or reads elsewhere."""
+    top = {
+        name: layer
+        for name, layer in made.named_children()
+        if name != made.base_model_prefix and not isinstance(layer, nn.Dropout)
+    }
+    if len(top) != 1:
+        return None
+    name, layer = top.popitem()
+    # `score` is read at the last token of a causal model; a BERT's `classifier` of a sequence has a pooler before it.
+    accepted = _LAYERS if settings.kind == "process" else ("score",)
+    return name if isinstance(layer, nn.Linear) and name in accepted else None
+
+
+def read_by_4(folder: Path, tokenizer: Any) -> None:
+    """Name things in a saved directory as transformers 4 reads them, which RewardBench holds on to; 5 reads both.
+
+    The tokenizer's class, what it gives (else 4 adds token types), its further special tokens, and the base and scaling
+    of rotary positions (else 4 takes 10,000 and none).
+    """
+    words, config = folder / "tokenizer_config.json", folder / "config.json"
+    if words.is_file():
+        said = json.loads(words.read_text("utf-8"))
+        said.setdefault("model_input_names", list(tokenizer.model_input_names))
+        if said.get("tokenizer_class") == "TokenizersBackend":
+            said["tokenizer_class"] = "PreTrainedTokenizerFast"
+        if isinstance(said.get("extra_special_tokens"), list):
+            said["additional_special_tokens"] = said.pop("extra_special_tokens")
+        words.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    said = json.loads(config.read_text("utf-8")) if config.is_file() else {}
+    rotary = dict(said.get("rope_parameters") or {})
+    if "rope_theta" in rotary:  # one for all layers: 4 knows no others
+        said["rope_theta"] = rotary.pop("rope_theta")
+        if rotary.get("rope_type", "default") != "default":
+            said["rope_scaling"] = rotary
+        config.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+# -- low-rank adapters ------------------------------------------------------------------------------------------------
+
+
+def is_adapted(backbone: nn.Module) -> bool:
+    """Whether a backbone is wrapped by peft."""
+    return hasattr(backbone, "peft_config")
+
+
+def merged(backbone: nn.Module) -> nn.Module:
+    """A backbone with its adapter added to its weights; a copy, so that training can go on."""
+    if not is_adapted(backbone):
+        return backbone
+    copy: Any = deepcopy(backbone)
+    plain: nn.Module = copy.merge_and_unload()
+    return plain
+
+
+def adapter_prefix(settings: Settings, backbone: Any) -> str | None:
+    """Where an adapter's names begin when it is loaded over a plain model: `base_model.model.model.`; None where no
+    class of transformers holds the model."""
+    base = backbone.get_base_model()
+    made = _empty(_config(base, Linear(torch.empty(0, 0), None), settings, 0), auto_class(settings))
+    name = None if made is None else _linear_of(made, settings)
+    return None if made is None or name is None else f"base_model.model.{made.base_model_prefix}."
+
+
+def save_adapter(backbone: Any, head: Linear, settings: Settings, out: Path) -> bool:
+    """Write the adapter and its config so that `AutoPeftModelFor…Classification` loads both, the head included.
+
+    False where the head fits no class of transformers; nothing is written then.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    prefix = adapter_prefix(settings, backbone)
+    if prefix is None or len(backbone.peft_config) != 1 or (head.bias is not None and settings.kind != "process"):
+        return False
+    base = "base_model.model."
+    own = get_peft_model_state_dict(backbone)
+    weights = {prefix + name.removeprefix(base): value for name, value in own.items()}
+    head = on_disk(head, settings)
+    weights[f"{base}score.weight"] = head.weight
+    if head.bias is not None:
+        weights[f"{base}score.bias"] = head.bias
+    config = deepcopy(next(iter(backbone.peft_config.values())))
+    config.task_type = "TOKEN_CLS" if settings.kind == "process" else "SEQ_CLS"
+    config.modules_to_save, config.inference_mode = ["score"], True
+    config.save_pretrained(out)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    save_file(tensors, out / ADAPTER, metadata={"format": "pt"})
+    return True
+
+
+def load_adapter(backbone: Any, folder: Path) -> Linear:
+    """Put a saved adapter into a backbone that was wrapped for it, and give back the head that was saved with it."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    base = "base_model.model."
+    weights = load_file(folder / ADAPTER)
+    head = Linear(weights.pop(f"{base}score.weight"), weights.pop(f"{base}score.bias", None))
+    own = {base + name.removeprefix(base).partition(".")[2]: value for name, value in weights.items()}
+    found = set_peft_model_state_dict(backbone, own)
+    if found.unexpected_keys:
+        raise EngineError(f"{folder / ADAPTER}: does not fit its backbone (no place for {found.unexpected_keys[0]})")
+    return head
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars and notes of those that load and save weights; errors still show."""
+    from transformers.utils import logging as loud
+
+    level, shown = loud.get_verbosity(), loud.is_progress_bar_enabled()
+    loud.set_verbosity_error()
+    loud.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        loud.set_verbosity(level)
+        if shown:
+            loud.enable_progress_bar()
+
+
+def read_head(folder: Path) -> Linear:
+    """The linear layer of a saved plain model, from one file or from shards with an index."""
+    from safetensors import safe_open
+
+    index = folder / "model.safetensors.index.json"
+    shards: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"] if index.is_file() else {}
+    found: dict[str, Tensor] = {}
+    for name in (f"{layer}.{part}" for layer in _LAYERS for part in ("weight", "bias")):
+        with safe_open(folder / shards.get(name, "model.safetensors"), framework="pt") as file:
+            if name in set(file.keys()):
+                found[name.partition(".")[2]] = file.get_tensor(name)
+    if "weight" not in found:
+        raise EngineError(f"{folder}: its weights have no head ({' or '.join(_LAYERS)})")
+    return Linear(found["weight"], found.get("bias"))
+
+
+_LAYERS = ("score", "classifier")

@@ -1,0 +1,1 @@
+"""Labelled records to tensors: examples, soft labels, tokens, batches, targets."""

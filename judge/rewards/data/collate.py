@@ -1,0 +1,398 @@
+"""Examples to batches: all texts of a batch in one row without padding, or the plain padded rows.
+
+    N reads (places where the head reads), T tokens, B rows, M response tokens.
+
+Reads come in the order of example, response, step, whatever the layout. In a packed batch the responses of a group
+share the tokens that they begin with: those are computed once. Documents are told apart by the attention
+(attention.py). This module refuses to know models and labels.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from random import Random
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from judge.errors import InputError
+from judge.rewards.data.examples import Example
+from judge.rewards.data.tokenize import Ids, Text, Tokeniser, Tokens, common_prefix, fit
+
+Layout = Literal["packed", "padded", "apart"]
+Any_ = TypeVar("Any_")
+
+
+class Document(NamedTuple):
+    """A prefix [start, prefix_end) and the branches [start, end) that go on from it, each seeing prefix and itself."""
+
+    start: int
+    prefix_end: int
+    branches: tuple[tuple[int, int], ...]
+
+    @property
+    def end(self) -> int:
+        return self.branches[-1][1] if self.branches else self.prefix_end
+
+    @property
+    def longest(self) -> int:
+        """Tokens of its longest text."""
+        return self.prefix_end - self.start + max((end - start for start, end in self.branches), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The tokens of each response (or step), for heads that read all of them, in the order of the reads.
+
+    tokens: (M,) index into a batch's flattened tokens; reads: (M,) whose they are, of N; ends: (M,) bool, where a
+    sentence or line ends; before: (M,) where the token before each stands.
+    """
+
+    tokens: Tensor
+    reads: Tensor
+    ends: Tensor
+    before: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """All texts of a batch in one row, for causal backbones.
+
+    tokens, positions: (T,) int64, a branch's positions going on from its prefix's; reads: (N,) int64.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    documents: tuple[Document, ...]
+    reads: Tensor
+    parts: Parts | None = None
+
+    @property
+    def size(self) -> int:
+        """Tokens that are computed."""
+        return self.tokens.numel()
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text."""
+        return max(document.longest for document in self.documents)
+
+    def to(self, device: torch.device | str) -> "Packed":
+        return _moved(self, device)
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """A row a text, filled up on the right. tokens, mask: (B, T) int64; reads: (N, 2) int64 row and column."""
+
+    tokens: Tensor
+    mask: Tensor
+    reads: Tensor
+    parts: Parts | None = None
+
+    @property
+    def size(self) -> int:
+        return self.tokens.numel()
+
+    @property
+    def longest(self) -> int:
+        return self.tokens.shape[1]
+
+    def to(self, device: torch.device | str) -> "Padded":
+        return _moved(self, device)
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Prompts and responses in rows of their own, for two encoders. which: (N,) the prompt's row of each response."""
+
+    prompts: Padded
+    responses: Padded
+    which: Tensor
+
+    @property
+    def size(self) -> int:
+        return self.prompts.size + self.responses.size
+
+    @property
+    def longest(self) -> int:
+        return max(self.prompts.longest, self.responses.longest)
+
+    def to(self, device: torch.device | str) -> "Apart":
+        return _moved(self, device)
+
+
+Batch = Packed | Padded | Apart
+
+
+def _moved(batch: Any_, device: torch.device | str) -> Any_:
+    """The batch with every tensor on a device."""
+    changes: dict[str, Any] = {}
+    for field in fields(batch):  # type: ignore[arg-type]
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            changes[field.name] = value.to(device, non_blocking=True)
+        elif isinstance(value, Parts | Padded):
+            changes[field.name] = _moved(value, device)
+    return replace(batch, **changes)  # type: ignore[type-var]
+
+
+class Fitted(NamedTuple):
+    """The examples that fit max_length, and how many did not or were cut, by reason."""
+
+    examples: list[Example]
+    counts: "Counter[str]"
+
+
+class Collator:
+    """Makes batches of examples. Tokens are kept from call to call: an example is tokenised once.
+
+    layout: "packed" (causal backbones), "padded" (any), "apart" (two encoders). shared_prefix: see Packed.
+    keep: how many examples' tokens are remembered. every: whether the head reads every token (see Parts).
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        kind: str,
+        max_length: int,
+        layout: Layout = "packed",
+        *,
+        shared_prefix: bool = True,
+        keep: int = 200_000,
+        every: bool = False,
+    ) -> None:
+        self.every = every or kind == "hierarchical"
+        self.layout, self.kind, self.shared_prefix, self._keep = layout, kind, shared_prefix, keep
+        self.tokeniser = Tokeniser(tokenizer, kind, max_length, apart=layout == "apart")
+        pad = tokenizer.pad_token_id
+        self._pad = int(pad if pad is not None else tokenizer.eos_token_id or 0)  # the mask decides, never this token
+        self._known: dict[Any, Tokens] = {}
+        self._ends: dict[int, bool] = {}
+
+    def fit(self, examples: Sequence[Example]) -> Fitted:
+        """Those that fit, tokenised once and for all; call it before `batches`, and tell its counts."""
+        kept, tokens, counts = fit(self.tokeniser, examples)
+        for example, made in zip(kept, tokens, strict=True):
+            self._remember(example, made)
+        return Fitted(kept, counts)
+
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        tokens = self._tokens(examples)
+        texts = [text for one in tokens for text in one.texts]
+        parts = self._parts_of(texts) if self.every else None
+        match self.layout:
+            case "packed":
+                groups = [example.group for example, one in zip(examples, tokens, strict=True) for _ in one.texts]
+                return self._packed(texts, groups if self.shared_prefix else None, parts)
+            case "padded":
+                return self._padded(texts, parts)
+            case "apart":
+                return self._two(tokens, texts)
+
+    def lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example, its prompt counted once: what a packed batch computes."""
+        return [
+            max(text.start for text in one.texts) + sum(len(text.ids) - text.start for text in one.texts)
+            for one in self._tokens(examples)
+        ]
+
+    def _tokens(self, examples: Sequence[Example]) -> list[Tokens]:
+        missing = [example for example in examples if _key(example) not in self._known]
+        fresh: dict[Any, Tokens] = {}
+        for example, made in zip(missing, self.tokeniser(missing), strict=True):
+            if isinstance(made, str):
+                raise InputError(f"{example.id}: {made} ({self.tokeniser.max_length} tokens)")
+            fresh[_key(example)] = made
+            self._remember(example, made)
+        return [fresh[key] if (key := _key(example)) in fresh else self._known[key] for example in examples]
+
+    def _remember(self, example: Example, tokens: Tokens) -> None:
+        if len(self._known) < self._keep:
+            self._known[_key(example)] = tokens
+
+    def _packed(self, texts: list[Text], groups: list[str] | None, parts: "_Spans | None") -> Packed:
+        families: dict[Any, list[int]] = {}
+        for at in range(len(texts)):
+            families.setdefault(at if groups is None else groups[at], []).append(at)
+        row = _Row()
+        places: list[_Place] = [_Place(0, 0, 0)] * len(texts)
+        for members in families.values():
+            for at, place in zip(members, row.add([texts[at].ids for at in members]), strict=True):
+                places[at] = place
+        reads = [place.of(offset) for text, place in zip(texts, places, strict=True) for offset in text.reads]
+        return Packed(
+            tokens=torch.from_numpy(np.concatenate(row.tokens).astype(np.int64)),
+            positions=torch.from_numpy(np.concatenate(row.positions).astype(np.int64)),
+            documents=tuple(row.documents),
+            reads=torch.tensor(reads),
+            parts=parts and parts.at(lambda text, offset: places[text].of(offset)),
+        )
+
+    def _padded(self, texts: list[Text], parts: "_Spans | None") -> Padded:
+        width = max(len(text.ids) for text in texts)
+        tokens = np.full((len(texts), width), self._pad, dtype=np.int64)
+        mask = np.zeros((len(texts), width), dtype=np.int64)
+        for row, text in enumerate(texts):
+            tokens[row, : len(text.ids)] = text.ids
+            mask[row, : len(text.ids)] = 1
+        return Padded(
+            tokens=torch.from_numpy(tokens),
+            mask=torch.from_numpy(mask),
+            reads=torch.tensor([(row, at) for row, text in enumerate(texts) for at in text.reads]),
+            parts=parts and parts.at(lambda text, offset: text * width + offset),
+        )
+
+    def _two(self, tokens: list[Tokens], texts: list[Text]) -> Apart:
+        """A prompt that several examples have stands there once."""
+        rows: dict[bytes, int] = {}
+        prompts: list[Text] = []
+        which: list[int] = []
+        for one in tokens:
+            assert one.prompt is not None
+            key = one.prompt.tobytes()
+            if key not in rows:
+                rows[key] = len(prompts)
+                prompts.append(Text(one.prompt, 0, (len(one.prompt) - 1,)))
+            which += [rows[key]] * len(one.texts)
+        return Apart(
+            prompts=self._padded(prompts, None), responses=self._padded(texts, None), which=torch.tensor(which)
+        )
+
+    def _parts_of(self, texts: list[Text]) -> "_Spans":
+        spans = _Spans([], [], [], [])
+        number = 0
+        for at, text in enumerate(texts):
+            start = text.start
+            for end in text.reads:
+                for offset in range(min(start, end), end + 1):
+                    spans.texts.append(at)
+                    spans.reads.append(number)
+                    spans.offsets.append(offset)
+                    spans.ends.append(offset == end or self._ends_sentence(int(text.ids[offset])))
+                start, number = end + 1, number + 1
+        return spans
+
+    def _ends_sentence(self, token: int) -> bool:
+        if token not in self._ends:
+            said = self.tokeniser.tokenizer.decode([token])
+            self._ends[token] = "\n" in said or said.rstrip().endswith((".", "!", "?", "。", "！", "？"))
+        return self._ends[token]
+
+
+class _Place(NamedTuple):
+    """Where a text lies in a row: its first `shared` tokens from `start`, the others from `branch`."""
+
+    start: int
+    shared: int
+    branch: int
+
+    def of(self, offset: int) -> int:
+        return self.start + offset if offset < self.shared else self.branch + offset - self.shared
+
+
+class _Spans(NamedTuple):
+    """Response tokens by text and offset."""
+
+    texts: list[int]
+    reads: list[int]
+    offsets: list[int]
+    ends: list[bool]
+
+    def at(self, index: Any) -> Parts:
+        places = list(zip(self.texts, self.offsets, strict=True))
+        return Parts(
+            tokens=torch.tensor([index(text, offset) for text, offset in places]),
+            reads=torch.tensor(self.reads),
+            ends=torch.tensor(self.ends),
+            before=torch.tensor([index(text, max(0, offset - 1)) for text, offset in places]),
+        )
+
+
+class _Row:
+    """A row that grows by one family of texts at a time."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Ids] = []
+        self.positions: list[Ids] = []
+        self.documents: list[Document] = []
+        self._length = 0
+
+    def add(self, family: list[Ids]) -> list[_Place]:
+        """One document: what all begin with, then each one's own rest; equal texts lie there once."""
+        start, shared = self._length, common_prefix(family)
+        self._put(family[0][:shared], 0)
+        branches: dict[bytes, int] = {}
+        for ids in family:
+            rest = ids[shared:]
+            if len(rest) and rest.tobytes() not in branches:
+                branches[rest.tobytes()] = self._length
+                self._put(rest, shared)
+        ends = [*list(branches.values())[1:], self._length]
+        spans = tuple(zip(branches.values(), ends, strict=False))
+        self.documents.append(Document(start, start + shared, spans))
+        return [_Place(start, shared, branches.get(ids[shared:].tobytes(), 0)) for ids in family]
+
+    def _put(self, ids: Ids, position: int) -> None:
+        self.tokens.append(ids)
+        self.positions.append(np.arange(position, position + len(ids), dtype=np.int32))
+        self._length += len(ids)
+
+
+def _key(example: Example) -> Any:
+    return (example.prompt, example.responses, example.steps)
+
+
+def batches(
+    examples: Sequence[Example], size: int, seed: int, epoch: int, *, lengths: Sequence[int] | None = None
+) -> Iterator[list[Example]]:
+    """Batches of about `size` examples for one epoch: whole groups, equal lengths together, in a drawn order.
+
+    The order depends on seed and epoch alone. Groups are drawn, every 50 batches' worth of them is sorted by length
+    (`lengths`, else characters) and cut into batches, and the batches are shuffled. A group larger than a batch is
+    one batch.
+    """
+    rng = Random(f"{seed}:{epoch}")
+    long = lengths if lengths is not None else [_characters(example) for example in examples]
+    members: dict[str, list[int]] = {}
+    for at, example in enumerate(examples):
+        members.setdefault(example.group, []).append(at)
+    groups = list(members.values())
+    rng.shuffle(groups)
+    made: list[list[int]] = []
+    for pool in _pools(groups, 50 * size):
+        pool.sort(key=lambda group: max(long[at] for at in group))
+        made += _filled(pool, size)
+    rng.shuffle(made)
+    return ([examples[at] for at in batch] for batch in made)
+
+
+def _pools(groups: list[list[int]], wanted: int) -> Iterator[list[list[int]]]:
+    pool: list[list[int]] = []
+    count = 0
+    for group in groups:
+        pool.append(group)
+        count += len(group)
+        if count >= wanted:
+            yield pool
+            pool, count = [], 0
+    if pool:
+        yield pool
+
+
+def _filled(groups: list[list[int]], size: int) -> list[list[int]]:
+    """Consecutive groups joined while they fit."""
+    made: list[list[int]] = []
+    for group in groups:
+        if made and len(made[-1]) + len(group) <= size:
+            made[-1] += group
+        else:
+            made.append(list(group))
+    return made
+
+
+def _characters(example: Example) -> int:
+    texts = (message.content for response in (example.prompt, *example.responses) for message in response)
+    return sum(map(len, texts)) + sum(map(len, example.steps))

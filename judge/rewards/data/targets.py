@@ -1,0 +1,224 @@
+"""What the rewards of a batch ought to be: tensors that line up with the places where the head reads.
+
+    E examples, K responses (or steps) of the longest example, N reads, C outputs, M objectives, P compared pairs.
+
+A label that is not there is NaN, never a number that a loss could mistake for one. This module refuses to know models
+and how a loss is computed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from judge.errors import ConfigError
+from judge.rewards.data.examples import Example
+
+NAN = math.nan
+
+
+class Pairs(NamedTuple):
+    """Every comparison of a batch, both ends of it already looked up.
+
+    first, second: (P, C) fp32 rewards. p_first, p_tie, margin: (P,), p_tie and margin NaN where unknown. weight: (P,),
+    that of its example shared among all of the example's pairs. member_weight: (P, C) or None. example: (P,) whose.
+    """
+
+    first: Tensor
+    second: Tensor
+    p_first: Tensor
+    p_tie: Tensor
+    margin: Tensor
+    weight: Tensor
+    member_weight: Tensor | None
+    example: Tensor
+
+    @property
+    def difference(self) -> Tensor:
+        """(P, C): reward of the first minus reward of the second."""
+        return self.first - self.second
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Labels of a batch. Fields that no example has a label for are None.
+
+    groups: (E, K) int64 indices into the N reads, -1 where an example has fewer responses (or steps), or where a
+    ranking leaves one out. p_first: (E,) P(the first is better), a tie counted half, NaN where there is none; p_tie,
+    margin: (E,), NaN where unknown. ranks: (E, K) int64, 0 best, K where there is none. scores: (N, M), NaN = unknown.
+    classes: (N, 3) P(right, wrong, neutral) of a step, NaN rows carry no loss. p_correct: (N,), NaN = unknown.
+    weight: (E,). member_weight: (E, members), the bootstrap of an ensemble, its mean 1.
+    """
+
+    groups: Tensor
+    weight: Tensor
+    p_first: Tensor | None = None
+    p_tie: Tensor | None = None
+    margin: Tensor | None = None
+    ranks: Tensor | None = None
+    scores: Tensor | None = None
+    classes: Tensor | None = None
+    p_correct: Tensor | None = None
+    member_weight: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls,
+        examples: Sequence[Example],
+        kind: str,
+        objectives: Sequence[str] = (),
+        *,
+        members: int = 0,
+        seed: int = 0,
+    ) -> "Targets":
+        """The labels of examples, in the order of their reads: example, response, step.
+
+        objectives: names of the M columns of scores; without them a response has one score, the mean of all it was
+        given. members: draws a weight for each group and member of an ensemble, the same in every epoch.
+        """
+        sizes = [len(one.steps) if kind == "process" else len(one.responses) for one in examples]
+        starts = [sum(sizes[:at]) for at in range(len(sizes))]
+        return cls(
+            groups=_groups(examples, sizes, starts),
+            weight=_floats([one.weight for one in examples]),
+            p_first=_known([one.p_first for one in examples]),
+            p_tie=_known([one.p_tie for one in examples]),
+            margin=_known([one.margin for one in examples]),
+            ranks=_ranks(examples, sizes),
+            scores=_scores(examples, objectives) if any(one.scores for one in examples) else None,
+            classes=_classes(examples) if kind == "process" else None,
+            p_correct=_known([one.p_correct for one in examples for _ in one.responses]),
+            member_weight=_bootstrap([one.group for one in examples], members, seed) if members else None,
+        )
+
+    def to(self, device: Any) -> "Targets":
+        """The same on another device."""
+        moved: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            moved[one.name] = None if value is None else value.to(device)
+        return Targets(**moved)
+
+    def pairs(self, rewards: Tensor) -> Pairs:
+        """All comparisons of rewards (N, C): a pair is one, a ranking of K all K (K - 1) / 2 of them.
+
+        A ranking's pairs share its weight (Ouyang et al. 2022, eq. 1: the factor 1 / (K choose 2)), so a long one
+        counts no more than a pair. Raises ConfigError when the examples compare nothing.
+        """
+        if self.groups.shape[1] < 2 or (self.p_first is None and self.ranks is None):
+            raise ConfigError("these examples compare no responses (accepted: a loss of scores, outcomes or steps)")
+        at, first, second = self._places()
+        p_first = self._p_first(at, first, second)
+        there = (self.groups[at, first] >= 0) & (self.groups[at, second] >= 0) & ~p_first.isnan()
+        at, first, second, p_first = at[there], first[there], second[there], p_first[there]
+        values = full(rewards)
+        mine = torch.bincount(at, minlength=len(self.groups))[at]
+        unknown = torch.full_like(p_first, NAN)
+        return Pairs(
+            first=values[self.groups[at, first]],
+            second=values[self.groups[at, second]],
+            p_first=p_first.to(values.dtype),
+            p_tie=unknown if self.p_tie is None else self.p_tie[at],
+            margin=unknown if self.margin is None else self.margin[at],
+            weight=self.weight[at].to(values.dtype) / mine,
+            member_weight=None if self.member_weight is None else self.member_weight[at],
+            example=at,
+        )
+
+    def _places(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Example, first and second column of every pair of columns, (E · K (K - 1) / 2,) each."""
+        count, width = self.groups.shape
+        first, second = torch.triu_indices(width, width, offset=1, device=self.groups.device)
+        at = torch.arange(count, device=self.groups.device).repeat_interleave(len(first))
+        return at, first.repeat(count), second.repeat(count)
+
+    def _p_first(self, at: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """P(first is better) of pairs of columns: the pair's own, else by ranks (equal ranks are a tie)."""
+        if self.ranks is None:
+            assert self.p_first is not None
+            return self.p_first[at]
+        by_rank = 0.5 + 0.5 * torch.sign(self.ranks[at, second] - self.ranks[at, first]).to(torch.float32)
+        if self.p_first is None:
+            return by_rank
+        return torch.where(self.p_first[at].isnan(), by_rank, self.p_first[at])
+
+    def of_reads(self, values: Tensor, count: int) -> Tensor:
+        """(N, …) of values (E, …): each read gets its example's, 0 where a read belongs to none."""
+        spread = values.new_zeros((count, *values.shape[1:]))
+        at, column = (self.groups >= 0).nonzero(as_tuple=True)
+        spread[self.groups[at, column]] = values[at]
+        return spread
+
+
+def full(rewards: Tensor) -> Tensor:
+    """Rewards in the precision that losses are computed in: fp32, or fp64 where that is what they are."""
+    return rewards if rewards.dtype == torch.float64 else rewards.float()
+
+
+def _floats(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _known(values: Sequence[float | None]) -> Tensor | None:
+    """NaN for None; None when nothing is known."""
+    if all(value is None for value in values):
+        return None
+    return _floats([NAN if value is None else value for value in values])
+
+
+def _groups(examples: Sequence[Example], sizes: Sequence[int], starts: Sequence[int]) -> Tensor:
+    """(E, K). A response that a ranking leaves out is read, but compared with nothing."""
+    groups = torch.full((len(examples), max(sizes, default=0)), -1, dtype=torch.int64)
+    for row, (one, size, start) in enumerate(zip(examples, sizes, starts, strict=True)):
+        for place in range(size):
+            if not one.order or place in one.order:
+                groups[row, place] = start + place
+    return groups
+
+
+def _ranks(examples: Sequence[Example], sizes: Sequence[int]) -> Tensor | None:
+    """(E, K); a pair among rankings is ranked too, by the side that its label leans to."""
+    if not any(one.order for one in examples):
+        return None
+    width = max(sizes)
+    ranks = torch.full((len(examples), width), width, dtype=torch.int64)
+    for row, one in enumerate(examples):
+        for rank, place in enumerate(one.order):
+            ranks[row, place] = rank
+        if not one.order and one.p_first is not None:
+            ranks[row, 0], ranks[row, 1] = int(one.p_first < 0.5), int(one.p_first > 0.5)
+    return ranks
+
+
+def _scores(examples: Sequence[Example], objectives: Sequence[str]) -> Tensor:
+    """(N, M); one column of means without named objectives."""
+    rows: list[Mapping[str, float]] = []
+    for one in examples:
+        rows += one.scores or ({},) * len(one.responses)
+    if objectives:
+        return torch.tensor([[row.get(name, NAN) for name in objectives] for row in rows], dtype=torch.float32)
+    return _floats([sum(row.values()) / len(row) if row else NAN for row in rows])[:, None]
+
+
+def _classes(examples: Sequence[Example]) -> Tensor:
+    """(N, 3)."""
+    nothing = (NAN, NAN, NAN)
+    rows = [nothing if shares is None else shares for one in examples for shares in one.step_probabilities]
+    return torch.tensor(rows, dtype=torch.float32).reshape(-1, 3)
+
+
+def _bootstrap(groups: Sequence[str], members: int, seed: int) -> Tensor:
+    """(E, members) draws of Exponential(1), by seed and group: the Bayesian bootstrap (Rubin 1981).
+
+    Unlike counts (Poisson), no member ever loses a whole batch.
+    """
+    drawn = {}
+    for group in set(groups):
+        number = int.from_bytes(blake2b(f"{seed}:{group}".encode(), digest_size=7).digest())
+        generator = torch.Generator().manual_seed(number)
+        drawn[group] = torch.empty(members).exponential_(generator=generator)
+    return torch.stack([drawn[group] for group in groups])

@@ -1,0 +1,285 @@
+"""From rewards to probabilities that can be believed: temperature, isotonic, and how far off they are.
+
+    N reads, C outputs, S statements (a pair, an outcome or a judged step each).
+
+Fitted on examples that training never saw; what is said of the fit is said out of fold, folds by prompt. A pair is
+taken in both orders, so that P(first) of a swapped pair is one minus that of the pair. This module refuses to know
+models and files.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from judge.errors import InputError, unknown
+from judge.rewards.config import Settings
+from judge.rewards.data.examples import Example
+from judge.rewards.evaluation.statements import Statements, combined, statements_of
+
+Floats = NDArray[np.float64]
+Method = Literal["auto", "temperature", "isotonic", "none"]
+BINS, FOLDS, RESAMPLES, ENOUGH = 15, 5, 1000, 20
+_SHARE = 1e-3  # of the tempered curve in an isotonic one, so that no two rewards fall together and none is sure
+
+
+class Ece(NamedTuple):
+    """Expected calibration error with its 95 % interval, of `n` statements."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How a model's numbers become probabilities; `temperature` 1 and no `knots` is the plain sigmoid or softmax.
+
+    about: what was fitted, "pair", "outcome" or "step". temperature: the divisor of logits (Guo et al. 2017). knots,
+    values: of the isotonic curve over logits, empty where it was not taken. mean, scale: of the rewards, so that
+    (r - mean) / scale has mean 0 and deviation 1. n: statements it was fitted on. before, after: ECE as they were and
+    out of fold.
+    """
+
+    about: str = "pair"
+    method: str = "none"
+    temperature: float = 1.0
+    knots: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    mean: float = 0.0
+    scale: float = 1.0
+    n: int = 0
+    before: Ece | None = None
+    after: Ece | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+    def pair(self, difference: float) -> float:
+        """The chance that the first is better, of a difference of rewards; that of -d is one minus it."""
+        return self._probability(difference, "pair")
+
+    def outcome(self, logit: float) -> float:
+        """P(correct) of a logit."""
+        return self._probability(logit, "outcome")
+
+    def step(self, logits: Sequence[float]) -> list[float]:
+        """Probabilities of (right, wrong[, neutral]); the isotonic curve sets P(wrong), the others keep their ratio."""
+        highest = max(logits)
+        shares = [math.exp((value - highest) / self.temperature) for value in logits]
+        shares = [share / sum(shares) for share in shares]
+        if not self.knots or self.about != "step":
+            return shares
+        rest = [value for at, value in enumerate(logits) if at != 1]
+        top = max(rest)
+        wrong = self._probability(logits[1] - top - math.log(sum(math.exp(one - top) for one in rest)), "step")
+        other = 1 - shares[1]
+        return [wrong if at == 1 else share * (1 - wrong) / max(other, 1e-300) for at, share in enumerate(shares)]
+
+    def standard(self, reward: float) -> float:
+        """A reward with the mean and scale of the data taken off."""
+        return (reward - self.mean) / self.scale
+
+    def _probability(self, logit: float, about: str) -> float:
+        plain = _sigmoid(logit / self.temperature)
+        if not self.knots or about != self.about:
+            return plain
+        curve = _between(self.knots, self.values, logit)
+        if about == "pair":  # exactly its own mirror image
+            curve = (curve + 1 - _between(self.knots, self.values, -logit)) / 2
+        return (1 - _SHARE) * curve + _SHARE * plain
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        row = {name: getattr(self, name) for name in Calibration.__slots__}
+        row |= {name: list(row[name]) for name in ("knots", "values")}
+        row |= {name: row[name] and row[name]._asdict() for name in ("before", "after")}
+        return row | {"losses": dict(self.losses)}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "Calibration":
+        """Back from plain values; fields that are not known are left out."""
+        known = {name: row[name] for name in cls.__slots__ if name in row}
+        for name in ("knots", "values"):
+            known[name] = tuple(float(value) for value in known.get(name, ()))
+        for name in ("before", "after"):
+            known[name] = Ece(**known[name]) if known.get(name) else None
+        made = cls(**known)
+        if not made.temperature > 0 or len(made.knots) != len(made.values):
+            raise InputError(f"calibration: found temperature {made.temperature} and {len(made.knots)} knots")
+        return made
+
+
+def calibrate(
+    rewards: Tensor, targets: Any, examples: Sequence[Example], settings: Settings, *, method: Method = "auto"
+) -> Calibration:
+    """A calibration from rewards (N, C) of examples that training never saw.
+
+    auto: the temperature, unless an isotonic curve has a lower log loss out of fold by more than one standard error.
+    Fewer than 20 statements change nothing: temperature 1, and `method` is none.
+    """
+    if method not in get_args(Method):
+        raise unknown("method", method, get_args(Method))
+    values = combined(rewards, settings).numpy()
+    spread = Calibration(mean=float(values.mean()), scale=float(values.std()) or 1.0) if values.size else Calibration()
+    said = statements_of(rewards, targets, examples, settings)
+    if said is None:
+        return spread
+    plain = replace(spread, about=said.about, n=len(said))
+    prompts = said.prompts
+    if method == "none" or len(said) < ENOUGH or len(np.unique(prompts)) < FOLDS:
+        return replace(plain, before=ece(probabilities(plain, said), said, prompts))
+    return _fitted(said, plain, method)
+
+
+def _fitted(said: Statements, plain: Calibration, method: Method) -> Calibration:
+    fold = folds(said.prompts)
+    apart = {name: _out_of_fold(said, fold, name) for name in ("temperature", "isotonic")}
+    loss = {name: log_loss(p, said) for name, p in apart.items()} | {"none": log_loss(probabilities(plain, said), said)}
+    taken: str = method
+    if method == "auto":
+        gain = loss["temperature"] - loss["isotonic"]
+        taken = "isotonic" if gain.mean() > _standard_error(gain, said.prompts) else "temperature"
+    temperature, (knots, values) = temperature_of(said), isotonic_of(said) if taken == "isotonic" else ((), ())
+    return replace(
+        plain,
+        method=taken,
+        temperature=temperature,
+        knots=knots,
+        values=values,
+        before=ece(probabilities(plain, said), said, said.prompts),
+        after=ece(apart[taken], said, said.prompts),
+        losses={name: float(values.mean()) for name, values in loss.items()},
+    )
+
+
+# ---- fits ------------------------------------------------------------------------------------------------------------
+
+
+def temperature_of(said: Statements) -> float:
+    """T > 0 of the lowest cross-entropy of softmax(z / T) with the labels: Guo et al. 2017, §4.2, by Brent's method.
+
+    Labels are drawn a little towards even (Platt 1999): (n p + 1) / (n + C), so that a few statements that are all told
+    right do not make the model sure of everything.
+    """
+    from scipy.optimize import minimize_scalar
+
+    labels = said.smoothed()
+
+    def loss(log_t: float) -> float:
+        return float(-(labels * _log_softmax(said.logits * math.exp(-log_t))).sum(-1).mean())
+
+    return float(math.exp(minimize_scalar(loss, bounds=(-5, 8), method="bounded", options={"xatol": 1e-4}).x))
+
+
+def isotonic_of(said: Statements) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Knots and values of the non-decreasing curve that fits the labels best over the logit of the statement's side
+    (Zadrozny & Elkan 2002), straight between its knots; a pair's curve is its own mirror image."""
+    from sklearn.isotonic import IsotonicRegression
+
+    logit, label = said.logit(), said.smoothed()[:, said.side]
+    if said.about == "pair":
+        logit, label = np.concatenate([logit, -logit]), np.concatenate([label, 1 - label])
+    fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(logit, label)
+    return tuple(map(float, fit.X_thresholds_)), tuple(map(float, fit.y_thresholds_))
+
+
+def probabilities(by: Calibration, said: Statements) -> Floats:
+    """(S,) the probability of each statement's side."""
+    logit = said.logit()
+    plain = np.exp(_log_softmax(said.logits / by.temperature))[:, said.side]
+    if not by.knots or by.about != said.about:
+        return np.asarray(plain)
+    # The plain part of `step` mixes in the tempered odds of its own side, as `_probability` does.
+    tempered = 1 / (1 + np.exp(-np.clip(logit / by.temperature, -500, 500)))
+    return np.asarray((1 - _SHARE) * np.interp(logit, by.knots, by.values) + _SHARE * tempered)
+
+
+def folds(prompts: NDArray[np.int64], count: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
+    """(S,) the fold of each statement; statements of one prompt share theirs."""
+    _, code = np.unique(prompts, return_inverse=True)
+    return np.asarray((np.random.default_rng(seed).permutation(int(code.max()) + 1) % count)[code])
+
+
+def _out_of_fold(said: Statements, fold: NDArray[np.int64], method: str) -> Floats:
+    """(S,) each statement's probability by a fit that did not see its prompt."""
+    p = np.zeros(len(said))
+    for number in np.unique(fold):
+        rest, own = said.some(fold != number), said.some(fold == number)
+        knots, values = isotonic_of(rest) if method == "isotonic" else ((), ())
+        fit = Calibration(about=said.about, temperature=temperature_of(rest), knots=knots, values=values)
+        p[fold == number] = probabilities(fit, own)
+    return p
+
+
+# ---- figures ---------------------------------------------------------------------------------------------------------
+
+
+def log_loss(p: Floats, said: Statements) -> Floats:
+    """(S,) -[y log p + (1 - y) log(1 - p)], p kept 1e-6 away from 0 and 1."""
+    p, label = np.clip(p, 1e-6, 1 - 1e-6), said.labels[:, said.side]
+    return np.asarray(-(label * np.log(p) + (1 - label) * np.log1p(-p)))
+
+
+def ece(p: Floats, said: Statements, prompts: NDArray[np.int64]) -> Ece:
+    """Expected calibration error of probabilities (S,) with its interval; a pair is taken in both orders."""
+    label = said.labels[:, said.side]
+    if said.about == "pair":
+        p, label, prompts = np.concatenate([p, 1 - p]), np.concatenate([label, 1 - label]), np.tile(prompts, 2)
+    return expected_calibration_error(p, label, prompts)._replace(n=len(said))
+
+
+def expected_calibration_error(
+    p: Floats, label: Floats, groups: NDArray[np.int64] | None = None, *, bins: int = BINS, seed: int = 0
+) -> Ece:
+    """Σ_b (n_b / n) |mean label_b - mean p_b| over bins of equal width: Naeini et al. 2015; Guo et al. 2017, eq. 3.
+
+    Its interval is the percentile bootstrap over groups. It leans upwards: resampling adds noise, and noise is error.
+    """
+    at = np.minimum((p * bins).astype(np.int64), bins - 1)
+    _, code = np.unique(np.arange(len(p)) if groups is None else groups, return_inverse=True)
+    count = int(code.max()) + 1
+    sums = np.zeros((count, bins))
+    np.add.at(sums, (code, at), label - p)
+    sizes = np.bincount(code, minlength=count).astype(np.float64)
+    value = float(np.abs(sums.sum(0)).sum() / sizes.sum())
+    draw = np.random.default_rng(seed)
+    drawn = np.empty(RESAMPLES)
+    for start in range(0, RESAMPLES, 100):
+        weights = draw.multinomial(count, np.full(count, 1 / count), size=100).astype(np.float64)
+        drawn[start : start + 100] = np.abs(weights @ sums).sum(-1) / (weights @ sizes)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Ece(value, min(float(low), value), max(float(high), value), len(p))
+
+
+def _standard_error(values: Floats, groups: NDArray[np.int64]) -> float:
+    """Of a mean, rows of a group counting as one draw."""
+    _, code = np.unique(groups, return_inverse=True)
+    sums = np.bincount(code, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum()) / len(values))
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    highest = logits.max(-1, keepdims=True)
+    return np.asarray(logits - highest - np.log(np.exp(logits - highest).sum(-1, keepdims=True)))
+
+
+def _sigmoid(value: float) -> float:
+    grown = math.exp(-abs(value))
+    return 1 / (1 + grown) if value >= 0 else grown / (1 + grown)
+
+
+def _between(knots: Sequence[float], values: Sequence[float], at: float) -> float:
+    """The value of a broken line, level beyond its ends."""
+    place = bisect_right(knots, at)
+    if place == 0:
+        return values[0]
+    if place == len(knots):
+        return values[-1]
+    low, high = knots[place - 1], knots[place]
+    share = (at - low) / (high - low)
+    return values[place - 1] * (1 - share) + values[place] * share

@@ -1,0 +1,1 @@
+"""Rewards of new texts: scoring, best of n, external process reward models, other loaders."""

@@ -1,0 +1,189 @@
+"""Records through a reward model, batch by batch: sorted by length, shared prompts once, rows in the order of the data.
+
+A batch's composition changes no score beyond the arithmetic's last digits (checks.py measures it). This module refuses
+to know what the numbers mean (judging.py) and where rows are written.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from judge.judgements import Judgement
+from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, spoken
+from judge.rewards.checkpoint.save_load import Loaded
+from judge.rewards.data.collate import Collator, Layout
+from judge.rewards.data.examples import Example
+from judge.rewards.data.tokenize import Tokens
+from judge.rewards.inference.judgements import Judged, Read, Reads, Rule, Uncalibrated, judged, task_of, unreadable
+from judge.rewards.modeling.backbone import longest
+
+WINDOW = 1024
+BATCH_TOKENS = 16384
+
+
+class Scored(NamedTuple):
+    """A record with its judgement. numbers: what stands behind it, for the row's meta. tokens: of all its texts;
+    shared: those of them that were computed once for several of its texts. cut: how many of its prompts were cut."""
+
+    record: Record
+    judgement: Judgement
+    numbers: dict[str, Any]
+    tokens: int
+    shared: int
+    cut: int
+
+
+class _Piece(NamedTuple):
+    """A record of a window, as examples. place: its index in the window."""
+
+    place: int
+    record: Record
+    examples: list[Example]
+    tokens: int
+    shared: int
+    cut: int
+
+
+def score(
+    loaded: Loaded,
+    records: Iterable[Record],
+    *,
+    rule: Rule | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    window: int = WINDOW,
+) -> Iterator[list[Scored]]:
+    """Judgements of all records, a list at a time, each list in the order of the records.
+
+    batch_tokens: about how many tokens are computed at once; a record alone may have more. window: records that are
+    read ahead and sorted by length.
+    """
+    rule = rule or Rule()
+    stream = iter(records)
+    while part := list(islice(stream, window)):
+        collator = collator_for(loaded, keep=8 * len(part))
+        pieces, done = _pieces(loaded, collator, part, rule)
+        for batch in _batches(pieces, batch_tokens, padded=collator.layout != "packed"):
+            flat = [example for piece in batch for example in piece.examples]
+            reads = iter(read(loaded, collator, flat))
+            for piece in batch:
+                own = [part for example in piece.examples for part in _apart(example, next(reads))]
+                made = _judged(loaded, piece.record, own, rule)
+                done[piece.place] = Scored(piece.record, made.judgement, made.numbers, *piece[3:])
+        yield [done[place] for place in range(len(part))]
+
+
+def collator_for(loaded: Loaded, *, keep: int = 0, layout: Layout | None = None) -> Collator:
+    """How this model's texts become batches. layout: other than the model's own."""
+    settings = loaded.settings
+    return Collator(
+        loaded.tokenizer,
+        settings.kind,
+        longest(loaded.model.backbone, settings.max_length),
+        layout or loaded.model.layout,
+        shared_prefix=settings.shared_prefix,
+        keep=keep,
+        every=settings.head == "likelihood",
+    )
+
+
+@torch.inference_mode()
+def read(loaded: Loaded, collator: Collator, examples: Sequence[Example]) -> list[Reads]:
+    """What the model gives for a batch: of each example its responses' or its steps' reads."""
+    device = next(loaded.model.parameters()).device
+    said = loaded.model.rewards(collator(examples).to(device))
+    count = len(said.values)
+    parts = (said.values, said.combined, said.levels, said.novelty)
+    columns = zip(*(_rows(part, count) for part in parts), strict=True)
+    reads = (
+        Read(tuple(values), reward[0], tuple(levels), novelty[0] if novelty else None)
+        for values, reward, levels, novelty in columns
+    )
+    return [list(islice(reads, len(example.steps) or len(example.responses))) for example in examples]
+
+
+def _rows(values: Tensor | None, count: int) -> list[list[float]]:
+    """(N, C) or (N,) as rows; nothing as empty ones."""
+    if values is None:
+        return [[]] * count
+    rows: list[list[float]] = values.reshape(count, -1).float().cpu().tolist()
+    return rows
+
+
+def examples_of(record: Record, kind: str) -> list[Example]:
+    """A record's texts as unlabelled examples: all its responses in one, or for a process model a solution each."""
+    group = content_id([[message.role, message.content] for message in record.prompt])
+    if kind == "process":
+        return [
+            Example(id=record.id, group=group, prompt=record.prompt, steps=written) for written in solutions_of(record)
+        ]
+    return [Example(id=record.id, group=group, prompt=record.prompt, responses=responses_of(record))]
+
+
+def responses_of(record: Record) -> tuple[Conversation, ...]:
+    """The responses of a record; a solution is one, its steps joined by newlines."""
+    match record:
+        case Pair():
+            return (record.first, record.second)
+        case Ranking():
+            return record.responses
+        case Response():
+            return (record.response,)
+        case Solution():
+            return ((Message("assistant", "\n".join(record.steps)),),)
+
+
+def solutions_of(record: Record) -> list[tuple[str, ...]]:
+    """Steps: a solution's own, or the lines of each response that are not empty."""
+    if isinstance(record, Solution):
+        return [record.steps]
+    return [tuple(line for line in spoken(response).splitlines() if line.strip()) for response in responses_of(record)]
+
+
+def _pieces(
+    loaded: Loaded, collator: Collator, part: Sequence[Record], rule: Rule
+) -> tuple[list[_Piece], dict[int, Scored]]:
+    """The records of a window that the model can read, and the others judged as unreadable with the reason."""
+    pieces: list[_Piece] = []
+    done: dict[int, Scored] = {}
+    for place, record in enumerate(part):
+        own = examples_of(record, loaded.settings.kind)
+        made = collator.tokeniser(own)
+        reason = next((one for one in made if isinstance(one, str)), "")
+        tokens = [one for one in made if isinstance(one, Tokens)]
+        count = sum(len(text.ids) for one in tokens for text in one.texts)
+        if reason:
+            said = unreadable(task_of(record, loaded.settings, rule), reason, record)
+            done[place] = Scored(record, said, {}, count, 0, 0)
+        else:
+            shares = collator.layout == "packed" and collator.shared_prefix
+            shared = count - sum(collator.lengths(own)) if shares else 0
+            pieces.append(_Piece(place, record, own, count, shared, sum(one.cut > 0 for one in tokens)))
+    return pieces, done
+
+
+def _batches(pieces: Sequence[_Piece], batch_tokens: int, *, padded: bool) -> Iterator[list[_Piece]]:
+    """Records of like length together, the same prompts side by side, longest first (so that memory fails at once)."""
+    ordered = sorted(pieces, key=lambda piece: (-piece.tokens, piece.examples[0].group, piece.place))
+    batch: list[_Piece] = []
+    used = 0
+    for piece in ordered:
+        size = max(piece.tokens, batch[0].tokens) if padded and batch else piece.tokens
+        if batch and used + size > batch_tokens:
+            yield batch
+            batch, used = [], 0
+        batch.append(piece)
+        used += size
+    if batch:
+        yield batch
+
+
+def _apart(example: Example, reads: Reads) -> list[Reads]:
+    """The reads of each response: of a solution all its steps', else one each."""
+    return [reads] if example.steps else [[one] for one in reads]
+
+
+def _judged(loaded: Loaded, record: Record, reads: Sequence[Reads], rule: Rule) -> Judged:
+    return judged(record, reads, loaded.settings, rule, loaded.calibration or Uncalibrated())

@@ -1,0 +1,1 @@
+"""Every loss and regularizer, by the name of its paper."""

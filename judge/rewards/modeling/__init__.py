@@ -1,0 +1,1 @@
+"""What computes a reward: backbone, attention, encoders, heads, feature bank, gate."""

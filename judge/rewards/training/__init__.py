@@ -1,0 +1,1 @@
+"""The visible loop, its optimizers, its log, and how it resumes."""

@@ -1,0 +1,194 @@
+"""The same loop on many machines: Ray actors with engines of their own, each judging its share of the records.
+
+A record's share follows from its id, so no actor needs to know another. Each journals under `RUN/shards/`; what lies
+there is gathered into the run when all have ended, and what a kill left there is gathered by the next go. Every machine
+must see the data, the prompts and the run under the same paths. Nothing here knows what a judge is asked.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from judge.errors import ConfigError, EngineError, MissingExtraError, RmjudgeError, RunError
+from judge.runs.counts import Counts
+from judge.runs.id_set import IdSet
+from judge.runs.interrupt import Interrupt
+from judge.runs.journal import Journal
+from judge.runs.progress import Watch
+from judge.runs.runner import Job, Plan, row_of
+from judge.runs.scheduler import run
+
+SHARDS = "shards"
+_LOOK_SECONDS = 0.5
+
+Runner = Callable[[Job, Journal, Counts, Watch, Interrupt], None]
+
+
+def on_ray(workers: int) -> Runner:
+    """What `label(…, by=on_ray(8))` is given: so many actors on the Ray cluster that RAY_ADDRESS names, else here.
+
+    An actor asks for as many GPUs as the setting `tensor_parallel_size` says (1) where the cluster has any. Raises
+    MissingExtraError without ray.
+    """
+    if workers < 1:
+        raise ConfigError(f"--workers must be at least 1, not {workers}")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("--runner ray needs ray: pip install 'rmjudge[ray]'") from None
+
+    def judge(job: Job, journal: Journal, counts: Counts, watch: Watch, interrupt: Interrupt) -> None:
+        shards = job.plan.out / SHARDS
+        counts.resumed += gather(shards, journal, counts)
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}))
+        try:
+            with interrupt.listening():  # Ray has put a handler of its own in the place of ours
+                _judge(ray, job.plan, journal.done, workers, counts, watch)
+        except BaseException:
+            ray.shutdown()
+            with suppress(RunError):  # an actor that is still ending holds its shard; the next go gathers it
+                gather(shards, journal, counts)
+            raise
+        ray.shutdown()
+        gather(shards, journal, counts)
+
+    return judge
+
+
+def gather(shards: Path, journal: Journal, counts: Counts) -> int:
+    """Move the rows of ended shards into the run; how many. A row that the run holds already is passed over."""
+    moved = 0
+
+    def take(row: Mapping[str, Any], good: bool) -> None:
+        nonlocal moved
+        if journal.done.add(row["id"]):
+            journal.write(row, readable=good)
+            counts.add_row(row, readable=good)
+            moved += 1
+
+    if shards.is_dir():
+        for shard in sorted(shards.iterdir()):
+            Journal(shard, seen=take).close()
+        journal.sync(now=True)
+        shutil.rmtree(shards)
+    return moved
+
+
+def share_of(content_id: str, workers: int) -> int:
+    """Which worker judges a record. By the last digits: IdSet is filled by the first ones."""
+    return int(content_id[-8:], 16) % workers
+
+
+class Elsewhere:
+    """The ids that a worker leaves alone: those of other shares, and those that the run holds."""
+
+    def __init__(self, held: Container[str], share: int, workers: int) -> None:
+        self._held, self._share, self._workers = held, share, workers
+
+    def __contains__(self, content_id: object) -> bool:
+        assert isinstance(content_id, str)
+        return share_of(content_id, self._workers) != self._share or content_id in self._held
+
+
+class Shard:
+    """Where a worker's rows go."""
+
+    def __init__(self, journal: Journal, done: Elsewhere) -> None:
+        self.done, self._journal = done, journal
+
+    def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
+        self._journal.write(row, readable=readable)
+
+    def sync(self) -> None:
+        self._journal.sync()
+
+
+def judge_share(plan: Plan, held: IdSet, share: int, workers: int, tell: Callable[[int, Counts], None]) -> Counts:
+    """What an actor does: judge one share of a plan's records into a shard of the run."""
+    job, told = Job(plan), 0.0
+
+    def watch(counts: Counts) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _LOOK_SECONDS:
+            told = time.monotonic()
+            tell(share, counts)
+
+    try:
+        with Journal(plan.out / SHARDS / f"{share:04d}") as journal:
+            sink = Shard(journal, Elsewhere(held, share, workers))
+            return run(
+                job.records(), job.program, job.engines, sink, row_of, window=plan.window, limit=plan.limit, watch=watch
+            )
+    finally:
+        job.close()
+
+
+class _Board:
+    """Where the actors write how far they are."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, Counts] = {}
+
+    def tell(self, share: int, counts: Counts) -> None:
+        self._counts[share] = counts
+
+    def read(self) -> list[Counts]:
+        return list(self._counts.values())
+
+
+class _Worker:
+    """One actor."""
+
+    def judge(self, plan: Plan, held: IdSet, share: int, workers: int, board: Any) -> Counts:
+        return judge_share(plan, held, share, workers, lambda share, counts: board.tell.remote(share, counts))
+
+
+def _judge(ray: Any, plan: Plan, held: IdSet, workers: int, counts: Counts, watch: Watch) -> None:
+    """Start the actors, and watch until all have ended; what they spent goes into the counts, their rows do not."""
+    gpus = plan.settings.get("tensor_parallel_size", 1) if ray.cluster_resources().get("GPU") else 0
+    board = ray.remote(_Board).options(num_cpus=0).remote()
+    worker, known = ray.remote(_Worker), ray.put(held)
+    actors = [worker.options(num_cpus=0 if gpus else 1, num_gpus=gpus).remote() for _ in range(workers)]
+    waiting = [actor.judge.remote(plan, known, share, workers, board) for share, actor in enumerate(actors)]
+    ended: list[Counts] = []
+    while waiting:
+        back, waiting = ray.wait(waiting, timeout=_LOOK_SECONDS)
+        ended += [_result(ray, one) for one in back]
+        watch(together(counts, ray.get(board.read.remote())))
+    spent = together(Counts(), ended)
+    for name in ("calls", "prompt_tokens", "cached_tokens", "output_tokens"):
+        setattr(counts, name, getattr(counts, name) + getattr(spent, name))
+    counts.duplicates = spent.duplicates
+
+
+def together(counts: Counts, parts: Sequence[Counts]) -> Counts:
+    """The counts with those of the workers added. Every worker sees every duplicate, so these are not added up."""
+    whole = replace(counts, verdicts=counts.verdicts.copy())
+    for part in parts:
+        whole.verdicts.update(part.verdicts)
+        for name in _ADDED:
+            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+        whole.duplicates = max(whole.duplicates, part.duplicates)
+    return whole
+
+
+_ADDED = [field.name for field in fields(Counts) if field.name not in ("verdicts", "duplicates")]
+
+
+def _result(ray: Any, reference: Any) -> Counts:
+    """What an actor handed back; its error as it was raised there."""
+    try:
+        counts: Counts = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        raise (cause if isinstance(cause, RmjudgeError) else EngineError(f"a Ray actor failed: {cause!r}")) from None
+    except ray.exceptions.RayError as error:
+        raise EngineError(f"a Ray actor ended: {str(error).splitlines()[0]}") from None
+    return counts

@@ -1,0 +1,198 @@
+"""How a question is put: attempts until the reply can be read, then the exact probability of its label.
+
+A question is one line of thought of one juror. `ask` is the program for one; `together` runs many programs at once and
+puts what they ask into one batch, so a task takes as many round trips as its slowest question.
+
+This module refuses to know what is asked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from judge.engines.base import Completion, Request
+from judge.judgements import Reading
+from judge.prompting.template import Template
+from judge.records import Conversation
+from judge.tasks.base import RETRY_TEMPERATURE, Options, Program, T
+from judge.verdicts import Label, probabilities, read_label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One thing to ask one juror once.
+
+    id: the record's id. asked: see Reading. labels: verdict -> label, in the record's own terms.
+    read: how the reply is read, given its text and its finish. choose: the reply is one label and nothing else.
+    """
+
+    id: str
+    asked: str
+    messages: Conversation
+    labels: Mapping[str, str]
+    read: Callable[[str, str], Label]
+    choose: bool = False
+    prefix: str = ""
+    max_tokens: int = 1024
+    judge: int = 0
+    vote: int = 0
+
+    @property
+    def key(self) -> str:
+        """The name under which its completion is found again."""
+        return f"{self.id}/{self.asked}/{self.judge}/{self.vote}"
+
+
+def questions(
+    record_id: str,
+    asked: str,
+    messages: Conversation,
+    template: Template,
+    options: Options,
+    *,
+    labels: Mapping[str, str] | None = None,
+    read: Callable[[str, str], Label] | None = None,
+) -> list[Question]:
+    """The same question to every juror, K votes each; one vote when the verdict is one restricted token."""
+    offered = template.labels if labels is None else labels
+    choose = read is None and not template.verdict
+    return [
+        Question(
+            id=record_id,
+            asked=asked,
+            messages=messages,
+            labels=offered,
+            read=read or _reader(template.verdict, offered),
+            choose=choose,
+            prefix=template.choice_prefix if choose else "",
+            max_tokens=options.max_tokens or template.max_tokens,
+            judge=judge,
+            vote=vote,
+        )
+        for judge in range(options.judges)
+        for vote in range(1 if choose else options.votes)
+    ]
+
+
+def _reader(pattern: str, labels: Mapping[str, str]) -> Callable[[str, str], Label]:
+    def read(text: str, finish: str) -> Label:
+        return read_label(text, pattern, labels, finish=finish)
+
+    return read
+
+
+def ask(question: Question, options: Options) -> Program[Reading]:
+    """Ask until the reply can be read, at most `retries` times more; then, after free text, ask for the probabilities.
+
+    The second request stops the juror right before its own label and lets it choose again, so the probabilities are
+    those behind the verdict that it gave. A reply that came after thinking is left as it is: without the thoughts
+    before it, the probabilities would be those of another line of thought.
+    """
+    attempt = 0
+    while True:
+        (completion,) = yield (request_for(question, options, attempt),)
+        found = read_completion(completion, question.read)
+        attempt += 1
+        if found.verdict is not None or attempt > options.retries:
+            break
+    shares: Mapping[str, float] = {}
+    if found.verdict is not None and question.choose:
+        shares = probabilities(completion.logprobs, question.labels)
+    elif found.verdict is not None and may_be_soft(question, completion, options) and found.start >= 0:
+        (answer,) = yield (soft_request(question, completion.text[: found.start], options),)
+        shares = probabilities(answer.logprobs, question.labels)
+    return reading(question, completion, found, attempts=attempt, shares=shares)
+
+
+def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
+    """Run programs side by side, one batch for all of them in each round; their results in the order given."""
+    results: dict[int, T] = {}
+    waiting: list[tuple[int, Program[T], Sequence[Request]]] = []
+    for index, program in enumerate(programs):
+        try:
+            waiting.append((index, program, next(program)))
+        except StopIteration as stop:
+            results[index] = stop.value
+    while waiting:
+        completions = yield [request for _, _, requests in waiting for request in requests]
+        still, start = [], 0
+        for index, program, requests in waiting:
+            end = start + len(requests)
+            try:
+                still.append((index, program, program.send(completions[start:end])))
+            except StopIteration as stop:
+                results[index] = stop.value
+            start = end
+        waiting = still
+    return [results[index] for index in range(len(programs))]
+
+
+def request_for(question: Question, options: Options, attempt: int) -> Request:
+    """The request for an attempt (0 is the first). A restricted token is never sampled: its probabilities are exact."""
+    temperature = options.temperature if attempt == 0 else max(options.temperature, RETRY_TEMPERATURE)
+    key = question.key
+    return Request(
+        messages=question.messages,
+        prefill=question.prefix,
+        choices=tuple(question.labels.values()) if question.choose else (),
+        max_tokens=question.max_tokens,
+        temperature=0.0 if question.choose else temperature,
+        top_p=options.top_p,
+        seed=seed_for(options.seed, key, attempt) if temperature and not question.choose else options.seed,
+        judge=question.judge,
+        key=key,
+    )
+
+
+def soft_request(question: Question, prefill: str, options: Options, *, asked: str = "") -> Request:
+    """The request for the label's probabilities behind text that the juror has already written."""
+    return Request(
+        messages=question.messages,
+        prefill=question.prefix + prefill,
+        choices=tuple(question.labels.values()),
+        max_tokens=question.max_tokens,
+        seed=options.seed,
+        judge=question.judge,
+        key=replace(question, asked=asked).key if asked else question.key,
+    )
+
+
+def may_be_soft(question: Question, completion: Completion, options: Options) -> bool:
+    """Whether the probability behind a reply's label can be asked for."""
+    return options.soft and bool(question.labels) and not question.choose and not completion.thinking
+
+
+def read_completion(completion: Completion, read: Callable[[str, str], Label]) -> Label:
+    """What a completion says; the text of an engine's error is never read as a reply."""
+    if completion.finish == "error":
+        return Label(None, f"engine error: {' '.join(completion.text.split())}")
+    return read(completion.text, completion.finish)
+
+
+def reading(
+    question: Question,
+    completion: Completion,
+    found: Label,
+    *,
+    attempts: int = 1,
+    shares: Mapping[str, float] | None = None,
+) -> Reading:
+    """A completion with what was read from it."""
+    return Reading(
+        asked=question.asked,
+        verdict=found.verdict,
+        reason=found.reason,
+        probabilities=shares or {},
+        text=completion.text,
+        thinking=completion.thinking,
+        finish=completion.finish,
+        judge=question.judge,
+        vote=question.vote,
+        attempts=attempts,
+    )
+
+
+def seed_for(seed: int, key: str, attempt: int) -> int:
+    """A seed of 31 bits from the run's seed, what is asked and the attempt: the same in whatever order work is done."""
+    digest = blake2b(f"{seed}/{key}/{attempt}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,94 @@
+"""A model's card: what is on it, what is left out, and that data's words cannot break it."""
+
+import re
+
+import yaml
+
+from judge.rewards.config import KINDS, Settings
+from judge.rewards.evaluation.calibration import Calibration, Ece
+from judge.rewards.evaluation.model_card import card
+
+ACCOUNT = {
+    "labels": "judge",
+    "examples": 1800,
+    "validation examples": 200,
+    "prompts": 1000,
+    "dropped": {"verdict could not be read": 12},
+    "steps": 225,
+    "seconds": 61.5,
+}
+
+
+def made(settings: Settings | None = None, **given: object) -> str:
+    return card(settings or Settings(backbone="org/model"), ACCOUNT, **given)  # type: ignore[arg-type]
+
+
+def test_front_matter_is_what_the_hub_reads() -> None:
+    front = yaml.safe_load(made().split("---")[1])
+    assert front == {
+        "library_name": "transformers",
+        "tags": ["reward-model", "scalar", "rmjudge"],
+        "base_model": "org/model",
+        "pipeline_tag": "text-classification",
+    }
+
+
+def test_a_path_is_not_published() -> None:
+    text = made(Settings(backbone="/home/someone/models/tiny"))
+    assert "/home/someone" not in text and "`tiny`" in text and "base_model" not in text
+
+
+def test_every_kind_has_a_card() -> None:
+    for kind in KINDS:
+        assert f"# A reward model: {kind}" in made(Settings(kind=kind, backbone="org/model"))
+    assert "5 rewards for a response" in made(Settings(kind="ensemble"))
+
+
+def test_labels_and_what_was_left_out() -> None:
+    text = made(parents=[{"kind": "run", "path": "runs/a", "hash": "b1946ac9", "counts": {"judged": 2012}}])
+    assert "## Labels, by a judge" in text
+    assert "| training examples | 1,800 |" in text
+    assert "| left out: verdict could not be read | 12 |" in text
+    assert "| run |  |" in text and "| hash | b1946ac9 |" in text and "| judged | 2,012 |" in text
+
+
+def test_losses_and_settings_that_differ() -> None:
+    text = made(Settings(loss="focal", loss_arguments={"gamma": 1.0}, epochs=2, rate=3e-4))
+    assert "| loss | focal (gamma 1.0) |" in text
+    assert "| epochs | 2 |" in text and "| rate | 0.0003 |" in text
+    assert "| warmup |" not in text and "| steps | 225 |" in text
+
+
+def test_figures_with_their_intervals() -> None:
+    calibration = Calibration(
+        method="temperature", temperature=2.0, n=200, before=Ece(0.1, 0.08, 0.12, 200), after=Ece(0.02, 0.01, 0.05, 200)
+    )
+    text = made(validation={"accuracy": 0.912, "loss": 0.25}, calibration=calibration, figures={"longer wins": 0.5})
+    assert "| accuracy | 91.2% |" in text and "| loss | 0.25 |" in text
+    assert "| calibration error as it was (ECE, 15 bins, 200 pairs) | 0.100 (0.080 to 0.120) |" in text
+    assert "| calibration error out of fold, after calibration (T = 2) | 0.020 (0.010 to 0.050) |" in text
+    assert "| longer wins | 50.0% |" in text
+
+
+def test_a_figure_stands_once() -> None:
+    text = made(validation={"accuracy": 0.9, "reward mean": 0.1}, figures={"reward mean": 0.1})
+    assert text.count("reward mean") == 1
+
+
+def test_red_flags_stand_first_or_none_was_found() -> None:
+    text = made(flags=["extreme rewards: one is 5e+03"], validation={"accuracy": 0.9})
+    assert "- **extreme rewards: one is 5e+03**" in text
+    assert text.index("## Red flags") < text.index("## Figures")
+    assert "None was found." in made()
+
+
+def test_words_of_the_data_cannot_break_it() -> None:
+    text = made(parents=[{"kind": "run", "path": "a|b\n# <script>x</script>", "hash": "`x` [y](z)"}])
+    assert "<script>" not in text
+    assert "| path | a\\|b # &lt;script&gt;x&lt;/script&gt; |" in text
+    assert not re.search(r"^# &lt;", text, re.M)
+
+
+def test_the_picture_stands_only_where_there_is_one() -> None:
+    assert "](curves.svg)" in made(curves="curves.svg")
+    assert "curves" not in made()

@@ -1,0 +1,206 @@
+"""The loop: what it does in which order, that it can be killed, and what it says when it cannot go on."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from judge.errors import EngineError, MissingExtraError, RunError
+from judge.judgements import Outcome, Preference, Steps
+from judge.records import Message, Pair, Response, Solution
+from judge.rewards.config import Settings
+from judge.rewards.data.examples import Labelled
+from judge.rewards.distill import job_of, prepare
+from judge.rewards.training.loop import Job, Trained, accelerator_for, evaluations, plan, stream, train
+from judge.rewards.training.optimizers import factor, optimizers_for, usual_rate
+from judge.rewards.training.resume import STATE
+
+YES, NO = "w10", "w20"  # words of the small models' tokenizer
+
+
+def asked(number: int) -> tuple[Message, ...]:
+    return (Message("user", f"w{6 + number % 50} w{6 + number // 50}"),)
+
+
+def pairs(count: int) -> list[Labelled]:
+    """The one that says yes is better."""
+    made: list[Labelled] = []
+    for number in range(count):
+        words = (YES, NO) if number % 2 else (NO, YES)
+        first, second = ((Message("assistant", f"{word} w{30 + number % 9}"),) for word in words)
+        pair = Pair(prompt=asked(number), first=first, second=second)
+        made.append((pair, Preference(verdict="first", p_first=0.95 if words[0] == YES else 0.05)))
+    return made
+
+
+def outcomes(count: int) -> list[Labelled]:
+    made: list[Labelled] = []
+    for number in range(count):
+        text = YES if number % 2 else NO
+        response = Response(prompt=asked(number), response=(Message("assistant", text),))
+        made.append((response, Outcome(verdict="right", p_correct=0.9 if text == YES else 0.1)))
+    return made
+
+
+def solutions(count: int) -> list[Labelled]:
+    made: list[Labelled] = []
+    for number in range(count):
+        steps = (YES, NO, YES) if number % 2 else (NO, YES, NO)
+        verdict = tuple("right" if step == YES else "wrong" for step in steps)
+        solution = Solution(prompt=asked(number), steps=steps)
+        made.append((solution, Steps(verdict=verdict, first_wrong=verdict.index("wrong"))))  # type: ignore[arg-type]
+    return made
+
+
+def job(llama: Path, labelled: Sequence[Labelled] | None = None, **settings: Any) -> Job:
+    """A small model and 32 pairs."""
+    values = {"kind": "scalar", "batch": 4, "rate": 3e-3, "validation": 0.25, "dtype": "float32", **settings}
+    return job_of(prepare(labelled or pairs(32), Settings(backbone=str(llama), **values)))
+
+
+def run(job: Job, folder: Path, watch: Any = None) -> Trained:
+    torch.manual_seed(0)
+    return train(job, folder, accelerator_for(job.settings, folder), watch)
+
+
+def weights(job: Job) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in job.model.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+class StopAt:
+    """A watcher that ends the process's work after a step, as a crash would."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, row: dict[str, Any]) -> None:
+        if row["step"] == self.at:
+            raise KeyboardInterrupt
+
+    def evaluated(self, row: dict[str, Any]) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "labelled"), [("scalar", pairs), ("ensemble", pairs), ("outcome", outcomes), ("process", solutions)]
+)
+def test_a_model_learns_what_its_labels_say(kind: str, labelled: Any, llama: Path, tmp_path: Path) -> None:
+    made = job(llama, labelled(32), kind=kind, epochs=6.0)
+    done = run(made, tmp_path)
+    last = [row for row in done.history if "validation_accuracy" in row][-1]
+    assert last["validation_accuracy"] == 1.0
+    rows = [row for row in done.history if "loss" in row]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert {"loss", "accuracy", "margin", "rate", "gradient", "tokens/s", "memory", "seconds"} <= rows[0].keys()
+    assert done.tokens > 0
+    assert done.steps == done.planned == 36  # 24 training examples in batches of 4, six times
+
+
+def test_steps_batches_and_epochs_add_up(llama: Path) -> None:
+    made = job(llama)
+    lengths = made.collate.lengths(made.examples)
+    assert len(made.examples) == 24
+    assert plan(made.examples, made.settings, lengths) == 6
+    assert plan(made.examples, Settings(batch=4, accumulate=2, epochs=1.5), lengths) == 5  # ceil(1.5 * 6 / 2)
+    assert plan(made.examples, Settings(batch=4), lengths, world=4) == 2  # ceil(6 / 4)
+    coming = stream(made.examples, made.settings, lengths)
+    epochs = [[one.id for _ in range(6) for one in next(coming)] for _ in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(one.id for one in made.examples)
+    assert epochs[0] != epochs[1]
+
+
+def test_the_rate_rises_and_falls_as_told() -> None:
+    linear = Settings(schedule="linear", warmup=0.2)
+    # Ten steps, two of warm-up: 1/3, 2/3, then from 1 down by eighths.
+    expected = [1 / 3, 2 / 3, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]
+    assert [factor(step, 10, linear) for step in range(10)] == pytest.approx(expected)
+    cosine = Settings(schedule="cosine", warmup=0.0, floor=0.1)
+    assert [factor(step, 4, cosine) for step in (0, 2, 4)] == pytest.approx([1.0, 0.55, 0.1])
+    assert factor(7, 10, Settings(schedule="constant", warmup=0.0)) == 1.0
+
+
+def test_validation_is_looked_at_so_often_an_epoch_and_at_the_end() -> None:
+    assert evaluations(100, Settings(evaluations=4)) == {25, 50, 75, 100}
+    assert evaluations(100, Settings(evaluations=1, epochs=0.5)) == {100}
+    assert evaluations(2, Settings(evaluations=9)) == {1, 2}
+
+
+def test_matrices_vectors_and_heads_have_rates_and_decays_of_their_own(llama: Path) -> None:
+    made = job(llama, weight_decay=0.1, head_rate=5.0, rate=1e-3, optimizer="muon")
+    muon, adam = optimizers_for(made.model, made.settings)
+    assert all(p.ndim == 2 for group in muon.param_groups for p in group["params"])
+    assert [group["weight_decay"] for group in muon.param_groups] == [0.1]
+    assert sorted((group["full_rate"], group["weight_decay"]) for group in adam.param_groups) == [
+        (1e-3, 0.0),
+        (5e-3, 0.0),
+    ]
+    held = sum(p.numel() for opt in (muon, adam) for group in opt.param_groups for p in group["params"])
+    assert held == sum(p.numel() for p in made.model.parameters() if p.requires_grad)
+    assert usual_rate(made.model, Settings()) == pytest.approx(0.05 / 32)  # the fixture is 32 wide
+    assert usual_rate(made.model, Settings(lora_rank=4)) == pytest.approx(0.5 / 32)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_crash_changes_nothing(optimizer: str, llama: Path, tmp_path: Path) -> None:
+    """Weights after a crash between two checkpoints and a second start are those of one go, bit by bit."""
+    options: dict[str, Any] = {"save_every": 4, "epochs": 2.0, "dropout": 0.1, "optimizer": optimizer, "accumulate": 2}
+    whole = job(llama, **options)
+    run(whole, tmp_path / "whole")
+    broken = job(llama, **options)
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, tmp_path / "broken", StopAt(5))
+    assert [path.name for path in (tmp_path / "broken" / STATE).iterdir()] == ["step-4"]
+    again = job(llama, **options)
+    torch.manual_seed(123)  # what was drawn before the second start does not matter
+    done = train(again, tmp_path / "broken", accelerator_for(again.settings, tmp_path / "broken"))
+    assert same(weights(again), weights(whole))
+    assert [row["step"] for row in done.history if "rate" in row] == list(range(1, done.steps + 1))
+
+
+def test_training_stops_early_and_has_the_best_weights(llama: Path, tmp_path: Path) -> None:
+    """The validation part is labelled the other way round, so every step makes it worse."""
+    made = job(llama, patience=2, evaluations=6, epochs=2.0)
+    for one in made.validation:
+        object.__setattr__(one, "p_first", 1 - (one.p_first or 0))
+    done = run(made, tmp_path)
+    seen = [(row["validation_loss"], row["step"]) for row in done.history if "validation_loss" in row]
+    assert done.best_step == min(seen)[1]
+    assert done.steps == done.best_step + 2 < done.planned
+    best = torch.load(tmp_path / STATE / "best.pt", weights_only=True)
+    assert same(weights(made), best)
+
+
+def test_a_loss_that_is_no_number_names_its_step_and_rows(llama: Path, tmp_path: Path) -> None:
+    made = job(llama)
+    made.model.head.score.weight.data.fill_(math.nan)  # type: ignore[union-attr]
+    with pytest.raises(EngineError, match=r"step 1: the loss is nan \(rows [0-9a-f]{32}, ") as caught:
+        run(made, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("state/step-*"))
+
+
+def test_a_state_that_is_broken_is_said_to_be(llama: Path, tmp_path: Path) -> None:
+    made = job(llama)
+    (tmp_path / STATE / "step-3").mkdir(parents=True)
+    with pytest.raises(RunError, match="step-3: cannot be taken up again"):
+        run(made, tmp_path)
+
+
+def test_a_tracker_writes_beside_the_model(llama: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    made = job(llama, trackers=("tensorboard",))
+    run(made, tmp_path)
+    assert list((tmp_path / "logs").rglob("events.out.*"))
+
+
+def test_a_tracker_that_is_not_installed_is_named(llama: Path, tmp_path: Path) -> None:
+    made = job(llama, trackers=("aim",))
+    with pytest.raises(MissingExtraError, match="tracker aim"):
+        run(made, tmp_path)
