@@ -115,6 +115,6 @@ def without_loop(text: str) -> str:
             start = len(text) - length
             while start >= length and text[start - length : start] == text[-length:]:
                 start -= length
-            if len(text) - start >= 3 * length:
+            if len(text) - start >= max(3 * length, 32):
                 return text[: start + length]
     return text

@@ -11,6 +11,7 @@ how a model is run.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,6 +103,13 @@ class Chat:
         """
         text, thinking = self._text(request, think and not request.prefill and not request.choices)
         return Prompt(text, self.encode(text), thinking)
+
+    def begin(self, request: Request, *, thinks: bool) -> tuple[Request, str]:
+        """The request with its opening as the beginning of the reply, and that beginning; "" where the model is to
+        think first or the reply is begun already."""
+        if not request.opening or request.prefill or thinks:
+            return request, ""
+        return replace(request, prefill=request.opening), request.opening
 
     def choices(self, request: Request) -> tuple[list[int], ChoiceTree]:
         """The prompt's ids and the tree of the choices' tokens after them.

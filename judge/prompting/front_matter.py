@@ -14,7 +14,7 @@ import yaml
 
 from judge.prompting.body import Body, compile_body
 
-KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix")
+KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix", "opening")
 
 GIVEN: Mapping[str, tuple[str, ...]] = {
     "preference": ("prompt", "first", "second"),
