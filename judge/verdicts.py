@@ -34,7 +34,7 @@ class Label(NamedTuple):
     start: int = -1
 
 
-# -- reading one reply ----------------------------------------------------------------------------------------------------
+# -- reading one reply ------------------------------------------------------------------------------------------------
 
 
 def read_label(text: str, pattern: str, labels: Mapping[str, str], *, finish: str = "stop") -> Label:
@@ -125,7 +125,11 @@ def read_steps(text: str, pattern: str, labels: Mapping[str, str], count: int, *
     for place, match in enumerate(matches, start=1):
         label = (match[group] or "").strip()
         verdict = verdicts.get(label.casefold())
-        read = Label(None, _not_on_offer(label)) if verdict is None else Label(verdict, "", plain.place(match.start(group)))
+        read = (
+            Label(None, _not_on_offer(label))
+            if verdict is None
+            else Label(verdict, "", plain.place(match.start(group)))
+        )
         by_step.setdefault(_number(match["step"]) if numbered else place, []).append(read)
     if not numbered and len(by_step) != count:
         return [Label(None, f"{len(by_step)} verdicts for {count} steps") if by_step else missing] * count
@@ -161,14 +165,16 @@ def _not_on_offer(text: str) -> str:
     return f"verdict not on offer '{shown if len(shown) <= 40 else shown[:39] + '…'}'"
 
 
-# -- how a person reads a match -------------------------------------------------------------------------------------------
+# -- how a person reads a match ---------------------------------------------------------------------------------------
 
 _NEAR = 160  # characters around a match in which its sentence is looked for
 _AFTER = re.compile(r"[\W_]*+")
 _SENTENCE = re.compile(r"[.!?:\n\u3002]")
 _SENTENCE_END = re.compile(r"[*_)\]\"'`\u201d\u2019]*(?:[.!;\n\u3002]|\s*\Z)")
 _REST = re.compile(r"[^.!?\n]*+(?:\.\w[^.!?\n]*+)*+[\W_]*+")
-_CONCLUSION = re.compile(r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally)\b|in (?:conclusion|summary)|to conclude)", re.I)
+_CONCLUSION = re.compile(
+    r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally)\b|in (?:conclusion|summary)|to conclude)", re.IGNORECASE
+)
 _LEAD = re.compile(
     r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally|in|conclusion|summary|the|my|final|verdict|answer|score|rating"
     r"|order|choice|decision|is|i|choose|prefer|pick|give|it|would|say|that|a|an|as|result|better|response|output|one"
@@ -293,7 +299,7 @@ def _plain(text: str, one_label: bool) -> _Plain:
     return _Plain("".join([*pieces, text[end:]]), tuple(moves)) if pieces else _Plain(text)
 
 
-# -- from several readings to one -----------------------------------------------------------------------------------------
+# -- from several readings to one -------------------------------------------------------------------------------------
 
 
 def swapped_labels(labels: Mapping[str, str]) -> dict[str, str]:

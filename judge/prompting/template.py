@@ -31,7 +31,8 @@ class Template:
 
     labels: verdict -> the label that stands for it. verdict: a pattern with one group (beside an optional
     `(?P<step>…)`) that finds a label in the reply, "" when the label alone is asked for. choice_prefix: what stands
-    right before the label in the reply. opening: what the reply begins with. defaults: the variables that may be left out. hash: of the file's bytes.
+    right before the label in the reply. opening: what the reply begins with. defaults: the variables that may be left
+    out. hash: of the file's bytes.
     """
 
     name: str

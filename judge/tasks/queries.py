@@ -102,11 +102,10 @@ def ask(question: Question, options: Options) -> Program[Reading]:
         attempt += 1
         if label.verdict is not None or attempt > options.retries or _better_continued(question, completion, label):
             break
+    shares: Mapping[str, float] = {}
     if label.verdict is None and _can_continue(completion):
         completion, label, shares = yield from continued(question, completion, label)
-        return reading(question, completion, label, attempts=attempt, shares=shares)
-    shares: Mapping[str, float] = {}
-    if label.verdict is not None and question.choose:
+    elif label.verdict is not None and question.choose:
         shares = probabilities(completion.logprobs, question.labels)
     elif label.verdict is not None and may_be_soft(question, completion, options) and label.start >= 0:
         (answer,) = yield (soft_request(question, completion.text[: label.start], options),)
@@ -174,7 +173,7 @@ def _better_continued(question: Question, completion: Completion, label: Label) 
         return False
     if question.labels:
         return bool(question.prefix) and label.reason in (CUT, REPEATED, NO_VERDICT, EMPTY)
-    return label.reason == REPEATED or bool(question.prefix) and label.reason == NO_VERDICT
+    return label.reason == REPEATED or (bool(question.prefix) and label.reason == NO_VERDICT)
 
 
 def _closing(prefix: str) -> str:
