@@ -110,21 +110,25 @@ def ask(question: Question, options: Options) -> Program[Reading]:
     elif label.verdict is not None and may_be_soft(question, completion, options) and label.start >= 0:
         (answer,) = yield (soft_request(question, completion.text[: label.start], options),)
         greedy = options.temperature == 0 and attempt == 1
-        shares = probabilities(answer.logprobs, question.labels)
-        if reason := contradiction(shares, label.verdict) if greedy else "":
-            shares, label = {}, label._replace(reason=reason)
+        shares, reason = behind(answer, question.labels, label.verdict, greedy=greedy)
+        label = label._replace(reason=reason)
     return reading(question, completion, label, attempts=attempt, shares=shares)
 
 
-def contradiction(shares: Mapping[str, float], verdict: str) -> str:
-    """Why the probabilities behind a greedy reply are not those of its label, "" when they may be.
+def behind(
+    answer: Completion, labels: Mapping[str, str], verdict: str, *, greedy: bool
+) -> tuple[Mapping[str, float], str]:
+    """The probabilities behind a verdict that was read, and why there are none.
 
-    Such a reply holds the likeliest label. Probabilities that say another were found at another place than the label:
-    by a server that begins a new turn, or a tokenizer that cuts the text otherwise.
+    A greedy reply holds the likeliest label. Probabilities that say another were found at another place than the label,
+    by a server that begins a new turn, or a tokenizer that cuts the text otherwise, and are dropped.
     """
-    if not shares or shares.get(verdict, 0.0) == max(shares.values()):
-        return ""
-    return f"probabilities dropped: they say '{largest(shares) or 'neither'}'"
+    if answer.finish == "error":
+        return {}, " ".join(answer.text.split())
+    shares = probabilities(answer.logprobs, labels)
+    if greedy and shares and shares.get(verdict, 0.0) < max(shares.values()):
+        return {}, f"probabilities dropped: they say '{largest(shares) or 'neither'}'"
+    return shares, ""
 
 
 Continued = tuple[Completion, Label, Mapping[str, float]]
