@@ -23,6 +23,7 @@ FLOOR = 1e-6
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _MARKUP = _QUOTES + " \t\r\n.*_()[]"
+_QUOTE_MARKS = frozenset(_QUOTES)
 _GRID = 2.0**52
 
 
@@ -171,6 +172,9 @@ _NEAR = 160  # characters around a match in which its sentence is looked for
 _AFTER = re.compile(r"[\W_]*+")
 _SENTENCE = re.compile(r"[.!?:\n\u3002]")
 _SENTENCE_END = re.compile(r"[*_)\]\"'`\u201d\u2019]*(?:[.!;\n\u3002]|\s*\Z)")
+_LEADS = r"(?:verdict|score|rating|grade|answer|choice|decision|winner|order|ranking)"
+_ANNOUNCED = re.compile(rf"[\W_]*+(?:(?:my|the|final|overall)\s+)*(?:{_LEADS}\b(?:\s+is)?)?[\W_]*", re.IGNORECASE)
+_LINE_END = re.compile(r"[^\w\n]*(?:\n|\Z)")
 _REST = re.compile(r"[^.!?\n]*+(?:\.\w[^.!?\n]*+)*+[\W_]*+")
 _CONCLUSION = re.compile(
     r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally)\b|in (?:conclusion|summary)|to conclude)", re.IGNORECASE
@@ -194,9 +198,12 @@ _OTHER_SCALE = re.compile(r"[\s\]*_]{0,8}(?:/|out\s+of)[\s\[*_]{0,8}(\d{1,6})(?!
 
 
 def _is_quoted(match: re.Match[str]) -> bool:
-    """Whether a match stands in quotation marks and is not the last word of the reply."""
-    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
-    return bool(before) and bool(after) and before in _QUOTES and after in _QUOTES and not _ends(match)
+    """Whether a match stands in quotation marks and is neither the last word of the reply nor a line of its own."""
+    text, start, end = match.string, match.start(), match.end()
+    if text[start - 1 : start] not in _QUOTE_MARKS or text[end : end + 1] not in _QUOTE_MARKS or _ends(match):
+        return False
+    line = text.rfind("\n", 0, start) + 1
+    return not (_ANNOUNCED.fullmatch(text, line, start) and _LINE_END.match(text, end))
 
 
 def _ends(match: re.Match[str]) -> bool:
@@ -250,14 +257,14 @@ class _Plain(NamedTuple):
 
 
 _CLOSERS = "\\]\uff3d\u3011\u3017\u27e7\u301b"
-_LEADS = r"(?:verdict|score|rating|grade|answer|choice|decision|winner|order|ranking)"
+_BARE_LEADS = r"(?:verdict|score|rating|grade|winner|order|ranking)"  # "the answer is 4" says what is judged
 _INSIDE = rf"[^\s*_{_QUOTES}\\{_CLOSERS}\[](?:[^\n{_CLOSERS}\[]{{0,78}}[^\s*_{_QUOTES}\\{_CLOSERS}\[])?"
 _TYPED = re.compile(
     rf"(?im)(?:(?P<lead>\b{_LEADS})\b(?:\s+is)?[^\w\n\[\uff3b\u3010\u3016\u27e6\u301a\\]{{1,8}})?"
     r"(?:\\?[\[\uff3b]\s?\\?[\[\uff3b]|[\u3010\u3016\u27e6\u301a])"
     rf"[\s*_{_QUOTES}]{{0,6}}(?P<inside>{_INSIDE})[\s*_{_QUOTES}]{{0,6}}"
     r"(?:\\?[\]\uff3d]\s?\\?[\]\uff3d]|[\u3011\u3017\u27e7\u301b])"
-    rf"|^[^\w\n]{{0,12}}(?:(?:my|the|final|overall)\s+){{0,3}}(?P<bare_lead>{_LEADS})\b(?:\s+is)?[^\w\n\[-]{{1,8}}"
+    rf"|^[^\w\n]{{0,12}}(?:(?:my|the|final|overall)\s+){{0,3}}(?P<bare_lead>{_BARE_LEADS})\b(?:\s+is)?[^\w\n\[-]{{1,8}}"
     r"(?P<bare>-?\d+(?:\.0+)?(?:\s*(?:/|out\s+of)\s*\d+|(?:\s*>\s*\d+)+)?|[a-z]+(?:\s*[<>]{1,3}\s*[a-z])?)"
     r"[^\w\n\[]{0,8}$"
 )

@@ -143,10 +143,10 @@ def continued(question: Question, completion: Completion, label: Label) -> Progr
     lead = "\n\n".join(filter(None, (text.strip(), question.prefix)))
     if question.labels and question.prefix:
         (answer,) = yield (soft_request(question, lead, Options()),)
-        shares = probabilities(answer.logprobs, question.labels)
-        verdict = largest(shares)
-        if verdict is None:
+        verdict = next((name for name, text in question.labels.items() if text == answer.text), None)
+        if verdict is None or answer.finish == "error":
             return completion, label, {}
+        shares = probabilities(answer.logprobs, question.labels)
         whole = f"{lead}{question.labels[verdict]}{_closing(question.prefix)}"
         reason = f"{label.reason}; chosen behind '{question.prefix}'"
         return replace(completion, text=whole), Label(verdict, reason), shares
