@@ -22,6 +22,9 @@ from judge.engines.models import Source
 from judge.engines.thinking import Marks, marks_of
 from judge.errors import EngineError
 
+PLAIN = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
+"""The template `plain`: the turns' texts one below the other, for a model that knows no chat (prompts */few-shot)."""
+
 BREAKERS = ("\u200d", "\u2060", " ")  # tried in turn: a tokenizer's normalizer may drop the invisible ones
 MARKER = re.compile(
     r"<[|｜][^|｜<>\n]{1,48}[|｜]>|\[/?[A-Z][A-Z_]+\]|<</?SYS>>|</?(?:s|bos|eos|think|thinking)>|<(?:start|end)_of_turn>"
@@ -57,7 +60,10 @@ class Chat:
         self._name = name
         self.template: str = template or _own_template(tokenizer)
         if not self.template:
-            raise EngineError(f"model '{name}' has no chat template; give one with chat_template=FILE.jinja")
+            raise EngineError(
+                f"model '{name}' has no chat template; give one with chat_template=FILE.jinja, or "
+                "chat_template=plain with a few-shot prompt"
+            )
         self._kwargs = dict(template_kwargs or {})
         added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
         self.marks: Marks | None = marks_of(self.template, added)
@@ -75,7 +81,7 @@ class Chat:
         template_kwargs: Mapping[str, Any] | None = None,
         trust_remote_code: bool = False,
     ) -> "Chat":
-        """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file."""
+        """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file, or "plain" for PLAIN."""
         from transformers import AutoTokenizer
 
         try:
@@ -84,8 +90,8 @@ class Chat:
             )
         except (OSError, ValueError) as error:
             raise EngineError(f"no tokenizer for '{source.name}': {str(error).splitlines()[0]}") from error
-        template = ""
-        if chat_template:
+        template = PLAIN if chat_template == "plain" else ""
+        if chat_template and not template:
             try:
                 template = Path(chat_template).read_text(encoding="utf-8")
             except OSError as error:
