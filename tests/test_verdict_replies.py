@@ -46,10 +46,13 @@ LABELLED = [
     template for template in list_templates() if template.verdict and (template.labels or template.task == "score")
 ]
 WORDS = st.sampled_from(
-    "the answer response a b c A B C output Output (a) (b) is better right wrong neutral not if so therefore 4 5 / out of "
-    "[[ ]] [ ] 【 】 ［［ ］］ ** * _ ` \" ' . , : ; ! ? \n \n\n ( ) < > Verdict Score step 1 2 \\[\\[ \\]\\] é 結 \u200d ```".split(
-        " "
-    )
+    [
+        *"the answer response a b c A B C output Output (a) (b) is better right wrong neutral not".split(),
+        *"if so therefore".split(),
+        *"4 5 / out of [[ ]] [ ] 【 】 ［［ ］］ ** * _ ` ' . , : ; ! ?".split(),
+        *"( ) < > Verdict Score step 1 2 \\[\\[ \\]\\]".split(),
+        *('"', "\n", "\n\n", "é", "結", "\u200d", "```", " "),
+    ]
 )
 TEXTS = st.lists(WORDS, max_size=60).map(" ".join)
 FORMS = (

@@ -81,7 +81,7 @@ class Chat:
         template_kwargs: Mapping[str, Any] | None = None,
         trust_remote_code: bool = False,
     ) -> "Chat":
-        """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file, or "plain" for PLAIN."""
+        """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file, or "plain"."""
         from transformers import AutoTokenizer
 
         try:
