@@ -114,14 +114,6 @@ def test_an_opening_is_the_beginning_of_the_reply(engine: Engine, ask: Ask, answ
     assert opened.continues and begun.continues
 
 
-def test_a_loop_is_cut(engine: Engine, ask: Ask, answers: Answers) -> None:
-    looping = [
-        one for one in answers(engine, [ask(f"Say {n}.", max_tokens=400) for n in range(6)]) if one.output_tokens < 400
-    ]
-    assert looping and all(one.finish in ("repetition", "stop") for one in looping)
-    assert any(one.finish == "repetition" for one in looping)
-
-
 def test_a_prompt_that_is_too_long_is_a_completion_that_says_so(engine: Engine, ask: Ask, answers: Answers) -> None:
     long, fine, choice = answers(
         engine, [ask("word " * 600), ask("Hi", max_tokens=3), ask("word " * 600, choices=CHOICES)]
