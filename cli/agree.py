@@ -64,10 +64,10 @@ def agree(
 
     rmjudge agree runs/judge --human labels.jsonl --report agreement.html
     """
-    from judge.agreement.build import Settings
+    from judge.agreement.build import AgreementConfig
     from judge.cli.agreeing import Asked, run
 
-    settings = Settings(
+    settings = AgreementConfig(
         resamples=resamples,
         seed=seed,
         epsilon=epsilon,

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from judge.agreement.build import Inputs, Settings
+from judge.agreement.build import AgreementConfig, Inputs
 from judge.agreement.data.columns import Columns
 from judge.agreement.data.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
 from judge.agreement.schema import Audit
@@ -109,7 +109,7 @@ class Asked(NamedTuple):
     as_json: bool
 
 
-def run(asked: Asked, settings: Settings) -> int:
+def run(asked: Asked, settings: AgreementConfig) -> int:
     """Read, compute, and show; 1 when a figure is worse than the baseline's."""
     from judge.agreement.benchmarks.protocols import PROTOCOLS
     from judge.agreement.build import report

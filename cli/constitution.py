@@ -12,7 +12,7 @@ import typer
 from judge.cli import options as o
 
 if TYPE_CHECKING:
-    from judge.constitution_eval.principle_votes import Bench
+    from judge.constitution_eval.principle_votes import PrincipleJudge
     from judge.runs.counts import Counts
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
@@ -110,13 +110,13 @@ def try_out(
     from judge.cli.constitution_view import draw_sample
     from judge.constitution.constitution import load_constitution
     from judge.constitution_eval.principle_votes import read_pairs
-    from judge.constitution_eval.sample import sample
+    from judge.constitution_eval.trial import summarize
 
     constitution = load_constitution(name)
     pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit)
     with _bench(judge, prompt, set, seed, one_order) as bench, _watching(len(pairs), quiet) as watch:
-        heard = bench.hear(pairs, constitution, watch=watch)
-    found = sample(constitution, heard)
+        votes = bench.vote(pairs, constitution, watch=watch)
+    found = summarize(constitution, votes)
     _show(found.to_row(), lambda: draw_sample(found, shown), json)
 
 
@@ -151,8 +151,8 @@ def ablate(
     labels = human_labels(pairs, read_pairs([human]) if human and apart else pairs, "" if apart else human or "")
     labelled = [pair for pair in pairs if pair.id in labels]
     with _bench(judge, prompt, set, seed, one_order) as bench, _watching(len(labelled), quiet) as watch:
-        heard = bench.hear(labelled, constitution, watch=watch)
-    found = worth(constitution, heard, labels, unlabelled=len(pairs) - len(labelled), seed=seed, resamples=resamples)
+        votes = bench.vote(labelled, constitution, watch=watch)
+    found = worth(constitution, votes, labels, unlabelled=len(pairs) - len(labelled), seed=seed, resamples=resamples)
     _show(found.to_row(), lambda: draw_ablation(found), json)
 
 
@@ -219,14 +219,16 @@ def examples(
 @contextmanager
 def _bench(
     judge: Sequence[str] | None, prompt: str | None, set: Sequence[str] | None, seed: int, one_order: bool
-) -> "Iterator[Bench]":
+) -> "Iterator[PrincipleJudge]":
     """The judge that the options name, closed at the end."""
     from judge.cli.planning import settings_from
-    from judge.constitution_eval.principle_votes import Bench
+    from judge.constitution_eval.principle_votes import PrincipleJudge
     from judge.tasks import Options
 
     options = Options(seed=seed, one_order=one_order)
-    bench = Bench(_needed(judge, "--judge"), prompt=prompt or "", options=options, settings=settings_from(set or ()))
+    bench = PrincipleJudge(
+        _needed(judge, "--judge"), prompt=prompt or "", options=options, settings=settings_from(set or ())
+    )
     try:
         yield bench
     finally:

@@ -9,10 +9,10 @@ from judge.constitution.constitution import Constitution, Principle
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from judge.constitution_eval.ablation import Ablation, Estimate
-    from judge.constitution_eval.difference import Difference
-    from judge.constitution_eval.example_tests import Outcome
-    from judge.constitution_eval.sample import Sample
+    from judge.constitution_eval.ablation import Ablation, PairMean
+    from judge.constitution_eval.difference import ConstitutionDiff
+    from judge.constitution_eval.example_tests import ExampleResult
+    from judge.constitution_eval.trial import ConstitutionTrial
 
 WIDTH = 100
 EXAMPLE = {
@@ -92,29 +92,29 @@ def draw_rendered(prompts: Sequence[dict[str, Any]]) -> None:
             print(f"[{turn['role']}]\n{turn['content']}\n")
 
 
-def draw_sample(sample: "Sample", shown: int) -> None:
-    """What `try` found: a table of principles, the quarrels, and pairs side by side."""
+def draw_sample(sample: "ConstitutionTrial", shown: int) -> None:
+    """What `try` found: a table of principles, the conflicts, and pairs side by side."""
     verdicts = ", ".join(f"{count} {name}" for name, count in sample.verdicts.items() if count)
     print(f"{sample.constitution}: {sample.pairs} pairs; all together: {verdicts}\n")
     table = _table("principle", "weight", "speaks", "abstains", "decides", "opposed", "unreadable")
-    for one in sample.conducts:
+    for one in sample.principles:
         counts = (one.speaks, one.abstains, one.decides, one.opposed, one.unreadable)
         table.add_row(one.id, f"{one.weight:g}", *(_of(count, sample.pairs) for count in counts))
     _print(table)
     print("speaks: prefers a response. abstains: does not tell them apart. decides: without it the verdict of all")
     print("together would be another one. opposed: it speaks, and all together say otherwise.")
-    if sample.quarrels:
+    if sample.conflicts:
         print("\nwhere both speak and prefer different responses:")
-        for quarrel in sample.quarrels[:10]:
-            print(f"  {quarrel.one} / {quarrel.other}: {quarrel.disagree} of {quarrel.both}")
-    for side in sample.sides[:shown]:
+        for conflict in sample.conflicts[:10]:
+            print(f"  {conflict.principle} / {conflict.other}: {conflict.disagree} of {conflict.both}")
+    for side in sample.disputed[:shown]:
         print(f"\n{side.id[:8]}  {shorten(side.prompt, WIDTH)}")
         print(f"  first:  {shorten(side.first, WIDTH)}\n  second: {shorten(side.second, WIDTH)}")
         for label, names in (("prefer first", side.prefer_first), ("prefer second", side.prefer_second)):
             print(f"  {label}: {', '.join(f'{name} ({_share(side.principles[name])})' for name in names)}")
         print(f"  all together: {side.verdict} ({_share(side.p_first)})")
-    if len(sample.sides) > shown:
-        print(f"\n{len(sample.sides) - shown} more pairs on which principles disagree (--show, --json)")
+    if len(sample.disputed) > shown:
+        print(f"\n{len(sample.disputed) - shown} more pairs on which principles disagree (--show, --json)")
 
 
 def draw_ablation(ablation: "Ablation") -> None:
@@ -122,7 +122,7 @@ def draw_ablation(ablation: "Ablation") -> None:
     whole = f"agreement with people {_estimate(ablation.whole)}"
     print(f"{ablation.constitution}: {whole} on {ablation.pairs} pairs of {ablation.prompts} prompts")
     table = _table("principle", "gain", "alone", "without it", "")
-    for use in ablation.uses:
+    for use in ablation.principles:
         judged = _worth(use.gain)
         table.add_row(use.id, _estimate(use.gain, signed=True), _estimate(use.alone), _estimate(use.without), judged)
     _print(table)
@@ -132,7 +132,7 @@ def draw_ablation(ablation: "Ablation") -> None:
             print(f"{count} pairs {what} are left out")
 
 
-def _worth(gain: "Estimate") -> str:
+def _worth(gain: "PairMean") -> str:
     if gain.low is None or gain.high is None:
         return "too few prompts"
     if gain.low > 0:
@@ -140,7 +140,7 @@ def _worth(gain: "Estimate") -> str:
     return "does harm" if gain.high < 0 else "no difference"
 
 
-def draw_difference(found: "Difference") -> None:
+def draw_difference(found: "ConstitutionDiff") -> None:
     """What `diff` found: words, then verdicts."""
     print(f"{found.before} → {found.after}" if found.before != found.after else found.before)
     for change in found.changes:
@@ -150,17 +150,17 @@ def draw_difference(found: "Difference") -> None:
         print("no difference in words")
     if found.pairs is None:
         return
-    print(f"\n{len(found.turns)} of {found.pairs} verdicts changed")
-    if found.turns:
+    print(f"\n{len(found.verdict_changes)} of {found.pairs} verdicts changed")
+    if found.verdict_changes:
         table = _table("pair", "before", "after", "prompt")
-        for turn in found.turns:
+        for turn in found.verdict_changes:
             before = f"{turn.before or 'unreadable'} ({_share(turn.p_before)})"
             after = f"{turn.after or 'unreadable'} ({_share(turn.p_after)})"
             table.add_row(turn.id[:8], before, after, shorten(turn.prompt, 50))
         _print(table)
 
 
-def draw_examples(constitution: Constitution, outcomes: Sequence["Outcome"]) -> None:
+def draw_examples(constitution: Constitution, outcomes: Sequence["ExampleResult"]) -> None:
     """What `test` found: one line an example, and how many came out as they should."""
     table = _table("principle", "example", "expected", "judged", "P(first)", "")
     for outcome in outcomes:
@@ -198,7 +198,7 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _estimate(estimate: "Estimate", *, signed: bool = False) -> str:
+def _estimate(estimate: "PairMean", *, signed: bool = False) -> str:
     if estimate.value is None:
         return "–"
     sign = "+" if signed else ""

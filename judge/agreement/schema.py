@@ -256,7 +256,7 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class JudgeReading:
     """One reading of the judge on a row: what was asked ("forward", "swapped", "step 3"), the verdict in the record's
     own terms ("" when unreadable), and its critique."""
 
@@ -278,7 +278,7 @@ class Disagreement:
     judge: str
     confidence: float | None
     votes: tuple[Vote, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[JudgeReading, ...]
     prompt: str
     texts: Mapping[str, str]
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -289,7 +289,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class WinRate:
     """The win rate of one system over another, three ways. judge: by all judged rows; human: by the labelled rows;
     combined: prediction-powered inference from both. saved: human labels that would be needed beyond the present ones
     for the same interval without the judge."""
@@ -326,7 +326,7 @@ class JudgeReport:
     calibration: Calibration | None = None
     bias: Bias | None = None
     slices: tuple[Slice, ...] = ()
-    estimates: tuple[Estimate, ...] = ()
+    estimates: tuple[WinRate, ...] = ()
     label_next: tuple[NextLabel, ...] = ()
 
 
@@ -389,7 +389,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class BaselineChange:
     """A figure beside the same one of a saved report. worse: the change is bad and lies outside the interval."""
 
     judge: str
@@ -405,7 +405,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class ProbeResult:
     """One probe of an audit. about: what it changed; moved: the share of verdicts that changed; toward: those that
     changed in favour of what was changed; lost: rows without two readable verdicts."""
 
@@ -421,11 +421,11 @@ class Audit:
     """What a judge did when something changed that should not matter. name: of its run."""
 
     name: str
-    probes: tuple[Moved, ...]
+    probes: tuple[ProbeResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class AgreementReport:
     """A whole report. judges: one or more, in the order given. disagreements: the most telling ones, most confident
     mistakes first; disagreements_total: how many there are. sources: where the rows came from, for the reader."""
 
@@ -441,7 +441,7 @@ class Report:
     triangle: Triangle | None = None
     benchmarks: tuple[Benchmark, ...] = ()
     audits: tuple[Audit, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[BaselineChange, ...] = ()
     sources: tuple[str, ...] = ()
     confidence: float = 0.95
     resamples: int = 0

@@ -5,28 +5,28 @@ from dataclasses import asdict, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from judge.agreement.schema import VERSION, Audit, Report
+from judge.agreement.schema import VERSION, AgreementReport, Audit
 from judge.errors import InputError
 from judge.files import to_json as encode
 
 T = TypeVar("T")
 
 
-def to_row(report: Report) -> dict[str, Any]:
+def to_row(report: AgreementReport) -> dict[str, Any]:
     """The report as JSON values."""
     return asdict(report)
 
 
-def to_json(report: Report) -> str:
+def to_json(report: AgreementReport) -> str:
     """The report as one line of JSON."""
     return encode(to_row(report))
 
 
-def from_row(row: Mapping[str, Any]) -> Report:
+def from_row(row: Mapping[str, Any]) -> AgreementReport:
     """The report of a row; raises InputError without a place when it is none or another version's."""
     if row.get("version") != VERSION:
         raise InputError(f"field 'version': found {row.get('version')!r} (accepted: '{VERSION}')")
-    return _whole(row, Report, "report")
+    return _whole(row, AgreementReport, "report")
 
 
 def audit_from_row(row: Mapping[str, Any]) -> Audit:

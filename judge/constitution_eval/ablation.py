@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from judge.constitution.constitution import Constitution
-from judge.constitution_eval.principle_votes import Heard
+from judge.constitution_eval.principle_votes import PrincipleVotes
 from judge.errors import ConfigError, InputError, unknown
 from judge.records import HumanLabel, Pair, spoken
 
@@ -19,7 +19,7 @@ _SCALE = {"first": 1.0, "tie": 0.5, "second": 0.0}
 _TURNED = {"first": "second", "second": "first", "tie": "tie"}
 
 
-class Estimate(NamedTuple):
+class PairMean(NamedTuple):
     """A mean over pairs with its 95 % interval (None when there are too few prompts), and the number of pairs."""
 
     value: float | None
@@ -29,15 +29,15 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class PrincipleWorth:
     """What one principle is worth. alone, without: agreement with people of it alone, and of all the others.
     gain: agreement of the whole minus that without it, pair by pair; below 0 it does harm."""
 
     id: str
     text: str
-    alone: Estimate
-    without: Estimate
-    gain: Estimate
+    alone: PairMean
+    without: PairMean
+    gain: PairMean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,8 @@ class Ablation:
     prompts: int
     unlabelled: int
     unreadable: int
-    whole: Estimate
-    uses: tuple[Use, ...]
+    whole: PairMean
+    principles: tuple[PrincipleWorth, ...]
     seed: int
     resamples: int
 
@@ -60,7 +60,7 @@ class Ablation:
         """Plain JSON values, an estimate as a mapping."""
         row = asdict(self)
         row["whole"] = self.whole._asdict()
-        for use, shown in zip(self.uses, row["uses"], strict=True):
+        for use, shown in zip(self.principles, row["principles"], strict=True):
             shown |= {name: getattr(use, name)._asdict() for name in ("alone", "without", "gain")}
         return row
 
@@ -101,7 +101,7 @@ def human_labels(
 
 def ablate(
     constitution: Constitution,
-    heard: Sequence[Heard],
+    votes: Sequence[PrincipleVotes],
     labels: Mapping[str, tuple[HumanLabel, ...]],
     *,
     unlabelled: int = 0,
@@ -115,7 +115,7 @@ def ablate(
     """
     if len(constitution.principles) < 2:
         raise ConfigError(f"{constitution.name} has one principle; leaving it out leaves nothing")
-    labelled = [one for one in heard if one.pair.id in labels]
+    labelled = [one for one in votes if one.pair.id in labels]
     draw = _Draw([spoken(one.pair.prompt) for one in labelled], seed=seed, resamples=resamples)
 
     def column(said: Iterable[str | None]) -> list[float | None]:
@@ -129,7 +129,7 @@ def ablate(
         without = column(one.verdict(rest) or ("tie" if one.verdict(constitution) else None) for one in labelled)
         gain = [None if a is None or b is None else a - b for a, b in zip(whole, without, strict=True)]
         alone = draw.mean(column(one.alone(principle.id) for one in labelled))
-        use = Use(
+        use = PrincipleWorth(
             id=principle.id,
             text=principle.text,
             alone=alone,
@@ -142,16 +142,16 @@ def ablate(
         hash=constitution.hash,
         pairs=len(labelled),
         prompts=draw.prompts,
-        unlabelled=unlabelled + len(heard) - len(labelled),
+        unlabelled=unlabelled + len(votes) - len(labelled),
         unreadable=whole.count(None),
         whole=draw.mean(whole),
-        uses=tuple(sorted(uses, key=_usefulness)),
+        principles=tuple(sorted(uses, key=_usefulness)),
         seed=seed,
         resamples=resamples,
     )
 
 
-def _usefulness(use: Use) -> tuple[float, float]:
+def _usefulness(use: PrincipleWorth) -> tuple[float, float]:
     """Sorts the most useful first: by what is lost without it, then by how it does alone."""
     return -(use.gain.value or 0.0), -(use.alone.value or 0.0)
 
@@ -167,7 +167,7 @@ class _Draw:
         self._groups = [number[prompt] for prompt in prompts]
         self._resampler = Resampler(self._groups, resamples=resamples, seed=seed)
 
-    def mean(self, column: Sequence[float | None], *, share: bool = True) -> Estimate:
+    def mean(self, column: Sequence[float | None], *, share: bool = True) -> PairMean:
         """The mean of what is there; rows without a value count on neither side of the fraction.
 
         Where all agree, or none does, every resample is alike; such a share gets the exact binomial interval on its
@@ -179,7 +179,7 @@ class _Draw:
 
         kept = [index for index, value in enumerate(column) if value is not None]
         if not kept:
-            return Estimate(None, None, None, 0)
+            return PairMean(None, None, None, 0)
         values = np.array([value or 0.0 for value in column])
         there = np.array([float(value is not None) for value in column])
         sums = self._resampler.by_block(np.stack([values, there], axis=1))
@@ -188,4 +188,4 @@ class _Draw:
         interval = self._resampler.interval(replicates, clusters)
         if share and mean in (0.0, 1.0) and interval.low is not None:
             interval = exact_interval(mean, clusters, 0.95)
-        return Estimate(mean, interval.low, interval.high, len(kept))
+        return PairMean(mean, interval.low, interval.high, len(kept))

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from judge.constitution.constitution import Constitution, Principle
-from judge.constitution_eval.principle_votes import Bench, Heard
+from judge.constitution_eval.principle_votes import PrincipleJudge, PrincipleVotes
 from judge.records import Pair, spoken
 from judge.runs.counts import Counts
 from judge.verdicts import p_first
@@ -18,7 +18,7 @@ _FIELDS = ("text", "critique_request", "revision_request", "weight", "tags", "ex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class TextChange:
     """One thing that changed. what: the principle's id, or a key of the constitution. field: which part of the
     principle, "" for the whole of it or a key. words: before and after in one, with [-gone-] and {+new+}."""
 
@@ -29,7 +29,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class VerdictChange:
     """A pair whose verdict changed; its probabilities before and after, None where unreadable."""
 
     id: str
@@ -41,47 +41,47 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class ConstitutionDiff:
     """What changed in words, and, where pairs were judged, in verdicts. pairs: None when none were judged."""
 
     before: str
     after: str
-    changes: tuple[Change, ...]
+    changes: tuple[TextChange, ...]
     pairs: int | None = None
-    turns: tuple[Turn, ...] = ()
+    verdict_changes: tuple[VerdictChange, ...] = ()
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
 
 
-def changes(before: Constitution, after: Constitution) -> tuple[Change, ...]:
+def changes(before: Constitution, after: Constitution) -> tuple[TextChange, ...]:
     """What changed in words: the head, then principle by principle in the order of the new file."""
     return tuple(_changes(before, after))
 
 
-def _changes(before: Constitution, after: Constitution) -> Iterator[Change]:
+def _changes(before: Constitution, after: Constitution) -> Iterator[TextChange]:
     for key in ("name", "version", "description", "based_on", "sampling"):
         old, new = str(getattr(before, key)), str(getattr(after, key))
         if old != new:
-            yield Change(kind="changed", what=key, words=word_diff(old, new))
+            yield TextChange(kind="changed", what=key, words=word_diff(old, new))
     earlier = {principle.id: principle for principle in before.principles}
     later = {principle.id: principle for principle in after.principles}
     for principle in before.principles:
         if principle.id not in later:
-            yield Change(kind="removed", what=principle.id, words=word_diff(principle.text, ""))
+            yield TextChange(kind="removed", what=principle.id, words=word_diff(principle.text, ""))
     for principle in after.principles:
         if principle.id not in earlier:
-            yield Change(kind="added", what=principle.id, words=word_diff("", principle.text))
+            yield TextChange(kind="added", what=principle.id, words=word_diff("", principle.text))
         else:
             yield from _parts(earlier[principle.id], principle)
 
 
-def _parts(old: Principle, new: Principle) -> Iterator[Change]:
+def _parts(old: Principle, new: Principle) -> Iterator[TextChange]:
     for name in _FIELDS:
         was, now = _said(old, name), _said(new, name)
         if was != now:
-            yield Change(kind="changed", what=new.id, field=name, words=word_diff(was, now))
+            yield TextChange(kind="changed", what=new.id, field=name, words=word_diff(was, now))
 
 
 def _said(principle: Principle, name: str) -> str:
@@ -112,12 +112,12 @@ def difference(
     before: Constitution,
     after: Constitution,
     *,
-    bench: Bench | None = None,
+    bench: PrincipleJudge | None = None,
     pairs: Sequence[Pair] = (),
     watch: Callable[[Counts], None] = lambda counts: None,
-) -> Difference:
+) -> ConstitutionDiff:
     """What changed; with a judge and pairs also in verdicts. What both say in the same words is asked once."""
-    found = Difference(before=before.name, after=after.name, changes=changes(before, after))
+    found = ConstitutionDiff(before=before.name, after=after.name, changes=changes(before, after))
     if bench is None:
         return found
     numbers: dict[str, str] = {}
@@ -128,18 +128,18 @@ def difference(
         replace(one, principles=tuple(replace(p, id=numbers[p.text]) for p in one.principles))
         for one in (before, after)
     )
-    heard = bench.hear(pairs, asked, watch=watch)
-    turns = [_turn(one, old, new) for one in heard if one.verdict(old) != one.verdict(new)]
-    return replace(found, pairs=len(heard), turns=tuple(turns))
+    votes = bench.vote(pairs, asked, watch=watch)
+    turns = [_turn(one, old, new) for one in votes if one.verdict(old) != one.verdict(new)]
+    return replace(found, pairs=len(votes), verdict_changes=tuple(turns))
 
 
-def _turn(heard: Heard, before: Constitution, after: Constitution) -> Turn:
-    old, new = heard.merged(before), heard.merged(after)
-    return Turn(
-        id=heard.pair.id,
-        prompt=spoken(heard.pair.prompt),
-        before=heard.verdict(before),
-        after=heard.verdict(after),
+def _turn(votes: PrincipleVotes, before: Constitution, after: Constitution) -> VerdictChange:
+    old, new = votes.merged(before), votes.merged(after)
+    return VerdictChange(
+        id=votes.pair.id,
+        prompt=spoken(votes.pair.prompt),
+        before=votes.verdict(before),
+        after=votes.verdict(after),
         p_before=p_first(old) if old else None,
         p_after=p_first(new) if new else None,
     )

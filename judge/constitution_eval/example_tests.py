@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from judge.constitution.constitution import Constitution, Example, Principle
-from judge.constitution_eval.principle_votes import Bench
+from judge.constitution_eval.principle_votes import PrincipleJudge
 from judge.records import Pair
 from judge.runs.counts import Counts
 from judge.verdicts import p_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ExampleResult:
     """One example under its principle. number: which of the principle's examples, from 1. verdict: None when
     unreadable, with the reason."""
 
@@ -37,8 +37,8 @@ class Outcome:
 
 
 def run_examples(
-    constitution: Constitution, bench: Bench, *, watch: Callable[[Counts], None] = lambda counts: None
-) -> list[Outcome]:
+    constitution: Constitution, bench: PrincipleJudge, *, watch: Callable[[Counts], None] = lambda counts: None
+) -> list[ExampleResult]:
     """Judge every example under its own principle, in both orders; in the order of the file."""
     cases = [
         (principle, number, example)
@@ -52,13 +52,13 @@ def run_examples(
     def own(pair: Pair) -> Constitution:
         return constitution.only(*dict.fromkeys(principle.id for principle in owners[pair.id]))
 
-    heard = {one.pair.id: one for one in bench.hear((case[2].pair for case in cases), own, watch=watch)}
+    votes = {one.pair.id: one for one in bench.vote((case[2].pair for case in cases), own, watch=watch)}
     outcomes = []
     for principle, number, example in cases:
-        one = heard[example.pair.id]
+        one = votes[example.pair.id]
         verdict, says = one.alone(principle.id), one.says[principle.id]
         outcomes.append(
-            Outcome(
+            ExampleResult(
                 principle=principle.id,
                 number=number,
                 example=example,

@@ -26,7 +26,7 @@ from judge.tasks.constitution_preference import PROMPT, Voice, check_principle, 
 from judge.verdicts import preferred, unread
 
 
-class Heard(NamedTuple):
+class PrincipleVotes(NamedTuple):
     """A pair, and what each principle says of it: id -> distribution over first, second, tie; {} when unreadable."""
 
     pair: Pair
@@ -53,20 +53,20 @@ class Heard(NamedTuple):
 
 
 @dataclass(slots=True)
-class Kept:
+class MemorySink:
     """The sink of a trial: judgements in memory."""
 
     done: frozenset[str] = frozenset()
-    rows: dict[str, Heard] = field(default_factory=dict)
+    rows: dict[str, PrincipleVotes] = field(default_factory=dict)
 
     def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
-        self.rows[row["id"]] = row["heard"]
+        self.rows[row["id"]] = row["votes"]
 
     def sync(self) -> None:
         """Nothing goes to a disk."""
 
 
-class Bench:
+class PrincipleJudge:
     """A judge that answers under principles: its engines, its prompt and how it is asked.
 
     Raises ConfigError for a prompt without a place for a principle, before any model is loaded.
@@ -92,15 +92,15 @@ class Bench:
         self.engines: list[Engine] = [load_engine(spec, **(settings or {})) for spec in judges]
         self.counts = Counts()
 
-    def hear(
+    def vote(
         self,
         pairs: Iterable[Pair],
         constitution: Constitution | Callable[[Pair], Constitution],
         *,
         watch: Callable[[Counts], None] = lambda counts: None,
-    ) -> list[Heard]:
+    ) -> list[PrincipleVotes]:
         """What every principle says of every distinct pair, in their order; sampling rules are left aside."""
-        kept, order = Kept(), []
+        kept, order = MemorySink(), []
         asked = constitution if callable(constitution) else lambda pair: constitution
 
         def each() -> Iterator[Pair]:
@@ -119,8 +119,8 @@ class Bench:
         def row(record: Record, judgement: Judgement) -> dict[str, Any]:
             assert isinstance(record, Pair) and isinstance(judgement, Preference)
             says = {p.id: said(judgement.readings, p.id) for p in whole(record).principles}
-            heard = Heard(record, says, judgement.readings)
-            return {"id": record.id, "heard": heard, "judgement": judgement_to_row(judgement)}
+            votes = PrincipleVotes(record, says, judgement.readings)
+            return {"id": record.id, "votes": votes, "judgement": judgement_to_row(judgement)}
 
         run(
             each(),

@@ -6,7 +6,7 @@ Refuses to know HTML, SVG and terminals, and refuses to compute anything but the
 import unicodedata
 from collections.abc import Iterable
 
-from judge.agreement.schema import Bias, Change, Figure, Flag, Headline, Unit
+from judge.agreement.schema import BaselineChange, Bias, Figure, Flag, Headline, Unit
 
 NOTHING = "–"
 THIN = "\u202f"  # the narrow no-break space between a number and its unit
@@ -125,7 +125,7 @@ def verdict(headline: Headline) -> str:
     return VERDICT_OF[headline.level]
 
 
-def outcome(change: Change) -> str:
+def outcome(change: BaselineChange) -> str:
     """How a figure moved against the baseline, in a word."""
     return "worse" if change.worse else "better" if change.better else "within the interval"
 

@@ -3,38 +3,38 @@
 from random import Random
 
 from judge.agreement.schema import (
+    AgreementReport,
     AltTest,
     AnnotatorRow,
-    Answer,
     Audit,
+    BaselineChange,
     Benchmark,
     Bias,
     Calibration,
     CalibrationCurve,
     Ceiling,
-    Change,
     Comparison,
     Confusion,
     Coverage,
     Disagreement,
     Equivalence,
-    Estimate,
     Figure,
     Flag,
     Headline,
+    JudgeReading,
     JudgeReport,
     League,
     LeagueRow,
     LengthBin,
-    Moved,
     NextLabel,
+    ProbeResult,
     ReliabilityBin,
-    Report,
     SelectivePoint,
     Slice,
     Triangle,
     Unit,
     Vote,
+    WinRate,
 )
 
 HOSTILE = (
@@ -48,7 +48,7 @@ def audit() -> Audit:
     return Audit(
         name="audit-of-judge",
         probes=tuple(
-            Moved(
+            ProbeResult(
                 probe=probe,
                 about=f"what {probe} changes",
                 moved=figure("moved", "Verdict moved", moved, n=400, of=probe),
@@ -222,7 +222,7 @@ def judge(name: str, top: float, *, whole: bool = True) -> JudgeReport:
         bias=bias() if whole else None,
         slices=slices() if whole else (),
         estimates=(
-            Estimate(
+            WinRate(
                 system="model-b", over="model-a", judge=figure("win", "judge", 0.62, 0.01, n=12000),
                 human=figure("win", "human", 0.56, 0.05), combined=figure("win", "both", 0.57, 0.02), saved=2140,
             ),
@@ -259,8 +259,10 @@ def disagreements(count: int) -> tuple[Disagreement, ...]:
                 confidence=sure,
                 votes=(Vote(annotator="ada", verdict=human), Vote(annotator="ben", verdict=human)),
                 answers=(
-                    Answer(asked="forward", verdict=said, text="The second answer is clearer. [[B]]", probability=sure),
-                    Answer(asked="swapped", verdict=human, text="Both are right. [[A]]", probability=0.6),
+                    JudgeReading(
+                        asked="forward", verdict=said, text="The second answer is clearer. [[B]]", probability=sure
+                    ),
+                    JudgeReading(asked="swapped", verdict=human, text="Both are right. [[A]]", probability=0.6),
                 ),
                 prompt=draw.choice(PROMPTS),
                 texts={"first": LOREM[: draw.randrange(60, 250)], "second": LOREM * draw.randrange(1, 4)},
@@ -281,7 +283,7 @@ def hostile() -> Disagreement:
         judge="second",
         confidence=0.999,
         votes=(Vote(annotator=HOSTILE, verdict="first"),),
-        answers=(Answer(asked="forward", verdict="second", text=HOSTILE, probability=0.999),),
+        answers=(JudgeReading(asked="forward", verdict="second", text=HOSTILE, probability=0.999),),
         prompt="needle " + HOSTILE,
         texts={"first": HOSTILE, "second": HOSTILE},
         fields={"source": HOSTILE},
@@ -310,10 +312,10 @@ FLAGS = (
 )  # fmt: skip
 
 
-def report(count: int = 200, *, total: int | None = None) -> Report:
+def report(count: int = 200, *, total: int | None = None) -> AgreementReport:
     """The whole sample with `count` disagreements."""
     main = agreement(0.71)[0]
-    return Report(
+    return AgreementReport(
         title="qwen-32b, tiny and rm-1 against people",
         kind="pair",
         headline=Headline(
@@ -351,7 +353,7 @@ def report(count: int = 200, *, total: int | None = None) -> Report:
                       source="rewardbench/constants.py", figures=(figure("rb", "Overall", 0.883),)),
         ),
         changes=(
-            Change(judge="qwen-32b", name="accuracy", title="Accuracy", before=0.74, now=0.71, low=0.69, high=0.73,
+            BaselineChange(judge="qwen-32b", name="accuracy", title="Accuracy", before=0.74, now=0.71, low=0.69, high=0.73,
                    worse=True),
         ),
         sources=("runs/qwen-32b", "runs/tiny", "data/pandalm.json"),
