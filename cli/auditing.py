@@ -15,7 +15,7 @@ from judge.agreement.analyses.probe_sensitivity import Link, moved, verdict_of
 from judge.agreement.data.probes import PROBES, probes
 from judge.agreement.data.sources import OwnFile, run_files
 from judge.agreement.schema import Audit
-from judge.cli.agreeing import SAVED
+from judge.agreement.serialization import AUDIT_FILE
 from judge.errors import ConfigError
 from judge.files import to_json, write_atomic, write_rows
 from judge.formats import read_records, to_row
@@ -53,7 +53,7 @@ def audited(asked: Asked, given: Mapping[str, Any], *, quiet: bool) -> Audit:
             verdicts.setdefault(row["id"], verdict_of(row["judgement"]))
     about = {name: probe.about for name, probe in PROBES.items()}
     found = Audit(name=asked.out.name, probes=moved(verdicts, links, about, seed=asked.seed))
-    write_atomic(asked.out / SAVED, to_json(asdict(found)) + "\n")
+    write_atomic(asked.out / AUDIT_FILE, to_json(asdict(found)) + "\n")
     return found
 
 

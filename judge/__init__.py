@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+    from judge.jobs.agree import agree
     from judge.judgements import (
         Critique,
         Judgement,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         content_id,
         spoken,
     )
+    from judge.report.report import Report
     from judge.runs.runner import Done, Plan, label
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
 
@@ -80,6 +82,7 @@ __all__ = [
     "Ranking",
     "Reading",
     "Record",
+    "Report",
     "Request",
     "Response",
     "Revision",
@@ -94,6 +97,7 @@ __all__ = [
     "Template",
     "TemplateError",
     "UnknownNameError",
+    "agree",
     "content_id",
     "from_row",
     "judgement_from_row",
@@ -130,6 +134,8 @@ _HOMES = {
         "Steps",
         "readable",
     ),
+    "jobs.agree": ("agree",),
+    "report.report": ("Report",),
     "runs.runner": ("Done", "Plan", "label"),
     "constitution.constitution": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
     "records": (

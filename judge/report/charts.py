@@ -226,7 +226,7 @@ def reliability(sheet: Sheet, curve: CalibrationCurve) -> str:
         _axis(axes.yaxis, "share")
         _axis(below.xaxis, "share", ticks=4)
 
-    return sheet.draw(paint, label=f"Reliability diagram, {curve.name}", width=3.6, height=3.5)
+    return sheet.draw(paint, label=f"Reliability diagram, {words.phrase(curve.name)}", width=3.6, height=3.5)
 
 
 def selective(sheet: Sheet, seen: Calibration, people: Figure | None) -> str:

@@ -73,7 +73,9 @@ def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
         drawn["ceiling"] = charts.ceiling(sheet, judge.ceiling)
     if judge.calibration:
         people = judge.ceiling.human if judge.ceiling else None
-        drawn["reliability"] = [(curve.name, charts.reliability(sheet, curve)) for curve in judge.calibration.curves]
+        drawn["reliability"] = [
+            (words.phrase(curve.name), charts.reliability(sheet, curve)) for curve in judge.calibration.curves
+        ]
         drawn["selective"] = charts.selective(sheet, judge.calibration, people)
     if judge.bias:
         drawn["leanings"] = charts.leanings(sheet, judge.bias)

@@ -71,7 +71,9 @@ def _judge(judge: JudgeReport, report: AgreementReport) -> Iterator[RenderableTy
         yield _ceiling(judge.ceiling)
     if judge.calibration:
         curves = judge.calibration.curves
-        yield _figures("calibration: error, smaller is better", ((curve.name, curve.ece) for curve in curves), report)
+        yield _figures(
+            "calibration: error, smaller is better", ((words.phrase(curve.name), curve.ece) for curve in curves), report
+        )
     if judge.bias:
         bias = judge.bias
         rows = (*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency)

@@ -115,6 +115,11 @@ def differ(low: float | None, high: float | None, unit: Unit) -> str:
     return f"{signed(low, unit).removesuffix(' points')} to {signed(high, unit)}"
 
 
+def phrase(key: str) -> str:
+    """A key as words: `as_stated` is "as stated"."""
+    return key.replace("_", " ")
+
+
 def by_severity(flags: Iterable[Flag]) -> list[Flag]:
     """Flags with the gravest first, in their own order otherwise."""
     return sorted(flags, key=lambda flag: ORDER_OF.index(flag.severity))

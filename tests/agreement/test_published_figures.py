@@ -15,8 +15,8 @@ from judge.agreement.data.columns import READ, UNREADABLE
 from judge.agreement.data.table import TIE, Table, build
 from judge.agreement.schema import Figure
 from judge.agreement.statistics.bootstrap import Resampler
-from judge.cli.agreeing import read
 from judge.cli.main import main
+from judge.jobs.agree import read_inputs as read
 
 PLAIN = AgreementConfig(resamples=0)
 

@@ -13,8 +13,8 @@ import pytest
 
 from judge.agreement.build import AgreementConfig, report
 from judge.agreement.schema import AgreementReport
-from judge.cli.agreeing import read
 from judge.formats import read_records, to_row
+from judge.jobs.agree import read_inputs as read
 
 Row = dict[str, Any]
 

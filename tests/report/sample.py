@@ -119,7 +119,7 @@ def calibration(shift: float) -> Calibration:
         for k in range(1, 51)
     )
     return Calibration(
-        curves=(curve("as stated", shift), curve("temperature", 0.03), curve("isotonic", 0.01)),
+        curves=(curve("as_stated", shift), curve("temperature", 0.03), curve("isotonic", 0.01)),
         selective=points,
         selective_area=figure("selective_area", "Area under the selective accuracy curve", 0.81),
     )
@@ -294,18 +294,18 @@ def hostile() -> Disagreement:
 
 FLAGS = (
     Flag(
-        name="likes-length", severity="warn", judge="qwen-32b", what="It likes length: the longer response wins more "
+        name="likes_length", severity="warn", judge="qwen-32b", what="It likes length: the longer response wins more "
         "often than people say it should.", evidence="Log odds for doubling the length: +0.74 beyond people's own.",
         sure="95 % interval 0.63 to 0.85, p < 0.001",
         advice="Ask for the length-controlled win rate, or add a rule against padding to the prompt.",
     ),
     Flag(
-        name="always-first", severity="stop", judge="tiny", what="It says “first” whatever stands there.",
+        name="always_first", severity="stop", judge="tiny", what="It says “first” whatever stands there.",
         evidence="First in 98.1 % of rows in the given order and in 97.9 % when swapped.", sure="p < 0.001, n = 1,197",
         advice="Do not use its verdicts; ask in both orders and look at its prompt.",
     ),
     Flag(
-        name="annotator-off", severity="note", what="Annotator chris agrees less with the others than they do among "
+        name="annotator_off", severity="note", what="Annotator chris agrees less with the others than they do among "
         "themselves.", evidence="55.0 % against 74.0 and 69.0 %.", sure="p = 0.0004 after correction",
         advice="Look at ten of their labels before you rely on the ceiling.",
     ),
@@ -344,7 +344,7 @@ def report(count: int = 200, *, total: int | None = None) -> AgreementReport:
         triangle=Triangle(
             judge="qwen-32b", model="rm-1", human_judge=main, judge_model=figure("jm", "judge and model", 0.84),
             human_model=figure("hm", "people and model", 0.70),
-            parts={"all agree": 700, "model alone": 90, "judge alone": 80, "human alone": 250, "all differ": 70},
+            parts={"all_agree": 700, "model_alone": 90, "judge_alone": 80, "human_alone": 250, "all_differ": 70},
             inherited=figure("inherited", "Judge's mistakes that the model repeats", 0.76, n=330),
         ),
         audits=(audit(),),
@@ -353,8 +353,8 @@ def report(count: int = 200, *, total: int | None = None) -> AgreementReport:
                       source="rewardbench/constants.py", figures=(figure("rb", "Overall", 0.883),)),
         ),
         changes=(
-            BaselineChange(judge="qwen-32b", name="accuracy", title="Accuracy", before=0.74, now=0.71, low=0.69, high=0.73,
-                   worse=True),
+            BaselineChange(judge="qwen-32b", name="accuracy", title="Accuracy", before=0.74, now=0.71, low=0.69,
+                           high=0.73, worse=True),
         ),
         sources=("runs/qwen-32b", "runs/tiny", "data/pandalm.json"),
         resamples=2000,

@@ -76,11 +76,11 @@ def triangle(judge: Measure, model: Measure) -> Triangle:
     truth, said, copied = table.truth, judge.judge.verdict, model.judge.verdict
     by_judge, by_model, alike = truth == said, truth == copied, said == copied
     parts = {
-        "all agree": common & by_judge & by_model,
-        "model alone": common & by_judge & ~by_model,
-        "judge alone": common & by_model & ~by_judge,
-        "human alone": common & alike & ~by_judge,
-        "all differ": common & ~by_judge & ~by_model & ~alike,
+        "all_agree": common & by_judge & by_model,
+        "model_alone": common & by_judge & ~by_model,
+        "judge_alone": common & by_model & ~by_judge,
+        "human_alone": common & alike & ~by_judge,
+        "all_differ": common & ~by_judge & ~by_model & ~alike,
     }
     return Triangle(
         judge=judge.judge.name,

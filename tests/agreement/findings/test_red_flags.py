@@ -43,13 +43,13 @@ def simulated(kind: str, *, rows: int = ROWS, both: bool = True, seed: int = 1) 
     [
         ("coin", True, "coin"),
         ("coin", False, "coin"),
-        ("always A", True, "always-first"),
-        ("always A", False, "always-first"),
-        ("always B", True, "always-second"),
-        ("always B", False, "always-second"),
-        ("likes length", True, "likes-length"),
-        ("likes length", False, "likes-length"),
-        ("copies b", True, "copies-b"),
+        ("always A", True, "always_first"),
+        ("always A", False, "always_first"),
+        ("always B", True, "always_second"),
+        ("always B", False, "always_second"),
+        ("likes length", True, "likes_length"),
+        ("likes length", False, "likes_length"),
+        ("copies b", True, "copies_annotator"),
     ],
 )
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -79,7 +79,7 @@ def test_three_rows_are_too_few_to_say() -> None:
         AgreementConfig(),
     )
     assert found.headline.level == "unknown"
-    assert [one.name for one in found.flags] == ["too-few", "one-human-verdict"]
+    assert [one.name for one in found.flags] == ["too_few", "one_human_verdict"]
     assert found.judges[0].agreement[0].low is None
 
 
@@ -91,7 +91,7 @@ def test_all_ties_and_one_annotator() -> None:
         ),
         AgreementConfig(resamples=100),
     )
-    assert "one-human-verdict" in [one.name for one in found.flags]
+    assert "one_human_verdict" in [one.name for one in found.flags]
     assert found.headline.level == "unknown"
     assert found.judges[0].ceiling is not None
     assert found.judges[0].ceiling.human.value is None
