@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judge.constitution.constitution import Constitution, Principle, list_constitutions, load_constitution
+    from judge.constitution_eval.ablation import Ablation
+    from judge.constitution_eval.difference import ConstitutionDiff
+    from judge.constitution_eval.example_tests import ExampleResults
+    from judge.constitution_eval.trial import ConstitutionTrial
     from judge.engines import Completion, Engine, Request, load_engine
     from judge.errors import (
         ConfigError,
@@ -21,9 +25,23 @@ if TYPE_CHECKING:
         TemplateError,
         UnknownNameError,
     )
+    from judge.exports.export import Exported
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+    from judge.formats.survey import Survey, survey
     from judge.jobs.agree import agree
+    from judge.jobs.constitution import (
+        ablate_constitution,
+        diff_constitutions,
+        new_constitution,
+        render_constitution,
+        test_constitution,
+        try_constitution,
+    )
+    from judge.jobs.export import ExportedModel, export
+    from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
+    from judge.jobs.prompt import RenderedPrompt, render_prompt
+    from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.judgements import (
         Critique,
         Judgement,
@@ -57,17 +75,24 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "TASKS",
+    "Ablation",
     "Completion",
     "ConfigError",
     "Constitution",
+    "ConstitutionDiff",
+    "ConstitutionTrial",
     "Conversation",
     "Critique",
     "Done",
     "Engine",
     "EngineError",
+    "ExampleResults",
+    "Exported",
+    "ExportedModel",
     "HumanLabel",
     "InputError",
     "Judgement",
+    "LintResult",
     "Message",
     "MissingExtraError",
     "Options",
@@ -82,6 +107,7 @@ __all__ = [
     "Ranking",
     "Reading",
     "Record",
+    "RenderedPrompt",
     "Report",
     "Request",
     "Response",
@@ -93,27 +119,42 @@ __all__ = [
     "Score",
     "Solution",
     "Steps",
+    "Survey",
     "TaskSpec",
     "Template",
     "TemplateError",
+    "TinyCard",
     "UnknownNameError",
+    "ablate_constitution",
     "agree",
     "content_id",
+    "diff_constitutions",
+    "export",
     "from_row",
+    "generate_problems",
     "judgement_from_row",
     "judgement_to_row",
     "label",
+    "lint_constitution",
+    "lint_prompt",
     "list_constitutions",
     "list_templates",
     "load_constitution",
     "load_engine",
     "load_template",
+    "new_constitution",
     "play",
     "read_records",
     "readable",
     "recognise",
+    "render_constitution",
+    "render_prompt",
     "spoken",
+    "survey",
+    "test_constitution",
+    "tiny_card",
     "to_row",
+    "try_constitution",
 ]
 
 _HOMES = {
@@ -134,7 +175,21 @@ _HOMES = {
         "Steps",
         "readable",
     ),
+    "constitution_eval.ablation": ("Ablation",),
+    "constitution_eval.difference": ("ConstitutionDiff",),
+    "constitution_eval.example_tests": ("ExampleResults",),
+    "constitution_eval.trial": ("ConstitutionTrial",),
+    "exports.export": ("Exported",),
+    "formats.survey": ("Survey", "survey"),
+    "jobs.constitution": (
+        *("ablate_constitution", "diff_constitutions", "new_constitution"),
+        *("render_constitution", "test_constitution", "try_constitution"),
+    ),
+    "jobs.lint": ("LintResult", "lint_constitution", "lint_prompt"),
+    "jobs.prompt": ("RenderedPrompt", "render_prompt"),
+    "jobs.tiny": ("TinyCard", "generate_problems", "tiny_card"),
     "jobs.agree": ("agree",),
+    "jobs.export": ("ExportedModel", "export"),
     "report.report": ("Report",),
     "runs.runner": ("Done", "Plan", "label"),
     "constitution.constitution": ("Constitution", "Principle", "list_constitutions", "load_constitution"),

@@ -1,9 +1,6 @@
-"""What changed between two constitutions: in words, and in verdicts.
+"""What changed between two constitutions: in words, and in verdicts."""
 
-This module refuses to know how anything is asked (bench.py) and how it is shown.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, Literal
@@ -74,17 +71,17 @@ def _changes(before: Constitution, after: Constitution) -> Iterator[TextChange]:
         if principle.id not in earlier:
             yield TextChange(kind="added", what=principle.id, words=word_diff("", principle.text))
         else:
-            yield from _parts(earlier[principle.id], principle)
+            yield from _principle_changes(earlier[principle.id], principle)
 
 
-def _parts(old: Principle, new: Principle) -> Iterator[TextChange]:
+def _principle_changes(old: Principle, new: Principle) -> Iterator[TextChange]:
     for name in _FIELDS:
-        was, now = _said(old, name), _said(new, name)
-        if was != now:
-            yield TextChange(kind="changed", what=new.id, field=name, words=word_diff(was, now))
+        old_text, new_text = _text_of(old, name), _text_of(new, name)
+        if old_text != new_text:
+            yield TextChange(kind="changed", what=new.id, field=name, words=word_diff(old_text, new_text))
 
 
-def _said(principle: Principle, name: str) -> str:
+def _text_of(principle: Principle, name: str) -> str:
     match name:
         case "weight":
             return f"{principle.weight:g}"
@@ -112,28 +109,31 @@ def difference(
     before: Constitution,
     after: Constitution,
     *,
-    bench: PrincipleJudge | None = None,
+    judge: PrincipleJudge | None = None,
     pairs: Sequence[Pair] = (),
     watch: Callable[[Counts], None] = lambda counts: None,
 ) -> ConstitutionDiff:
     """What changed; with a judge and pairs also in verdicts. What both say in the same words is asked once."""
-    found = ConstitutionDiff(before=before.name, after=after.name, changes=changes(before, after))
-    if bench is None:
-        return found
+    in_words = ConstitutionDiff(before=before.name, after=after.name, changes=changes(before, after))
+    if judge is None:
+        return in_words
     numbers: dict[str, str] = {}
     for principle in (*before.principles, *after.principles):
         numbers.setdefault(principle.text, f"p{len(numbers) + 1}")
-    asked = Constitution(name="both", principles=tuple(Principle(id=name, text=text) for text, name in numbers.items()))
-    old, new = (
-        replace(one, principles=tuple(replace(p, id=numbers[p.text]) for p in one.principles))
-        for one in (before, after)
-    )
-    votes = bench.vote(pairs, asked, watch=watch)
-    turns = [_turn(one, old, new) for one in votes if one.verdict(old) != one.verdict(new)]
-    return replace(found, pairs=len(votes), verdict_changes=tuple(turns))
+    principles = tuple(Principle(id=name, text=text) for text, name in numbers.items())
+    old, new = (_renumbered(constitution, numbers) for constitution in (before, after))
+    votes = judge.vote(pairs, Constitution(name="both", principles=principles), watch=watch)
+    changed = [_verdict_change(vote, old, new) for vote in votes if vote.verdict(old) != vote.verdict(new)]
+    return replace(in_words, pairs=len(votes), verdict_changes=tuple(changed))
 
 
-def _turn(votes: PrincipleVotes, before: Constitution, after: Constitution) -> VerdictChange:
+def _renumbered(constitution: Constitution, numbers: Mapping[str, str]) -> Constitution:
+    """The constitution with its principles named by the number of their text."""
+    principles = (replace(principle, id=numbers[principle.text]) for principle in constitution.principles)
+    return replace(constitution, principles=tuple(principles))
+
+
+def _verdict_change(votes: PrincipleVotes, before: Constitution, after: Constitution) -> VerdictChange:
     old, new = votes.merged(before), votes.merged(after)
     return VerdictChange(
         id=votes.pair.id,

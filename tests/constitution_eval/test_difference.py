@@ -38,7 +38,7 @@ def test_principles_are_compared_by_id_and_by_part() -> None:
 def test_verdicts_that_changed_are_found_and_what_both_say_is_asked_once(judge: str) -> None:
     bench = PrincipleJudge([judge])
     sample = pairs(30)
-    found = difference(FOUR, FOUR.only("useful"), bench=bench, pairs=sample)
+    found = difference(FOUR, FOUR.only("useful"), judge=bench, pairs=sample)
     assert bench.counts.calls == 30 * 4 * 2
     votes = {one.pair.id: one for one in bench.vote(sample, FOUR)}
     turned = {name for name, one in votes.items() if one.verdict(FOUR) != one.alone("useful")}
@@ -50,5 +50,5 @@ def test_verdicts_that_changed_are_found_and_what_both_say_is_asked_once(judge: 
 
 def test_a_change_that_no_judge_is_asked_about_changes_no_verdict(judge: str) -> None:
     later = replace(FOUR, version="2", description="other")
-    assert difference(FOUR, later, bench=PrincipleJudge([judge]), pairs=pairs(5)).verdict_changes == ()
+    assert difference(FOUR, later, judge=PrincipleJudge([judge]), pairs=pairs(5)).verdict_changes == ()
     assert difference(FOUR, later).pairs is None
