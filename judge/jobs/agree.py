@@ -5,10 +5,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from judge.agreement.build import AgreementConfig, Inputs
-from judge.agreement.build import report as build_report
 from judge.agreement.data.columns import Columns
 from judge.agreement.data.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
 from judge.agreement.schema import Audit
@@ -16,9 +14,12 @@ from judge.agreement.serialization import AUDIT_FILE, audit_from_row
 from judge.errors import ConfigError, InputError, unknown
 from judge.formats import Placed, from_row, judgement_from_row, to_row
 from judge.report.report import Report
+from judge.run_files import MANIFEST
 from judge.runs.data import Data, RowSource, open_data
-from judge.runs.manifest import read_manifest
-from judge.runs.reader import Run
+from judge.runs.reader import Run, open_run
+
+if TYPE_CHECKING:
+    from judge.agreement.build import Inputs
 
 TEXTS = ("prompt", "first", "second", "response")
 
@@ -67,6 +68,8 @@ def agree(
         ConfigError: for options that do not fit each other.
     """
     from judge.agreement.benchmarks.protocols import PROTOCOLS
+    from judge.agreement.build import AgreementConfig
+    from judge.agreement.build import report as build_report
 
     benchmarks = (benchmark,) if isinstance(benchmark, str) else tuple(benchmark)
     for name in benchmarks:
@@ -104,7 +107,7 @@ def _several(data: Any) -> list[Any]:
 
 def read_inputs(
     runs: Sequence[Any], human: Sequence[Any], *, key: str = "", format: str | None = None, wanted: Sequence[str] = ()
-) -> Inputs:
+) -> "Inputs":
     """Columns of all runs and of the people's labels, and the sources that they came from."""
     # Millions of short-lived rows without a cycle among them: looking for cycles would take a third of the time.
     gc.disable()
@@ -116,7 +119,9 @@ def read_inputs(
 
 def _read_inputs(
     runs: Sequence[Any], human: Sequence[Any], *, key: str, format: str | None, wanted: Sequence[str]
-) -> Inputs:
+) -> "Inputs":
+    from judge.agreement.build import Inputs
+
     columns = Columns(key=key, wanted=tuple(dict.fromkeys(wanted)))
     sources: list[Source] = []
     sources_by_run: list[list[int]] = []
@@ -207,7 +212,7 @@ def names_of(runs: Sequence[Any]) -> list[str]:
     return [name if short.count(last) > 1 else last for last, name in zip(short, whole, strict=True)]
 
 
-def _check_fields(inputs: Inputs, names: Sequence[str]) -> None:
+def _check_fields(inputs: "Inputs", names: Sequence[str]) -> None:
     """Raise InputError for a field to slice by that no row has."""
     for name in names:
         if not any(inputs.columns.fields.get(name, ())):
@@ -226,12 +231,12 @@ def _is_triangle(runs: Sequence[Any], *, asked_for: bool) -> bool:
 
 def _is_scored(run: Any) -> bool:
     """Whether a run is a reward model's: its manifest says of what kind the model is."""
-    if isinstance(run, Run):
-        return "kind" in run.config.get("model", {})
-    if not isinstance(run, str | Path) or not Path(run).is_dir():
-        return False
-    config = (read_manifest(Path(run)) or {}).get("config", {})
-    return isinstance(config.get("model"), dict) and "kind" in config["model"]
+    if not isinstance(run, Run):
+        if not isinstance(run, str | Path) or not (Path(run) / MANIFEST).is_file():
+            return False
+        run = open_run(run)
+    model = run.config.get("model")
+    return isinstance(model, dict) and "kind" in model
 
 
 def _audit_of(audit: "str | Path | Audit") -> Audit:

@@ -63,6 +63,7 @@ def render_prompt(
         except TemplateError as error:
             raise TemplateError(f"{place}: {record.kind} does not fit {template.name}: {error}") from None
         for number, turns in enumerate(conversations, start=1):
-            messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-            rendered.append(RenderedPrompt(messages, place=place, id=record.id, number=number, of=len(conversations)))
+            messages = tuple({"role": turn.role, "content": turn.content} for turn in turns)
+            of = len(conversations)
+            rendered.append(RenderedPrompt(place=place, id=record.id, messages=messages, number=number, of=of))
     return rendered

@@ -117,8 +117,8 @@ def test_ablate_ranks_by_usefulness(cli: "Cli", here: Path) -> None:
     assert row["whole"]["low"] == pytest.approx(0.025 ** (1 / 12)) and row["whole"]["high"] == 1.0
     assert [use["id"] for use in row["principles"]] == ["right", "short"]
     # Alone, `short` is wrong on six pairs and abstains on six: agreement ¼. So it is without `right`.
-    assert row["principles"][0]["gain"]["value"] == 0.75 and row["uses"][0]["gain"]["low"] > 0
-    assert row["principles"][1]["alone"]["value"] == 0.25 and row["uses"][1]["gain"]["value"] == 0.0
+    assert row["principles"][0]["gain"]["value"] == 0.75 and row["principles"][0]["gain"]["low"] > 0
+    assert row["principles"][1]["alone"]["value"] == 0.25 and row["principles"][1]["gain"]["value"] == 0.0
     assert "earns its place" in ran.stdout
 
 
