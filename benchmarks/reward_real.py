@@ -33,7 +33,7 @@ import numpy as np
 
 from judge.formats import read_records
 from judge.records import Message, Pair
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example, examples, split
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,7 +144,7 @@ def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any
     from judge.rewards.distill import Prepared, job_of
     from judge.rewards.training.loop import accelerator_for, predict, train
 
-    settings = Settings(
+    config = RewardConfig.of(
         backbone=backbone(),
         max_length=512,
         layout="padded",
@@ -157,7 +157,7 @@ def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any
         **given,
     )
     prepared = Prepared(
-        settings=settings,
+        config=config,
         labels="human",
         parents=(),
         tokenizer=pairs.tokenizer,
@@ -171,7 +171,7 @@ def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any
     )
     job = job_of(prepared)
     with tempfile.TemporaryDirectory() as folder:
-        accelerator = accelerator_for(settings, Path(folder))
+        accelerator = accelerator_for(config, Path(folder))
         trained = train(job, Path(folder), accelerator)
     rewards, _ = predict(job, job.model, pairs.test, accelerator.device)
     return {"rewards": rewards.reshape(len(pairs.test), 2, -1).tolist(), "steps": trained.steps}
@@ -222,7 +222,7 @@ def trl(pairs: Pairs, asked: argparse.Namespace) -> dict[str, Any]:
 
 def sides_of(pairs: Pairs, example: Example) -> dict[str, Any]:
     """A pair as TRL's trainer takes it, tokenised already."""
-    first, second = (text.ids.tolist() for text in pairs.collate.tokeniser([example])[0].texts)
+    first, second = (text.ids.tolist() for text in pairs.collate.tokenizer([example])[0].texts)
     better = example.p_first is not None and example.p_first > 0.5
     return {"chosen_ids": first if better else second, "rejected_ids": second if better else first}
 

@@ -226,8 +226,9 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
 
     from judge.rewards.data.collate import Collator
     from judge.rewards.data.examples import Example
-    from judge.rewards.losses.registry import Targets, loss_for
-    from judge.rewards.modeling.reward_model import build
+    from judge.rewards.data.targets import Targets
+from judge.rewards.losses.registry import get_loss
+    from judge.rewards.modeling.reward_model import build_reward_model
     from judge.rewards.training.loop import Job, Silent, accelerator_for, train
 
     class Drawn(Collator):
@@ -245,33 +246,33 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
             self.losses.append(row["loss"])
 
     case = CASES[name]
-    settings = _settings(folder, more)
+    config = _settings(folder, more)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     examples = _examples(case, 8 * steps)
-    model = build(settings, tokenizer)
-    if settings.kind == "scalar":
+    model = build_reward_model(config, tokenizer)
+    if config.model.kind == "scalar":
         model.head.load_state_dict({"score.weight": load_file(folder / "model.safetensors")["score.weight"]})
-    collate = Drawn(tokenizer, settings.kind, settings.max_length, model.layout)
+    collate = Drawn(tokenizer, config.model.kind, config.data.max_length, model.layout)
     watch = Watch()
     with tempfile.TemporaryDirectory() as out:
         job = Job(
             model=model,
             collate=collate,
-            loss=loss_for(settings.loss_name),
-            examples=_in_order(examples, settings),
+            loss=get_loss(config.loss_name),
+            examples=_in_order(examples, config),
             validation=[],
-            settings=settings,
-            targets=lambda some: Targets.of(some, settings.kind, settings.objectives),
+            config=config,
+            targets=lambda some: Targets.of(some, config.model.kind, config.model.objectives),
         )
-        train(job, Path(out), accelerator_for(settings, Path(out)), watch)
+        train(job, Path(out), accelerator_for(config, Path(out)), watch)
     assert torch.isfinite(torch.tensor(watch.losses)).all()
     return _result(watch.clock, watch.losses)
 
 
 def _settings(folder: Path, more: dict[str, Any]) -> Any:
-    from judge.rewards.config import Settings
+    from judge.rewards.config import RewardConfig
 
-    return Settings(
+    return RewardConfig.of(
         **{"kind": "scalar"} | more,
         backbone=str(folder),
         optimizer="adamw",
@@ -302,11 +303,11 @@ def _examples(case: Case, count: int) -> list[Any]:
     ]
 
 
-def _in_order(examples: list[Any], settings: Any) -> list[Any]:
+def _in_order(examples: list[Any], config: Any) -> list[Any]:
     """The examples placed so that the loop's drawn batches are data's own batches, in their order."""
     from judge.rewards.data.collate import batches
 
-    drawn = [one for batch in batches(examples, 8, settings.seed, 0, lengths=[0] * len(examples)) for one in batch]
+    drawn = [one for batch in batches(examples, 8, config.training.seed, 0, lengths=[0] * len(examples)) for one in batch]
     placed: list[Any] = [None] * len(examples)
     for wanted, was in zip(examples, drawn, strict=True):
         placed[int(was.id)] = wanted

@@ -17,7 +17,7 @@ from judge.files import file_hash, write_atomic
 from judge.records import content_id
 from judge.rewards.checkpoint.metadata import REWARD, read_about, refuse_finished
 from judge.rewards.checkpoint.save_load import save
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
 from judge.rewards.data.tokenize import CUT
@@ -26,9 +26,10 @@ from judge.rewards.evaluation.curves import CURVES, curves
 from judge.rewards.evaluation.metrics import figures
 from judge.rewards.evaluation.model_card import CARD, card
 from judge.rewards.evaluation.red_flags import FEW, Diagnosis, Evidence, diagnose, reversed_order
-from judge.rewards.losses.registry import Targets, default_loss, loss_of
+from judge.rewards.data.targets import Targets
+from judge.rewards.losses.registry import default_loss, training_loss
 from judge.rewards.modeling.backbone import longest
-from judge.rewards.modeling.reward_model import build
+from judge.rewards.modeling.reward_model import build_reward_model
 from judge.rewards.training.loop import LOGS, Job, Trained, accelerator_for, plan, predict, train
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.training_log import Watch, memory
@@ -43,7 +44,7 @@ class Prepared:
     tokens: of all training examples, a prompt counted once for all its responses; steps: on one device.
     """
 
-    settings: Settings
+    config: RewardConfig
     labels: str
     parents: Sequence[Mapping[str, Any]]
     tokenizer: Any
@@ -59,9 +60,9 @@ class Prepared:
         """Counts as plain values."""
         both = [*self.examples, *self.validation]
         return {
-            "kind": self.settings.kind,
-            "backbone": self.settings.backbone,
-            "loss": self.settings.loss_name,
+            "kind": self.config.model.kind,
+            "backbone": self.config.model.backbone,
+            "loss": self.config.loss_name,
             "labels": self.labels,
             "examples": len(self.examples),
             "validation examples": len(self.validation),
@@ -75,8 +76,8 @@ class Prepared:
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a training to go on."""
         ids = [[one.id, content_id(repr(one))] for one in (*self.examples, *self.validation)]
-        settings = {name: value for name, value in self.settings.to_dict().items() if name not in _MAY_CHANGE}
-        return {"settings": settings, "labels": self.labels, "data": content_id(ids)}
+        config = {name: value for name, value in self.config.to_dict().items() if name not in _MAY_CHANGE}
+        return {"settings": config, "labels": self.labels, "data": content_id(ids)}
 
 
 _MAY_CHANGE = {"trackers", "save_every"}
@@ -108,7 +109,7 @@ class Distilled:
 
 def prepare(
     labelled: Iterable[Labelled],
-    settings: Settings,
+    config: RewardConfig,
     *,
     labels: str = "judge",
     parents: Sequence[Mapping[str, Any]] = (),
@@ -120,31 +121,31 @@ def prepare(
     """
     if out is not None:
         refuse(out)
-    if not settings.backbone:
+    if not config.model.backbone:
         raise ConfigError("a reward model needs a backbone (accepted: a model directory, a name on the hub, tiny)")
-    loss_of(settings)
-    made, dropped = examples(labelled, settings.kind, labels)
-    settings = replace(_with_objectives(settings, made), loss=default_loss(settings, made))
-    tokenizer = tokenizer_of(settings.backbone)
-    layout: Layout = "packed" if settings.encoder == "joint" else "apart"
+    training_loss(config)
+    made, dropped = examples(labelled, config.model.kind, labels)
+    config = replace(_with_objectives(config, made), loss=default_loss(config, made))
+    tokenizer = tokenizer_of(config.model.backbone)
+    layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
     collate = Collator(
         tokenizer,
-        settings.kind,
-        room(settings),
+        config.model.kind,
+        room(config),
         layout,
-        shared_prefix=settings.shared_prefix,
+        shared_prefix=config.data.shared_prefix,
         keep=10**9,
-        every=settings.head == "likelihood",
+        every=config.model.head == "likelihood",
     )
     fitted = collate.fit(made)
     dropped += Counter({reason: count for reason, count in fitted.counts.items() if reason != CUT})
     if not fitted.examples:
-        raise InputError(f"no example is left: {_words(dropped)} (max_length is {collate.tokeniser.max_length} tokens)")
-    check(fitted.examples, settings.kind)
-    training, validation = split(fitted.examples, settings.validation, settings.seed)
+        raise InputError(f"no example is left: {_words(dropped)} (max_length is {collate.tokenizer.max_length} tokens)")
+    check(fitted.examples, config.model.kind)
+    training, validation = split(fitted.examples, config.data.validation_fraction, config.training.seed)
     lengths = collate.lengths(training)
     return Prepared(
-        settings=settings,
+        config=config,
         labels=labels,
         parents=parents,
         tokenizer=tokenizer,
@@ -154,7 +155,7 @@ def prepare(
         dropped=dropped,
         cut=fitted.counts[CUT],
         tokens=sum(lengths),
-        steps=plan(training, settings, lengths),
+        steps=plan(training, config, lengths),
     )
 
 
@@ -179,28 +180,28 @@ def tokenizer_of(backbone: str) -> Any:
     return tokenizer
 
 
-def room(settings: Settings) -> int:
+def room(config: RewardConfig) -> int:
     """max_length, or the positions that the backbone has learnt where those are fewer; its config alone is read."""
     import torch
     from transformers import AutoConfig, AutoModel
 
     try:
         with torch.device("meta"):
-            empty = AutoModel.from_config(AutoConfig.from_pretrained(settings.backbone))
+            empty = AutoModel.from_config(AutoConfig.from_pretrained(config.model.backbone))
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, NotImplementedError):
-        return settings.max_length  # whatever is wrong is said when the weights are loaded
-    return longest(empty, settings.max_length)
+        return config.data.max_length  # whatever is wrong is said when the weights are loaded
+    return longest(empty, config.data.max_length)
 
 
-def _with_objectives(settings: Settings, made: Sequence[Example]) -> Settings:
+def _with_objectives(config: RewardConfig, made: Sequence[Example]) -> RewardConfig:
     """A multi-objective model has the objectives that were scored, unless some of them were named."""
-    if settings.kind != "multi":
-        return settings
+    if config.model.kind != "multi":
+        return config
     found = objectives_of(made)
-    for name in settings.objectives:
+    for name in config.model.objectives:
         if name not in found:
             raise unknown("objective", name, found)
-    return settings if settings.objectives else replace(settings, objectives=found)
+    return config if config.model.objectives else replace(config, objectives=found)
 
 
 def distill(prepared: Prepared, out: Path, watch: Watch | None = None) -> Distilled | None:
@@ -210,12 +211,12 @@ def distill(prepared: Prepared, out: Path, watch: Watch | None = None) -> Distil
     """
     from accelerate.utils import set_seed
 
-    settings = prepared.settings
-    accelerator = accelerator_for(settings, out)
+    config = prepared.config
+    accelerator = accelerator_for(config, out)
     if accelerator.is_main_process:
         _claim(prepared, out)
     accelerator.wait_for_everyone()
-    set_seed(settings.seed)
+    set_seed(config.training.seed)
     job = job_of(prepared)
     trained = train(job, out, accelerator, watch)
     if not accelerator.is_main_process:
@@ -228,36 +229,36 @@ def distill(prepared: Prepared, out: Path, watch: Watch | None = None) -> Distil
 
 def job_of(prepared: Prepared) -> Job:
     """A new model, and all that its training needs."""
-    settings = prepared.settings
-    model = build(settings, prepared.tokenizer)
+    config = prepared.config
+    model = build_reward_model(config, prepared.tokenizer)
     collate = prepared.collate
     collate.layout = model.layout
 
-    members = settings.members if settings.kind == "ensemble" and settings.bootstrap else 0
+    members = config.model.members if config.model.kind == "ensemble" and config.data.bootstrap else 0
 
     def targets(some: Sequence[Example]) -> Targets:
-        return Targets.of(some, settings.kind, settings.objectives, members=members, seed=settings.seed)
+        return Targets.of(some, config.model.kind, config.model.objectives, members=members, seed=config.training.seed)
 
     return Job(
         model=model,
         collate=collate,
-        loss=loss_of(settings),
+        loss=training_loss(config),
         examples=prepared.examples,
         validation=prepared.validation,
-        settings=settings,
+        config=config,
         targets=targets,
     )
 
 
 def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: Any) -> Distilled:
     """Calibrate on what training never saw, look for what is wrong, and write it all."""
-    settings = prepared.settings
+    config = prepared.config
     model: Any = job.model.to(device)
     calibration, validation, diagnosis = None, dict[str, Any](), Diagnosis()
     if prepared.validation:
         rewards, targets = predict(job, model, prepared.validation, device)
-        validation = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, settings)}
-        calibration = calibrate(rewards, targets, prepared.validation, settings)
+        validation = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, config)}
+        calibration = calibrate(rewards, targets, prepared.validation, config)
         seen = prepared.examples[: max(len(prepared.validation), FEW)]
         turned = reversed_order(prepared.validation)
         diagnosis = diagnose(
@@ -265,9 +266,9 @@ def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: A
                 rewards=rewards,
                 targets=targets,
                 examples=prepared.validation,
-                settings=settings,
+                config=config,
                 turned=predict(job, model, turned, device)[0],
-                training=figures(*predict(job, model, seen, device), settings),
+                training=figures(*predict(job, model, seen, device), config),
                 validation=validation,
                 history=trained.history,
                 calibration=calibration,
@@ -275,10 +276,10 @@ def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: A
         )
     found = validation | (_calibrated(calibration) if calibration else {}) | dict(diagnosis.figures)
     done = Distilled(prepared=prepared, trained=trained, validation=found, flags=diagnosis.flags)
-    parents = [*prepared.parents, backbone_parent(settings.backbone)]
+    parents = [*prepared.parents, backbone_parent(config.model.backbone)]
     picture = curves(trained.history)
     written = card(
-        settings,
+        config,
         done.account(),
         parents=parents,
         validation=validation,
@@ -292,7 +293,7 @@ def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: A
     save(
         model,
         prepared.tokenizer,
-        settings,
+        config,
         calibration,
         trained.history,
         out,

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from judge.errors import ConfigError, UnknownNameError
-from judge.rewards.config import KINDS, PRESETS, Settings, settings_with
+from judge.rewards.config import KINDS, PRESETS, RewardConfig, settings_with
 
 
 def test_settings_survive_json() -> None:
-    settings = Settings(kind="multi", objectives=("help", "harm"), objective_weights=(1.0, 2.0), trackers=("wandb",))
-    row = settings.to_dict()
+    config = RewardConfig.of(kind="multi", objectives=("help", "harm"), objective_weights=(1.0, 2.0), trackers=("wandb",))
+    row = config.to_dict()
     assert row["objectives"] == ["help", "harm"]
-    assert Settings.from_dict(row) == settings
+    assert RewardConfig.from_dict(row) == config
 
 
 @pytest.mark.parametrize(
@@ -20,23 +20,23 @@ def test_settings_survive_json() -> None:
     [("scalar", 1), ("multi", 2), ("outcome", 1), ("process", 3), ("ensemble", 4), ("hierarchical", 1)],
 )
 def test_outputs_are_what_the_kind_says(kind: str, outputs: int) -> None:
-    assert Settings(kind=kind, objectives=("a", "b"), members=4, classes=3).outputs == outputs
+    assert RewardConfig.of(kind=kind, objectives=("a", "b"), members=4, classes=3).outputs == outputs
 
 
 def test_every_kind_has_a_loss_of_its_own_and_a_named_one_wins() -> None:
-    assert all(Settings(kind=kind).loss_name for kind in KINDS)
-    assert Settings(kind="scalar", loss="focal").loss_name == "focal"
+    assert all(RewardConfig.of(kind=kind).loss_name for kind in KINDS)
+    assert RewardConfig.of(kind="scalar", loss="focal").loss_name == "focal"
 
 
 def test_a_preset_stands_below_what_is_given_with_it() -> None:
-    made = settings_with(Settings(), {"preset": "enhanced", "members": 7})
+    made = settings_with(RewardConfig.of(), {"preset": "enhanced", "members": 7})
     assert (made.kind, made.head, made.bank, made.members) == ("ensemble", "mlp", "fifo", 7)
     for name in PRESETS:
-        settings_with(Settings(), {"preset": name})
+        settings_with(RewardConfig.of(), {"preset": name})
 
 
 def test_values_are_taken_as_their_fields_have_them() -> None:
-    made = settings_with(Settings(), {"objectives": "help, harm", "rate": 1, "trackers": "tensorboard"})
+    made = settings_with(RewardConfig.of(), {"objectives": "help, harm", "rate": 1, "trackers": "tensorboard"})
     assert (made.objectives, made.rate, made.trackers) == (("help", "harm"), 1.0, ("tensorboard",))
 
 
@@ -63,11 +63,11 @@ def test_values_are_taken_as_their_fields_have_them() -> None:
 )
 def test_what_does_not_fit_is_said_in_one_line(values: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        settings_with(Settings(), values)
+        settings_with(RewardConfig.of(), values)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_wrong_name_is_a_lookup_error() -> None:
     with pytest.raises(UnknownNameError):
-        Settings(kind="scaler")
+        RewardConfig.of(kind="scaler")

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from judge.rewards.config import KINDS, Settings
+from judge.rewards.config import KINDS, RewardConfig
 from judge.rewards.evaluation.calibration import Calibration, Ece
 from judge.rewards.evaluation.model_card import card
 
@@ -19,8 +19,8 @@ ACCOUNT = {
 }
 
 
-def made(settings: Settings | None = None, **given: object) -> str:
-    return card(settings or Settings(backbone="org/model"), ACCOUNT, **given)  # type: ignore[arg-type]
+def made(config: RewardConfig | None = None, **given: object) -> str:
+    return card(config or RewardConfig.of(backbone="org/model"), ACCOUNT, **given)  # type: ignore[arg-type]
 
 
 def test_front_matter_is_what_the_hub_reads() -> None:
@@ -34,14 +34,14 @@ def test_front_matter_is_what_the_hub_reads() -> None:
 
 
 def test_a_path_is_not_published() -> None:
-    text = made(Settings(backbone="/home/someone/models/tiny"))
+    text = made(RewardConfig.of(backbone="/home/someone/models/tiny"))
     assert "/home/someone" not in text and "`tiny`" in text and "base_model" not in text
 
 
 def test_every_kind_has_a_card() -> None:
     for kind in KINDS:
-        assert f"# A reward model: {kind}" in made(Settings(kind=kind, backbone="org/model"))
-    assert "5 rewards for a response" in made(Settings(kind="ensemble"))
+        assert f"# A reward model: {kind}" in made(RewardConfig.of(kind=kind, backbone="org/model"))
+    assert "5 rewards for a response" in made(RewardConfig.of(kind="ensemble"))
 
 
 def test_labels_and_what_was_left_out() -> None:
@@ -53,7 +53,7 @@ def test_labels_and_what_was_left_out() -> None:
 
 
 def test_losses_and_settings_that_differ() -> None:
-    text = made(Settings(loss="focal", loss_arguments={"gamma": 1.0}, epochs=2, rate=3e-4))
+    text = made(RewardConfig.of(loss="focal", loss_arguments={"gamma": 1.0}, epochs=2, rate=3e-4))
     assert "| loss | focal (gamma 1.0) |" in text
     assert "| epochs | 2 |" in text and "| rate | 0.0003 |" in text
     assert "| warmup |" not in text and "| steps | 225 |" in text

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from judge.records import Conversation, Message
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.calibration import Calibration, Ece
@@ -36,7 +36,7 @@ def seen(count: int = 200, **changes: Any) -> Evidence:
         rewards=rewards,
         targets=Targets.of(examples, "scalar"),
         examples=examples,
-        settings=Settings(),
+        config=RewardConfig.of(),
         training={"accuracy": 0.86},
         validation={"accuracy": 0.84},
     )
@@ -101,8 +101,8 @@ def test_rewards_that_are_all_the_same() -> None:
 def _ensemble(spread: float) -> Evidence:
     held = seen()
     members = held.rewards + spread * torch.randn(400, 5, generator=torch.Generator().manual_seed(1))
-    settings = Settings(kind="ensemble")
-    return replace(held, rewards=members, settings=settings, targets=Targets.of(held.examples, "ensemble"))
+    config = RewardConfig.of(kind="ensemble")
+    return replace(held, rewards=members, config=config, targets=Targets.of(held.examples, "ensemble"))
 
 
 def test_a_collapsed_ensemble() -> None:
@@ -183,7 +183,7 @@ def test_length_of_single_answers() -> None:
         rewards=torch.arange(100.0)[:, None] / 50,
         targets=Targets.of(examples, "outcome"),
         examples=examples,
-        settings=Settings(kind="outcome"),
+        config=RewardConfig.of(kind="outcome"),
     )
     assert "reward and length correlate by 1.00" in flag(diagnose(held))
 
@@ -209,7 +209,7 @@ def test_a_process_model_can_be_looked_at() -> None:
         rewards=torch.randn(150, 2),
         targets=Targets.of(examples, "process"),
         examples=examples,
-        settings=Settings(kind="process"),
+        config=RewardConfig.of(kind="process"),
         turned=torch.zeros(150, 2),
         training={"accuracy": 0.9},
         validation={"accuracy": 0.9},

@@ -11,11 +11,11 @@ from judge.judgements import Outcome, Preference, Score, Steps
 from judge.records import Message, Pair, Ranking, Record, Response, Solution
 from judge.rewards.checkpoint.metadata import REWARD
 from judge.rewards.checkpoint.save_load import Loaded, load, save
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.inference.judgements import Rule, sigmoid
 from judge.rewards.inference.scoring import Scored, collator_for, examples_of, read, score
-from judge.rewards.modeling.reward_model import build
+from judge.rewards.modeling.reward_model import build_reward_model
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"
 
@@ -33,10 +33,10 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def loaded(backbone: str, **given: object) -> Loaded:
-    settings = Settings(backbone=backbone, **{"max_length": 96, **given})  # type: ignore[arg-type]
+    config = RewardConfig.of(backbone=backbone, **{"max_length": 96, **given})  # type: ignore[arg-type]
     tokenizer = AutoTokenizer.from_pretrained(backbone)
-    model = build(settings, tokenizer).eval()
-    return Loaded(model, tokenizer, settings, None, {})
+    model = build_reward_model(config, tokenizer).eval()
+    return Loaded(model, tokenizer, config, None, {})
 
 
 def said(text: str, role: str = "assistant") -> tuple[Message, ...]:
@@ -91,7 +91,7 @@ def test_a_calibrated_model_says_what_its_description_says(backbone: str, tmp_pa
     """The sigmoid of the difference, divided by the temperature that stands in reward.json."""
     model = loaded(backbone)
     calibration = Calibration(about="pair", method="temperature", temperature=2.5)
-    save(model.model, model.tokenizer, model.settings, calibration, [], tmp_path / "model")
+    save(model.model, model.tokenizer, model.config, calibration, [], tmp_path / "model")
     again = load(tmp_path / "model", device="cpu")
     assert again.about["calibration"]["temperature"] == 2.5 and (tmp_path / "model" / REWARD).is_file()
     for one in flat(list(score(again, pairs(6)))):
