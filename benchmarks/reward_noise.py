@@ -230,7 +230,7 @@ def calibration(heads: dict[tuple[str, bool], list[Any]], held: Part, test: Part
 
 def full(made: Sequence[Example], args: argparse.Namespace) -> None:
     """The whole model trained by the library's own loop, on clean and on flipped labels."""
-    fitted = job_of(args.config, []).collate.fit(made).examples
+    fitted = training_job(args.config, []).collate.fit(made).examples
     train, held, test = parts(fitted, torch.zeros(2 * len(fitted), 0), args)
     groups = [one.group for one in test.examples]
     print(f"{len(train.examples)} training, {len(held.examples)} calibration, {len(test.examples)} test pairs")
@@ -268,26 +268,26 @@ def whole(job: Any, device: Any, held: Part, test: Part, groups: Sequence[str], 
 
 def trained(config: RewardConfig, labels: Sequence[Example]) -> tuple[Any, Any]:
     """A whole model after its training, and its device."""
-    from judge.rewards.training.loop import accelerator_for, train
+    from judge.rewards.training.loop import make_accelerator, train
 
-    job = job_of(config, labels)
+    job = training_job(config, labels)
     with tempfile.TemporaryDirectory() as folder:
-        accelerator = accelerator_for(config, Path(folder))
+        accelerator = make_accelerator(config, Path(folder))
         train(job, Path(folder), accelerator)
     job.model.to(accelerator.device)
     return job, accelerator.device
 
 
-def job_of(config: RewardConfig, labels: Sequence[Example]) -> Any:
+def training_job(config: RewardConfig, labels: Sequence[Example]) -> Any:
     """A new model with a new head, and all that its training needs."""
     from transformers import AutoTokenizer
 
     from judge.rewards.losses.registry import training_loss
-    from judge.rewards.training.loop import Job
+    from judge.rewards.training.loop import TrainingJob
 
     tokenizer = AutoTokenizer.from_pretrained(config.model.backbone)
     model = build_reward_model(config, tokenizer)
-    return Job(
+    return TrainingJob(
         model=model,
         collate=model.collator(tokenizer),
         loss=training_loss(config),

@@ -141,8 +141,8 @@ def backbone() -> str:
 
 def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any]:
     """`rmjudge distill`'s loop; (first, second) rewards of each test pair, a row of C each."""
-    from judge.rewards.distill import Prepared, job_of
-    from judge.rewards.training.loop import accelerator_for, predict, train
+    from judge.rewards.distill import PreparedTraining, training_job
+    from judge.rewards.training.loop import make_accelerator, predict, train
 
     config = RewardConfig.of(
         backbone=backbone(),
@@ -156,7 +156,7 @@ def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any
         dtype=asked.dtype,
         **given,
     )
-    prepared = Prepared(
+    prepared = PreparedTraining(
         config=config,
         labels="human",
         parents=(),
@@ -169,9 +169,9 @@ def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any
         tokens=0,
         steps=0,
     )
-    job = job_of(prepared)
+    job = training_job(prepared)
     with tempfile.TemporaryDirectory() as folder:
-        accelerator = accelerator_for(config, Path(folder))
+        accelerator = make_accelerator(config, Path(folder))
         trained = train(job, Path(folder), accelerator)
     rewards, _ = predict(job, job.model, pairs.test, accelerator.device)
     return {"rewards": rewards.reshape(len(pairs.test), 2, -1).tolist(), "steps": trained.steps}

@@ -229,7 +229,7 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
     from judge.rewards.data.targets import Targets
 from judge.rewards.losses.registry import get_loss
     from judge.rewards.modeling.reward_model import build_reward_model
-    from judge.rewards.training.loop import Job, Silent, accelerator_for, train
+    from judge.rewards.training.loop import TrainingJob, NoCallback, make_accelerator, train
 
     class Drawn(Collator):
         """Batches come in the order of the data, so that both sides see the same."""
@@ -237,7 +237,7 @@ from judge.rewards.losses.registry import get_loss
         def lengths(self, examples: Sequence[Example]) -> list[int]:
             return [0] * len(examples)
 
-    class Watch(Silent):
+    class TrainingCallback(NoCallback):
         def __init__(self) -> None:
             self.clock, self.losses = _Clock(), list[float]()
 
@@ -253,9 +253,9 @@ from judge.rewards.losses.registry import get_loss
     if config.model.kind == "scalar":
         model.head.load_state_dict({"score.weight": load_file(folder / "model.safetensors")["score.weight"]})
     collate = Drawn(tokenizer, config.model.kind, config.data.max_length, model.layout)
-    watch = Watch()
+    watch = TrainingCallback()
     with tempfile.TemporaryDirectory() as out:
-        job = Job(
+        job = TrainingJob(
             model=model,
             collate=collate,
             loss=get_loss(config.loss_name),
@@ -264,7 +264,7 @@ from judge.rewards.losses.registry import get_loss
             config=config,
             targets=lambda some: Targets.of(some, config.model.kind, config.model.objectives),
         )
-        train(job, Path(out), accelerator_for(config, Path(out)), watch)
+        train(job, Path(out), make_accelerator(config, Path(out)), watch)
     assert torch.isfinite(torch.tensor(watch.losses)).all()
     return _result(watch.clock, watch.losses)
 
@@ -328,7 +328,7 @@ def trl(folder: Path, name: str, steps: int) -> dict[str, Any]:
 
     clock = _Clock()
 
-    class Watch(TrainerCallback):  # type: ignore[misc]
+    class TrainingCallback(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *state: Any, **more: Any) -> None:
             clock.tick()
 
@@ -362,7 +362,7 @@ def trl(folder: Path, name: str, steps: int) -> dict[str, Any]:
             dataloader_pin_memory=False,
         )
         trainer = RewardTrainer(
-            model, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[Watch()]
+            model, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[TrainingCallback()]
         )
         trainer.train()
     return _result(clock, [row["loss"] for row in trainer.state.log_history if "loss" in row])

@@ -340,7 +340,9 @@ class RewardConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values of every setting, group by group."""
-        groups = {group: {key: _plain(value) for key, value in asdict(getattr(self, group)).items()} for group in GROUPS}
+        groups = {
+            group: {key: _plain(value) for key, value in asdict(getattr(self, group)).items()} for group in GROUPS
+        }
         return {**groups, "preset": self.preset}
 
     @classmethod

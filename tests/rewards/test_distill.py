@@ -13,7 +13,7 @@ from judge.records import Message, Pair, Response
 from judge.rewards.checkpoint.save_load import load
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import PLAN, distill, prepare, room
+from judge.rewards.distill import PLAN, distill, prepare, max_tokens
 from judge.rewards.training.resume import STATE
 from tests.rewards.training.test_loop import StopAt, asked, outcomes, pairs, solutions
 
@@ -60,7 +60,7 @@ def test_every_kind_goes_the_whole_way(
     loaded = load(out)
     assert loaded.config.model.kind == kind
     assert loaded.model(loaded.model.collator(loaded.tokenizer)(prepared.validation[:1])).shape[-1] == outputs
-    assert "validation" in done.account()
+    assert "validation" in done.to_dict()
 
 
 def test_members_may_be_adapters(llama: Path, tmp_path: Path) -> None:
@@ -92,16 +92,16 @@ def test_texts_that_are_too_long_are_cut_or_dropped_with_a_count(llama: Path) ->
     assert len(prepared.examples) == 2
     assert prepared.cut == 1
     assert dict(prepared.dropped) == {"response longer than max_length": 2}
-    account = prepared.account()
+    account = prepared.to_dict()
     assert account["prompt cut to max_length"] == 1
     with pytest.raises(InputError, match=r"no example is left: 2 response longer than max_length \(max_length is 24"):
         prepare(labelled[2:], config(llama, max_length=24))
 
 
 def test_a_backbone_with_learnt_positions_takes_no_longer_texts(bert: Path, llama: Path) -> None:
-    assert room(config(bert, max_length=5000)) == 256
-    assert room(config(bert, max_length=100)) == 100
-    assert room(config(llama, max_length=5000)) == 5000
+    assert max_tokens(config(bert, max_length=5000)) == 256
+    assert max_tokens(config(bert, max_length=100)) == 100
+    assert max_tokens(config(llama, max_length=5000)) == 5000
 
 
 def tied(count: int) -> list[Labelled]:

@@ -216,7 +216,9 @@ def load_adapter(backbone: Any, folder: Path) -> HeadWeights:
     adapter = {base + name.removeprefix(base).partition(".")[2]: value for name, value in weights.items()}
     unmatched = set_peft_model_state_dict(backbone, adapter)
     if unmatched.unexpected_keys:
-        raise EngineError(f"{folder / ADAPTER}: does not fit its backbone (no place for {unmatched.unexpected_keys[0]})")
+        raise EngineError(
+            f"{folder / ADAPTER}: does not fit its backbone (no place for {unmatched.unexpected_keys[0]})"
+        )
     return head
 
 

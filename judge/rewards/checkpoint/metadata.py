@@ -1,6 +1,6 @@
 """reward.json: what a model directory says of itself. It is written last, so a directory without it is no model.
 
-Its keys are described by judge/schemas/reward.json. Nothing here imports torch, so a wrong directory is refused at once.
+Its keys are described by judge/schemas/reward.json. Nothing here imports torch: a wrong directory is refused at once.
 """
 
 import json
@@ -73,9 +73,11 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: {reason}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    if isinstance(metadata, dict) and metadata.get("format", 0) > FORMAT:
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: not a reward model's description (it is no object)")
+    if metadata.get("format", 0) > FORMAT:
         raise InputError(f"{path}: format {metadata['format']} is newer than this rmjudge reads ({FORMAT}); update it")
-    config = metadata.get("config", metadata.pop("settings", None)) if isinstance(metadata, dict) else None
+    config = metadata.get("config", metadata.pop("settings", None))
     if not isinstance(config, dict):
         raise InputError(f"{path}: not a reward model's description (it has no 'config')")
     try:

@@ -188,7 +188,9 @@ def staged(out: Path) -> Iterator[Path]:
             if not out.exists():
                 os.replace(folder, out)
                 return
-            for file in sorted(folder.iterdir(), key=lambda file: (file.name == REWARD_FILE, file.name == "config.json")):
+            for file in sorted(
+                folder.iterdir(), key=lambda file: (file.name == REWARD_FILE, file.name == "config.json")
+            ):
                 os.replace(file, out / file.name)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -202,8 +204,8 @@ def set_padding(tokenizer: Any, backbone: Any) -> int:
     """The id of a padding token that is no other token.
 
     Classes that look for the last token which is not padding would otherwise pass over the text's own end, and give
-    every text the same score. Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else adds one. A backbone that
-    counts positions from the first token on, padding or not, has its texts padded on the right.
+    every text the same score. Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else
+    adds one. A backbone that counts positions from the first token on, padding or not, has its texts padded on the right.
     """
     if counts_positions(backbone):
         tokenizer.padding_side = "right"
@@ -237,7 +239,9 @@ def _ids(value: Any) -> set[int]:
 
 def head_weights(model: RewardModel) -> HeadWeights | None:
     """The head, where it is one linear layer that reads single states: what transformers' classes have."""
-    alone = model.config.model.encoder == "joint" and model.pooling == "last" and model.config.model.member_kind == "heads"
+    alone = (
+        model.config.model.encoder == "joint" and model.pooling == "last" and model.config.model.member_kind == "heads"
+    )
     weight = model.own_state().get(SCORE_WEIGHT)
     return HeadWeights(weight, None) if alone and weight is not None else None
 
@@ -286,9 +290,7 @@ def _read_weights(model: RewardModel, folder: Path, loads_as: str) -> None:
         state[SCORE_WEIGHT] = on_disk(head, model.config).weight
     unmatched = model.load_state_dict(state, strict=False)
     missing = [
-        name
-        for name in unmatched.missing_keys
-        if name in model.own_state() or (loads_as == OURS and LORA_MARK in name)
+        name for name in unmatched.missing_keys if name in model.own_state() or (loads_as == OURS and LORA_MARK in name)
     ]
     if missing or unmatched.unexpected_keys:
         name = [*missing, *unmatched.unexpected_keys][0]

@@ -218,9 +218,7 @@ class Collator:
         match self.layout:
             case "packed":
                 groups = [
-                    example.group
-                    for example, tokenized in zip(examples, tokens, strict=True)
-                    for _ in tokenized.texts
+                    example.group for example, tokenized in zip(examples, tokens, strict=True) for _ in tokenized.texts
                 ]
                 return self._packed(texts, groups if self.shared_prefix else None, parts)
             case "padded":
@@ -231,8 +229,7 @@ class Collator:
     def lengths(self, examples: Sequence[Example]) -> list[int]:
         """Tokens of each example, its prompt counted once: what a packed batch computes."""
         return [
-            max(text.start for text in tokenized.texts)
-            + sum(len(text.ids) - text.start for text in tokenized.texts)
+            max(text.start for text in tokenized.texts) + sum(len(text.ids) - text.start for text in tokenized.texts)
             for tokenized in self._tokens(examples)
         ]
 
@@ -260,13 +257,13 @@ class Collator:
             added = row.add([texts[number].ids for number in members])
             for number, place in zip(members, added, strict=True):
                 places[number] = place
-        reads = [place.index(offset) for text, place in zip(texts, places, strict=True) for offset in text.reads]
+        reads = [place.locate(offset) for text, place in zip(texts, places, strict=True) for offset in text.reads]
         return Packed(
             tokens=torch.from_numpy(np.concatenate(row.tokens).astype(np.int64)),
             positions=torch.from_numpy(np.concatenate(row.positions).astype(np.int64)),
             documents=tuple(row.documents),
             reads=torch.tensor(reads),
-            parts=parts and parts.located(lambda text, offset: places[text].index(offset)),
+            parts=parts and parts.located(lambda text, offset: places[text].locate(offset)),
         )
 
     def _padded(self, texts: list[Text], parts: "_Spans | None") -> Padded:
@@ -327,7 +324,7 @@ class _Place(NamedTuple):
     shared: int
     branch: int
 
-    def index(self, offset: int) -> int:
+    def locate(self, offset: int) -> int:
         """Where the token at an offset of the text stands in the row."""
         return self.start + offset if offset < self.shared else self.branch + offset - self.shared
 

@@ -131,7 +131,9 @@ def split(made: Sequence[Example], share: float, seed: int) -> tuple[list[Exampl
         if taken + groups[group] / 2 <= wanted:
             held.add(group)
             taken += groups[group]
-    return [example for example in made if example.group not in held], [example for example in made if example.group in held]
+    return [example for example in made if example.group not in held], [
+        example for example in made if example.group in held
+    ]
 
 
 def objectives_of(made: Iterable[Example]) -> tuple[str, ...]:
@@ -139,9 +141,7 @@ def objectives_of(made: Iterable[Example]) -> tuple[str, ...]:
     return tuple(sorted({name for example in made for row in example.scores for name in row}))
 
 
-def _nothing_left(
-    kind: str, labels: str, tasks: Iterable[str], dropped: Mapping[str, int]
-) -> ConfigError | InputError:
+def _nothing_left(kind: str, labels: str, tasks: Iterable[str], dropped: Mapping[str, int]) -> ConfigError | InputError:
     names = sorted(tasks)
     if all(reason in (unfit(name, kind) for name in names) for reason in dropped) and dropped:
         made_from = ", ".join(KINDS[kind].made_from)

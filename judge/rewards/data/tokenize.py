@@ -142,7 +142,8 @@ class ExampleTokenizer:
         if not cut:
             return Tokens(tuple(texts))
         shortened = tuple(
-            Text(self._without(text.ids, cut), text.start - cut, tuple(read - cut for read in text.reads)) for text in texts
+            Text(self._without(text.ids, cut), text.start - cut, tuple(read - cut for read in text.reads))
+            for text in texts
         )
         return Tokens(shortened, cut=cut)
 

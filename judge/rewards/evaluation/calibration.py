@@ -24,7 +24,9 @@ from judge.rewards.evaluation.statements import Statements, combined, statements
 
 Floats = NDArray[np.float64]
 BINS, FOLDS, RESAMPLES, MIN_STATEMENTS = 15, 5, 1000, 20
-_TEMPERED_SHARE = 1e-3  # of the tempered curve in an isotonic one, so that no two rewards fall together and none is sure
+_TEMPERED_SHARE = (
+    1e-3  # of the tempered curve in an isotonic one, so that no two rewards fall together and none is sure
+)
 
 
 class CalibrationError(NamedTuple):
@@ -159,12 +161,17 @@ def calibrate(
 def _fitted(statements: Statements, plain: Calibration, method: str) -> Calibration:
     fold = folds(statements.prompts)
     out_of_fold = {name: _out_of_fold(statements, fold, name) for name in ("temperature", "isotonic")}
-    loss = {name: log_loss(p, statements) for name, p in out_of_fold.items()} | {"none": log_loss(probabilities(plain, statements), statements)}
+    loss = {name: log_loss(p, statements) for name, p in out_of_fold.items()} | {
+        "none": log_loss(probabilities(plain, statements), statements)
+    }
     chosen = method
     if method == "auto":
         gain = loss["temperature"] - loss["isotonic"]
         chosen = "isotonic" if gain.mean() > _standard_error(gain, statements.prompts) else "temperature"
-    temperature, (knots, values) = temperature_of(statements), isotonic_of(statements) if chosen == "isotonic" else ((), ())
+    temperature, (knots, values) = (
+        temperature_of(statements),
+        isotonic_of(statements) if chosen == "isotonic" else ((), ()),
+    )
     return replace(
         plain,
         method=chosen,
@@ -216,7 +223,9 @@ def probabilities(calibration: Calibration, statements: Statements) -> Floats:
         return np.asarray(plain)
     # The plain part of `step` mixes in the tempered odds of its own side, as `_probability` does.
     tempered = 1 / (1 + np.exp(-np.clip(logit / calibration.temperature, -500, 500)))
-    return np.asarray((1 - _TEMPERED_SHARE) * np.interp(logit, calibration.knots, calibration.values) + _TEMPERED_SHARE * tempered)
+    return np.asarray(
+        (1 - _TEMPERED_SHARE) * np.interp(logit, calibration.knots, calibration.values) + _TEMPERED_SHARE * tempered
+    )
 
 
 def folds(prompts: NDArray[np.int64], count: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """How well rewards fit their targets, in figures that mean the same in training, in validation and on a model card.
 
-    E examples, K responses of each, N reads, C outputs.
+E examples, K responses of each, N reads, C outputs.
 """
 
 import torch

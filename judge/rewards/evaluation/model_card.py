@@ -31,7 +31,14 @@ _WORDS = {  # what a figure or count is called on the card, where its key does n
     "tokens_per_second": "tokens/s",
     "train_validation_gap": "training/validation gap",
 }
-_SHARES = {"accuracy", "longer_wins", "label_longer_wins", "label_contradictions", "train_validation_gap", "member_spread"}
+_SHARES = {
+    "accuracy",
+    "longer_wins",
+    "label_longer_wins",
+    "label_contradictions",
+    "train_validation_gap",
+    "member_spread",
+}
 
 
 def model_card(
@@ -65,7 +72,7 @@ def model_card(
         _front(config),
         f"# A reward model: {config.model.kind}",
         KINDS[config.model.kind].gives.format(members=config.model.members).capitalize()
-        + f", on the backbone `{_backbone(settings)}`. Made by rmjudge.",
+        + f", on the backbone `{_backbone(config)}`. Made by rmjudge.",
         _flags(flags),
         _figures(validation or {}, calibration, figures or {}),
         f"![loss and accuracy over the steps]({curves})" if curves else "",
@@ -98,12 +105,19 @@ def _flags(flags: Sequence[str]) -> str:
 
 
 def _figures(validation: Mapping[str, float], calibration: Calibration | None, figures: Mapping[str, float]) -> str:
-    rows = [(_WORDS.get(name, name), _number(name, value)) for name, value in validation.items() if isinstance(value, int | float)]
+    rows = [
+        (_WORDS.get(name, name), _number(name, value))
+        for name, value in validation.items()
+        if isinstance(value, int | float)
+    ]
     if calibration is not None:
         statements = {"pair": "pairs", "outcome": "outcomes", "step": "steps"}[calibration.about]
         if calibration.before is not None:
             rows.append(
-                (f"calibration error as it was (ECE, 15 bins, {calibration.n:,} {statements})", _ece(calibration.before))
+                (
+                    f"calibration error as it was (ECE, 15 bins, {calibration.n:,} {statements})",
+                    _ece(calibration.before),
+                )
             )
         if calibration.after is not None:
             how = f"T = {calibration.temperature:.3g}" if calibration.method == "temperature" else calibration.method
@@ -126,7 +140,10 @@ def _labels(counts: Mapping[str, Any], parents: Sequence[Mapping[str, Any]]) -> 
     dropped = counts.get("dropped") or ()
     rows += [(f"left out: {_text(entry['reason'])}", f"{entry['count']:,}") for entry in dropped]
     labelled_by = {"judge": "by a judge", "human": "by people"}.get(str(counts.get("labels")), "")
-    parts = ["## Labels" + (f", {labelled_by}" if labelled_by else ""), _table(("what", "how many"), rows) if rows else ""]
+    parts = [
+        "## Labels" + (f", {labelled_by}" if labelled_by else ""),
+        _table(("what", "how many"), rows) if rows else "",
+    ]
     return "\n\n".join(part for part in [*parts, *(_parent(parent) for parent in parents)] if part)
 
 

@@ -122,7 +122,11 @@ def _extremes(evidence: Evidence) -> Found:
         return figures, f"all {len(values)} rewards are the same ({middle:.3g})"
     furthest = float(values[np.abs(values - middle).argmax()])
     if abs(furthest) > MAX_REWARD:
-        return figures, f"extreme rewards: one is {furthest:.3g}; a smaller learning_rate, center_rewards_coefficient or l2_coefficient keeps them near 0"
+        return (
+            figures,
+            f"extreme rewards: one is {furthest:.3g}; a smaller learning_rate, or center_rewards_coefficient, "
+            "keeps them near 0",
+        )
     if spread > 0 and abs(furthest - middle) > MAX_DEVIATIONS * spread:
         far = int((np.abs(values - middle) > MAX_DEVIATIONS * spread).sum())
         return figures, (
@@ -151,7 +155,9 @@ def _order(evidence: Evidence) -> Found:
     """Whether a response's reward depends on its place among the others."""
     if evidence.reversed_rewards is None or evidence.config.model.kind == "process" or not len(evidence.rewards):
         return {}, ""
-    places = torch.cat([torch.arange(len(example.responses)).flip(0) + start for start, example in _starts(evidence.examples)])
+    places = torch.cat(
+        [torch.arange(len(example.responses)).flip(0) + start for start, example in _starts(evidence.examples)]
+    )
     apart = float((evidence.rewards.cpu() - evidence.reversed_rewards.cpu()[places]).abs().max())
     scale = max(1.0, float(evidence.rewards.abs().max()))
     if apart > MAX_ORDER_SHIFT * scale:
@@ -194,7 +200,10 @@ def _chance(evidence: Evidence) -> Found:
         return {}, ""
     accuracy = evidence.validation["accuracy"]
     if accuracy - 2 * _error(0.5, len(evidence.examples)) < 0.5:
-        return {}, f"no better than chance: {accuracy:.1%} of {len(evidence.examples)} validation examples are told right"
+        return (
+            {},
+            f"no better than chance: {accuracy:.1%} of {len(evidence.examples)} validation examples are told right",
+        )
     return {}, ""
 
 
@@ -203,7 +212,8 @@ def _length(evidence: Evidence) -> Found:
     if evidence.config.model.kind == "process" or not evidence.examples:
         return {}, ""
     lengths = torch.tensor(
-        [[float(len(spoken(response)))] for example in evidence.examples for response in example.responses], dtype=torch.float64
+        [[float(len(spoken(response)))] for example in evidence.examples for response in example.responses],
+        dtype=torch.float64,
     )
     statements = statements_of(evidence.rewards, evidence.targets, evidence.examples, evidence.config)
     if statements is not None and statements.about == "pair" and evidence.targets.scores is None:
@@ -217,7 +227,11 @@ def _length(evidence: Evidence) -> Found:
     by_model = rank_correlation(reward[known], lengths.numpy()[known, 0])
     by_label = rank_correlation(label[known], lengths.numpy()[known, 0])
     figures = {"length_correlation": by_model, "label_length_correlation": by_label}
-    if known.sum() >= 50 and abs(by_model) > MAX_LENGTH_CORRELATION and abs(by_model) - abs(by_label) > MAX_LENGTH_CORRELATION / 2:
+    if (
+        known.sum() >= 50
+        and abs(by_model) > MAX_LENGTH_CORRELATION
+        and abs(by_model) - abs(by_label) > MAX_LENGTH_CORRELATION / 2
+    ):
         return figures, f"length preference: reward and length correlate by {by_model:.2f}, labels by {by_label:.2f}"
     return figures, ""
 
@@ -277,7 +291,8 @@ def _labels(evidence: Evidence) -> Found:
         judged[first] = example.p_first
     if contradictions:
         return {"label_contradictions": contradictions / both_orders}, (
-            f"inconsistent order: {contradictions} of {both_orders} pairs that are judged in both orders have two winners"
+            f"inconsistent order: {contradictions} of {both_orders} pairs that are judged in both orders "
+            "have two winners"
         )
     return {}, ""
 

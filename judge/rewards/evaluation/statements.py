@@ -1,6 +1,6 @@
 """What a reward model says of labelled examples, as statements that are true or not: what calibration is fitted on.
 
-    N reads, C outputs, S statements.
+N reads, C outputs, S statements.
 """
 
 from collections.abc import Sequence

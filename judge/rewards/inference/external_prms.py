@@ -33,7 +33,7 @@ SHEPHERD_TAG, QWEN_TAG = "ки", "<extra_0>"
 QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
 
-class MarkedSolutionSolution(NamedTuple):
+class MarkedSolution(NamedTuple):
     """A solution's tokens, and where a step's verdict is read."""
 
     ids: list[int]
@@ -119,9 +119,7 @@ def score(
         yield [_scored(record, of_record, p_right, rule) for record, of_record in zip(part, written, strict=True)]
 
 
-def _scored(
-    record: Record, solutions: Sequence[MarkedSolution], p_right: dict[int, list[float]], rule: Rule
-) -> Scored:
+def _scored(record: Record, solutions: Sequence[MarkedSolution], p_right: dict[int, list[float]], rule: Rule) -> Scored:
     tokens = sum(len(solution.ids) for solution in solutions)
     if any(id(solution) not in p_right for solution in solutions):
         return Scored(record, unreadable(task_of(record, PROCESS, rule), TOO_LONG, record), {}, tokens, 0, 0)
@@ -165,7 +163,7 @@ def _joined(head: list[int], steps: Iterable[list[int]]) -> MarkedSolution:
 
 
 def _trl(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
-    """TRL's PRMTrainer: begin-of-text where there is one, the prompt, each step and the newline, tokenised apart."""
+    """TRL's PRMTrainer: begin-of-text where there is one, the prompt, each step and the newline, tokenized apart."""
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     mark = _bare(tokenizer, "\n")
     return _joined([*begin, *_bare(tokenizer, spoken(prompt))], [_bare(tokenizer, step) + mark for step in steps])
@@ -208,7 +206,7 @@ def _qwen(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedS
 
 
 def _skywork(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
-    """Begin-of-text, the problem and a newline, then each step and the newline's last token, tokenised apart."""
+    """Begin-of-text, the problem and a newline, then each step and the newline's last token, tokenized apart."""
     head = tokenizer((tokenizer.bos_token or "") + spoken(prompt) + "\n")["input_ids"]
     mark = tokenizer("\n")["input_ids"][-1]
     return _joined(head, [[*tokenizer(step)["input_ids"], mark] for step in steps])

@@ -8,7 +8,7 @@ is: p1(1-p2) / (p1(1-p2) + p2(1-p1)).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple, Protocol, cast
@@ -225,7 +225,9 @@ def outcome(p_correct: float) -> Outcome:
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 
-def _by_steps(record: Record, rewards: Sequence[RawRewards], config: RewardConfig, rule: Rule, calibration: Calibrated) -> Judged:
+def _by_steps(
+    record: Record, rewards: Sequence[RawRewards], config: RewardConfig, rule: Rule, calibration: Calibrated
+) -> Judged:
     combine = AGGREGATIONS[rule.aggregation or config.model.aggregation]
     shares = [[calibration.step(step.values) for step in solution] for solution in rewards]
     wholes = [combine([p_right(step) for step in solution]) for solution in shares]

@@ -69,7 +69,9 @@ def check_loaders(folder: Path, records: Sequence[Record] = (), *, vllm: bool = 
     with tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name:
         plain = folder
         if (folder / ADAPTER).is_file():
-            differences.append(_compare("peft, adapter and head over the base", _peft(folder, texts, loaded), reference))
+            differences.append(
+                _compare("peft, adapter and head over the base", _peft(folder, texts, loaded), reference)
+            )
             plain = Path(name) / "merged"
             merge(loaded, plain)
         with quiet():
@@ -77,15 +79,17 @@ def check_loaders(folder: Path, records: Sequence[Record] = (), *, vllm: bool = 
             if counts_positions(loaded.model.backbone):
                 note = "not possible: this class counts positions from the padding on (its tokenizer pads right)"
                 differences.append(LoaderDifference("transformers, padded left", None, note))
-            differences.append(_compare(*_vllm(plain, texts, loaded), reference) if vllm else LoaderDifference("vLLM", None, "off"))
+            differences.append(
+                _compare(*_vllm(plain, texts, loaded), reference) if vllm else LoaderDifference("vLLM", None, "off")
+            )
     return differences
 
 
 def _why(loaded: LoadedModel) -> str:
     config = loaded.config
     return (
-        f"no class of theirs holds kind {config.model.kind}, encoder {config.model.encoder}, head {config.model.head} on "
-        f"{type(loaded.model.backbone).__name__}; rmjudge loads it"
+        f"no class of theirs holds kind {config.model.kind}, encoder {config.model.encoder}, head {config.model.head} "
+        f"on {type(loaded.model.backbone).__name__}; rmjudge loads it"
     )
 
 
@@ -118,7 +122,9 @@ def _texts(loaded: LoadedModel, records: Sequence[Record]) -> _Texts:
                 chosen.append(part)
                 texts += tokenized[0].texts
     if not chosen:
-        raise ConfigError(f"no text fits the model's {loaded.config.data.max_length} tokens: there is nothing to compare")
+        raise ConfigError(
+            f"no text fits the model's {loaded.config.data.max_length} tokens: there is nothing to compare"
+        )
     turns = [
         [{"role": turn.role, "content": turn.content} for turn in (*record.prompt, *_response(record))]
         for record in chosen
@@ -205,7 +211,13 @@ def _auto(folder: Path, process: bool) -> Any:
 
 @torch.no_grad()
 def _transformers(
-    folder: Path, texts: _Texts, loaded: LoadedModel, *, size: int = BATCH, side: str = "right", multiple: int | None = None
+    folder: Path,
+    texts: _Texts,
+    loaded: LoadedModel,
+    *,
+    size: int = BATCH,
+    side: str = "right",
+    multiple: int | None = None,
 ) -> Rows:
     """Texts tokenised by the directory's own tokenizer, in batches of `size`."""
     from transformers import AutoTokenizer
@@ -271,7 +283,10 @@ def _trl(folder: Path, texts: _Texts) -> Rows:
     model = loading.create_model_from_path(str(folder), AutoModelForSequenceClassification, num_labels=1).eval()
     collate = trainer.DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     ids = _ids(tokenizer, texts, False)
-    pairs = [{"chosen_ids": chosen, "rejected_ids": rejected} for chosen, rejected in zip(ids, ids[1:] + ids[:1], strict=True)]
+    pairs = [
+        {"chosen_ids": chosen, "rejected_ids": rejected}
+        for chosen, rejected in zip(ids, ids[1:] + ids[:1], strict=True)
+    ]
     rewards = torch.cat(
         [
             model(**collate(pairs[start : start + BATCH]), use_cache=False).logits.chunk(2)[0]

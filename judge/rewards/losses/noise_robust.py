@@ -84,7 +84,9 @@ def generalized_cross_entropy(*, q: float = 0.7) -> Loss:
 
     def pair_losses(pairs: Pairs) -> Tensor:
         first, second = label_probabilities(pairs)
-        return first * generalized_nll(logsigmoid(pairs.difference), q) + second * generalized_nll(logsigmoid(-pairs.difference), q)
+        return first * generalized_nll(logsigmoid(pairs.difference), q) + second * generalized_nll(
+            logsigmoid(-pairs.difference), q
+        )
 
     return pairwise_loss(pair_losses)
 
@@ -112,7 +114,9 @@ def symmetric_cross_entropy(*, alpha: float = 0.1, beta: float = 1.0, floor: flo
         d = pairs.difference
         cross_entropy = -(first * logsigmoid(d) + second * logsigmoid(-d))
         lowest = math.exp(floor)
-        reverse = -(torch.sigmoid(d) * first.clamp(min=lowest).log() + torch.sigmoid(-d) * second.clamp(min=lowest).log())
+        reverse = -(
+            torch.sigmoid(d) * first.clamp(min=lowest).log() + torch.sigmoid(-d) * second.clamp(min=lowest).log()
+        )
         return alpha * cross_entropy + beta * reverse
 
     return pairwise_loss(pair_losses)

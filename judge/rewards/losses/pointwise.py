@@ -102,7 +102,9 @@ def step_cross_entropy(*, smoothing: float = 0.0, q: float = 0.0) -> Loss:
         if values.shape[-1] == 2:
             classes = torch.stack([classes[:, 0] + classes[:, 2], classes[:, 1]], -1)
         elif values.shape[-1] != 3:
-            raise ConfigError(f"loss step_cross_entropy reads 2 or 3 outputs, right, wrong, neutral; found {values.shape[-1]}")
+            raise ConfigError(
+                f"loss step_cross_entropy reads 2 or 3 outputs, right, wrong, neutral; found {values.shape[-1]}"
+            )
         classes = (1 - smoothing) * classes + smoothing / values.shape[-1]
         losses = (classes * generalized_nll(torch.log_softmax(values, -1), q)).sum(-1, keepdim=True)
         return _mean(losses, known, targets)

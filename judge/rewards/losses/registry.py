@@ -11,9 +11,9 @@ from typing import Any
 from judge.errors import ConfigError, unknown
 from judge.rewards.config import RewardConfig, typed
 from judge.rewards.data.examples import Example
-from judge.rewards.registry import KINDS, LOSSES
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.regularizers import REGULARIZERS, with_regularizers
+from judge.rewards.registry import KINDS, LOSSES
 
 
 def get_loss(name: str, /, **arguments: Any) -> Loss:

@@ -1,6 +1,6 @@
 """Terms added to a loss by a coefficient each. None looks at which response is better, but for the Brier score.
 
-    N reads, P pairs, C outputs (members of an ensemble). Each takes rewards (N, C) and targets and gives () fp32.
+N reads, P pairs, C outputs (members of an ensemble). Each takes rewards (N, C) and targets and gives () fp32.
 """
 
 from collections.abc import Callable

@@ -56,7 +56,12 @@ class PackedAttention:
     """
 
     def __init__(
-        self, documents: Sequence[Document], positions: Tensor, way: str, rows: Tensor | None = None, last_layer: int = -1
+        self,
+        documents: Sequence[Document],
+        positions: Tensor,
+        way: str,
+        rows: Tensor | None = None,
+        last_layer: int = -1,
     ) -> None:
         self.documents, self.positions, self.way = tuple(documents), positions, way
         self.rows, self.last_layer = rows, last_layer

@@ -1,4 +1,4 @@
-"""The backbone of a reward model: any AutoModel that reads one text, its adapters, and what it was found to be able to do.
+"""The backbone of a reward model: any AutoModel that reads one text, its adapters, and what it can do.
 
     T tokens, B rows, H width.
 
@@ -111,7 +111,8 @@ class Backbone:
         """The matrix (V, H) by which states become expectations of tokens; ConfigError where it has none."""
         if not self.capabilities.tied_embeddings:
             raise ConfigError(
-                "head likelihood needs a causal backbone whose input and output embeddings are one (tie_word_embeddings)"
+                "head likelihood needs a causal backbone whose input and output embeddings are one "
+                "(tie_word_embeddings)"
             )
         weight: Tensor = core(self.model).get_input_embeddings().weight
         return weight

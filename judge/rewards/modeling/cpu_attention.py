@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-MAX_SAVED_BYTES = 256 * 2**20  # bytes of probabilities that one layer keeps for its backward pass; beyond, they are made again
+MAX_SAVED_BYTES = (
+    256 * 2**20
+)  # bytes of probabilities that one layer keeps for its backward pass; beyond, they are made again
 
 
 class Block(NamedTuple):
@@ -66,7 +68,9 @@ def _probabilities(query: Tensor, keys: Tensor, block: Block, positions: Tensor,
         later = torch.ones(rows, rows, dtype=torch.bool).triu_(1)
         scores[:, :, -rows:].masked_fill_(later, float("-inf"))
     if window < block.keys:
-        places = torch.cat([positions[block.prefix_start : block.prefix_end], positions[block.branch_start : block.end]])
+        places = torch.cat(
+            [positions[block.prefix_start : block.prefix_end], positions[block.branch_start : block.end]]
+        )
         far = positions[block.start : block.end, None] - places[None] >= window
         scores.masked_fill_(far, float("-inf"))
     return torch.softmax(scores, -1)

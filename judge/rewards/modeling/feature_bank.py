@@ -14,7 +14,12 @@ from judge.rewards.registry import FEATURE_BANKS
 
 
 class Neighbours(NamedTuple):
-    """distance: (N,) 1 − mean cosine of the nearest features, 0 (known) to 2; rewards: (N, C) of them, weighted by similarity."""
+    """The nearest features of each read.
+
+    Attributes:
+        distance: (N,) 1 − mean cosine, 0 (known) to 2.
+        rewards: (N, C) of them, weighted by similarity.
+    """
 
     distance: Tensor
     rewards: Tensor
@@ -104,7 +109,7 @@ def newest(number: int, size: int, seed: int) -> int:
 
 
 def even_sample(number: int, size: int, seed: int) -> int:
-    """Where the number-th feature goes in an even sample of all, `size` or more for nowhere; its number seeds the draw."""
+    """Where the number-th feature goes in an even sample of all; `size` or more is nowhere, its number seeds the draw."""
     if number < size:
         return number
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)

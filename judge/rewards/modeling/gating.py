@@ -67,9 +67,7 @@ def fit_gate(
 
 
 @torch.no_grad()
-def _read_pairs(
-    model: RewardModel, collate: Collator, pairs: list[Example], batch_size: int
-) -> tuple[Tensor, Tensor]:
+def _read_pairs(model: RewardModel, collate: Collator, pairs: list[Example], batch_size: int) -> tuple[Tensor, Tensor]:
     """(2E, M) values and (2E, H) features of both responses of each pair, in evaluation."""
     training = model.training
     model.eval()

@@ -55,7 +55,11 @@ class LikelihoodHead(nn.Module):
             logits = nn.functional.linear(before.float(), embeddings.float())
             log_p = -nn.functional.cross_entropy(logits, tokens, reduction="none")  # (M,)
             accepted = nn.functional.logsigmoid(self.slope * log_p[:, None] + self.offset)  # (M, members)
-            right = accepted.new_zeros(len(features), accepted.shape[1]).index_add(0, reads, accepted).clamp(max=-MIN_SURPRISE)
+            right = (
+                accepted.new_zeros(len(features), accepted.shape[1])
+                .index_add(0, reads, accepted)
+                .clamp(max=-MIN_SURPRISE)
+            )
             odds: Tensor = right - torch.log(-torch.expm1(right)) + self.linear(features)
             if not self.steps:
                 return odds

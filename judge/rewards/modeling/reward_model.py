@@ -44,7 +44,7 @@ class Rewards(NamedTuple):
 
 
 class HeadOutput(NamedTuple):
-    """What the head gives: values (N, C), the features (N, F) they are made of, levels (N, 3) of a hierarchical model."""
+    """What the head gives: values (N, C), the features (N, F) behind them, levels (N, 3) of a hierarchical model."""
 
     values: Tensor
     features: Tensor

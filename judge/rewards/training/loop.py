@@ -23,8 +23,8 @@ from judge.errors import EngineError, MissingExtraError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, batches
 from judge.rewards.data.examples import Example
-from judge.rewards.evaluation.metrics import figures
 from judge.rewards.data.targets import Targets
+from judge.rewards.evaluation.metrics import figures
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.modeling.backbone import mixed_precision
 from judge.rewards.training.optimizers import lr_factor, make_optimizers, set_learning_rate
@@ -175,7 +175,9 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
             recent = RecentBatches()
         if position.step in evaluate_at and job.validation:
             _evaluate(job, model, accelerator, position, folder, callback)
-        if position.step in evaluate_at or (config.training.save_steps and position.step % config.training.save_steps == 0):
+        if position.step in evaluate_at or (
+            config.training.save_steps and position.step % config.training.save_steps == 0
+        ):
             checkpoint(accelerator, folder, position.step)
         if config.training.early_stopping_patience and position.stale >= config.training.early_stopping_patience:
             break
@@ -246,7 +248,9 @@ def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], dev
     return torch.cat(in_order), job.targets(examples)
 
 
-def _evaluate(job: TrainingJob, model: Any, accelerator: Any, position: Position, folder: Path, callback: TrainingCallback) -> None:
+def _evaluate(
+    job: TrainingJob, model: Any, accelerator: Any, position: Position, folder: Path, callback: TrainingCallback
+) -> None:
     """Figures on the validation part, and whether they are the best so far; then the weights are kept."""
     rewards, targets = predict(job, model, job.validation, accelerator.device)
     metrics = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, job.config)}

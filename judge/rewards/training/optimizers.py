@@ -85,7 +85,7 @@ def _backbone_parameters(model: nn.Module) -> tuple[set[int], set[int]]:
 
 
 def default_learning_rate(model: nn.Module, config: RewardConfig) -> float:
-    """A learning rate for the backbone's width H, as wide models ask for small ones: 0.05 / H (1.2e-5 at 4096, 2e-4 at 256).
+    """A learning rate by the backbone's width H, smaller for wide models: 0.05 / H (1.2e-5 at 4096, 2e-4 at 256).
 
     Ten times that for low-rank adapters (Schulman et al. 2025, "LoRA Without Regret"); for a head alone 1e-3.
     """

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from judge.rewards.config import RewardConfig
-from judge.rewards.evaluation.metrics import figures
 from judge.rewards.data.targets import Targets
+from judge.rewards.evaluation.metrics import figures
 from judge.rewards.training.resume import Position
 
 
@@ -52,9 +52,7 @@ class RecentBatches:
         self._figures.append(figures(rewards.detach().float().cpu(), targets, config))
         self._tokens, self._examples = self._tokens + tokens, self._examples + count
 
-    def row(
-        self, position: Position, steps: int, learning_rate: float, grad_norm: float, world: int
-    ) -> dict[str, Any]:
+    def row(self, position: Position, steps: int, learning_rate: float, grad_norm: float, world: int) -> dict[str, Any]:
         """A row of the history."""
         elapsed = max(time.monotonic() - self._since, 1e-9)
         names = dict.fromkeys(name for metrics in self._figures for name in metrics)

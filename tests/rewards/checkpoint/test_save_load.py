@@ -24,7 +24,7 @@ from transformers import (
 import judge
 from judge.errors import EngineError, InputError, RunError
 from judge.records import Message
-from judge.rewards.checkpoint.metadata import read_about
+from judge.rewards.checkpoint.metadata import read_metadata
 from judge.rewards.checkpoint.save_load import load, merge, save, set_padding
 from judge.rewards.checkpoint import save_load as checkpoint
 from judge.rewards.config import RewardConfig
@@ -150,8 +150,8 @@ def test_what_is_loaded_is_what_was_saved(
     loaded = load(tmp_path / "model", device="cpu")
     assert torch.equal(values(loaded.model, loaded.tokenizer, config.model.kind), wanted)
     assert loaded.config == config
-    assert loaded.about["parents"] == [{"kind": "run"}]
-    assert loaded.about["history"] == [{"step": 1}]
+    assert loaded.metadata["parents"] == [{"kind": "run"}]
+    assert loaded.metadata["history"] == [{"step": 1}]
     assert not loaded.model.training
 
 
@@ -230,7 +230,7 @@ def test_learnt_positions_are_padded_on_the_right(tmp_path: Path) -> None:
 def test_a_bidirectional_model_says_that_only_we_load_it(bert: Path, tmp_path: Path) -> None:
     model, tokenizer, config = make(bert)
     save(model, tokenizer, config, None, [], tmp_path / "model")
-    assert read_about(tmp_path / "model")["loads_as"] == "rmjudge"
+    assert read_metadata(tmp_path / "model")["loads_as"] == "rmjudge"
     assert (tmp_path / "model" / "head.safetensors").is_file()
 
 
@@ -261,8 +261,8 @@ def test_a_merged_adapter_is_a_plain_model(name: str, llama: Path, tmp_path: Pat
     loaded = load(tmp_path / "merged", device="cpu")
     assert loaded.config == replace(config, lora_rank=0)
     torch.testing.assert_close(values(loaded.model, loaded.tokenizer, config.model.kind), wanted, atol=1e-5, rtol=1e-4)
-    parent = loaded.about["parents"][-1]
-    assert parent["weights"] == read_about(tmp_path / "adapter")["weights"]
+    parent = loaded.metadata["parents"][-1]
+    assert parent["weights"] == read_metadata(tmp_path / "adapter")["weights"]
     # Merging made a copy: the model that was saved can train on.
     assert torch.equal(values(model, tokenizer, config.model.kind), wanted)
 

@@ -5,7 +5,7 @@ import re
 import yaml
 
 from judge.rewards.config import KINDS, RewardConfig
-from judge.rewards.evaluation.calibration import Calibration, Ece
+from judge.rewards.evaluation.calibration import Calibration, CalibrationError
 from judge.rewards.evaluation.model_card import card
 
 ACCOUNT = {
@@ -61,7 +61,7 @@ def test_losses_and_settings_that_differ() -> None:
 
 def test_figures_with_their_intervals() -> None:
     calibration = Calibration(
-        method="temperature", temperature=2.0, n=200, before=Ece(0.1, 0.08, 0.12, 200), after=Ece(0.02, 0.01, 0.05, 200)
+        method="temperature", temperature=2.0, n=200, before=CalibrationError(0.1, 0.08, 0.12, 200), after=CalibrationError(0.02, 0.01, 0.05, 200)
     )
     text = made(validation={"accuracy": 0.912, "loss": 0.25}, calibration=calibration, figures={"longer wins": 0.5})
     assert "| accuracy | 91.2% |" in text and "| loss | 0.25 |" in text

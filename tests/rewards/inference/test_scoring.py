@@ -10,7 +10,7 @@ import judge
 from judge.judgements import Outcome, Preference, Score, Steps
 from judge.records import Message, Pair, Ranking, Record, Response, Solution
 from judge.rewards.checkpoint.metadata import REWARD
-from judge.rewards.checkpoint.save_load import Loaded, load, save
+from judge.rewards.checkpoint.save_load import LoadedModel, load, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.inference.judgements import Rule, sigmoid
@@ -32,11 +32,11 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def loaded(backbone: str, **given: object) -> Loaded:
+def loaded(backbone: str, **given: object) -> LoadedModel:
     config = RewardConfig.of(backbone=backbone, **{"max_length": 96, **given})  # type: ignore[arg-type]
     tokenizer = AutoTokenizer.from_pretrained(backbone)
     model = build_reward_model(config, tokenizer).eval()
-    return Loaded(model, tokenizer, config, None, {})
+    return LoadedModel(model, tokenizer, config, None, {})
 
 
 def said(text: str, role: str = "assistant") -> tuple[Message, ...]:
@@ -93,7 +93,7 @@ def test_a_calibrated_model_says_what_its_description_says(backbone: str, tmp_pa
     calibration = Calibration(about="pair", method="temperature", temperature=2.5)
     save(model.model, model.tokenizer, model.config, calibration, [], tmp_path / "model")
     again = load(tmp_path / "model", device="cpu")
-    assert again.about["calibration"]["temperature"] == 2.5 and (tmp_path / "model" / REWARD).is_file()
+    assert again.metadata["calibration"]["temperature"] == 2.5 and (tmp_path / "model" / REWARD).is_file()
     for one in flat(list(score(again, pairs(6)))):
         first, second = one.numbers["scores"]
         assert isinstance(one.judgement, Preference)

@@ -13,8 +13,8 @@ from judge.rewards.data.collate import Collator, Document
 from judge.rewards.data.targets import Targets
 from judge.rewards.losses.registry import get_loss
 from judge.rewards.modeling import cpu_attention as products
-from judge.rewards.modeling.attention import Plan, attend
-from judge.rewards.modeling.backbone import core, precision, weights_dtype
+from judge.rewards.modeling.attention import PackedAttention, attend
+from judge.rewards.modeling.backbone import core, mixed_precision, weights_dtype
 from judge.rewards.modeling.reward_model import RewardModel, build_reward_model
 from tests.rewards.models import example, pairs, save, tokenizer, words
 
@@ -80,7 +80,7 @@ def test_blocks_and_made_again_probabilities_change_nothing(llama: Path, monkeyp
 
 def test_ragged_runs_name_each_segments_queries_and_keys() -> None:
     documents = (Document(0, 2, ((2, 4), (4, 5))), Document(5, 7, ()))
-    plan = Plan(documents, torch.tensor([0, 1, 2, 3, 2, 0, 1]), "flash")
+    plan = PackedAttention(documents, torch.tensor([0, 1, 2, 3, 2, 0, 1]), "flash")
     queries, keys, places, longest_query, longest_key = plan.ragged
     assert queries.tolist() == [0, 2, 4, 5, 7]
     assert keys.tolist() == [0, 2, 6, 9, 11]
@@ -96,7 +96,7 @@ def test_every_way_sees_the_same(window: int | None) -> None:
     query, key, value = (torch.randn(1, heads, 20, 8, generator=drawn) for heads in (4, 2, 2))
     seen = [
         attend(
-            torch.nn.Identity(), query, key, value, None, packed=Plan(documents, positions, way), sliding_window=window
+            torch.nn.Identity(), query, key, value, None, packed=PackedAttention(documents, positions, way), sliding_window=window
         )
         for way in ("products", "sdpa", "flex")
     ]
@@ -124,7 +124,7 @@ def test_the_last_layer_is_computed_where_it_is_read(llama: Path) -> None:
 
 def test_what_no_packed_attention_can_do_is_refused() -> None:
     states = torch.zeros(1, 1, 2, 4)
-    plan = Plan((Document(0, 2, ()),), torch.arange(2), "products")
+    plan = PackedAttention((Document(0, 2, ()),), torch.arange(2), "products")
     with pytest.raises(ConfigError, match="layout padded"):
         attend(torch.nn.Identity(), states, states, states, None, packed=plan, softcap=30.0)
     with pytest.raises(ConfigError, match="does not pass a packed batch on"):
@@ -176,7 +176,7 @@ def test_what_learns(llama: Path) -> None:
 def test_precision_is_decided_in_one_place() -> None:
     assert weights_dtype(RewardConfig.of(dtype="bfloat16")) == torch.float32  # what learns is fp32
     assert weights_dtype(RewardConfig.of(dtype="bfloat16", lora_rank=4)) == torch.bfloat16
-    assert [precision(RewardConfig.of(dtype=name), "cpu") for name in ("auto", "float32", "bfloat16")] == ["no", "no", "bf16"]
+    assert [mixed_precision(RewardConfig.of(dtype=name), "cpu") for name in ("auto", "float32", "bfloat16")] == ["no", "no", "bf16"]
 
 
 def test_autocast_packs_too(llama: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from judge.errors import UnknownNameError
-from judge.rewards.modeling.heads import Gate, Levels, Linear, Mlp, head
+from judge.rewards.modeling.heads import Gate, LevelsHead, Linear, MlpHead, head
 
 
 def test_a_linear_head_is_one_matrix_without_bias() -> None:
@@ -16,13 +16,13 @@ def test_a_linear_head_is_one_matrix_without_bias() -> None:
 
 def test_heads_answer_in_fp32_even_under_autocast() -> None:
     hidden = torch.randn(4, 8, dtype=torch.bfloat16)
-    for made in (Linear(8, 2), Mlp(8, 2), Gate(8, 2)):
+    for made in (Linear(8, 2), MlpHead(8, 2), Gate(8, 2)):
         with torch.autocast("cpu", torch.bfloat16):
             assert made(hidden).dtype == torch.float32
 
 
 def test_members_of_an_mlp_are_networks_of_their_own() -> None:
-    made = Mlp(8, 3)
+    made = MlpHead(8, 3)
     hidden = torch.randn(5, 8)
     whole = made(hidden)
     for member in range(3):
@@ -36,7 +36,7 @@ def test_members_of_an_mlp_are_networks_of_their_own() -> None:
 
 
 def test_levels_are_means_of_their_units() -> None:
-    made = Levels(1)
+    made = LevelsHead(1)
     for part in (made.token, made.segment, made.response):
         part.score.weight.data.fill_(1.0)
     # one response of two sentences, (1 2) and (6), and one of a single token 10

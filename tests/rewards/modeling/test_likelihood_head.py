@@ -11,7 +11,7 @@ from judge.errors import ConfigError
 from judge.rewards.checkpoint.save_load import load, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.distill import tokenizer_of
-from judge.rewards.modeling.likelihood_head import OFFSET, SLOPE, Likelihood
+from judge.rewards.modeling.likelihood_head import OFFSET, SLOPE, LikelihoodHead
 from judge.rewards.modeling.reward_model import build_reward_model
 from tests.rewards.models import example
 from tests.rewards.models import save as save_model
@@ -24,7 +24,7 @@ def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_text_is_as_right_as_all_of_its_tokens() -> None:
     """A text of two tokens and one of one: log p is log 1/2 where both words are alike."""
-    head = Likelihood(4, 1)
+    head = LikelihoodHead(4, 1)
     torch.nn.init.zeros_(head.linear.weight)
     torch.nn.init.constant_(head.slope, 2.0)
     torch.nn.init.constant_(head.offset, 1.0)
@@ -77,7 +77,7 @@ def test_it_is_saved_and_loaded_with_its_numbers(tied: Path, tmp_path: Path) -> 
         loaded = load(tmp_path / "model", device="cpu")
         after = loaded.model(loaded.model.collator(loaded.tokenizer)(rows))
     assert torch.allclose(before, after, atol=1e-6)
-    assert loaded.about["loads_as"] == "rmjudge"
+    assert loaded.metadata["loads_as"] == "rmjudge"
 
 
 def test_what_it_cannot_read_is_refused(llama: Path, bert: Path) -> None:

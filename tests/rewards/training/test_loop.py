@@ -13,9 +13,9 @@ from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import job_of, prepare
-from judge.rewards.training.loop import Job, Trained, accelerator_for, evaluations, plan, stream, train
-from judge.rewards.training.optimizers import factor, optimizers_for, usual_rate
+from judge.rewards.distill import training_job, prepare
+from judge.rewards.training.loop import TrainingJob, Trained, make_accelerator, evaluation_steps, plan, stream, train
+from judge.rewards.training.optimizers import lr_factor, make_optimizers, default_learning_rate
 from judge.rewards.training.resume import STATE
 
 YES, NO = "w10", "w20"  # words of the small models' tokenizer
@@ -55,18 +55,18 @@ def solutions(count: int) -> list[Labelled]:
     return made
 
 
-def job(llama: Path, labelled: Sequence[Labelled] | None = None, **config: Any) -> Job:
+def job(llama: Path, labelled: Sequence[Labelled] | None = None, **config: Any) -> TrainingJob:
     """A small model and 32 pairs."""
     values = {"kind": "scalar", "batch": 4, "rate": 3e-3, "validation": 0.25, "dtype": "float32", **config}
-    return job_of(prepare(labelled or pairs(32), RewardConfig.of(backbone=str(llama), **values)))
+    return training_job(prepare(labelled or pairs(32), RewardConfig.of(backbone=str(llama), **values)))
 
 
-def run(job: Job, folder: Path, watch: Any = None) -> Trained:
+def run(job: TrainingJob, folder: Path, watch: Any = None) -> Trained:
     torch.manual_seed(0)
-    return train(job, folder, accelerator_for(job.config, folder), watch)
+    return train(job, folder, make_accelerator(job.config, folder), watch)
 
 
-def weights(job: Job) -> dict[str, torch.Tensor]:
+def weights(job: TrainingJob) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in job.model.state_dict().items()}
 
 
@@ -120,21 +120,21 @@ def test_the_rate_rises_and_falls_as_told() -> None:
     linear = RewardConfig.of(schedule="linear", warmup=0.2)
     # Ten steps, two of warm-up: 1/3, 2/3, then from 1 down by eighths.
     expected = [1 / 3, 2 / 3, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]
-    assert [factor(step, 10, linear) for step in range(10)] == pytest.approx(expected)
+    assert [lr_factor(step, 10, linear) for step in range(10)] == pytest.approx(expected)
     cosine = RewardConfig.of(schedule="cosine", warmup=0.0, floor=0.1)
-    assert [factor(step, 4, cosine) for step in (0, 2, 4)] == pytest.approx([1.0, 0.55, 0.1])
-    assert factor(7, 10, RewardConfig.of(schedule="constant", warmup=0.0)) == 1.0
+    assert [lr_factor(step, 4, cosine) for step in (0, 2, 4)] == pytest.approx([1.0, 0.55, 0.1])
+    assert lr_factor(7, 10, RewardConfig.of(schedule="constant", warmup=0.0)) == 1.0
 
 
 def test_validation_is_looked_at_so_often_an_epoch_and_at_the_end() -> None:
-    assert evaluations(100, RewardConfig.of(evaluations=4)) == {25, 50, 75, 100}
-    assert evaluations(100, RewardConfig.of(evaluations=1, epochs=0.5)) == {100}
-    assert evaluations(2, RewardConfig.of(evaluations=9)) == {1, 2}
+    assert evaluation_steps(100, RewardConfig.of(evaluations=4)) == {25, 50, 75, 100}
+    assert evaluation_steps(100, RewardConfig.of(evaluations=1, epochs=0.5)) == {100}
+    assert evaluation_steps(2, RewardConfig.of(evaluations=9)) == {1, 2}
 
 
 def test_matrices_vectors_and_heads_have_rates_and_decays_of_their_own(llama: Path) -> None:
     made = job(llama, weight_decay=0.1, head_rate=5.0, rate=1e-3, optimizer="muon")
-    muon, adam = optimizers_for(made.model, made.config)
+    muon, adam = make_optimizers(made.model, made.config)
     assert all(p.ndim == 2 for group in muon.param_groups for p in group["params"])
     assert [group["weight_decay"] for group in muon.param_groups] == [0.1]
     assert sorted((group["full_rate"], group["weight_decay"]) for group in adam.param_groups) == [
@@ -143,8 +143,8 @@ def test_matrices_vectors_and_heads_have_rates_and_decays_of_their_own(llama: Pa
     ]
     held = sum(p.numel() for opt in (muon, adam) for group in opt.param_groups for p in group["params"])
     assert held == sum(p.numel() for p in made.model.parameters() if p.requires_grad)
-    assert usual_rate(made.model, RewardConfig.of()) == pytest.approx(0.05 / 32)  # the fixture is 32 wide
-    assert usual_rate(made.model, RewardConfig.of(lora_rank=4)) == pytest.approx(0.5 / 32)
+    assert default_learning_rate(made.model, RewardConfig.of()) == pytest.approx(0.05 / 32)  # the fixture is 32 wide
+    assert default_learning_rate(made.model, RewardConfig.of(lora_rank=4)) == pytest.approx(0.5 / 32)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -159,7 +159,7 @@ def test_a_crash_changes_nothing(optimizer: str, llama: Path, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "broken" / STATE).iterdir()] == ["step-4"]
     again = job(llama, **options)
     torch.manual_seed(123)  # what was drawn before the second start does not matter
-    done = train(again, tmp_path / "broken", accelerator_for(again.config, tmp_path / "broken"))
+    done = train(again, tmp_path / "broken", make_accelerator(again.config, tmp_path / "broken"))
     assert same(weights(again), weights(whole))
     assert [row["step"] for row in done.history if "rate" in row] == list(range(1, done.steps + 1))
 
