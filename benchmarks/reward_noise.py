@@ -318,7 +318,7 @@ def main() -> None:
     from judge.tiny import READER
 
     args.losses = [name.strip() for name in args.losses.split(";")]
-    args.config = RewardConfig.of(backbone=args.backbone or str(READER), freeze=True, max_length=args.max_length)
+    args.config = RewardConfig.of(backbone=args.backbone or str(READER), freeze_backbone=True, max_length=args.max_length)
     made = read(args)
     if args.full or not args.data:
         full(made, args)

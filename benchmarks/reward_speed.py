@@ -227,7 +227,7 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
     from judge.rewards.data.collate import Collator
     from judge.rewards.data.examples import Example
     from judge.rewards.data.targets import Targets
-from judge.rewards.losses.registry import get_loss
+    from judge.rewards.losses.registry import get_loss
     from judge.rewards.modeling.reward_model import build_reward_model
     from judge.rewards.training.loop import TrainingJob, NoCallback, make_accelerator, train
 
@@ -276,12 +276,12 @@ def _settings(folder: Path, more: dict[str, Any]) -> Any:
         **{"kind": "scalar"} | more,
         backbone=str(folder),
         optimizer="adamw",
-        rate=RATE,
-        schedule="constant",
-        warmup=0.0,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        warmup_ratio=0.0,
         dtype="bfloat16",
         max_length=16384,
-        evaluations=1,
+        evaluations_per_epoch=1,
     )
 
 

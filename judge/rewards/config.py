@@ -429,7 +429,7 @@ def typed(name: str, value: Any, default: Any) -> Any:
 
 def _as_bool(value: Any) -> tuple[Any, str, bool]:
     if isinstance(value, str):
-        value = {"true": True, "yes": True, "on": True, "false": False, "off": False}.get(value.lower(), value)
+        value = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(value.lower(), value)
     return value, "true or false", isinstance(value, bool)
 
 

@@ -13,7 +13,7 @@ from judge.records import Message, Pair, Response
 from judge.rewards.checkpoint.save_load import load
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import PLAN, distill, prepare, max_tokens
+from judge.rewards.distill import FINGERPRINT, distill, max_tokens, prepare
 from judge.rewards.training.resume import STATE
 from tests.rewards.training.test_loop import StopAt, asked, outcomes, pairs, solutions
 
@@ -27,7 +27,9 @@ def scores(count: int) -> list[Labelled]:
 
 
 def config(llama: Path, **values: Any) -> RewardConfig:
-    return RewardConfig.of(**{"backbone": str(llama), "kind": "scalar", "batch": 8, "rate": 3e-3, "validation": 0.3, **values})
+    return RewardConfig.of(
+        **{"backbone": str(llama), "kind": "scalar", "batch": 8, "rate": 3e-3, "validation": 0.3, **values}
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_every_kind_goes_the_whole_way(
     about = json.loads((out / "reward.json").read_text("utf-8"))
     assert [one["kind"] for one in about["parents"]] == ["run", "backbone"]
     assert about["parents"][1]["weights"].keys() == {"model.safetensors"}
-    assert about["figures"]["validation examples"] == len(prepared.validation) == 12
+    assert about["figures"]["validation_examples"] == len(prepared.validation) == 12
     loaded = load(out)
     assert loaded.config.model.kind == kind
     assert loaded.model(loaded.model.collator(loaded.tokenizer)(prepared.validation[:1])).shape[-1] == outputs
@@ -93,7 +95,7 @@ def test_texts_that_are_too_long_are_cut_or_dropped_with_a_count(llama: Path) ->
     assert prepared.cut == 1
     assert dict(prepared.dropped) == {"response longer than max_length": 2}
     account = prepared.to_dict()
-    assert account["prompt cut to max_length"] == 1
+    assert account["prompts_cut"] == 1
     with pytest.raises(InputError, match=r"no example is left: 2 response longer than max_length \(max_length is 24"):
         prepare(labelled[2:], config(llama, max_length=24))
 
@@ -116,8 +118,8 @@ def tied(count: int) -> list[Labelled]:
         (pairs(4), {"kind": "process"}, ConfigError, "preference cannot teach kind process"),
         (pairs(4), {"backbone": ""}, ConfigError, "needs a backbone"),
         (pairs(4), {"backbone": "no/such-model"}, EngineError, "the tokenizer of 'no/such-model' cannot be loaded"),
-        (pairs(4), {"loss": "bradley-tery"}, UnknownNameError, "did you mean 'bradley-terry'"),
-        (pairs(4), {"loss": "steps"}, ConfigError, "kind scalar is not trained by loss steps"),
+        (pairs(4), {"loss": "bradley-tery"}, UnknownNameError, "did you mean 'bradley_terry'"),
+        (pairs(4), {"loss": "steps"}, ConfigError, "kind scalar is not trained by loss step_cross_entropy"),
         (scores(9), {"kind": "multi", "objectives": ("helb",)}, UnknownNameError, "did you mean 'help'"),
     ],
 )
@@ -147,9 +149,9 @@ def test_an_interrupted_training_goes_on_only_as_itself(llama: Path, tmp_path: P
     chosen = config(llama, save_every=1, batch=4)
     with pytest.raises(KeyboardInterrupt):
         distill(prepare(pairs(24), chosen, out=out), out, StopAt(2))
-    assert {path.name for path in (out / STATE).iterdir()} == {PLAN, "step-1"}
+    assert {path.name for path in (out / STATE).iterdir()} == {FINGERPRINT, "step-1"}
     other = prepare(pairs(24), config(llama, save_every=1, batch=4, rate=1e-3), out=out)
-    with pytest.raises(RunChangedError, match=r"not this one: rate was 0\.003, is 0\.001"):
+    with pytest.raises(RunChangedError, match=r"not this one: learning_rate was 0\.003, is 0\.001"):
         distill(other, out)
     with pytest.raises(RunChangedError, match="the data is another"):
         distill(prepare(pairs(25), chosen, out=out), out)

@@ -205,7 +205,7 @@ def set_padding(tokenizer: Any, backbone: Any) -> int:
 
     Classes that look for the last token which is not padding would otherwise pass over the text's own end, and give
     every text the same score. Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else
-    adds one. A backbone that counts positions from the first token on, padding or not, has its texts padded on the right.
+    adds one. A backbone that counts positions from the first token on, padding or not, gets texts padded on the right.
     """
     if counts_positions(backbone):
         tokenizer.padding_side = "right"

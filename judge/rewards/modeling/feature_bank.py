@@ -109,7 +109,7 @@ def newest(number: int, size: int, seed: int) -> int:
 
 
 def even_sample(number: int, size: int, seed: int) -> int:
-    """Where the number-th feature goes in an even sample of all; `size` or more is nowhere, its number seeds the draw."""
+    """Where the number-th feature goes in an even sample of all (`size` or more: nowhere); its number seeds it."""
     if number < size:
         return number
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)

@@ -57,6 +57,7 @@ class RewardModel(nn.Module):
     Attributes:
         config: what it was built from.
         backbone: the transformers model; its weights are saved under this name.
+        capabilities: of its backbone.
         layout: how its collator lays batches out: "packed", "padded" or "apart".
         pooling: "last" (states where the collator says) or "mean" (of a text's states).
         max_tokens: of the longest text that the backbone can read.
@@ -67,7 +68,7 @@ class RewardModel(nn.Module):
     def __init__(self, config: RewardConfig, backbone: Backbone) -> None:
         super().__init__()
         self.config = config
-        can = backbone.capabilities
+        self.capabilities = can = backbone.capabilities
         model = config.model
         self.pooling = "last" if can.causal or model.kind == "process" else "mean"
         self.max_tokens = can.max_positions or sys.maxsize

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,12 @@ from transformers import (
 import judge
 from judge.errors import EngineError, InputError, RunError
 from judge.records import Message
+from judge.rewards.checkpoint import save_load as checkpoint
 from judge.rewards.checkpoint.metadata import read_metadata
 from judge.rewards.checkpoint.save_load import load, merge, save, set_padding
-from judge.rewards.checkpoint import save_load as checkpoint
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
-from judge.rewards.inference.loader_parity import check
+from judge.rewards.inference.loader_parity import check_loaders
 from judge.rewards.modeling.reward_model import RewardModel, build_reward_model
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"
@@ -222,7 +221,7 @@ def test_learnt_positions_are_padded_on_the_right(tmp_path: Path) -> None:
     model, tokenizer, config = make(tmp_path / "b")
     save(model, tokenizer, config, None, [], tmp_path / "model")
     assert AutoTokenizer.from_pretrained(tmp_path / "model").padding_side == "right"
-    found = check(tmp_path / "model", vllm=False)
+    found = check_loaders(tmp_path / "model", vllm=False)
     assert max(one.largest for one in found if one.largest is not None) < 1e-4
     assert any("counts positions" in one.note for one in found)
 
@@ -259,7 +258,7 @@ def test_a_merged_adapter_is_a_plain_model(name: str, llama: Path, tmp_path: Pat
     save(model, tokenizer, config, None, [], tmp_path / "adapter")
     merge(load(tmp_path / "adapter", device="cpu"), tmp_path / "merged")
     loaded = load(tmp_path / "merged", device="cpu")
-    assert loaded.config == replace(config, lora_rank=0)
+    assert loaded.config == config.updated(lora_rank=0)
     torch.testing.assert_close(values(loaded.model, loaded.tokenizer, config.model.kind), wanted, atol=1e-5, rtol=1e-4)
     parent = loaded.metadata["parents"][-1]
     assert parent["weights"] == read_metadata(tmp_path / "adapter")["weights"]
@@ -296,7 +295,7 @@ def test_a_padding_token_is_added_where_there_is_none_to_spare(llama: Path) -> N
 # -- the directory ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("broken", ["_write_own", "write_about", "_synced"])
+@pytest.mark.parametrize("broken", ["_write_own", "write_metadata", "_synced"])
 def test_a_crash_in_saving_leaves_nothing(
     broken: str, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,7 +318,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_about", full)
+    monkeypatch.setattr(checkpoint, "write_metadata", full)
     with pytest.raises(RunError, match="cannot be written: No space left on device"):
         save(model, tokenizer, config, None, [], tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -358,7 +357,7 @@ def test_a_model_is_put_beside_the_states_of_its_training(llama: Path, tmp_path:
     [
         (lambda folder: (folder / "reward.json").unlink(), InputError, "not a reward model"),
         (lambda folder: (folder / "reward.json").write_text("{"), InputError, "reward.json: cannot be read"),
-        (lambda folder: (folder / "reward.json").write_text("{}"), InputError, "has no 'settings'"),
+        (lambda folder: (folder / "reward.json").write_text("{}"), InputError, "has no 'config'"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), EngineError, "tokenizer cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), EngineError, "cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").unlink(), EngineError, "cannot be loaded"),

@@ -146,7 +146,7 @@ def test_mean_and_scale_of_the_rewards() -> None:
     rewards = torch.tensor([[1.0], [5.0], [3.0], [3.0]])
     found = calibrate(rewards, targets, examples, config)
     assert (found.mean, found.scale) == pytest.approx((3.0, math.sqrt(2)))
-    assert found.standard(5.0) == pytest.approx(math.sqrt(2))
+    assert found.standardized(5.0) == pytest.approx(math.sqrt(2))
 
 
 # ---- outcomes, steps, scores -----------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_steps(classes: int, method: Any) -> None:
         Example(id=str(at), group=str(at), prompt=said("p"), steps=("a", "b", "c"), step_probabilities=tuple(three))
         for at, three in enumerate(zip(*[iter(shares)] * 3, strict=True))
     ]
-    config = RewardConfig.of(kind="process", classes=classes)
+    config = RewardConfig.of(kind="process", step_classes=classes)
     found = calibrate(3 * logits, Targets.of(examples, "process"), examples, config, method=method)
     assert found.about == "step" and found.method == method
     rows = [found.step(row) for row in (3 * logits[:200]).tolist()]

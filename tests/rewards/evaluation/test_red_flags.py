@@ -13,7 +13,7 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.calibration import Calibration, CalibrationError
-from judge.rewards.evaluation.red_flags import RedFlags, Evidence, find_red_flags, rank_correlation, reversed_order
+from judge.rewards.evaluation.red_flags import Evidence, RedFlags, find_red_flags, rank_correlation, reversed_order
 
 
 def said(text: str) -> Conversation:
@@ -51,8 +51,8 @@ def flag(found: RedFlags) -> str:
 def test_a_healthy_model_has_none() -> None:
     found = find_red_flags(seen())
     assert found.flags == ()
-    assert found.figures["training/validation gap"] == pytest.approx(0.02)
-    assert found.figures["reward mean"] == pytest.approx(0, abs=1e-6)
+    assert found.figures["train_validation_gap"] == pytest.approx(0.02)
+    assert found.figures["reward_mean"] == pytest.approx(0, abs=1e-6)
 
 
 def test_training_above_validation() -> None:
@@ -73,7 +73,9 @@ def test_a_loss_that_rises_again() -> None:
 
 
 def test_no_better_than_a_coin() -> None:
-    assert "no better than chance: 55.0% of 200" in flag(find_red_flags(seen(validation={"accuracy": 0.55}, training={})))
+    assert "no better than chance: 55.0% of 200" in flag(
+        find_red_flags(seen(validation={"accuracy": 0.55}, training={}))
+    )
 
 
 def test_extreme_rewards() -> None:
@@ -122,10 +124,10 @@ def _turned(rewards: Tensor) -> Tensor:
 
 def test_rewards_that_move_with_the_order() -> None:
     held = seen()
-    assert find_red_flags(replace(held, turned=_turned(held.rewards))).flags == ()
+    assert find_red_flags(replace(held, reversed_rewards=_turned(held.rewards))).flags == ()
     moved = _turned(held.rewards)
     moved[7] += 0.5
-    assert "inconsistent order: a reward moves by 0.5" in flag(find_red_flags(replace(held, turned=moved)))
+    assert "inconsistent order: a reward moves by 0.5" in flag(find_red_flags(replace(held, reversed_rewards=moved)))
 
 
 def test_reversed_examples_keep_their_labels() -> None:
@@ -165,7 +167,7 @@ def _by_length(share_by_label: float) -> Evidence:
 def test_a_preference_for_length() -> None:
     found = find_red_flags(_by_length(0.6))
     assert "the longer response wins 100.0% of 200 pairs by the model and 60.0% by the labels" in flag(found)
-    assert found.figures["length correlation"] > 0.9
+    assert found.figures["length_correlation"] > 0.9
 
 
 def test_labels_that_like_length_are_no_fault_of_the_model() -> None:
@@ -210,7 +212,7 @@ def test_a_process_model_can_be_looked_at() -> None:
         targets=Targets.of(examples, "process"),
         examples=examples,
         config=RewardConfig.of(kind="process"),
-        turned=torch.zeros(150, 2),
+        reversed_rewards=torch.zeros(150, 2),
         training={"accuracy": 0.9},
         validation={"accuracy": 0.9},
     )

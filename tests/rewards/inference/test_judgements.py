@@ -11,8 +11,8 @@ from judge.records import Message, Pair, Ranking, Record, Response, Solution
 from judge.rewards.config import RewardConfig
 from judge.rewards.inference.best_of_n import best_of
 from judge.rewards.inference.judgements import (
-    AGGREGATE,
-    Read,
+    AGGREGATIONS,
+    RawReward,
     Rule,
     Uncalibrated,
     judged,
@@ -30,11 +30,11 @@ RESPONSE = Response(prompt=PROMPT, response=TWO)
 SOLUTION = Solution(prompt=PROMPT, steps=("1 + 1 = 2", "so 3"))
 
 
-def one(*values: float, reward: float | None = None, **more: Any) -> list[Read]:
-    return [Read(values, values[0] if reward is None else reward, **more)]
+def one(*values: float, reward: float | None = None, **more: Any) -> list[RawReward]:
+    return [RawReward(values, values[0] if reward is None else reward, **more)]
 
 
-def said(record: Record, reads: list[list[Read]], rule: Rule | None = None, **config: Any) -> Any:
+def said(record: Record, reads: list[list[RawReward]], rule: Rule | None = None, **config: Any) -> Any:
     return judged(record, reads, RewardConfig.of(**config), rule or Rule(), Uncalibrated())
 
 
@@ -107,7 +107,7 @@ def test_levels_and_novelty_travel_along() -> None:
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 # softmax(0, 0) is half; softmax(log 3, 0) is 3/4 right; softmax(0, log 4) is 1/5 right.
-STEPS = [[Read((math.log(3), 0.0), 0.0), Read((0.0, math.log(4)), 0.0)]]
+STEPS = [[RawReward((math.log(3), 0.0), 0.0), RawReward((0.0, math.log(4)), 0.0)]]
 
 
 def test_steps_have_a_verdict_each_and_the_first_wrong_one() -> None:
@@ -119,7 +119,9 @@ def test_steps_have_a_verdict_each_and_the_first_wrong_one() -> None:
 
 
 def test_a_neutral_step_is_no_mistake() -> None:
-    reads = [[Read((0.0, 0.0, math.log(2)), 0.0), Read((math.log(8), 0.0, 0.0), 0.0)]]  # 1/4 1/4 1/2; 8/10 1/10 1/10
+    reads = [
+        [RawReward((0.0, 0.0, math.log(2)), 0.0), RawReward((math.log(8), 0.0, 0.0), 0.0)]
+    ]  # 1/4 1/4 1/2; 8/10 1/10 1/10
     judgement, _ = said(SOLUTION, reads, kind="process", classes=3)
     assert judgement.verdict == ("neutral", "right") and judgement.first_wrong == -1
     assert judgement.p_right == pytest.approx((0.75, 0.9))
@@ -130,7 +132,7 @@ def test_steps_become_one_number(name: str, p: float) -> None:
     judgement, _ = said(SOLUTION, STEPS, Rule(aggregation=name, whole=True), kind="process")
     assert isinstance(judgement, Outcome)
     assert judgement.p_correct == pytest.approx(p)
-    assert AGGREGATE[name]([0.75, 0.2]) == pytest.approx(p)
+    assert AGGREGATIONS[name]([0.75, 0.2]) == pytest.approx(p)
 
 
 def test_a_process_model_prefers_what_is_likelier_to_be_the_right_one_of_two() -> None:

@@ -31,7 +31,9 @@ def losses(model: RewardModel, name: str = "bradley-terry") -> tuple[Tensor, dic
 def compare(folder: Path, **changes: Any) -> None:
     """Packed beside padded rows, the same weights, in fp32: losses to 1e-5, gradients to 1e-4 of the largest."""
     packed = build_reward_model(RewardConfig.of(backbone=str(folder), **changes))
-    plain = build_reward_model(RewardConfig.of(backbone=str(folder), **changes | {"layout": "padded", "attention": "auto"}))
+    plain = build_reward_model(
+        RewardConfig.of(backbone=str(folder), **changes | {"layout": "padded", "attention": "auto"})
+    )
     plain.load_state_dict(packed.state_dict())
     assert packed.layout == "packed" and plain.layout == "padded"
     (loss, gradients), (wanted, expected) = losses(packed), losses(plain)
@@ -74,7 +76,7 @@ def test_with_low_rank_adapters_too(llama: Path) -> None:
 
 def test_blocks_and_made_again_probabilities_change_nothing(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("judge.rewards.modeling.attention.ROWS", 3)
-    monkeypatch.setattr(products, "KEPT", 0)
+    monkeypatch.setattr(products, "MAX_SAVED_BYTES", 0)
     compare(llama)
 
 
@@ -96,7 +98,13 @@ def test_every_way_sees_the_same(window: int | None) -> None:
     query, key, value = (torch.randn(1, heads, 20, 8, generator=drawn) for heads in (4, 2, 2))
     seen = [
         attend(
-            torch.nn.Identity(), query, key, value, None, packed=PackedAttention(documents, positions, way), sliding_window=window
+            torch.nn.Identity(),
+            query,
+            key,
+            value,
+            None,
+            packed=PackedAttention(documents, positions, way),
+            sliding_window=window,
         )
         for way in ("products", "sdpa", "flex")
     ]
@@ -118,7 +126,7 @@ def test_the_last_layer_is_computed_where_it_is_read(llama: Path) -> None:
     model(batch)
     assert rows == [(1, batch.size, 64), (1, len(batch.reads), 64)]
     rows.clear()
-    unnarrowed = build_reward_model(RewardConfig.of(backbone=str(llama), checkpointing=True))
+    unnarrowed = build_reward_model(RewardConfig.of(backbone=str(llama), gradient_checkpointing=True))
     torch.testing.assert_close(unnarrowed(batch), model(batch))
 
 
@@ -134,14 +142,14 @@ def test_what_no_packed_attention_can_do_is_refused() -> None:
 def test_a_backbone_that_takes_no_positions_reads_padded_rows(tmp_path: Path) -> None:
     folder = save(tmp_path / "bloom", "bloom")
     model = build_reward_model(RewardConfig.of(backbone=str(folder)))
-    assert model.causal and model.layout == "padded"
+    assert model.capabilities.causal and model.layout == "padded"
     with pytest.raises(ConfigError, match=r"layout packed: the backbone '.*' gives a packed row other states"):
         build_reward_model(RewardConfig.of(backbone=str(folder), layout="packed"))
 
 
 def test_a_bidirectional_backbone_is_known_by_trial(bert: Path) -> None:
     model = build_reward_model(RewardConfig.of(backbone=str(bert)))
-    assert not model.causal and model.layout == "padded" and model.pooling == "mean"
+    assert not model.capabilities.causal and model.layout == "padded" and model.pooling == "mean"
     with pytest.raises(ConfigError, match="is bidirectional"):
         build_reward_model(RewardConfig.of(backbone=str(bert), layout="packed"))
 
@@ -158,8 +166,8 @@ def test_wrong_backbones_are_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_unknown_adapter_targets_are_one_clear_line(llama: Path) -> None:
-    with pytest.raises(ConfigError, match="lora_targets: "):
-        build_reward_model(RewardConfig.of(backbone=str(llama), lora_rank=2, lora_targets=("nothing",)))
+    with pytest.raises(ConfigError, match="lora_target_modules: "):
+        build_reward_model(RewardConfig.of(backbone=str(llama), lora_rank=2, lora_target_modules=("nothing",)))
 
 
 def test_what_learns(llama: Path) -> None:
@@ -176,7 +184,11 @@ def test_what_learns(llama: Path) -> None:
 def test_precision_is_decided_in_one_place() -> None:
     assert weights_dtype(RewardConfig.of(dtype="bfloat16")) == torch.float32  # what learns is fp32
     assert weights_dtype(RewardConfig.of(dtype="bfloat16", lora_rank=4)) == torch.bfloat16
-    assert [mixed_precision(RewardConfig.of(dtype=name), "cpu") for name in ("auto", "float32", "bfloat16")] == ["no", "no", "bf16"]
+    assert [mixed_precision(RewardConfig.of(dtype=name), "cpu") for name in ("auto", "float32", "bfloat16")] == [
+        "no",
+        "no",
+        "bf16",
+    ]
 
 
 def test_autocast_packs_too(llama: Path) -> None:

@@ -5,21 +5,19 @@ import torch
 
 from judge.errors import UnknownNameError
 from judge.rewards.data.collate import Apart, Padded
-from judge.rewards.modeling.encoders import CrossEncoder, FusionEncoder, encoder, pooled
+from judge.rewards.modeling.encoders import CrossEncoder, FusionEncoder, make_encoder, pooled
 
 
 class Table(torch.nn.Module):
     """A backbone that gives each token's own vector."""
 
-    class config:
-        use_cache = None
-
     def __init__(self) -> None:
         super().__init__()
         self.table = torch.nn.Embedding(10, 8)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> object:
-        return type("Out", (), {"last_hidden_state": self.table(input_ids)})()
+    def states(self, batch: Padded) -> torch.Tensor:
+        states: torch.Tensor = self.table(batch.tokens)
+        return states
 
 
 def padded(*rows: list[int]) -> Padded:
@@ -56,4 +54,4 @@ def test_each_response_meets_its_own_prompt_and_no_padding(made: torch.nn.Module
 
 def test_an_unknown_arrangement_is_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'fusion'"):
-        encoder("fussion", 8, "last")
+        make_encoder("fussion", 8, "last")

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from judge.errors import UnknownNameError
-from judge.rewards.modeling.heads import Gate, LevelsHead, Linear, MlpHead, head
+from judge.rewards.modeling.heads import Gate, LevelsHead, LinearHead, MlpHead, make_head
 
 
 def test_a_linear_head_is_one_matrix_without_bias() -> None:
-    made = Linear(2, 3)
+    made = LinearHead(2, 3)
     made.score.weight.data = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, -1.0]])
     assert made.score.bias is None
     assert made(torch.tensor([[3.0, 5.0]])).tolist() == [[3.0, 10.0, -2.0]]
@@ -16,7 +16,7 @@ def test_a_linear_head_is_one_matrix_without_bias() -> None:
 
 def test_heads_answer_in_fp32_even_under_autocast() -> None:
     hidden = torch.randn(4, 8, dtype=torch.bfloat16)
-    for made in (Linear(8, 2), MlpHead(8, 2), Gate(8, 2)):
+    for made in (LinearHead(8, 2), MlpHead(8, 2), Gate(8, 2)):
         with torch.autocast("cpu", torch.bfloat16):
             assert made(hidden).dtype == torch.float32
 
@@ -59,4 +59,4 @@ def test_a_gate_begins_with_equal_weights_and_stops_the_gradient() -> None:
 
 def test_an_unknown_head_is_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'linear'"):
-        head("liner", 4, 1)
+        make_head("liner", 4, 1)

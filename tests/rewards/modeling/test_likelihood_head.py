@@ -10,7 +10,7 @@ import torch
 from judge.errors import ConfigError
 from judge.rewards.checkpoint.save_load import load, save
 from judge.rewards.config import RewardConfig
-from judge.rewards.distill import tokenizer_of
+from judge.rewards.distill import load_tokenizer
 from judge.rewards.modeling.likelihood_head import OFFSET, SLOPE, LikelihoodHead
 from judge.rewards.modeling.reward_model import build_reward_model
 from tests.rewards.models import example
@@ -41,7 +41,7 @@ def config(tied: Path, **values: Any) -> RewardConfig:
 
 @pytest.mark.parametrize("kind", ["scalar", "process", "ensemble"])
 def test_packed_and_padded_say_the_same_and_it_is_what_the_language_model_says(kind: str, tied: Path) -> None:
-    tokenizer = tokenizer_of(str(tied))
+    tokenizer = load_tokenizer(str(tied))
     rows = [example("w7 w8", "w9 w10 w11", "w9 w12"), example("w7", "w20", "w21 w22 w23")]
     if kind == "process":
         rows = [example("w7 w8", steps=("w9 w10", "w11")), example("w7", steps=("w20", "w21 w22", "w23"))]
@@ -67,7 +67,7 @@ def test_packed_and_padded_say_the_same_and_it_is_what_the_language_model_says(k
 
 
 def test_it_is_saved_and_loaded_with_its_numbers(tied: Path, tmp_path: Path) -> None:
-    tokenizer = tokenizer_of(str(tied))
+    tokenizer = load_tokenizer(str(tied))
     chosen = config(tied, kind="process")
     model = build_reward_model(chosen, tokenizer).eval()
     rows = [example("w7 w8", steps=("w9 w10", "w11"))]
@@ -84,7 +84,7 @@ def test_what_it_cannot_read_is_refused(llama: Path, bert: Path) -> None:
     for values in ({"kind": "multi"}, {"kind": "process", "classes": 3}, {"encoder": "cross"}):
         with pytest.raises(ConfigError, match="head likelihood"):
             RewardConfig.of(head="likelihood", **values)  # type: ignore[arg-type]
-    tokenizer = tokenizer_of(str(llama))
+    tokenizer = load_tokenizer(str(llama))
     model = build_reward_model(config(llama), tokenizer)
     with pytest.raises(ConfigError, match="tie_word_embeddings"):
         model(model.collator(tokenizer)([example("w7", "w20", "w21")]))

@@ -63,7 +63,9 @@ def test_a_process_model_reads_every_step(classes: int, backbone: str, request: 
         Example(id="a", group="a", prompt=said("user", "w10"), steps=("w20 w21", "w22", "w23")),
         Example(id="b", group="b", prompt=said("user", "w11 w12"), steps=("w30",)),
     ]
-    model = build_reward_model(RewardConfig.of(kind="process", classes=classes, backbone=str(request.getfixturevalue(backbone))))
+    model = build_reward_model(
+        RewardConfig.of(kind="process", classes=classes, backbone=str(request.getfixturevalue(backbone)))
+    )
     together = read(model, some)
     assert together.shape == (4, classes)
     alone = torch.cat([read(model, [one]) for one in some])
@@ -96,7 +98,9 @@ def test_the_seed_alone_decides_the_head(llama: Path) -> None:
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_members_of_an_ensemble_begin_apart(llama: Path, head: str) -> None:
-    values = read(build_reward_model(RewardConfig.of(kind="ensemble", members=5, head=head, backbone=str(llama))), EXAMPLES)
+    values = read(
+        build_reward_model(RewardConfig.of(kind="ensemble", members=5, head=head, backbone=str(llama))), EXAMPLES
+    )
     apart = (values[:, :, None] - values[:, None]).abs().mean(0)
     assert float(apart[~torch.eye(5, dtype=torch.bool)].min()) > 0.01
 
@@ -135,7 +139,7 @@ def test_objectives_under_gated_weights(llama: Path) -> None:
 
 
 def test_the_bank_fills_in_training_and_speaks_in_rewards(llama: Path) -> None:
-    model = build_reward_model(RewardConfig.of(bank="fifo", bank_size=64, backbone=str(llama)))
+    model = build_reward_model(RewardConfig.of(feature_bank="fifo", feature_bank_size=64, backbone=str(llama)))
     collate = model.collator(tokenizer())
     batch = collate(EXAMPLES)
     assert model.bank is not None and model.bank.filled == 0
@@ -151,7 +155,9 @@ def test_the_bank_fills_in_training_and_speaks_in_rewards(llama: Path) -> None:
 
 
 def test_own_state_is_all_but_the_backbone(llama: Path) -> None:
-    model = build_reward_model(RewardConfig.of(kind="multi", objectives=("a", "b"), gated=True, bank="reservoir", backbone=str(llama)))
+    model = build_reward_model(
+        RewardConfig.of(kind="multi", objectives=("a", "b"), gated=True, feature_bank="reservoir", backbone=str(llama))
+    )
     names = {name.split(".")[0] for name in model.own_state()}
     assert names == {"head", "gate", "bank"}
     assert set(model.own_state()) | {f"backbone.{name}" for name in model.backbone.state_dict()} == set(
