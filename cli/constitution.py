@@ -221,12 +221,12 @@ def _bench(
     judge: Sequence[str] | None, prompt: str | None, set: Sequence[str] | None, seed: int, one_order: bool
 ) -> "Iterator[Bench]":
     """The judge that the options name, closed at the end."""
-    from judge.cli.planning import settings_from
     from judge.constitution_eval.principle_votes import Bench
+    from judge.engines.spec import read_settings
     from judge.tasks import Options
 
     options = Options(seed=seed, one_order=one_order)
-    bench = Bench(_needed(judge, "--judge"), prompt=prompt or "", options=options, settings=settings_from(set or ()))
+    bench = Bench(_needed(judge, "--judge"), prompt=prompt or "", options=options, settings=read_settings(set))
     try:
         yield bench
     finally:
@@ -235,9 +235,9 @@ def _bench(
 
 @contextmanager
 def _watching(total: int | None, quiet: bool) -> "Iterator[Callable[[Counts], None]]":
-    from judge.runs.progress import progress
+    from judge.runs.progress import progress_bar
 
-    with progress(total, sys.stderr, quiet=quiet) as watch:
+    with progress_bar(total, shown=not quiet) as watch:
         yield watch
 
 

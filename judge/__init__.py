@@ -20,9 +20,14 @@ if TYPE_CHECKING:
         RunError,
         TemplateError,
         UnknownNameError,
+        unknown,
     )
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+    from judge.jobs.audit import RunAudit, audit
+    from judge.jobs.label import label
+    from judge.jobs.revise import revise
+    from judge.jobs.score import score
     from judge.judgements import (
         Critique,
         Judgement,
@@ -49,7 +54,9 @@ if TYPE_CHECKING:
         content_id,
         spoken,
     )
-    from judge.runs.runner import Done, Plan, label
+    from judge.runs.counts import Counts
+    from judge.runs.preview import Preview
+    from judge.runs.reader import Judged, Run, open_run
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
 
 __all__ = [
@@ -59,12 +66,13 @@ __all__ = [
     "ConfigError",
     "Constitution",
     "Conversation",
+    "Counts",
     "Critique",
-    "Done",
     "Engine",
     "EngineError",
     "HumanLabel",
     "InputError",
+    "Judged",
     "Judgement",
     "Message",
     "MissingExtraError",
@@ -73,8 +81,8 @@ __all__ = [
     "Outcome",
     "Pair",
     "Placed",
-    "Plan",
     "Preference",
+    "Preview",
     "Principle",
     "Program",
     "Ranking",
@@ -85,6 +93,8 @@ __all__ = [
     "Revision",
     "RmjudgeError",
     "Round",
+    "Run",
+    "RunAudit",
     "RunChangedError",
     "RunError",
     "Score",
@@ -94,6 +104,7 @@ __all__ = [
     "Template",
     "TemplateError",
     "UnknownNameError",
+    "audit",
     "content_id",
     "from_row",
     "judgement_from_row",
@@ -104,17 +115,21 @@ __all__ = [
     "load_constitution",
     "load_engine",
     "load_template",
+    "open_run",
     "play",
     "read_records",
     "readable",
     "recognise",
+    "revise",
+    "score",
     "spoken",
     "to_row",
+    "unknown",
 ]
 
 _HOMES = {
     "engines": ("Completion", "Engine", "Request", "load_engine"),
-    "errors": tuple(name for name in __all__ if name.endswith("Error")),
+    "errors": (*(name for name in __all__ if name.endswith("Error")), "unknown"),
     "formats": ("FORMATS", "Placed", "from_row", "read_records", "recognise", "to_row"),
     "formats.rmjudge": ("judgement_from_row", "judgement_to_row"),
     "judgements": (
@@ -130,7 +145,13 @@ _HOMES = {
         "Steps",
         "readable",
     ),
-    "runs.runner": ("Done", "Plan", "label"),
+    "jobs.audit": ("RunAudit", "audit"),
+    "jobs.label": ("label",),
+    "jobs.revise": ("revise",),
+    "jobs.score": ("score",),
+    "runs.counts": ("Counts",),
+    "runs.preview": ("Preview",),
+    "runs.reader": ("Judged", "Run", "open_run"),
     "constitution.constitution": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
     "records": (
         *("Conversation", "HumanLabel", "Message", "Pair", "Ranking", "Record", "Response", "Solution"),

@@ -8,11 +8,12 @@ import pytest
 import judge
 
 PUBLIC = """
-FORMATS TASKS Completion ConfigError Constitution Conversation Critique Done Engine EngineError HumanLabel InputError
-Judgement Message MissingExtraError Options Order Outcome Pair Placed Plan Preference Principle Program Ranking Reading
-Record Request Response Revision RmjudgeError Round RunChangedError RunError Score Solution Steps TaskSpec Template
-TemplateError UnknownNameError content_id from_row judgement_from_row judgement_to_row label list_constitutions
-list_templates load_constitution load_engine load_template play read_records readable recognise spoken to_row
+FORMATS TASKS Completion ConfigError Constitution Conversation Counts Critique Engine EngineError HumanLabel
+InputError Judged Judgement Message MissingExtraError Options Order Outcome Pair Placed Preference Preview Principle
+Program Ranking Reading Record Request Response Revision RmjudgeError Round Run RunAudit RunChangedError RunError
+Score Solution Steps TaskSpec Template TemplateError UnknownNameError audit content_id from_row judgement_from_row
+judgement_to_row label list_constitutions list_templates load_constitution load_engine load_template open_run play
+read_records readable recognise revise score spoken to_row unknown
 """.split()
 
 
