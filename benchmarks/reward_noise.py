@@ -26,8 +26,8 @@ from torch import Tensor
 
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example, examples
-from judge.rewards.evaluation.calibration import calibrate, expected_calibration_error
 from judge.rewards.data.targets import Targets
+from judge.rewards.evaluation.calibration import calibrate, expected_calibration_error
 from judge.rewards.losses.registry import get_loss
 from judge.rewards.modeling.heads import head
 from judge.rewards.modeling.reward_model import build_reward_model
@@ -239,7 +239,7 @@ def full(made: Sequence[Example], args: argparse.Namespace) -> None:
     recipe = {} if args.data else RECIPE
     for name in args.losses:
         loss, arguments = LOSSES[name]
-        config = replace(args.config, freeze=False, loss=loss, loss_arguments=arguments, **recipe)
+        config = args.config.updated(freeze_backbone=False, loss=loss, loss_arguments=arguments, **recipe)
         clean = np.zeros(0)
         for flipped in (False, True):
             labels = flip(train.examples, 0) if flipped else train.examples
@@ -318,7 +318,9 @@ def main() -> None:
     from judge.tiny import READER
 
     args.losses = [name.strip() for name in args.losses.split(";")]
-    args.config = RewardConfig.of(backbone=args.backbone or str(READER), freeze_backbone=True, max_length=args.max_length)
+    args.config = RewardConfig.of(
+        backbone=args.backbone or str(READER), freeze_backbone=True, max_length=args.max_length
+    )
     made = read(args)
     if args.full or not args.data:
         full(made, args)

@@ -229,7 +229,7 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
     from judge.rewards.data.targets import Targets
     from judge.rewards.losses.registry import get_loss
     from judge.rewards.modeling.reward_model import build_reward_model
-    from judge.rewards.training.loop import TrainingJob, NoCallback, make_accelerator, train
+    from judge.rewards.training.loop import NoCallback, TrainingJob, make_accelerator, train
 
     class Drawn(Collator):
         """Batches come in the order of the data, so that both sides see the same."""
@@ -237,11 +237,11 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
         def lengths(self, examples: Sequence[Example]) -> list[int]:
             return [0] * len(examples)
 
-    class TrainingCallback(NoCallback):
+    class Timed(NoCallback):
         def __init__(self) -> None:
             self.clock, self.losses = _Clock(), list[float]()
 
-        def step(self, row: dict[str, Any]) -> None:
+        def on_step(self, row: dict[str, Any]) -> None:
             self.clock.tick()
             self.losses.append(row["loss"])
 
@@ -253,7 +253,7 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
     if config.model.kind == "scalar":
         model.head.load_state_dict({"score.weight": load_file(folder / "model.safetensors")["score.weight"]})
     collate = Drawn(tokenizer, config.model.kind, config.data.max_length, model.layout)
-    watch = TrainingCallback()
+    timed = Timed()
     with tempfile.TemporaryDirectory() as out:
         job = TrainingJob(
             model=model,
@@ -264,9 +264,9 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
             config=config,
             targets=lambda some: Targets.of(some, config.model.kind, config.model.objectives),
         )
-        train(job, Path(out), make_accelerator(config, Path(out)), watch)
-    assert torch.isfinite(torch.tensor(watch.losses)).all()
-    return _result(watch.clock, watch.losses)
+        train(job, Path(out), make_accelerator(config, Path(out)), timed)
+    assert torch.isfinite(torch.tensor(timed.losses)).all()
+    return _result(timed.clock, timed.losses)
 
 
 def _settings(folder: Path, more: dict[str, Any]) -> Any:
@@ -307,7 +307,9 @@ def _in_order(examples: list[Any], config: Any) -> list[Any]:
     """The examples placed so that the loop's drawn batches are data's own batches, in their order."""
     from judge.rewards.data.collate import batches
 
-    drawn = [one for batch in batches(examples, 8, config.training.seed, 0, lengths=[0] * len(examples)) for one in batch]
+    drawn = [
+        one for batch in batches(examples, 8, config.training.seed, 0, lengths=[0] * len(examples)) for one in batch
+    ]
     placed: list[Any] = [None] * len(examples)
     for wanted, was in zip(examples, drawn, strict=True):
         placed[int(was.id)] = wanted
@@ -362,7 +364,11 @@ def trl(folder: Path, name: str, steps: int) -> dict[str, Any]:
             dataloader_pin_memory=False,
         )
         trainer = RewardTrainer(
-            model, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[TrainingCallback()]
+            model,
+            arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[TrainingCallback()],
         )
         trainer.train()
     return _result(clock, [row["loss"] for row in trainer.state.log_history if "loss" in row])

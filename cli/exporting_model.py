@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from judge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from judge.rewards.inference.loader_parity import Difference
+    from judge.rewards.inference.loader_parity import LoaderDifference
 
 ALLOWED = 1e-3
 TEXTS = 64
@@ -46,23 +46,23 @@ def run(model: Path, *, check: bool, out: Path | None, data: str, vllm: bool, as
     return 1 if over else 0
 
 
-def _checked(model: Path, data: str, *, vllm: bool) -> "list[Difference]":
+def _checked(model: Path, data: str, *, vllm: bool) -> "list[LoaderDifference]":
     from itertools import islice
 
-    from judge.rewards.inference.loader_parity import check
+    from judge.rewards.inference.loader_parity import check_loaders
 
     if not data:
-        return check(model, vllm=vllm)
+        return check_loaders(model, vllm=vllm)
     from judge.formats import read_records
 
-    return check(model, [record for _, record in islice(read_records(data), TEXTS)], vllm=vllm)
+    return check_loaders(model, [record for _, record in islice(read_records(data), TEXTS)], vllm=vllm)
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _show(model: Path, found: "list[Difference]") -> None:
+def _show(model: Path, found: "list[LoaderDifference]") -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.rmjudge import judgement_from_row, judgement_to_row
     from judge.jobs.audit import RunAudit, audit
+    from judge.jobs.distill import TrainingPlan, distill
     from judge.jobs.label import label
     from judge.jobs.revise import revise
+    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
     from judge.jobs.score import score
     from judge.judgements import (
         Critique,
@@ -91,6 +93,8 @@ __all__ = [
     "Request",
     "Response",
     "Revision",
+    "Reward",
+    "RewardModel",
     "RmjudgeError",
     "Round",
     "Run",
@@ -103,9 +107,11 @@ __all__ = [
     "TaskSpec",
     "Template",
     "TemplateError",
+    "TrainingPlan",
     "UnknownNameError",
     "audit",
     "content_id",
+    "distill",
     "from_row",
     "judgement_from_row",
     "judgement_to_row",
@@ -114,6 +120,7 @@ __all__ = [
     "list_templates",
     "load_constitution",
     "load_engine",
+    "load_reward_model",
     "load_template",
     "open_run",
     "play",
@@ -146,8 +153,10 @@ _HOMES = {
         "readable",
     ),
     "jobs.audit": ("RunAudit", "audit"),
+    "jobs.distill": ("TrainingPlan", "distill"),
     "jobs.label": ("label",),
     "jobs.revise": ("revise",),
+    "jobs.reward_model": ("Reward", "RewardModel", "load_reward_model"),
     "jobs.score": ("score",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),

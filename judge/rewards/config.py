@@ -13,6 +13,7 @@ from typing import Any
 
 from judge.errors import ConfigError, unknown
 from judge.rewards.registry import AGGREGATIONS, ENCODERS, FEATURE_BANKS, HEADS, KINDS, LOSSES, OPTIMIZERS, SCHEDULES
+from judge.rewards.settings import typed
 
 MEMBER_KINDS = ("heads", "adapters")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -397,68 +398,6 @@ def canonical_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     if named.get("loss"):
         named["loss"] = LOSSES.canonical(str(named["loss"]))
     return named
-
-
-def typed(name: str, value: Any, default: Any) -> Any:
-    """A value as a setting of the default's type has it.
-
-    Texts are read as numbers and truth values where the setting is one (YAML takes 1e-4 for a text), whole numbers are
-    fractions, and lists and texts with commas are tuples.
-
-    Raises:
-        ConfigError: for a value of another type.
-    """
-    match default:
-        case bool():
-            value, accepted, fits = _as_bool(value)
-        case int():
-            value, accepted, fits = _as_int(value)
-        case float():
-            value, accepted, fits = _as_float(value)
-        case tuple():
-            value, accepted, fits = _as_tuple(value, numbers=name == "objective_weights")
-        case Mapping():
-            accepted, fits = "an object", isinstance(value, Mapping)
-        case _:
-            value = "" if value is None else value
-            accepted, fits = "a name", isinstance(value, str)
-    if not fits:
-        raise ConfigError(f"{name}: found {value!r} (accepted: {accepted})")
-    return value
-
-
-def _as_bool(value: Any) -> tuple[Any, str, bool]:
-    if isinstance(value, str):
-        value = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(value.lower(), value)
-    return value, "true or false", isinstance(value, bool)
-
-
-def _as_int(value: Any) -> tuple[Any, str, bool]:
-    if isinstance(value, str):
-        try:
-            value = int(value)
-        except ValueError:
-            return value, "a whole number", False
-    return value, "a whole number", isinstance(value, int) and not isinstance(value, bool)
-
-
-def _as_float(value: Any) -> tuple[Any, str, bool]:
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        try:
-            value = float(value)
-        except ValueError:
-            return value, "a number", False
-    return value, "a number", isinstance(value, float)
-
-
-def _as_tuple(value: Any, *, numbers: bool) -> tuple[Any, str, bool]:
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    entries = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not numbers:
-        return entries, "a list of names", all(isinstance(entry, str) for entry in entries)
-    read = [_as_float(entry) for entry in entries]
-    return tuple(entry for entry, _, _ in read), "a list of numbers", all(fits for _, _, fits in read)
 
 
 def _without_preset(row: Mapping[str, Any]) -> RewardConfig:

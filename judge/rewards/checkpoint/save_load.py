@@ -41,7 +41,7 @@ from judge.rewards.checkpoint.metadata import OURS, REWARD_FILE, read_metadata, 
 from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.modeling.backbone import learnt_positions
-from judge.rewards.modeling.reward_model import RewardModel, build_reward_model
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 
 HEAD_FILE, SCORE_WEIGHT, LORA_MARK = "head.safetensors", "head.score.weight", ".lora_"
 
@@ -57,7 +57,7 @@ class LoadedModel(NamedTuple):
         metadata: all that its reward.json says.
     """
 
-    model: RewardModel
+    model: RewardModule
     tokenizer: Any
     config: RewardConfig
     calibration: Calibration | None
@@ -65,7 +65,7 @@ class LoadedModel(NamedTuple):
 
 
 def save(
-    model: RewardModel,
+    model: RewardModule,
     tokenizer: Any,
     config: RewardConfig,
     calibration: Calibration | None,
@@ -237,7 +237,7 @@ def _ids(value: Any) -> set[int]:
 # -- weights ----------------------------------------------------------------------------------------------------------
 
 
-def head_weights(model: RewardModel) -> HeadWeights | None:
+def head_weights(model: RewardModule) -> HeadWeights | None:
     """The head, where it is one linear layer that reads single states: what transformers' classes have."""
     alone = (
         model.config.model.encoder == "joint" and model.pooling == "last" and model.config.model.member_kind == "heads"
@@ -246,7 +246,7 @@ def head_weights(model: RewardModel) -> HeadWeights | None:
     return HeadWeights(weight, None) if alone and weight is not None else None
 
 
-def _write_weights(model: RewardModel, folder: Path, pad: int, *, merge: bool) -> str:
+def _write_weights(model: RewardModule, folder: Path, pad: int, *, merge: bool) -> str:
     """Write the weights; the name of what loads them."""
     config, head = model.config, head_weights(model)
     backbone: Any = model.backbone
@@ -268,7 +268,7 @@ def _write_weights(model: RewardModel, folder: Path, pad: int, *, merge: bool) -
     return OURS
 
 
-def _write_own(model: RewardModel, folder: Path, *, without: str = "", adapters: bool = False) -> None:
+def _write_own(model: RewardModule, folder: Path, *, without: str = "", adapters: bool = False) -> None:
     """Write what is not the backbone's, if there is any, with its low-rank adapters or without."""
     from safetensors.torch import save_file
 
@@ -280,7 +280,7 @@ def _write_own(model: RewardModel, folder: Path, *, without: str = "", adapters:
         save_file(tensors, folder / HEAD_FILE)
 
 
-def _read_weights(model: RewardModel, folder: Path, loads_as: str) -> None:
+def _read_weights(model: RewardModule, folder: Path, loads_as: str) -> None:
     """Put what lies beside the backbone into a model whose backbone was loaded."""
     from safetensors.torch import load_file
 

@@ -29,7 +29,7 @@ class RawReward(NamedTuple):
 
     Attributes:
         values: (C,) the head's.
-        reward: one number of them, see RewardModel.combined.
+        reward: one number of them, see RewardModule.combined.
         levels: (3,) token, segment and response of a hierarchical model.
         novelty: distance to the training features, where the model has a feature bank.
     """

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from judge.errors import ConfigError, unknown
-from judge.rewards.config import RewardConfig, typed
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.regularizers import REGULARIZERS, with_regularizers
 from judge.rewards.registry import KINDS, LOSSES
+from judge.rewards.settings import typed
 
 
 def get_loss(name: str, /, **arguments: Any) -> Loss:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from judge.errors import ConfigError, InputError
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.examples import Example
-from judge.rewards.modeling.reward_model import RewardModel
+from judge.rewards.modeling.reward_model import RewardModule
 
 
 def fit_gate(
-    model: RewardModel,
+    model: RewardModule,
     collate: Collator,
     examples: Sequence[Example],
     *,
@@ -67,7 +67,7 @@ def fit_gate(
 
 
 @torch.no_grad()
-def _read_pairs(model: RewardModel, collate: Collator, pairs: list[Example], batch_size: int) -> tuple[Tensor, Tensor]:
+def _read_pairs(model: RewardModule, collate: Collator, pairs: list[Example], batch_size: int) -> tuple[Tensor, Tensor]:
     """(2E, M) values and (2E, H) features of both responses of each pair, in evaluation."""
     training = model.training
     model.eval()

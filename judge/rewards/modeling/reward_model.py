@@ -3,7 +3,7 @@
     N reads in the order of example, response, step; C outputs at each (see ModelConfig.outputs); M objectives;
     F width of the features.
 
-`RewardModel(batch)` is what a loss reads: the head's own numbers, in fp32, and what a plain classification model of
+`RewardModule(batch)` is what a loss reads: the head's own numbers, in fp32, and what a plain classification model of
 transformers gives for a linear head. `rewards(batch)` adds what those cannot hold: one combined reward of objectives
 or levels, and the feature bank's adjustment.
 """
@@ -51,7 +51,7 @@ class HeadOutput(NamedTuple):
     levels: Tensor | None = None
 
 
-class RewardModel(nn.Module):
+class RewardModule(nn.Module):
     """Backbone, encoder and head as one module.
 
     Attributes:
@@ -213,7 +213,7 @@ def _use_adapter(backbone: Any, name: str) -> None:
             module._active_adapter = [name]
 
 
-def build_reward_model(config: RewardConfig, tokenizer: Any = None) -> RewardModel:
+def build_reward_model(config: RewardConfig, tokenizer: Any = None) -> RewardModule:
     """A new reward model; its head is drawn by the seed, whatever was drawn before.
 
     Args:
@@ -226,4 +226,4 @@ def build_reward_model(config: RewardConfig, tokenizer: Any = None) -> RewardMod
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
-        return RewardModel(config, Backbone.load(config, tokenizer))
+        return RewardModule(config, Backbone.load(config, tokenizer))

@@ -29,7 +29,7 @@ from judge.rewards.checkpoint.save_load import load, merge, save, set_padding
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.inference.loader_parity import check_loaders
-from judge.rewards.modeling.reward_model import RewardModel, build_reward_model
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"
 
@@ -78,7 +78,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Made = tuple[RewardModel, Any, RewardConfig]
+Made = tuple[RewardModule, Any, RewardConfig]
 
 
 def make(backbone: Path, **given: Any) -> Made:
@@ -97,7 +97,7 @@ PAIR = Example(
 SOLUTION = Example(id="b", group="g", prompt=PAIR.prompt, steps=("1 + 2 = 3", "the answer is 3"))
 
 
-def values(model: RewardModel, tokenizer: Any, kind: str) -> torch.Tensor:
+def values(model: RewardModule, tokenizer: Any, kind: str) -> torch.Tensor:
     """(N, C) of the pair, or of the solution."""
     with torch.no_grad():
         return model.rewards(model.collator(tokenizer)([SOLUTION if kind == "process" else PAIR])).values
@@ -124,7 +124,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def shaken(model: RewardModel) -> None:
+def shaken(model: RewardModule) -> None:
     """Adapters begin as nothing, banks empty: give every weight a value that only a reloaded file can have."""
     torch.manual_seed(1)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from judge.rewards.checkpoint.save_load import LoadedModel, load, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.inference.judgements import Rule, sigmoid
-from judge.rewards.inference.scoring import Scored, collator_for, examples_of, compute_rewards, score
+from judge.rewards.inference.scoring import Scored, collator_for, compute_rewards, examples_of, score
 from judge.rewards.modeling.reward_model import build_reward_model
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"

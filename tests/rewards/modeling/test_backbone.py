@@ -15,13 +15,13 @@ from judge.rewards.losses.registry import get_loss
 from judge.rewards.modeling import cpu_attention as products
 from judge.rewards.modeling.attention import PackedAttention, attend
 from judge.rewards.modeling.backbone import core, mixed_precision, weights_dtype
-from judge.rewards.modeling.reward_model import RewardModel, build_reward_model
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from tests.rewards.models import example, pairs, save, tokenizer, words
 
 EXAMPLES = pairs(6, responses=2)
 
 
-def losses(model: RewardModel, name: str = "bradley-terry") -> tuple[Tensor, dict[str, Tensor]]:
+def losses(model: RewardModule, name: str = "bradley-terry") -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of one batch and every gradient."""
     loss = get_loss(name)(model(model.collator(tokenizer())(EXAMPLES)), Targets.of(EXAMPLES, "scalar"))
     loss.backward()

@@ -11,7 +11,7 @@ from torch import Tensor
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.modeling.heads import Gate
-from judge.rewards.modeling.reward_model import RewardModel, build_reward_model
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from tests.rewards.models import example, pairs, said, tokenizer
 
 EXAMPLES = pairs(5)
@@ -24,7 +24,7 @@ KINDS: list[tuple[str, dict[str, Any], int]] = [
 ]
 
 
-def read(model: RewardModel, examples: Sequence[Example], tokens: Any = None) -> Tensor:
+def read(model: RewardModule, examples: Sequence[Example], tokens: Any = None) -> Tensor:
     with torch.no_grad():
         values: Tensor = model.eval()(model.collator(tokens or tokenizer())(examples))
     return values
