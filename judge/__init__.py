@@ -40,11 +40,13 @@ if TYPE_CHECKING:
         test_constitution,
         try_constitution,
     )
+    from judge.jobs.distill import TrainingPlan, distill
     from judge.jobs.export import ExportedModel, export
     from judge.jobs.label import label
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
+    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.judgements import (
@@ -120,6 +122,8 @@ __all__ = [
     "Request",
     "Response",
     "Revision",
+    "Reward",
+    "RewardModel",
     "RmjudgeError",
     "Round",
     "Run",
@@ -134,12 +138,14 @@ __all__ = [
     "Template",
     "TemplateError",
     "TinyCard",
+    "TrainingPlan",
     "UnknownNameError",
     "ablate_constitution",
     "agree",
     "audit",
     "content_id",
     "diff_constitutions",
+    "distill",
     "export",
     "from_row",
     "generate_problems",
@@ -152,6 +158,7 @@ __all__ = [
     "list_templates",
     "load_constitution",
     "load_engine",
+    "load_reward_model",
     "load_template",
     "new_constitution",
     "open_run",
@@ -231,6 +238,10 @@ _HOMES = {
         "test_constitution",
         "try_constitution",
     ),
+    "jobs.distill": (
+        "TrainingPlan",
+        "distill",
+    ),
     "jobs.export": (
         "ExportedModel",
         "export",
@@ -246,6 +257,11 @@ _HOMES = {
         "render_prompt",
     ),
     "jobs.revise": ("revise",),
+    "jobs.reward_model": (
+        "Reward",
+        "RewardModel",
+        "load_reward_model",
+    ),
     "jobs.score": ("score",),
     "jobs.tiny": (
         "TinyCard",
