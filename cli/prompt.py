@@ -25,10 +25,11 @@ def list_prompts(
 ) -> None:
     """The shipped prompts: what each asks, and how its verdict is read."""
     from judge.errors import unknown
-    from judge.prompting.template import TASKS, list_templates
+    from judge.prompting.front_matter import prompt_tasks
+    from judge.prompting.template import list_templates
 
-    if task and task not in TASKS:
-        raise unknown("task", task, TASKS)
+    if task and task not in prompt_tasks():
+        raise unknown("task", task, prompt_tasks())
     templates = list_templates(task)
     if as_json:
         _write_json([_facts(template) for template in templates])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
-    from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+    from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
     from judge.judgements import (
         Critique,
         Judgement,
@@ -116,7 +116,7 @@ _HOMES = {
     "engines": ("Completion", "Engine", "Request", "load_engine"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "formats": ("FORMATS", "Placed", "from_row", "read_records", "recognise", "to_row"),
-    "formats.rmjudge": ("judgement_from_row", "judgement_to_row"),
+    "formats.judgement_rows": ("judgement_from_row", "judgement_to_row"),
     "judgements": (
         "Critique",
         "Judgement",

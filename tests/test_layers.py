@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up. A room may import itself and rooms of the rows above its own in this list, nothing else.
 FLOORS: list[set[str]] = [
-    {"errors", "records"},
+    {"errors", "records", "registry"},
     {"hub"},
     {"judgements", "files"},
     {"verdicts"},
@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
-GROUND = {"errors", "records", "judgements", "files", "hub"}
+GROUND = {"errors", "records", "registry", "judgements", "files", "hub"}
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}
 # The floors of one wing, by the same rule.
 WINGS: dict[str, list[set[str]]] = {

@@ -16,7 +16,7 @@ from judge.engines import default_prompt, load_engine
 from judge.engines.base import Engine
 from judge.errors import ConfigError, InputError, RunError, unknown
 from judge.formats import read_records, to_row
-from judge.formats.rmjudge import judgement_to_row
+from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
 from judge.runs.counts import Counts
 from judge.runs.interrupt import Interrupt
