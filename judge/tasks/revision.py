@@ -9,7 +9,7 @@ goes on with every revision, here it must win. `BAI_2022` are the settings of th
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, assert_never, get_args
+from typing import Literal, NamedTuple, NoReturn, assert_never, get_args
 
 from judge.constitution.constitution import Constitution, Principle
 from judge.errors import ConfigError, unknown
@@ -21,7 +21,7 @@ from judge.tasks.base import Options, Program
 from judge.tasks.critique import read_text
 from judge.tasks.preference import merge, pair_questions
 from judge.tasks.queries import ask, gather, questions
-from judge.tasks.spec import Prompt, TaskSpec
+from judge.tasks.spec import TaskSpec
 from judge.tasks.views import as_response, responses
 from judge.verdicts import Label, unread
 
@@ -281,7 +281,7 @@ def summary(judgement: Revision) -> Iterator[str]:
     yield "unreadable" if judgement.verdict is None else f"{kept} kept" if kept else "as it was"
 
 
-def _by_revise(*_: object) -> Prompt:
+def _by_revise(*_: object) -> NoReturn:
     raise ConfigError("the task 'revision' has a prompt for each of its parts; it is run by `rmjudge revise`")
 
 
