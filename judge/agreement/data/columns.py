@@ -153,14 +153,8 @@ class Columns:
     def _describe(self, row: Row, source: int, position: int, index: int) -> None:
         """Put the features of a row with texts in place of those of one without."""
         group, first, second, length, style, size = self._features(row, index)
-        (
-            self.group[index],
-            self.first[index],
-            self.second[index],
-            self.length[index],
-            self.style[index],
-            self.size[index],
-        ) = features
+        self.group[index], self.first[index], self.second[index] = group, first, second
+        self.length[index], self.style[index], self.size[index] = length, style, size
         self.source[index], self.position[index] = source, position
         for name in self.wanted:
             self.fields[name][index] = _field(row, name)

@@ -24,9 +24,9 @@ from transformers import (
 import judge
 from judge.errors import EngineError, InputError, RunError
 from judge.records import Message
+from judge.rewards.checkpoint import save_load as checkpoint
 from judge.rewards.checkpoint.metadata import read_about
 from judge.rewards.checkpoint.save_load import load, merge, save, set_padding
-from judge.rewards.checkpoint import save_load as checkpoint
 from judge.rewards.config import Settings
 from judge.rewards.data.examples import Example
 from judge.rewards.inference.loader_parity import check
