@@ -274,7 +274,7 @@ def test_every_shipped_prompt_fits_its_task() -> None:
 
 
 def test_revision_is_no_task_of_label() -> None:
-    with pytest.raises(ConfigError, match="'revision' has a prompt for each of its parts; it is run by `rmjudge revise`"):
+    with pytest.raises(ConfigError, match="'revision' has a prompt for each of its parts; it is run by"):
         TASKS["revision"].prompt(Options())
 
 
