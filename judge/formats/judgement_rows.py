@@ -42,7 +42,7 @@ def judgement_from_row(row: Row) -> Judgement:
 
 def _to_row(value: Any) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for name, default, listed, nested in _fields(type(value)):
+    for name, default, listed, nested in _fields(value.__class__):
         entry = getattr(value, name)
         if entry == default and name != "verdict":
             continue

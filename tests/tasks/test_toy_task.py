@@ -112,7 +112,7 @@ def test_learnt_from(run: Path) -> None:
 
 
 def test_a_name_that_is_taken_is_refused() -> None:
-    with pytest.raises(ConfigError, match="the name 'preference' in rmjudge.tasks is taken"):
+    with pytest.raises(ConfigError, match=r"the name 'preference' in rmjudge\.tasks is taken"):
         TASKS.register("preference", "tests.tasks.politeness:TASK")
 
 
