@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from judge.exports.export import Exported
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
-    from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+    from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
     from judge.formats.survey import Survey, survey
     from judge.jobs.agree import agree
     from judge.jobs.audit import RunAudit, audit
@@ -217,7 +217,7 @@ _HOMES = {
         "recognise",
         "to_row",
     ),
-    "formats.rmjudge": (
+    "formats.judgement_rows": (
         "judgement_from_row",
         "judgement_to_row",
     ),
