@@ -8,14 +8,9 @@ from judge.prompting.template import Template
 from judge.records import Response, Solution, spoken
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
-<<<<<<< HEAD
-from judge.tasks.views import as_response
-from judge.verdicts import EMPTY, NO_VERDICT, Label, label_group, unfinished, unread
-=======
 from judge.tasks.spec import TaskSpec, always
 from judge.tasks.views import as_response, responses
-from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
->>>>>>> main
+from judge.verdicts import EMPTY, NO_VERDICT, Label, label_group, unfinished, unread
 
 
 def critique(record: Response | Solution, template: Template, options: Options) -> Program[Critique]:
@@ -36,7 +31,6 @@ def critique(record: Response | Solution, template: Template, options: Options) 
     return Critique(verdict=texts[0], readings=tuple(readings))
 
 
-<<<<<<< HEAD
 def read_text(text: str, template: Template, *, finish: str = "stop") -> Label:
     """A reply in words: all of it, or what stands between the tags that the prompt asks for.
 
@@ -57,17 +51,6 @@ def read_text(text: str, template: Template, *, finish: str = "stop") -> Label:
     if not whole:
         return Label(None, unfinished(finish))
     return Label(words.strip()) if words.strip() else Label(None, EMPTY)
-=======
-def read_text(text: str, pattern: str, *, finish: str = "stop") -> Label:
-    """A reply in words: all of it, or what a pattern's last match holds. Words cut in the middle are not a reply."""
-    if finish == "length":
-        return Label(None, CUT)
-    if pattern:
-        matches = list(re.finditer(pattern, text))
-        text = matches[-1][label_group(re.compile(pattern))] or "" if matches else ""
-        if not matches:
-            return Label(None, NO_VERDICT)
-    return Label(text.strip()) if text.strip() else Label(None, EMPTY)
 
 
 TASK = TaskSpec(
@@ -80,4 +63,3 @@ TASK = TaskSpec(
     prompts={"critique": PromptKind(variables=("prompt", "response", "reference"))},
     shape=Shape(judgement=Critique, form="text", records=("response", "solution")),
 )
->>>>>>> main
