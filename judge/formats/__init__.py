@@ -116,7 +116,8 @@ def named(name: str) -> Format:
     """The family of that name; raises UnknownNameError with the nearest.
 
     `NAME:field=source,…` reads fields from others: `trl-preference:prompt=question,chosen=good` for data whose
-    prompt stands in `question`.
+    prompt stands in `question`. With `rmjudge`, `human=Column` names a column of one person's labels, and may stand
+    several times: `rmjudge:prompt=question,response=answer,human=Ann,human=Bob`.
     """
     base, _, renames = name.partition(":")
     if base not in FORMATS:
@@ -125,11 +126,17 @@ def named(name: str) -> Format:
     if not renames:
         return family
     sources: dict[str, str] = {}
+    labels: list[str] = []
     for part in renames.split(","):
         field, equals, source = part.partition("=")
         if not (field and equals and source):
             raise ConfigError(f"format '{name}': found '{part}' (accepted: {base}:field=source,field=source)")
-        sources[field] = source
+        if base == rmjudge.NAME and field == "human":
+            labels.append(source)
+        else:
+            sources[field] = source
+    if labels:
+        return replace(family, read=lambda row: [rmjudge.from_table(_renamed(row, sources), labels)])
     return replace(family, read=lambda row: family.read(_renamed(row, sources)))
 
 

@@ -28,7 +28,7 @@ def autoj(row: Row) -> list[Pair]:
 
 
 def _pair(row: Row, names: tuple[str, str, str], human: tuple[HumanLabel, ...], meta: dict[str, object]) -> Pair:
-    prompt, first, second = (text(row, name) for name in names)
+    prompt, first, second = (text(row, name, empty=name != names[0]) for name in names)
     return Pair(
         prompt=said("user", prompt),
         first=said("assistant", first),
