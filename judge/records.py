@@ -62,8 +62,8 @@ def spoken(conversation: Conversation) -> str:
     """
     tagged = any(message.more for message in conversation)
     if len(conversation) == 1 and (not tagged or conversation[0].role != "tool"):
-        return _tagged(conversation[0]) if tagged else conversation[0].content
-    texts = (_tagged(message) if tagged else message.content for message in conversation)
+        return tagged(conversation[0]) if tagged else conversation[0].content
+    texts = (tagged(message) if tagged else message.content for message in conversation)
     return "\n\n".join(
         f"{message.role.capitalize()}: {text}" for message, text in zip(conversation, texts, strict=True)
     )
@@ -75,8 +75,8 @@ _TAG = re.compile(
 )
 
 
-def _tagged(message: Message) -> str:
-    """A turn with tags around what is not its content."""
+def tagged(message: Message) -> str:
+    """The text of one turn with tags around what is not its content (see `spoken`)."""
     content = _TAG.sub("(", message.content)
     parts = [f"<tools>\n{_lines(message.tools)}\n</tools>"] if message.tools else []
     if message.reasoning_content:

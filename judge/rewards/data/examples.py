@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.judgements import Judgement
-from judge.records import Conversation, Record, content_id
+from judge.records import Conversation, Record, content_id, plain
 from judge.rewards.data.label_conversion import UNLABELLED, StepProbabilities, by_judge, by_people, unfit
 
 TWICE = "labelled twice"
@@ -78,7 +78,7 @@ def examples(labelled: Iterable[Labelled], kind: str, labels: str = "judge") -> 
             dropped[said] += 1
             continue
         seen.add(record_id)
-        made.append(Example(id=record_id, group=content_id(_plain(record.prompt)), prompt=record.prompt, **said))
+        made.append(Example(id=record_id, group=content_id(plain(record.prompt)), prompt=record.prompt, **said))
     if not made:
         raise _nothing(kind, labels, met, dropped)
     return made, dropped
@@ -136,7 +136,3 @@ def _nothing(kind: str, labels: str, met: Iterable[str], dropped: Mapping[str, i
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "there are no rows"
     hint = "; people's labels are taken with --labels human" if labels == "judge" and UNLABELLED in dropped else ""
     return InputError(f"no row is left to learn from: {reasons}{hint}")
-
-
-def _plain(conversation: Conversation) -> list[list[str]]:
-    return [[message.role, message.content] for message in conversation]

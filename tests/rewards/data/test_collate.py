@@ -77,7 +77,7 @@ def test_a_begin_of_text_token_is_never_doubled() -> None:
     chat = tokenizer(bos=True)  # the template writes one, and so does the tokenizer
     (made,) = Tokeniser(chat, "scalar", 100)([PAIR])
     assert list(made.texts[0].ids[:3]) == [2, 3, 10]
-    (plain,) = Tokeniser(tokenizer(chat=False, bos=True), "scalar", 100)([example("<bos> w10", "w20")])
+    (plain,) = Tokeniser(tokenizer(chat=False, bos=True), "scalar", 100)([example("w10", "w20")])
     assert list(plain.texts[0].ids) == [2, 10, 5, 5, 20]
 
 
