@@ -60,10 +60,10 @@ def spoken(conversation: Conversation) -> str:
     What a turn says beside its content stands in tags: `<tool_call>` (one JSON object a call), `<tool_result>`,
     `<reasoning>`, `<tools>`. Where there are such tags, no text of the conversation can open or close one.
     """
-    tagged = any(message.more for message in conversation)
-    if len(conversation) == 1 and (not tagged or conversation[0].role != "tool"):
-        return tagged(conversation[0]) if tagged else conversation[0].content
-    texts = (tagged(message) if tagged else message.content for message in conversation)
+    in_tags = any(message.more for message in conversation)
+    if len(conversation) == 1 and (not in_tags or conversation[0].role != "tool"):
+        return tagged(conversation[0]) if in_tags else conversation[0].content
+    texts = (tagged(message) if in_tags else message.content for message in conversation)
     return "\n\n".join(
         f"{message.role.capitalize()}: {text}" for message, text in zip(conversation, texts, strict=True)
     )

@@ -1,14 +1,15 @@
 """Examples as the rows that trainers read: TRL, OpenRLHF, NeMo-RL, UltraFeedback, and our own.
 
 Conversations stay lists of messages, so a trainer applies the chat template of its own model. `p` and `margin` travel
-beside what a trainer needs. This module refuses to know files, filters and splits.
+beside what a trainer needs.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from judge.exports.examples import Answered, Preferred, Rated, Stepped
-from judge.formats import judgement_to_row, to_row
+from judge.formats import judgement_to_row, openai_messages, sharegpt_turns, to_row, tools_of
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Conversation, Pair, Response, Solution, StepVerdict, content_id, spoken
 
@@ -17,26 +18,33 @@ Writer = Callable[[Any, bool], Row]
 """(example, whether the chosen response stands second where places have no meaning) -> row."""
 
 
-def messages(conversation: Conversation) -> list[dict[str, str]]:
-    """A conversation as every chat trainer reads it."""
-    return [{"role": message.role, "content": message.content} for message in conversation]
+def messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """A conversation as every chat trainer reads it, tool calls and all."""
+    return openai_messages(conversation)
+
+
+def with_tools(row: Row, prompt: Conversation) -> Row:
+    """The row with the tools that its prompt offers, where it offers some."""
+    tools = tools_of(prompt)
+    return {**row, "tools": tools} if tools else row
 
 
 def chosen_rejected(one: Preferred, swap: bool) -> Row:
     """TRL's and OpenRLHF's preference; to both `margin` is what the rewards should differ by at least."""
-    return {
+    row = {
         "prompt": messages(one.prompt),
         "chosen": messages(one.chosen),
         "rejected": messages(one.rejected),
         "margin": one.margin,
         "p": one.p,
     }
+    return with_tools(row, one.prompt)
 
 
 def unpaired(one: Rated, swap: bool) -> Row:
     """TRL's unpaired preference (KTO)."""
     row = {"prompt": messages(one.prompt), "completion": messages(one.completion), "label": one.right}
-    return {**row, "p": one.p}
+    return with_tools({**row, "p": one.p}, one.prompt)
 
 
 def stepwise(one: Stepped, swap: bool) -> Row:
@@ -47,13 +55,14 @@ def stepwise(one: Stepped, swap: bool) -> Row:
 
 def prompt_completion(one: Answered, swap: bool) -> Row:
     """TRL's prompt and completion."""
-    return {"prompt": messages(one.prompt), "completion": messages(one.completion)}
+    return with_tools({"prompt": messages(one.prompt), "completion": messages(one.completion)}, one.prompt)
 
 
 def openrlhf_unpaired(one: Rated, swap: bool) -> Row:
     """OpenRLHF's KTO data: --output_key output --label_key label --apply_chat_template, which renders `output` alone,
     so it holds the prompt too."""
-    return {"output": messages(one.prompt + one.completion), "label": int(one.right), "p": one.p}
+    row = {"output": messages(one.prompt + one.completion), "label": int(one.right), "p": one.p}
+    return with_tools(row, one.prompt)
 
 
 def openrlhf_steps(one: Stepped, swap: bool) -> Row:
@@ -65,7 +74,7 @@ def openrlhf_steps(one: Stepped, swap: bool) -> Row:
 
 def openrlhf_answer(one: Answered, swap: bool) -> Row:
     """OpenRLHF's supervised data: --input_key input --output_key output."""
-    return {"input": messages(one.prompt), "output": messages(one.completion)}
+    return with_tools({"input": messages(one.prompt), "output": messages(one.completion)}, one.prompt)
 
 
 def nemo(one: Preferred, swap: bool) -> Row:
@@ -74,12 +83,53 @@ def nemo(one: Preferred, swap: bool) -> Row:
         {"rank": 0, "completion": messages(one.chosen)},
         {"rank": 1, "completion": messages(one.rejected)},
     ]
-    return {"context": messages(one.prompt), "completions": completions[::-1] if swap else completions, "p": one.p}
+    row = {"context": messages(one.prompt), "completions": completions[::-1] if swap else completions, "p": one.p}
+    return with_tools(row, one.prompt)
 
 
 def nemo_answer(one: Answered, swap: bool) -> Row:
-    """NeMo-RL's supervised data: one conversation."""
-    return {"messages": messages(one.prompt + one.completion)}
+    """NeMo-RL's supervised data, and OpenAI's: one conversation."""
+    return with_tools({"messages": messages(one.prompt + one.completion)}, one.prompt)
+
+
+def openai_rated(one: Rated, swap: bool) -> Row:
+    """One conversation in OpenAI's messages, with whether its answer is good."""
+    return with_tools({"messages": messages(one.prompt + one.completion), "label": one.right, "p": one.p}, one.prompt)
+
+
+def openai_preference(one: Preferred, swap: bool) -> Row:
+    """OpenAI's preference data."""
+    return {
+        "input": with_tools({"messages": messages(one.prompt)}, one.prompt),
+        "preferred_output": messages(one.chosen),
+        "non_preferred_output": messages(one.rejected),
+        "p": one.p,
+    }
+
+
+def sharegpt_preference(one: Preferred, swap: bool) -> Row:
+    """ShareGPT's preference, as LLaMA-Factory reads it: one turn a response."""
+    sides = {"chosen": sharegpt_turns(one.chosen), "rejected": sharegpt_turns(one.rejected)}
+    return _sharegpt(one.prompt, {name: side[0] if len(side) == 1 else side for name, side in sides.items()}, p=one.p)
+
+
+def sharegpt_rated(one: Rated, swap: bool) -> Row:
+    """ShareGPT's unpaired preference (KTO)."""
+    return _sharegpt(one.prompt, {"kto_tag": one.right}, one.completion, p=one.p)
+
+
+def sharegpt_answer(one: Answered, swap: bool) -> Row:
+    """ShareGPT's supervised data."""
+    return _sharegpt(one.prompt, {}, one.completion)
+
+
+def _sharegpt(prompt: Conversation, beside: Row, completion: Conversation = (), **more: float) -> Row:
+    """A row with the system text and the tools (JSON in a text) in fields of their own."""
+    system = prompt[0].content if prompt and prompt[0].role == "system" else ""
+    turns = sharegpt_turns((*prompt[bool(system) :], *completion))
+    row: Row = {"conversations": turns, **beside, **({"system": system} if system else {})}
+    tools = tools_of(prompt)
+    return {**row, **({"tools": json.dumps(tools, ensure_ascii=False)} if tools else {}), **more}
 
 
 def binarized(one: Preferred, swap: bool) -> Row:
@@ -140,6 +190,8 @@ WRITERS: Mapping[str, Mapping[str, Writer]] = {
         "sft": openrlhf_answer,
     },
     "nemo": {"preference": nemo, "sft": nemo_answer},
+    "openai": {"preference": openai_preference, "unpaired": openai_rated, "sft": nemo_answer},
+    "sharegpt": {"preference": sharegpt_preference, "unpaired": sharegpt_rated, "sft": sharegpt_answer},
     "ultrafeedback": {"preference": binarized},
     "rmjudge": {"preference": own_pair, "unpaired": own_response, "stepwise": own_solution, "sft": own_answer},
 }

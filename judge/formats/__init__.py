@@ -4,15 +4,16 @@
 family names those it stands over); when that does not decide, the error names them and `--format NAME` does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from judge.errors import ConfigError, InputError, unknown
-from judge.files import read_rows
+from judge.files import Scanned, scan_rows
 from judge.formats import (
+    chat,
     finegrained,
     gsm8k,
     hh,
@@ -31,14 +32,17 @@ from judge.formats import (
     trl,
     ultrafeedback,
     unieval,
+    votes,
 )
 from judge.formats.base import Format, Row
+from judge.formats.chat import openai_messages, sharegpt_turns, tools_of
 from judge.formats.fields import need
 from judge.formats.rmjudge import from_row, judgement_from_row, judgement_to_row, to_row
 from judge.records import Record
 
 __all__ = [
     "FORMATS",
+    "BadRow",
     "Format",
     "Placed",
     "choose",
@@ -46,10 +50,13 @@ __all__ = [
     "judgement_from_row",
     "judgement_to_row",
     "named",
+    "openai_messages",
     "read_records",
     "recognise",
     "records_of",
+    "sharegpt_turns",
     "to_row",
+    "tools_of",
 ]
 
 _MODULES = (
@@ -71,6 +78,8 @@ _MODULES = (
     mrben,
     gsm8k,
     prompts,
+    chat,
+    votes,
 )
 FORMATS: dict[str, Format] = {family.name: family for module in _MODULES for family in module.FORMATS}
 
@@ -82,26 +91,86 @@ class Placed(NamedTuple):
     record: Record
 
 
-def read_records(path: str | Path, *, format: str | None = None) -> Iterator[Placed]:
-    """The records of a file or hub name, streaming; raises InputError `file:line: …` at the first row that is wrong.
+class BadRow(NamedTuple):
+    """A row that cannot be read: its place `file:line`, and what is wrong with it."""
 
-    format: the name of a family, with the data's own field names where they differ (see `named`); None recognises it
-    from the first row.
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+SHOWN_BAD_ROWS = 20
+
+
+def read_records(
+    path: str | Path, *, format: str | None = None, on_bad: Callable[[BadRow], object] | None = None
+) -> Iterator[Placed]:
+    """The records of a file, a glob or a hub name, streaming.
+
+    Args:
+        path: What holds the rows.
+        format: The name of a family, with the data's own field names where they differ (see `named`); None recognises
+            it from the first row that can be read.
+        on_bad: Is told of each row that is wrong, which is then left out. Without it the first such row ends the
+            reading, with the other wrong ones of the file in the message.
+
+    Raises:
+        InputError: The file cannot be read, or a row is wrong: `file:line: …`.
     """
     family = named(format) if format else None
-    return _read(path, family)
+    return _read(path, family, on_bad)
 
 
-def _read(path: str | Path, family: Format | None) -> Iterator[Placed]:
+def _read(path: str | Path, family: Format | None, on_bad: Callable[[BadRow], object] | None) -> Iterator[Placed]:
     empty = True
-    for place, row in read_rows(path):
+    rows = scan_rows(path)
+    for place, row in rows:
         empty = False
-        if family is None:
-            family = choose(row, place)
-        for record in records_of(family, row, place):
-            yield Placed(place, record)
+        try:
+            family = family or choose(_whole(row), place)
+            records = records_of(family, _whole(row), place)
+        except InputError as error:
+            if on_bad is None:
+                raise _bad_rows(str(path), place, error, rows, family) from None
+            on_bad(_bad_row(place, error))
+            continue
+        yield from (Placed(place, record) for record in records)
     if empty:
         raise InputError(f"{path}: no rows in it")
+
+
+def _whole(row: Row | InputError) -> Row:
+    if isinstance(row, InputError):
+        raise row
+    return row
+
+
+def _bad_row(place: str, error: InputError) -> BadRow:
+    return BadRow(place, str(error).removeprefix(f"{place}: "))
+
+
+def _bad_rows(path: str, place: str, first: InputError, rows: Iterator[Scanned], family: Format | None) -> InputError:
+    """The error that names a wrong row, and with it every other one that follows; of the hub the first alone."""
+    if family is None or path.startswith("hf://"):
+        return first
+    bad = [_bad_row(place, first)]
+    for later, row in rows:
+        try:
+            records_of(family, _whole(row), later)
+        except InputError as error:
+            bad.append(_bad_row(later, error))
+    return bad_rows_error(path, bad) if len(bad) > 1 else first
+
+
+def bad_rows_error(path: str, bad: Sequence[BadRow]) -> InputError:
+    """One error for all rows of a file that cannot be read; the first SHOWN_BAD_ROWS are named."""
+    lines = [f"{path}: {len(bad):,} rows cannot be read (--skip-bad leaves them out)"]
+    lines += [f"  {row}" for row in bad[:SHOWN_BAD_ROWS]]
+    if len(bad) > SHOWN_BAD_ROWS:
+        lines.append(f"  … and {len(bad) - SHOWN_BAD_ROWS:,} more (rmjudge data show {path} --json lists them all)")
+    return InputError("\n".join(lines))
 
 
 def records_of(family: Format, row: Row, place: str) -> list[Record]:

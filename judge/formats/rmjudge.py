@@ -68,21 +68,6 @@ def _messages(conversation: Conversation) -> list[dict[str, Any]]:
     ]
 
 
-def openai_messages(conversation: Conversation) -> list[dict[str, Any]]:
-    """Messages in OpenAI's fields, as their data wrote them; the tools on offer belong to the row (`tools_of`)."""
-    return [
-        {"role": message.role, "content": message.content}
-        | {name: value for name, value in message.more.items() if name != "tools"}
-        | message.extra
-        for message in conversation
-    ]
-
-
-def tools_of(conversation: Conversation) -> list[Any]:
-    """The tools that a prompt offers."""
-    return [tool for message in conversation for tool in message.tools]
-
-
 def _label_row(label: HumanLabel) -> dict[str, Any]:
     verdict = list(label.verdict) if isinstance(label.verdict, tuple) else label.verdict
     row = {"annotator": label.annotator, "verdict": verdict}

@@ -1,6 +1,6 @@
 """What a data file holds: the family, counts, human labels, lengths, duplicates, and everything that is wrong with it.
 
-Streams: what it keeps a record is its 16-byte id and a few lengths. This module refuses to know terminals.
+Streams: what it keeps of a record is its 16-byte id and a few lengths.
 """
 
 from array import array
@@ -17,7 +17,7 @@ from judge.formats import choose, judgement_from_row, judgement_to_row, named, r
 from judge.formats.base import Format
 from judge.formats.fields import inner
 from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Revision, Score, Steps
-from judge.records import Conversation, Pair, Ranking, Record, Response, Solution
+from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, tagged
 
 KINDS_OF_VERDICT = 12
 """More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
@@ -175,7 +175,7 @@ def _sizes(record: Record) -> Iterator[int]:
 
 
 def _size(conversation: Conversation) -> int:
-    return sum(len(message.content.strip()) for message in conversation)
+    return sum(len((tagged(message) if message.more else message.content).strip()) for message in conversation)
 
 
 def spread(lengths: "array[int]") -> tuple[int, int, int]:

@@ -450,7 +450,7 @@ def test_finegrained_pairs_come_in_the_published_order(tmp_path: Path) -> None:
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("trl-preference", {"prompt": "p", "chosen": 3, "rejected": "b"}, "field 'chosen': found 3 (accepted: a text or"),
-    ("trl-preference", {"prompt": "p", "chosen": "a", "rejected": ""}, "field 'rejected': found an empty text"),
+    ("trl-preference", {"prompt": " ", "chosen": "a", "rejected": ""}, "field 'prompt': found an empty text"),
     ("trl-preference", {"prompt": "p", "chosen": "a", "rejected": msgs("b")}, "field 'rejected': found [{"),
     ("trl-preference", {"chosen": "a", "rejected": "b"}, "fields 'chosen', 'rejected': no shared prompt"),
     ("trl-stepwise", {"prompt": "p", "completions": ["s"], "labels": [1, 0]}, "field 'labels': found [1, 0]"),
