@@ -26,6 +26,7 @@ from judge.errors import InputError, RunError
 from judge.hub import hub_rows
 
 Row = dict[str, Any]
+LABELS = "labels.jsonl"  # a run directory is read from these
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 PACKED = (".gz", ".zst")
 _DECODER = json.JSONDecoder()
@@ -233,10 +234,10 @@ def _umask() -> int:
 
 def _existing(path: Path) -> Path:
     if path.is_dir():
-        if (path / "labels.jsonl").is_file():
-            return path / "labels.jsonl"
+        if (path / LABELS).is_file():
+            return path / LABELS
         raise InputError(
-            f"{path}: a directory without labels.jsonl, and none that `datasets` saved; name one file or {path}/*.jsonl"
+            f"{path}: a directory without {LABELS}, and none that `datasets` saved; name one file or {path}/*.jsonl"
         )
     if path.exists():
         return path

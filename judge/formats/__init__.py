@@ -4,14 +4,14 @@
 family names those it stands over); when that does not decide, the error names them and `--format NAME` does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from judge.errors import ConfigError, InputError, unknown
-from judge.files import Scanned, scan_rows
+from judge.files import scan_rows
 from judge.formats import (
     chat,
     finegrained,
@@ -53,6 +53,7 @@ __all__ = [
     "openai_messages",
     "read_records",
     "recognise",
+    "records_from",
     "records_of",
     "sharegpt_turns",
     "to_row",
@@ -119,13 +120,28 @@ def read_records(
     Raises:
         InputError: The file cannot be read, or a row is wrong: `file:line: …`.
     """
-    family = named(format) if format else None
-    return _read(path, family, on_bad)
+    return _read(scan_rows(path), str(path), named(format) if format else None, on_bad)
 
 
-def _read(path: str | Path, family: Format | None, on_bad: Callable[[BadRow], object] | None) -> Iterator[Placed]:
+def records_from(
+    rows: Iterable[tuple[str, Row | InputError]],
+    *,
+    name: str,
+    format: str | None = None,
+    on_bad: Callable[[BadRow], object] | None = None,
+) -> Iterator[Placed]:
+    """The records of rows with their places, read as those of a file; `name` is what an error calls the whole."""
+    return _read(rows, name, named(format) if format else None, on_bad)
+
+
+def _read(
+    rows: Iterable[tuple[str, Row | InputError]],
+    name: str,
+    family: Format | None,
+    on_bad: Callable[[BadRow], object] | None,
+) -> Iterator[Placed]:
     empty = True
-    rows = scan_rows(path)
+    rows = iter(rows)
     for place, row in rows:
         empty = False
         try:
@@ -133,12 +149,12 @@ def _read(path: str | Path, family: Format | None, on_bad: Callable[[BadRow], ob
             records = records_of(family, _whole(row), place)
         except InputError as error:
             if on_bad is None:
-                raise _bad_rows(str(path), place, error, rows, family) from None
+                raise _bad_rows(name, place, error, rows, family) from None
             on_bad(_bad_row(place, error))
             continue
         yield from (Placed(place, record) for record in records)
     if empty:
-        raise InputError(f"{path}: no rows in it")
+        raise InputError(f"{name}: no rows in it")
 
 
 def _whole(row: Row | InputError) -> Row:
@@ -151,7 +167,9 @@ def _bad_row(place: str, error: InputError) -> BadRow:
     return BadRow(place, str(error).removeprefix(f"{place}: "))
 
 
-def _bad_rows(path: str, place: str, first: InputError, rows: Iterator[Scanned], family: Format | None) -> InputError:
+def _bad_rows(
+    path: str, place: str, first: InputError, rows: Iterator[tuple[str, Row | InputError]], family: Format | None
+) -> InputError:
     """The error that names a wrong row, and with it every other one that follows; of the hub the first alone."""
     if family is None or path.startswith("hf://"):
         return first

@@ -19,16 +19,15 @@ from judge.formats import read_records, to_row
 from judge.formats.rmjudge import judgement_to_row
 from judge.judgements import Judgement
 from judge.runs.counts import Counts
+from judge.runs.data import FileSource, data_entry
 from judge.runs.interrupt import Interrupt
 from judge.runs.journal import Journal
 from judge.runs.manifest import (
     check_same,
     clear_torn,
-    data_entry,
     new_manifest,
     now,
     read_manifest,
-    same_data,
     write_manifest,
 )
 from judge.runs.progress import Watch
@@ -245,7 +244,7 @@ def label(
         check_same(plan.out, before, _grown(before, config, plan))
     job.check_data()
     manifest: dict[str, Any] = {**(before or new_manifest(config)), "config": config, "finished": None}
-    manifest["goes"] += 1
+    manifest["attempts"] += 1
     manifest["command"] = {
         "data": list(plan.data),
         "judges": list(plan.judges),
@@ -299,7 +298,7 @@ def _grown(manifest: Mapping[str, Any], config: Mapping[str, Any], plan: Plan) -
     data = list(config["data"])
     if len(before) == len(data):
         for index, (entry, path) in enumerate(zip(before, plan.data, strict=True)):
-            if entry != data[index] and same_data(entry, path):
+            if entry != data[index] and FileSource(path).begins_with(entry):
                 data[index] = entry
     return {**config, "data": data}
 
