@@ -53,6 +53,7 @@ def alpaca_eval(row: Row) -> list[Pair]:
     meta = (
         rest(row, ("instruction", "input", "output_1", "output_2", "annotator", "generator_1", "generator_2")) | names
     )
+    meta["preference"] = row["preference"]  # null says that the annotator gave none
     return [Pair(prompt=said("user", prompt), first=first, second=second, human=human, meta=meta)]
 
 
