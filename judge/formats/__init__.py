@@ -18,6 +18,7 @@ from judge.formats import (
     gsm8k,
     hh,
     hhh,
+    judge_bench,
     mistakes,
     mrben,
     mtbench,
@@ -81,6 +82,7 @@ _MODULES = (
     prompts,
     chat,
     votes,
+    judge_bench,
 )
 FORMATS: dict[str, Format] = {family.name: family for module in _MODULES for family in module.FORMATS}
 
