@@ -10,7 +10,19 @@ from typing import Any
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import assistant, conversation, items, label, message, offered, rest, truth, wrong
+from judge.formats.fields import (
+    assistant,
+    conversation,
+    inner,
+    items,
+    label,
+    message,
+    need,
+    offered,
+    rest,
+    truth,
+    wrong,
+)
 from judge.formats.trl import split_messages
 from judge.records import Conversation, Message, Pair, Response
 
@@ -20,7 +32,7 @@ _SIDES = ("chosen", "rejected")
 
 def openai(row: Row) -> list[Response]:
     """One response: what follows the last user turn of `messages`."""
-    prompt, response = _apart(conversation(row["messages"], "user", "messages"), "messages")
+    prompt, response = _apart(conversation(need(row, "messages"), "user", "messages"), "messages")
     human = label("label", float(truth(row, "label"))) if row.get("label") is not None else ()
     meta = rest(row, ("messages", "tools", "parallel_tool_calls", "label"))
     return [Response(prompt=offered(prompt, row), response=response, human=human, meta=meta)]
@@ -28,8 +40,8 @@ def openai(row: Row) -> list[Response]:
 
 def openai_preference(row: Row) -> list[Pair]:
     """One pair: `input` holds the messages and tools, `preferred_output` and `non_preferred_output` an answer each."""
-    asked = row["input"]
-    prompt = offered(conversation(asked["messages"], "user", "input.messages"), asked)
+    asked = inner(row, "input")
+    prompt = offered(conversation(need(asked, "messages"), "user", "input.messages"), asked)
     first, second = (assistant(row, name) for name in ("preferred_output", "non_preferred_output"))
     meta = rest(row, ("input", "preferred_output", "non_preferred_output"))
     return [Pair(prompt=prompt, first=first, second=second, human=label("preferred_output", "first"), meta=meta)]

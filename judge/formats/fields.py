@@ -101,6 +101,14 @@ def _list(value: Any, name: str, accepted: str) -> list[Any]:
     return list(value)
 
 
+def finite(value: Any) -> bool:
+    """Whether it is a number that a float can hold."""
+    try:
+        return isinstance(value, int | float) and isfinite(value)
+    except OverflowError:
+        return False
+
+
 def number(row: Row, name: str) -> float:
     """A finite number, or a text that is one (CSV)."""
     return _number(need(row, name), name)
@@ -112,7 +120,7 @@ def _number(value: Any, name: str) -> float:
             value = float(value)
         except ValueError:
             raise wrong(name, value, "a number") from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not finite(value):
         raise wrong(name, value, "a number")
     return float(value)
 
@@ -146,7 +154,7 @@ def truths(row: Row, name: str) -> list[bool]:
 def one_of(row: Row, name: str, accepted: Mapping[str, T]) -> T:
     """What the value of a field stands for; a number is looked up by its digits."""
     value = need(row, name)
-    key = str(int(value)) if isinstance(value, float) and isfinite(value) and value == int(value) else str(value)
+    key = str(int(value)) if isinstance(value, float) and finite(value) and value == int(value) else str(value)
     if isinstance(value, bool) or key not in accepted:
         near = get_close_matches(key, accepted, n=1)
         raise wrong(name, value, ", ".join(accepted) + (f"; did you mean {near[0]}?" if near else ""))

@@ -11,7 +11,6 @@ fields of its own (they go to `meta`). The rows of a run are these with one fiel
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
-from math import isfinite
 from typing import Any
 
 from judge.errors import InputError
@@ -20,6 +19,7 @@ from judge.formats.fields import (
     assistant,
     cell,
     conversation,
+    finite,
     items,
     need,
     offered,
@@ -162,7 +162,7 @@ def _pair_verdict(label: Row) -> str:
 
 def _score(label: Row) -> float:
     value: float = need(label, "verdict")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not finite(value):
         raise wrong("human.verdict", value, "a number")
     return value
 
