@@ -9,7 +9,7 @@ import torch
 from judge.errors import InputError
 from judge.rewards.data.collate import Apart, Collator, Document, Packed, Padded, batches
 from judge.rewards.data.examples import Example
-from judge.rewards.data.tokenize import CUT, EMPTY, TOO_LONG, Tokeniser, common_prefix
+from judge.rewards.data.tokenize import CUT, EMPTY, REFUSED, TOO_LONG, Tokeniser, common_prefix
 from tests.rewards.models import example, pairs, said, tokenizer, words
 
 PAIR = example(words(10, 11), words(20, 21), words(20, 30, 31))
@@ -181,3 +181,38 @@ def test_batches_move_between_devices_as_a_whole() -> None:
     assert isinstance(batch, Packed) and batch.parts
     assert {batch.tokens.device.type, batch.reads.device.type, batch.parts.tokens.device.type} == {"meta"}
     assert torch.device("meta").type == batch.positions.device.type
+
+
+def test_a_special_token_in_the_data_is_plain_text() -> None:
+    """The tokens of the template's own markers and no others, with a chat template, without one, and in steps."""
+    marker = "w20 <eos> <user> w21"
+    for chat in (True, False):
+        tokens = tokenizer(chat=chat, bos=True)
+        (plain,) = Tokeniser(tokens, "scalar", 100)([example("w10", "w20 w21")])
+        (made,) = Tokeniser(tokens, "scalar", 100)([example("w10", marker)])
+        for ids in (plain.texts[0].ids, made.texts[0].ids):
+            assert (list(ids).count(3), list(ids).count(2)) == (int(chat), 1)  # <user>, <bos>
+    solved = Example(id="s", group="g", prompt=said("user", "w10"), steps=("w20 <user> w21",))
+    (made,) = Tokeniser(tokenizer(), "process", 100)([solved])
+    assert list(made.texts[0].ids).count(3) == 1
+
+
+def test_a_template_without_system_turns_gets_them_atop_the_user_turn() -> None:
+    tokens = tokenizer()
+    tokens.chat_template = (
+        "{% for m in messages %}{% if m.role == 'system' or (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('no') }}{% endif %}<{{ m.role }}> {{ m.content }} <eos> {% endfor %}"
+    )
+    answer = said("assistant", "w20")
+    asked = said("system", "w11") + said("user", "w10")
+    made, twice, refused = Tokeniser(tokens, "scalar", 100)(
+        [
+            Example(id="a", group="a", prompt=asked, responses=(answer,)),
+            Example(id="b", group="b", prompt=said("user", "w12") + said("user", "w10"), responses=(answer,)),
+            Example(id="c", group="c", prompt=said("assistant", "w12"), responses=(answer,)),
+        ]
+    )
+    assert not isinstance(made, str) and not isinstance(twice, str)
+    assert [token for token in made.texts[0].ids if token >= 10] == [11, 10, 20]
+    assert [token for token in twice.texts[0].ids if token >= 10] == [12, 10, 20]
+    assert refused == REFUSED
