@@ -2,21 +2,23 @@
 
 Reads JSONL, JSON, CSV, TSV, Parquet, any text kind of them as `.gz` or `.zst`, globs of these, folders that `datasets`
 saved to disk, and hub names (`hf://NAME[:CONFIG][:SPLIT]`) one row at a time, each with its place `file:line`
-(`file:row` for Parquet, Arrow and the hub). Writes whole files or nothing.
+(`file:row` for Parquet, Arrow and the hub). Writes whole files and directories, or nothing. What a row means is
+formats/, how a run directory grows is runs/journal.py.
 """
 
 import csv
+import glob
 import gzip
 import io
 import json
 import os
 import re
+import shutil
 import tempfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
-from glob import glob
 from hashlib import blake2b
 from math import isfinite
 from pathlib import Path
@@ -74,7 +76,7 @@ def files_of(path: str | Path) -> list[Path]:
     file = Path(path)
     if file.exists() or not any(mark in file.name or mark in str(file.parent) for mark in "*?["):
         return saved_files(file) or [_existing(file)]
-    found = sorted(Path(match) for match in glob(str(path), recursive=True))  # noqa: PTH207 - a path may begin anywhere
+    found = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - a path may begin anywhere
     files = [match for match in found if not match.is_dir()]
     if not files:
         raise InputError(f"{path}: no file fits this pattern")
@@ -223,6 +225,67 @@ def write_chunks(path: str | Path, chunks: Iterable[str | bytes], *, compress: b
         if temporary is not None:
             with suppress(OSError):
                 os.unlink(temporary)
+
+
+@contextmanager
+def staged_directory(out: str | Path, *, fill: bool = False, last: Sequence[str] = ()) -> Iterator[Path]:
+    """A temporary directory that becomes `out` when the block ends well, and vanishes when it does not.
+
+    Args:
+        out: where it shall stand.
+        fill: where `out` is there, move the files into it one by one; else it is replaced as a whole, and what was
+            there goes only once the new one stands.
+        last: with `fill`, the files that are moved last, in this order: those that say that the others are complete.
+
+    Raises:
+        RunError: where the disk says no.
+    """
+    target = Path(out)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for stale in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+            shutil.rmtree(stale, ignore_errors=True)  # of a process that was killed
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+        try:
+            yield folder
+            _sync_files(folder)
+            os.chmod(folder, 0o777 & ~_umask())
+            if not target.exists():
+                os.replace(folder, target)
+            elif fill:
+                order = {name: number for number, name in enumerate(last, start=1)}
+                for file in sorted(folder.iterdir(), key=lambda file: (order.get(file.name, 0), file.name)):
+                    os.replace(file, target / file.name)
+            else:
+                _replace_directory(folder, target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def _replace_directory(folder: Path, target: Path) -> None:
+    old = folder.with_suffix(".old")
+    os.replace(target, old)
+    try:
+        os.replace(folder, target)
+    except OSError:
+        with suppress(OSError):
+            os.replace(old, target)
+        raise
+    shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
+def _sync_files(folder: Path) -> None:
+    """Force everything to the disk, so that the new name never stands before its content."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _umask() -> int:
