@@ -19,6 +19,7 @@ from difflib import get_close_matches
 
 from judge.secrets import mask
 
+
 class RmjudgeError(Exception):
     """The root of what a user can cause; the command line shows its message and exits with 2."""
 
