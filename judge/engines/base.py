@@ -63,6 +63,11 @@ class Completion:
 class Engine(Protocol):
     """A model that answers."""
 
+    @property
+    def continues(self) -> bool:
+        """Whether it goes on from a begun reply (`Request.prefill`); what it has not found out yet is False."""
+        ...
+
     def submit(self, ticket: int, request: Request) -> None:
         """Take a request; `ticket` names its completion. Never blocks on the model.
 

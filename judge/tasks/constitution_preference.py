@@ -18,7 +18,7 @@ from judge.records import Pair
 from judge.tasks import TaskSpec
 from judge.tasks.base import Options, Program
 from judge.tasks.preference import FORWARD, SWAPPED, pair_questions, pooled
-from judge.tasks.queries import ask, together
+from judge.tasks.queries import ask, gather
 from judge.verdicts import p_first, preferred, unread
 
 PROMPT = "principle-verdict"
@@ -121,7 +121,7 @@ def _judge(
         )
     ]
     asked.sort(key=lambda one: one[1].asked.startswith(SWAPPED))
-    found = yield from together([ask(question, options) for _, question in asked])
+    found = yield from gather([ask(question, options) for _, question in asked])
     readings = [
         replace(reading, asked=reading.asked.partition("/")[0], principle=name)
         for (name, _), reading in zip(asked, found, strict=True)

@@ -9,7 +9,7 @@ from judge.judgements import Critique
 from judge.prompting.template import Template
 from judge.records import Response, Solution, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import ask, questions, together
+from judge.tasks.queries import ask, gather, questions
 from judge.tasks.views import as_response
 from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
 
@@ -23,7 +23,7 @@ def critique(record: Response | Solution, template: Template, options: Options) 
         return read_text(text, template.verdict, finish=finish)
 
     asked = questions(record.id, "critique", messages, template, options, labels={}, read=read)
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     found = [reading.verdict for reading in readings if reading.verdict is not None]
     if not found:
         return Critique(verdict=None, reason=unread(readings), readings=tuple(readings))

@@ -7,7 +7,7 @@ from judge.judgements import Outcome
 from judge.prompting.template import Template
 from judge.records import OutcomeVerdict, Response, Solution, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import ask, questions, together
+from judge.tasks.queries import ask, gather, questions
 from judge.tasks.views import as_response
 from judge.verdicts import distribution, mean, unread
 
@@ -21,7 +21,7 @@ def outcome(record: Response | Solution, template: Template, options: Options) -
         reference=seen.reference if options.reference else "",
     )
     asked = questions(record.id, "outcome", messages, template, options)
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     merged = mean(distribution(reading) for reading in readings)
     if not merged:
         return Outcome(verdict=None, reason=unread(readings), readings=tuple(readings))

@@ -9,7 +9,7 @@ from judge.judgements import Preference, Reading
 from judge.prompting.template import Template
 from judge.records import Pair, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import Question, ask, questions, together
+from judge.tasks.queries import Question, ask, gather, questions
 from judge.verdicts import consistent, mean, merge_orders, p_first, preferred, swapped_labels, unread
 
 FORWARD, SWAPPED = "forward", "swapped"
@@ -18,7 +18,7 @@ FORWARD, SWAPPED = "forward", "swapped"
 def preference(pair: Pair, template: Template, options: Options) -> Program[Preference]:
     """Both orders in one batch, unless `one_order`; each juror's orders are merged, then the jury's mean is taken."""
     asked = pair_questions(pair, template, options, record_id=pair.id, names=(FORWARD, SWAPPED))
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     return merge(readings, forward=FORWARD)
 
 

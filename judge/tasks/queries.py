@@ -1,6 +1,6 @@
 """How a question is put: attempts until the reply can be read, then the exact probability of its label.
 
-A question is one line of thought of one juror. `ask` is the program for one; `together` runs many programs at once and
+A question is one line of thought of one juror. `ask` is the program for one; `gather` runs many programs at once and
 puts what they ask into one batch, so a task takes as many round trips as its slowest question.
 
 This module refuses to know what is asked.
@@ -104,7 +104,7 @@ def ask(question: Question, options: Options) -> Program[Reading]:
     return reading(question, completion, found, attempts=attempt, shares=shares)
 
 
-def together(programs: Sequence[Program[T]]) -> Program[list[T]]:
+def gather(programs: Sequence[Program[T]]) -> Program[list[T]]:
     """Run programs side by side, one batch for all of them in each round; their results in the order given."""
     results: dict[int, T] = {}
     waiting: list[tuple[int, Program[T], Sequence[Request]]] = []

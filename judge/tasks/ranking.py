@@ -12,7 +12,7 @@ from judge.prompting.template import Template
 from judge.records import Ranking, spoken
 from judge.tasks.base import Options, Program
 from judge.tasks.preference import merge, pair_questions
-from judge.tasks.queries import ask, questions, together
+from judge.tasks.queries import ask, gather, questions
 from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
 
 PRIOR_WINS = 0.05
@@ -35,7 +35,7 @@ def listwise(record: Ranking, template: Template, options: Options) -> Program[O
         return read_order(text, template.verdict, count, finish=finish)
 
     asked = questions(record.id, "order", messages, template, options, labels={}, read=read)
-    readings = tuple((yield from together([ask(question, options) for question in asked])))
+    readings = tuple((yield from gather([ask(question, options) for question in asked])))
     orders = [parse_order(reading.verdict, count) for reading in readings if reading.verdict is not None]
     given = [order for order in orders if order is not None]
     if not given:
@@ -53,7 +53,7 @@ def round_robin(record: Ranking, template: Template, options: Options) -> Progra
         for pair, both in names.items()
         for question in pair_questions(record.pair(*pair), template, options, record_id=record_id, names=both)
     ]
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     by_name: dict[str, list[Reading]] = {}
     for reading in readings:
         by_name.setdefault(reading.asked, []).append(reading)

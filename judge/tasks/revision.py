@@ -21,7 +21,7 @@ from judge.records import Conversation, Message, Pair, Response, Solution, spoke
 from judge.tasks.base import Options, Program
 from judge.tasks.critique import read_text
 from judge.tasks.preference import merge, pair_questions
-from judge.tasks.queries import ask, questions, together
+from judge.tasks.queries import ask, gather, questions
 from judge.tasks.views import as_response
 from judge.verdicts import Label, unread
 
@@ -228,7 +228,7 @@ class Asking:
         options = self.options if self.options.votes > 1 else replace(self.options, temperature=0.0)
         asked = pair_questions(pair, self.prompts.preference, options, record_id=self.id, names=names)
         asked = [replace(question, judge=self.roles.referee) for question in asked]
-        readings = yield from together([ask(question, options) for question in asked])
+        readings = yield from gather([ask(question, options) for question in asked])
         self.readings.extend(readings)
         return merge(readings, forward=names[0])
 

@@ -10,7 +10,7 @@ from judge.judgements import Reading, Score
 from judge.prompting.template import Template
 from judge.records import Response, Solution, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import ask, questions, together
+from judge.tasks.queries import ask, gather, questions
 from judge.tasks.views import as_response
 from judge.verdicts import distribution, mean, unread
 
@@ -49,7 +49,7 @@ def score(record: Response | Solution, template: Template, options: Options) -> 
             **named,
         )
         asked += questions(record_id, one.name or "score", messages, template, options, labels=labels)
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     by_name = {one.name: [r for r in readings if r.asked == (one.name or "score")] for one in criteria}
     return Score(
         verdict={name: given(said) for name, said in by_name.items()},

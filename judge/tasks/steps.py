@@ -16,13 +16,13 @@ from judge.tasks.base import Options, Program
 from judge.tasks.queries import (
     Question,
     ask,
+    gather,
     may_be_soft,
     questions,
     read_completion,
     reading,
     request_for,
     soft_request,
-    together,
 )
 from judge.verdicts import Label, distribution, largest, mean, probabilities, read_steps, unread
 
@@ -35,13 +35,13 @@ def steps(solution: Solution, template: Template, options: Options) -> Program[S
     if not options.each_step:
         messages = template.render(prompt=spoken(solution.prompt), steps=list(solution.steps))
         asked = questions(solution.id, ALL, messages, template, options)
-        readings = yield from together([ask_all(question, template.verdict, count, options) for question in asked])
+        readings = yield from gather([ask_all(question, template.verdict, count, options) for question in asked])
         return merge(list(chain.from_iterable(readings)), count)
     prompt, given, record_id, asked = spoken(solution.prompt), list(solution.steps), solution.id, []
     for index in range(count):
         messages = template.render(prompt=prompt, steps=given, index=index)
         asked += questions(record_id, step_name(index), messages, template, options)
-    said = yield from together([ask(question, options) for question in asked])
+    said = yield from gather([ask(question, options) for question in asked])
     return merge(said, count)
 
 
