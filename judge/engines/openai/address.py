@@ -69,7 +69,7 @@ def parse_address(url: str, key_variable: str) -> Address:
 
 
 def checked_key(variable: str) -> str:
-    """The key in an environment variable, "" when it is not set; ConfigError, without the key, for one that is broken."""
+    """The key in an environment variable, "" for none; a broken one is a ConfigError that does not show it."""
     key = os.environ.get(variable, "")
     remember_secret(key.strip())
     if key != key.strip():

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from judge.engines.base import Completion, Request
-from judge.engines.choices import likeliest
+from judge.engines.choices import likeliest, listed_logprobs
 from judge.engines.openai.address import parse_address
 from judge.engines.openai.answers import (
     Failure,
@@ -25,7 +25,6 @@ from judge.engines.openai.answers import (
 )
 from judge.engines.openai.connection import Connection
 from judge.engines.openai.dialect import CONTINUING, LIMITS, Dialect
-from judge.engines.openai.listed import choice_logprobs
 from judge.errors import ConfigError, unknown
 from judge.records import Message
 
@@ -232,18 +231,20 @@ _CHANGES = 6  # a server that refuses more fields than this one after another is
 
 
 def _read_choice(content: Any, choices: tuple[str, ...]) -> Completion | Failure:
+    """The choice that an answer supports, with what its listed tokens say of all of them."""
     listed = listed_tokens(content)
     if isinstance(listed, Failure):
         return listed
-    text = reply_text(content)
     if not listed:
-        if text.strip() in choices:
-            return choice_completion(content, text.strip())
+        text = reply_text(content).strip()
+        longer = [choice for choice in choices if choice != text and choice.startswith(text)]
+        if text in choices and not longer:
+            return choice_completion(content, text)
         return choice_error(content, f"the server gave no log-probabilities and answered {text[:100]!r}")
-    logprobs = choice_logprobs(choices, listed)
-    if not logprobs:
-        return choice_error(content, f"no choice is among the server's likeliest tokens: {list(listed)}")
-    return choice_completion(content, likeliest(logprobs), logprobs)
+    support = listed_logprobs(listed, choices)
+    if not support.logprobs:
+        return choice_error(content, support.reason)
+    return choice_completion(content, likeliest(support.logprobs), support.logprobs)
 
 
 def seconds_of(duration: float | str) -> float:
