@@ -64,7 +64,6 @@ class Connection:
             headers["Authorization"] = self.address.authorization
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._concurrency + 2, resolver=_Resolver()),
-            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
             trust_env=True,
@@ -117,7 +116,8 @@ class Connection:
                 f"no good answer from {self.address.shown} (model '{self._model}') for {_duration(patience)}, "
                 f"as long as patience lasts: {failure.reason}"
             )
-        if tries > 1 and time.monotonic() - self._logged >= _LOG_SECONDS:
+        passing = failure.kind in ("busy", "sick")
+        if passing and tries > 1 and time.monotonic() - self._logged >= _LOG_SECONDS:
             self._logged = time.monotonic()
             log.warning("%s: %s; asking again for up to %s", self.address.shown, failure.reason, _duration(left))
         backoff = random.uniform(0.5, 1.0) * min(0.25 * 2 ** min(tries, 10), LONGEST_PAUSE)
@@ -132,10 +132,10 @@ class Connection:
 
     async def _post(self, url: str, body: Mapping[str, Any], timeout: float | None) -> Any | Failure:
         assert self._session is not None
-        limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS) if timeout else None
+        limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_SECONDS)
         try:
             async with self._session.post(
-                url, data=orjson.dumps(body), allow_redirects=False, **({"timeout": limit} if limit else {})
+                url, data=orjson.dumps(body), allow_redirects=False, timeout=limit
             ) as response:
                 length = response.content_length
                 if length is None or length > LONGEST_ANSWER:

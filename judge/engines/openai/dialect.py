@@ -15,6 +15,7 @@ from judge.engines.chat import break_markers
 TOP = 20  # most log-probabilities that the protocol allows
 LIMITS = ("max_tokens", "max_completion_tokens")
 CONTINUING = ("continue_final_message", "add_generation_prompt")
+FIXED_TEMPERATURE = 1.0  # where a server takes one temperature alone, it is this
 EXTRAS = (*CONTINUING, "chat_template_kwargs")  # known to vLLM and SGLang
 OPTIONAL = ("temperature", "top_p", "seed", "stop", "response_format", *EXTRAS)
 _SYSTEM = re.compile(
@@ -28,13 +29,15 @@ class Dialect:
     """What is known of a server.
 
     limit: the field for the longest reply. without: fields that it refuses. top: how many log-probabilities a token
-    may list. system: whether it takes a system turn; else that text stands atop the first user turn.
+    may list. system: whether it takes a system turn; else that text stands atop the first user turn. temperature: the
+    only one it takes, None for any.
     """
 
     limit: str = "max_tokens"
     without: frozenset[str] = field(default=frozenset())
     top: int = TOP
     system: bool = True
+    temperature: float | None = None
 
     def body(self, model: str, request: Request, *, quiet: bool = False, thinking_tokens: int = 0) -> dict[str, Any]:
         """The JSON body of a request. quiet: ask vLLM and SGLang for a reply without thinking."""
@@ -59,6 +62,8 @@ class Dialect:
         if request.schema is not None:
             schema = {"name": "reply", "schema": dict(request.schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
         for name in self.without:
             body.pop(name, None)
         return body
@@ -80,6 +85,8 @@ class Dialect:
             yield replace(self, top=int(most[1]))
         elif (_names("logprobs", words) or _names("top_logprobs", words)) and "logprobs" in body:
             yield replace(self, without=self.without | {"logprobs", "top_logprobs"})
+        if _names("temperature", words) and self.temperature is None and body.get("temperature") != FIXED_TEMPERATURE:
+            yield replace(self, temperature=FIXED_TEMPERATURE)
         named = [name for name in OPTIONAL if name in body and _names(name, words)]
         if set(named) & set(CONTINUING):  # one without the other means nothing
             named += CONTINUING

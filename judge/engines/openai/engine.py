@@ -230,13 +230,16 @@ class OpenAIEngine:
 _CHANGES = 6  # a server that refuses more fields than this one after another is no server for us
 
 
+_AROUND = "[]()*`\"'. \n"  # signs around a choice that was written where a bare one was asked for
+
+
 def _read_choice(content: Any, choices: tuple[str, ...]) -> Completion | Failure:
     """The choice that an answer supports, with what its listed tokens say of all of them."""
     listed = listed_tokens(content)
     if isinstance(listed, Failure):
         return listed
     if not listed:
-        text = reply_text(content).strip()
+        text = reply_text(content).strip().strip(_AROUND)
         longer = [choice for choice in choices if choice != text and choice.startswith(text)]
         if text in choices and not longer:
             return choice_completion(content, text)
