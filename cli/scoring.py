@@ -22,10 +22,11 @@ from judge.records import Record
 from judge.rewards.checkpoint.metadata import read_about
 from judge.rewards.config import Settings
 from judge.rewards.inference.judgements import Rule, task_of
+from judge.run_files import LABELS
 from judge.runs.counts import Counts
+from judge.runs.data import data_entry
 from judge.runs.interrupt import Interrupt
-from judge.runs.journal import LABELS, Journal
-from judge.runs.manifest import data_entry
+from judge.runs.journal import Journal
 from judge.runs.progress import Watch, progress
 from judge.runs.runner import Plan, label, row_of
 from judge.runs.scheduler import distinct

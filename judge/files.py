@@ -25,6 +25,7 @@ from judge.errors import InputError, RunError
 from judge.hub import hub_rows
 
 Row = dict[str, Any]
+LABELS = "labels.jsonl"  # a run directory is read from these
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _DECODER = json.JSONDecoder()
 # Parquet and the hub hold dates and decimals, which JSON has no words for: they are written as texts.
@@ -169,9 +170,9 @@ def _umask() -> int:
 
 def _existing(path: Path) -> Path:
     if path.is_dir():
-        if (path / "labels.jsonl").is_file():
-            return path / "labels.jsonl"
-        raise InputError(f"{path}: a directory without labels.jsonl; name one file")
+        if (path / LABELS).is_file():
+            return path / LABELS
+        raise InputError(f"{path}: a directory without {LABELS}; name one file")
     if path.exists():
         return path
     folder = path.parent

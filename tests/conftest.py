@@ -34,6 +34,15 @@ def data_dir() -> Path:
     pytest.skip("no data sets: RMJUDGE_DATA is not set and there is no shared/data in or beside the repository")
 
 
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The directory of SmolLM2-135M-Instruct that `make real` makes; RMJUDGE_REAL names another place."""
+    directory = Path(os.environ.get("RMJUDGE_REAL") or ROOT / "build" / "real" / "SmolLM2-135M-Instruct")
+    if not directory.is_dir():
+        pytest.skip(f"no SmolLM2-135M-Instruct in {directory}: make real")
+    return directory
+
+
 class Ran(NamedTuple):
     """How a command ended."""
 

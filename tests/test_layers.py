@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"errors", "records"},
     {"hub"},
     {"judgements", "files"},
-    {"verdicts"},
+    {"verdicts", "run_files"},
     {"prompting"},
     {"formats", "constitution"},
     {"tiny"},
@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
-GROUND = {"secrets", "errors", "records", "judgements", "files", "hub"}
+GROUND = {"secrets", "errors", "records", "judgements", "files", "hub", "run_files"}
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}
 # The floors of one wing, by the same rule.
 WINGS: dict[str, list[set[str]]] = {

@@ -18,11 +18,11 @@ from typing import Any
 from judge.errors import ConfigError, RunError, unknown
 from judge.exports.card import card
 from judge.exports.examples import EXAMPLES, GIVES, Example, prompt_key
-from judge.exports.run import Judged, count_failures, judged, manifest_of
 from judge.exports.writers import SAYS_TIES, WRITERS, Row
 from judge.files import to_json, write_rows
 from judge.records import Record
 from judge.runs.id_set import IdSet
+from judge.runs.reader import Judged, open_run
 
 TRAIN, VALIDATION, CARD = "train", "validation", "README.md"
 
@@ -78,11 +78,12 @@ def export(run: Path, out: Path, choice: Choice, *, force: bool = False) -> Expo
     Raises ConfigError for what the run's task or the format cannot give, RunError for a directory that is not a run,
     that is there already (without `force`) or that cannot be written.
     """
-    manifest = manifest_of(run)
+    opened = open_run(run)
+    manifest = opened.manifest
     kind = kind_of(manifest["config"]["task"], choice)
     if out.exists() and not force and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: is there already; name another --out, or replace it with --force")
-    done = Exported(kind=kind, failures=count_failures(run))
+    done = Exported(kind=kind, failures=sum(1 for _ in opened.failures()))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
@@ -117,7 +118,7 @@ def _write(run: Path, folder: Path, kind: str, choice: Choice, done: Exported) -
     """Both files side by side; an empty validation file would be an error to `datasets`, so there is none."""
     files = {name: (folder / f"{name}.jsonl").open("w", encoding="utf-8", newline="\n") for name in (TRAIN, VALIDATION)}
     try:
-        for split, row in rows(judged(run), kind, choice, done):
+        for split, row in rows(open_run(run), kind, choice, done):
             files[split].write(to_json(row) + "\n")
     finally:
         for file in files.values():
@@ -211,6 +212,6 @@ def write_revised(run: Path) -> dict[str, int]:
     counts = {}
     for name, kind in (("supervised", "sft"), ("preferences", "preference")):
         choice = Choice(to="trl", kind=kind, validation=0.0)
-        made: Iterator[dict[str, Any]] = (row for _, row in rows(judged(run), kind, choice, Exported()))
+        made: Iterator[dict[str, Any]] = (row for _, row in rows(open_run(run), kind, choice, Exported()))
         counts[name] = write_rows(run / f"{name}.jsonl", made)
     return counts

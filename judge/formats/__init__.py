@@ -4,7 +4,7 @@
 family names those it stands over); when that does not decide, the error names them and `--format NAME` does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -48,6 +48,7 @@ __all__ = [
     "named",
     "read_records",
     "recognise",
+    "records_from",
     "records_of",
     "to_row",
 ]
@@ -88,20 +89,24 @@ def read_records(path: str | Path, *, format: str | None = None) -> Iterator[Pla
     format: the name of a family, with the data's own field names where they differ (see `named`); None recognises it
     from the first row.
     """
-    family = named(format) if format else None
-    return _read(path, family)
+    return records_from(read_rows(path), name=str(path), format=format)
 
 
-def _read(path: str | Path, family: Format | None) -> Iterator[Placed]:
+def records_from(rows: Iterable[tuple[str, Row]], *, name: str, format: str | None = None) -> Iterator[Placed]:
+    """The records of rows with their places, read as those of a file; `name` is what an error calls the whole."""
+    return _read(rows, name, named(format) if format else None)
+
+
+def _read(rows: Iterable[tuple[str, Row]], name: str, family: Format | None) -> Iterator[Placed]:
     empty = True
-    for place, row in read_rows(path):
+    for place, row in rows:
         empty = False
         if family is None:
             family = choose(row, place)
         for record in records_of(family, row, place):
             yield Placed(place, record)
     if empty:
-        raise InputError(f"{path}: no rows in it")
+        raise InputError(f"{name}: no rows in it")
 
 
 def records_of(family: Format, row: Row, place: str) -> list[Record]:

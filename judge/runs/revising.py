@@ -12,7 +12,7 @@ from judge.engines.base import Engine
 from judge.errors import ConfigError, InputError
 from judge.formats import read_records
 from judge.judgements import Judgement
-from judge.runs.manifest import data_entry
+from judge.runs.data import data_entry
 from judge.runs.runner import Plan, constitution_entry, try_out
 from judge.constitution.constitution import load_constitution
 from judge.records import Record, Response, Solution

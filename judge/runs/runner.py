@@ -19,16 +19,16 @@ from judge.formats import read_records, to_row
 from judge.formats.rmjudge import judgement_to_row
 from judge.judgements import Judgement
 from judge.runs.counts import Counts
+from judge.runs.data import FileSource, data_entry
 from judge.runs.interrupt import Interrupt
 from judge.runs.journal import Journal
+from judge.runs.kept_replies import KeptReplies
 from judge.runs.manifest import (
     check_same,
     clear_torn,
-    data_entry,
     new_manifest,
     now,
     read_manifest,
-    same_data,
     write_manifest,
 )
 from judge.runs.progress import Watch
@@ -210,18 +210,20 @@ def row_of(record: Record, judgement: Judgement) -> dict[str, Any]:
 
 def judge_here(job: Work, journal: Journal, counts: Counts, watch: Watch, interrupt: Interrupt) -> None:
     """Judge in this process."""
-    run(
-        job.records(),
-        job.program,
-        job.engines,
-        journal,
-        row_of,
-        counts=counts,
-        window=job.plan.window,
-        limit=job.plan.limit,
-        watch=watch,
-        shielded=interrupt.shielded,
-    )
+    with KeptReplies(journal.directory) as replies:
+        run(
+            job.records(),
+            job.program,
+            job.engines,
+            journal,
+            row_of,
+            counts=counts,
+            window=job.plan.window,
+            limit=job.plan.limit,
+            watch=watch,
+            shielded=interrupt.shielded,
+            replies=replies,
+        )
 
 
 def label(
@@ -245,7 +247,7 @@ def label(
         check_same(plan.out, before, _grown(before, config, plan))
     job.check_data()
     manifest: dict[str, Any] = {**(before or new_manifest(config)), "config": config, "finished": None}
-    manifest["goes"] += 1
+    manifest["attempts"] += 1
     manifest["command"] = {
         "data": list(plan.data),
         "judges": list(plan.judges),
@@ -299,7 +301,7 @@ def _grown(manifest: Mapping[str, Any], config: Mapping[str, Any], plan: Plan) -
     data = list(config["data"])
     if len(before) == len(data):
         for index, (entry, path) in enumerate(zip(before, plan.data, strict=True)):
-            if entry != data[index] and same_data(entry, path):
+            if entry != data[index] and FileSource(path).begins_with(entry):
                 data[index] = entry
     return {**config, "data": data}
 

@@ -491,7 +491,7 @@ def test_targets_of_a_mixed_batch() -> None:
 
 
 def test_the_documentation_names_every_loss_and_argument() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "rewards.md").read_text("utf-8")
+    text = (Path(__file__).resolve().parents[3] / "docs" / "rewards.md").read_text("utf-8")
     rows = {line.split("|")[1].strip(" `"): line for line in text.splitlines() if line.startswith("| `")}
     for name in LOSSES:
         assert name in rows
