@@ -22,6 +22,7 @@ def label(
     format: o.Format = None,
     limit: o.Limit = None,
     set: o.Set = None,
+    patience: o.Patience = None,
     seed: o.Seed = None,
     votes: o.Votes = None,
     temperature: o.Temperature = None,
@@ -59,6 +60,7 @@ def label(
     from judge.runs.progress import Watch, progress
     from judge.runs.runner import Job
     from judge.runs.runner import label as judge_all
+    from judge.secrets import mask
 
     plan, by = plan_from(locals()), runner_from(runner, workers)
     with Interrupt().listening() as interrupt:
@@ -75,7 +77,7 @@ def label(
         except KeyboardInterrupt:
             if dry_run:
                 raise
-            again = shlex.join(["rmjudge", *sys.argv[1:]])
+            again = mask(shlex.join(["rmjudge", *sys.argv[1:]]))
             print(f"interrupted; every verdict so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
             return 130
         finally:

@@ -70,7 +70,7 @@ def plan_from(given: Mapping[str, Any]) -> Plan:
         format=given["format"],
         limit=given["limit"],
         options=_options(given, config.get("options", {}), judges),
-        settings=settings_from(given["set"] or ()),
+        settings=settings_from(given["set"] or (), given["patience"]),
         window=given["window"],
         retry_failures=given["retry_failures"],
     )
@@ -121,9 +121,9 @@ def _earlier_clamp(config: Mapping[str, Any]) -> Clamp | None:
     return Clamp(*clamp) if clamp else None
 
 
-def settings_from(pairs: Sequence[str]) -> dict[str, Any]:
-    """The engine settings that `--set NAME=VALUE` options mean."""
-    settings = {}
+def settings_from(pairs: Sequence[str], patience: str | None = None) -> dict[str, Any]:
+    """The engine settings that `--set NAME=VALUE` options and `--patience` mean."""
+    settings: dict[str, Any] = {"patience": patience} if patience else {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:

@@ -75,6 +75,7 @@ def revise(
     format: o.Format = None,
     limit: o.Limit = None,
     set: o.Set = None,
+    patience: o.Patience = None,
     seed: o.Seed = None,
     votes: Votes = None,
     temperature: o.Temperature = None,
@@ -100,6 +101,7 @@ def revise(
     from judge.runs.progress import Watch, progress
     from judge.runs.revising import RevisionJob
     from judge.runs.runner import label
+    from judge.secrets import mask
 
     plan, loop, prompts = plan_from(locals())
     with Interrupt().listening() as interrupt:
@@ -116,7 +118,7 @@ def revise(
         except KeyboardInterrupt:
             if dry_run:
                 raise
-            again = shlex.join(["rmjudge", *sys.argv[1:]])
+            again = mask(shlex.join(["rmjudge", *sys.argv[1:]]))
             print(f"interrupted; every finished row so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
             return 130
         finally:

@@ -45,7 +45,7 @@ def plan_from(given: Mapping[str, Any]) -> Planned:
         format=given["format"],
         limit=given["limit"],
         options=Options(reference=not given["no_reference"], **{**sampling, **_given(given, _SAMPLING)}),
-        settings=settings_from(given["set"] or ()),
+        settings=settings_from(given["set"] or (), given["patience"]),
         window=given["window"],
         retry_failures=given["retry_failures"],
     )

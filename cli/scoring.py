@@ -30,6 +30,7 @@ from judge.runs.journal import Journal
 from judge.runs.progress import Watch, progress
 from judge.runs.runner import Plan, label, row_of
 from judge.runs.scheduler import distinct
+from judge.secrets import mask
 from judge.tasks import Program
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def run(given: Mapping[str, Any]) -> int:
         try:
             done = label(job, watching, interrupt=interrupt, by=score_here)
         except KeyboardInterrupt:
-            again = shlex.join(["rmjudge", *sys.argv[1:]])
+            again = mask(shlex.join(["rmjudge", *sys.argv[1:]]))
             print(f"interrupted; every score so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
             return 130
     show_run(replace(plan, task=job.task), done, as_json=given["json"])

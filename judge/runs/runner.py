@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from judge.engines import default_prompt, load_engine
 from judge.engines.base import Engine
-from judge.errors import ConfigError, InputError, RunError, unknown
+from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
 from judge.formats import read_records, to_row
 from judge.formats.rmjudge import judgement_to_row
 from judge.judgements import Judgement
@@ -278,6 +278,11 @@ def label(
                 save()
             raise
         save()
+    if counts.only_failure:
+        raise EngineError(
+            f"all {counts.unreadable} rows failed for one reason: {counts.only_failure} "
+            f"(they are in {plan.out}; --retry-failures asks again)"
+        )
     return Done(counts, time.monotonic() - started, manifest)
 
 

@@ -167,7 +167,8 @@ def _text_and_thinking(message: Mapping[str, Any]) -> tuple[str, str] | Failure:
         return content, thinking
     if not isinstance(content, list):
         return Failure("odd", f"content that is no text: {_brief(content)}")
-    texts, thoughts = [], [thinking] if thinking else []
+    texts: list[str] = []
+    thoughts = [thinking] if thinking else []
     for part in content:
         kind, text = _part(part)
         if kind not in ("text", "thinking"):

@@ -51,24 +51,24 @@ class OpenAIEngine:
         server: str = "auto",
         key_variable: str = "OPENAI_API_KEY",
         concurrency: int = 64,
-        timeout: float = 600.0,
+        timeout: float | str = 600.0,
         patience: float | str = "30m",
         attempts: int = 6,
         thinking_tokens: int = 0,
     ) -> None:
         """server: "vllm" for one that goes on from a begun reply (vLLM, SGLang), "plain" for one that does not; by
-        default the server is tried once. timeout: seconds until an answer has to be there whole. patience: how long a
+        default the server is tried once. timeout: until when an answer has to be there whole. patience: how long a
         server may be away before the run ends, "45s", "30m", "2h". attempts: how often one request is asked for while
         the server answers others. Raises ConfigError for a broken URL or key."""
         if server not in SERVERS:
             raise unknown("server", server, SERVERS)
-        for name, value in {"concurrency": concurrency, "timeout": timeout, "attempts": attempts}.items():
-            if not isinstance(value, int | float) or value <= 0:
-                raise ConfigError(f"{name} must be above 0, not {value!r}")
+        for name, number in {"concurrency": concurrency, "attempts": attempts}.items():
+            if not isinstance(number, int) or number < 1:
+                raise ConfigError(f"{name} must be a whole number above 0, not {number!r}")
         self._address = parse_address(url, key_variable)
         if self._address.official and not self._address.authorization:
             raise ConfigError(f"engine 'openai:{url}' needs an API key in the environment variable {key_variable}")
-        self._model, self._thinking_tokens, self._concurrency = model, thinking_tokens, int(concurrency)
+        self._model, self._thinking_tokens, self._concurrency = model, thinking_tokens, concurrency
         self._server = "plain" if server == "auto" and self._address.official else server
         self._dialect = Dialect(limit=LIMITS[self._address.official])
         self._hopeless: set[Dialect] = set()  # dialects that were tried and did not help
@@ -76,9 +76,9 @@ class OpenAIEngine:
             self._address,
             model,
             concurrency=self._concurrency,
-            timeout=float(timeout),
-            patience=seconds_of(patience),
-            attempts=int(attempts),
+            timeout=seconds_of("timeout", timeout),
+            patience=seconds_of("patience", patience),
+            attempts=attempts,
         )
         self._loop: _Loop | None = None
         self._waiting: asyncio.PriorityQueue[tuple[int, int, Request]] | None = None
@@ -250,12 +250,16 @@ def _read_choice(content: Any, choices: tuple[str, ...]) -> Completion | Failure
     return choice_completion(content, likeliest(support.logprobs), support.logprobs)
 
 
-def seconds_of(duration: float | str) -> float:
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+def seconds_of(setting: str, duration: float | str) -> float:
     """Seconds of "45s", "30m", "2h", "1.5h" or a number of seconds."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*", str(duration))
-    if found is None:
-        raise ConfigError(f"patience is a time such as 45s, 30m or 2h, not {duration!r}")
-    return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[found[2] or "s"]
+    seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else 0.0
+    if not seconds:
+        raise ConfigError(f"{setting} is a time above 0 such as 45s, 30m or 2h, not {duration!r}")
+    return seconds
 
 
 class _Loop:
