@@ -241,6 +241,11 @@ def choice_error(content: Any, reason: str) -> Completion:
     return _completion(content, text=reason, finish="error")
 
 
+def usage_of(content: Any) -> Completion:
+    """A completion without text that says what an answer cost."""
+    return _completion(content if isinstance(content, dict) else {}, text="")
+
+
 def _completion(content: Mapping[str, Any], **parts: Any) -> Completion:
     usage = content.get("usage")
     usage = usage if isinstance(usage, dict) else {}

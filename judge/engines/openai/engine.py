@@ -25,6 +25,7 @@ from judge.engines.openai.answers import (
 )
 from judge.engines.openai.connection import Connection
 from judge.engines.openai.dialect import CONTINUING, LIMITS, Dialect
+from judge.engines.openai.token_ids import TokenIds
 from judge.errors import ConfigError, unknown
 from judge.records import Message
 
@@ -85,7 +86,9 @@ class OpenAIEngine:
         self._finished: queue.SimpleQueue[tuple[int, Completion | Exception]] = queue.SimpleQueue()
         self._order = count()
         self._pending = 0
+        self._token_ids = TokenIds(self._connection, model)
         self._continues: asyncio.Future[bool] | None = None
+        self._takes_ids: asyncio.Future[bool] | None = None
 
     def submit(self, ticket: int, request: Request) -> None:
         """See Engine."""
@@ -145,7 +148,7 @@ class OpenAIEngine:
     def _open(self) -> "_Loop":
         if self._loop is None:
             self._loop = _Loop()
-            self._continues = None
+            self._continues = self._takes_ids = None
             self._loop.wait_for(self._start())
         return self._loop
 
@@ -171,7 +174,9 @@ class OpenAIEngine:
     async def _answer(self, request: Request) -> Completion:
         if request.prefill and not await self._goes_on():
             return Completion(text="this server cannot go on from a begun reply (prefill)", finish="error")
-        if request.choices:
+        if request.choices and await self._exact():
+            result = await self._token_ids.choose(request, self._dialect)
+        elif request.choices:
             result = await self._ask(request, lambda content: _read_choice(content, request.choices))
         else:
             result = await self._ask(request, lambda content: read_reply(content, request))
@@ -213,6 +218,15 @@ class OpenAIEngine:
         quiet = self._server != "plain"
         return dialect.body(self._model, request, quiet=quiet, thinking_tokens=self._thinking_tokens)
 
+    async def _exact(self) -> bool:
+        """Whether choices can be asked by token ids, found out once."""
+        if self._server == "plain":
+            return False
+        await self._find_out()  # with patience, so that the server is there
+        if self._takes_ids is None:
+            self._takes_ids = asyncio.ensure_future(self._token_ids.available())
+        return await asyncio.shield(self._takes_ids)
+
     async def _goes_on(self) -> bool:
         return self._server == "vllm" or (self._server == "auto" and await self._find_out())
 
@@ -224,7 +238,9 @@ class OpenAIEngine:
 
     async def _probe(self) -> bool:
         result = await self._ask(PROBE, lambda content: read_reply(content, PROBE))
-        return not isinstance(result, Failure) and result.text.startswith(PROBE_GOES_ON)
+        if not isinstance(result, Failure) and result.text.startswith(PROBE_GOES_ON):
+            return True
+        return await self._token_ids.available()  # by construction, where the model does not take the hint
 
 
 _CHANGES = 6  # a server that refuses more fields than this one after another is no server for us
