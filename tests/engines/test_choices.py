@@ -77,7 +77,11 @@ def test_a_choice_that_is_not_listed_has_at_most_what_is_left() -> None:
     ("tokens", "choices", "reason"),
     [
         (listed(**{"1": 0.93, "9": 0.05}), tuple(map(str, range(1, 11))), "the likeliest token begins several choices"),
-        (listed(**{"-": 0.96, "0": 0.02, "1": 0.01}), ("-2", "-1", "0", "1", "2"), "the likeliest token begins several"),
+        (
+            listed(**{"-": 0.96, "0": 0.02, "1": 0.01}),
+            ("-2", "-1", "0", "1", "2"),
+            "the likeliest token begins several",
+        ),
         (listed(**{"9": 0.6, "1": 0.3}), ("1", "9", "10"), "the likeliest token begins several choices"),
         (listed(The=0.9, A=0.01, Both=0.05), ("A", "B", "C"), "the choices hold 1% of the probability, less than 50%"),
         ({}, ("A", "B"), "the choices hold 0% of the probability, less than 50%"),

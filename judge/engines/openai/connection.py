@@ -7,6 +7,7 @@ holds for the whole answer, and because `datasets` brings it along anyway.
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import socket
 import ssl
@@ -153,7 +154,9 @@ class Connection:
             return Failure("misaddressed", f"cannot be connected to: {mask(str(error))}", reached=False)
         except (aiohttp.ClientConnectionError, OSError) as error:
             reached = isinstance(error, aiohttp.ServerDisconnectedError)
-            return Failure("sick", mask(str(error)) or type(error).__name__, reached=reached)
+            number = getattr(error, "errno", None)
+            words = f"no connection: {os.strerror(number)}" if number and number > 0 else mask(str(error))
+            return Failure("sick", words or type(error).__name__, reached=reached)
         except (aiohttp.ClientError, ValueError) as error:  # an answer that is no HTTP, or torn
             return Failure("sick", f"a broken answer: {' '.join(mask(str(error)).split())[:200]}")
 

@@ -5,6 +5,7 @@ All HTTP happens on one event loop in a daemon thread, so that the end of the pr
 
 import asyncio
 import contextlib
+import logging
 import queue
 import re
 import threading
@@ -39,6 +40,8 @@ PROBE = Request(
 PROBE_GOES_ON = "ve"
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class OpenAIEngine:
@@ -185,14 +188,19 @@ class OpenAIEngine:
     async def _ask(self, request: Request, read: Callable[[Any], T | Failure]) -> T | Failure:
         """Ask in the words that the server takes; a refusal that names a field is answered in other words once."""
         url = self._address.url("/chat/completions")
-        dialect = self._dialect
+        dialect = begun = self._dialect
         body = self._body(dialect, request)
         result = await self._connection.ask(url, body, read)
         first = result
         for _ in range(_CHANGES):
             if not isinstance(result, Failure) or result.kind != "refused":
                 break
-            other = self._other(dialect, body, result.reason)
+            if self._dialect != begun:  # another request has found out meanwhile
+                other: Dialect | None = self._dialect
+                begun = self._dialect
+            else:
+                others = dialect.others(body, result.reason)
+                other = next((other for other in others if other not in self._hopeless), None)
             if other is None:
                 break
             changed = self._body(other, request)
@@ -205,14 +213,10 @@ class OpenAIEngine:
             dialect, body, result = other, changed, answer
         if isinstance(result, Failure) and result.kind == "refused":
             return first
-        self._dialect = dialect
+        if result is not first and dialect != self._dialect:
+            self._dialect = dialect
+            log.warning("%s: %s; asking otherwise from now on", self._address.shown, getattr(first, "reason", ""))
         return result
-
-    def _other(self, dialect: Dialect, body: dict[str, Any], words: str) -> Dialect | None:
-        """The next dialect to try: what another request has found out meanwhile, else what the refusal speaks of."""
-        if self._dialect != dialect and self._dialect not in self._hopeless:
-            return self._dialect
-        return next((other for other in dialect.others(body, words) if other not in self._hopeless), None)
 
     def _body(self, dialect: Dialect, request: Request) -> dict[str, Any]:
         quiet = self._server != "plain"

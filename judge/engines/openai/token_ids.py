@@ -5,9 +5,9 @@ their tokens is asked node by node with `logprob_token_ids`, over the whole voca
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from judge.engines.base import Completion, Request
 from judge.engines.choices import ChoiceTree, Node, likeliest
@@ -22,6 +22,9 @@ KEY_LETTERS = 24
 UNLIKELY = -9999.0  # how the protocol writes a probability of 0
 PROBE = Request(messages=(Message("user", "A or B?"),), choices=("A", "B"))
 PROBE_TRIES = 3
+
+
+T = TypeVar("T")
 
 
 class _Branches(NamedTuple):
@@ -131,9 +134,12 @@ class TokenIds:
         url = self._connection.address.url("/completions")
         return await self._ask(url, body, once, lambda content: _scores(content, children))
 
-    async def _ask(self, url: str, body: Mapping[str, Any], once: bool, read: Any) -> Any:
-        ask = self._connection.ask_once if once else self._connection.ask
-        return await ask(url, body, read)
+    async def _ask(
+        self, url: str, body: Mapping[str, Any], once: bool, read: Callable[[Any], T | Failure]
+    ) -> T | Failure:
+        if once:
+            return await self._connection.ask_once(url, body, read)
+        return await self._connection.ask(url, body, read)
 
 
 def _ids(content: Any) -> list[int] | Failure:
