@@ -180,7 +180,7 @@ class OpenAIEngine:
         if request.choices and await self._exact():
             result = await self._token_ids.choose(request, self._dialect)
         elif request.choices:
-            result = await self._ask(request, lambda content: _read_choice(content, request.choices))
+            result = await self._ask(request, lambda content: read_choice(content, request.choices))
         else:
             result = await self._ask(request, lambda content: read_reply(content, request))
         return Completion(text=result.reason, finish="error") if isinstance(result, Failure) else result
@@ -253,7 +253,7 @@ _CHANGES = 6  # a server that refuses more fields than this one after another is
 _AROUND = "[]()*`\"'. \n"  # signs around a choice that was written where a bare one was asked for
 
 
-def _read_choice(content: Any, choices: tuple[str, ...]) -> Completion | Failure:
+def read_choice(content: Any, choices: tuple[str, ...]) -> Completion | Failure:
     """The choice that an answer supports, with what its listed tokens say of all of them."""
     listed = listed_tokens(content)
     if isinstance(listed, Failure):

@@ -115,7 +115,7 @@ class TokenIds:
             self._connection.address.root_url("/tokenize"),
             {name: body[name] for name in fields if name in body},
             once,
-            _ids,
+            read_ids,
         )
 
     async def _node(
@@ -132,7 +132,7 @@ class TokenIds:
             "return_tokens_as_token_ids": True,
         }
         url = self._connection.address.url("/completions")
-        return await self._ask(url, body, once, lambda content: _scores(content, children))
+        return await self._ask(url, body, once, lambda content: read_scores(content, children))
 
     async def _ask(
         self, url: str, body: Mapping[str, Any], once: bool, read: Callable[[Any], T | Failure]
@@ -142,14 +142,16 @@ class TokenIds:
         return await self._connection.ask(url, body, read)
 
 
-def _ids(content: Any) -> list[int] | Failure:
+def read_ids(content: Any) -> list[int] | Failure:
+    """The token ids in an answer of /tokenize."""
     tokens = content.get("tokens") if isinstance(content, dict) else None
     if not isinstance(tokens, list) or len(tokens) < 2 or not all(isinstance(token, int) for token in tokens):
         return Failure("odd", "no token ids in the answer of /tokenize")
     return tokens
 
 
-def _scores(content: Any, children: list[int]) -> tuple[dict[int, float], Completion] | Failure:
+def read_scores(content: Any, children: list[int]) -> tuple[dict[int, float], Completion] | Failure:
+    """token -> log-probability of the named tokens in an answer of /completions, and what it cost."""
     try:
         listed = content["choices"][0]["logprobs"]["top_logprobs"][0]
         scores = {child: float(listed[f"token_id:{child}"]) for child in children}
