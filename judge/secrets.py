@@ -47,6 +47,14 @@ def mask(text: str) -> str:
     return _KEY.sub(MASK, text)
 
 
+def split_userinfo(text: str) -> tuple[str, str]:
+    """(user and password of the URL in a text, "" for none; the text without them)."""
+    found = _USERINFO.search(text)
+    if found is None:
+        return "", text
+    return text[found.end(1) : found.end() - 1], text[: found.end(1)] + text[found.end() :]
+
+
 def masked(value: Any) -> Any:
     """A value of JSON with every text in it masked."""
     if isinstance(value, str):

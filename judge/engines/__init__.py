@@ -11,6 +11,7 @@ from typing import Any
 
 from judge.engines.base import Completion, Engine, Request
 from judge.errors import ConfigError, MissingExtraError, unknown
+from judge.secrets import split_userinfo
 
 __all__ = ["Completion", "Engine", "Request", "default_prompt", "load_engine"]
 
@@ -68,10 +69,11 @@ def _openai(address: str, settings: dict[str, Any]) -> Engine:
     from judge.engines.openai import OpenAIEngine
 
     _check(OpenAIEngine, settings)
-    url, _, model = address.partition("#")
+    userinfo, opened = split_userinfo(address)  # a password may hold a "#"
+    url, _, model = opened.partition("#")
     if not url.startswith(("http://", "https://")) or not model:
         raise ConfigError(f"engine 'openai:{address}': write 'openai:http://HOST:PORT/v1#MODEL'")
-    return OpenAIEngine(url, model, **settings)
+    return OpenAIEngine(url.replace("://", f"://{userinfo}@", 1) if userinfo else url, model, **settings)
 
 
 def _scripted(path: str, settings: dict[str, Any]) -> Engine:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from judge.errors import ConfigError
-from judge.secrets import mask, remember_secret
+from judge.secrets import mask, remember_secret, split_userinfo
 
 OPENAI = "api.openai.com"
 
@@ -43,21 +43,25 @@ def parse_address(url: str, key_variable: str) -> Address:
 
     Raises ConfigError for a URL that names no host and for a key that cannot stand in a header.
     """
+    userinfo, opened = split_userinfo(url)
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(opened)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"engine 'openai:{mask(url)}': not a URL: {mask(str(error))}") from None
+    except ValueError:  # what it says may hold a piece of a password
+        raise ConfigError(
+            "an openai engine's URL cannot be taken apart: write openai:http://HOST:PORT/v1#MODEL, the port a number, "
+            "signs of a password as %23, %2F or %40"
+        ) from None
     if not host:
-        raise ConfigError(f"engine 'openai:{mask(url)}' names no host")
+        raise ConfigError(f"engine 'openai:{opened}' names no host")
     netloc = f"[{host}]" if ":" in host else host
     root = f"{parts.scheme}://{netloc}" + (f":{port}" if port else "")
     path, query = parts.path.rstrip("/"), f"?{parts.query}" if parts.query else ""
     for name, value in parse_qsl(parts.query):
         if mask(f"?{name}={value}") != f"?{name}={value}":
             remember_secret(value)
-    if parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
+    if userinfo:
+        user, _, password = (unquote(part) for part in userinfo.partition(":"))
         remember_secret(password or user)
         encoded = b64encode(f"{user}:{password}".encode()).decode()
         remember_secret(encoded)

@@ -30,6 +30,7 @@ T = TypeVar("T")
 CONNECT_SECONDS = 15.0
 START_SECONDS = 30.0  # patience with an address where nothing has ever answered
 START_TRIES = 3
+START_PAUSE = 0.3
 ODD_TRIES = 3  # an unreadable answer is one request's fault, so it is asked for again at once and not for long
 LONGEST_PAUSE = 15.0
 LONGEST_ANSWER = 64 << 20  # bytes
@@ -121,7 +122,8 @@ class Connection:
         if passing and tries > 1 and time.monotonic() - self._logged >= _LOG_SECONDS:
             self._logged = time.monotonic()
             log.warning("%s: %s; asking again for up to %s", self.address.shown, failure.reason, _duration(left))
-        backoff = random.uniform(0.5, 1.0) * min(0.25 * 2 ** min(tries, 10), LONGEST_PAUSE)
+        longest = START_PAUSE if failure.kind == "misaddressed" and self._good < 0 else LONGEST_PAUSE
+        backoff = random.uniform(0.5, 1.0) * min(0.25 * 2 ** min(tries, 10), longest)
         await asyncio.sleep(min(max(backoff, failure.wait), left))
 
     async def _alive(self) -> bool:
