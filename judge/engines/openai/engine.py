@@ -275,8 +275,8 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 def seconds_of(setting: str, duration: float | str) -> float:
     """Seconds of "45s", "30m", "2h", "1.5h" or a number of seconds."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*", str(duration))
-    seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else 0.0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*", str(duration))
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
     if not seconds:
         raise ConfigError(f"{setting} is a time above 0 such as 45s, 30m or 2h, not {duration!r}")
     return seconds
