@@ -13,13 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import judge as rmjudge
 from judge.engines import Request, load_engine
 from judge.records import Message
-from judge.runs.runner import Job, Plan, label
 
 REPLY = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "[[A]]"}, "finish_reason": "stop"}],
@@ -107,19 +107,17 @@ def whole_run(url: str, calls: int, concurrency: int) -> dict[str, float]:
             for number in range(calls // 2):
                 row = {"prompt": f"Why is the sky blue? {number}", "chosen": SENTENCE * 8, "rejected": SENTENCE * 7}
                 file.write(json.dumps(row) + "\n")
-        plan = Plan(
-            data=(str(data),),
+        started, busy = time.monotonic(), time.process_time()
+        run = rmjudge.label(
+            data,
             task="preference",
-            judges=(f"openai:{url}#m",),
+            judges=f"openai:{url}#m",
             out=Path(folder) / "run",
             settings={"server": "plain", "concurrency": concurrency},
+            progress=False,
         )
-        job = Job(plan)
-        started, busy = time.monotonic(), time.process_time()
-        done = label(job, lambda total: nullcontext(lambda counts: None))
         seconds, cpu = time.monotonic() - started, time.process_time() - busy
-        job.close()
-        return measured(done.counts.calls, seconds, cpu)
+        return measured(run.counts.calls, seconds, cpu)
 
 
 def main() -> None:

@@ -13,16 +13,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.request import urlopen
 
-from judge.engines import TINY, TINY_PROMPT
+import judge as rmjudge
+from judge.engines import TINY_PROMPT
+from judge.engines.tiny import TINY
 from judge.formats import to_row
 from judge.records import Record
-from judge.runs.runner import Job, Plan, label
 
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 
@@ -42,9 +43,16 @@ def main() -> None:
         data = asked.data or _sample(Path(folder), asked.task, asked.rows)
 
         def judge(kind: str, spec: str) -> dict[str, Mapping[str, Any]]:
-            out = Path(folder) / kind
-            plan = Plan(data=(data,), task=asked.task, judges=(spec,), out=out, prompt=prompt, limit=asked.rows)
-            return judged(plan)
+            run = rmjudge.label(
+                data,
+                task=asked.task,
+                judges=spec,
+                out=Path(folder) / kind,
+                prompt=prompt,
+                limit=asked.rows,
+                progress=False,
+            )
+            return {row["id"]: row["judgement"] for row in [*run.rows(), *run.failures()]}
 
         def local(kind: str) -> dict[str, Mapping[str, Any]]:
             return judge(kind, f"tiny:{kind}" if asked.model == "tiny" else f"{kind}:{asked.model}")
@@ -82,22 +90,6 @@ def served(model: str, log: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
-
-
-def judged(plan: Plan) -> dict[str, Mapping[str, Any]]:
-    """Record id -> judgement row, those that could not be read included."""
-    job = Job(plan)
-    try:
-        label(job, lambda total: nullcontext(lambda counts: None))
-    finally:
-        job.close()
-    rows = {}
-    for name in ("labels.jsonl", "failures.jsonl"):
-        path = plan.out / name
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            row = json.loads(line)
-            rows[row["id"]] = row["judgement"]
-    return rows
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], task: str) -> dict[str, Any]:

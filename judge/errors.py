@@ -17,14 +17,14 @@ Every class carries its message alone, so it pickles, and masks the keys and pas
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from judge.secrets import mask
+from judge.secrets import mask_secrets
 
 
 class RmjudgeError(Exception):
     """The root of what a user can cause; the command line shows its message and exits with 2."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(mask(message))
+        super().__init__(mask_secrets(message))
 
 
 class InputError(RmjudgeError, ValueError):

@@ -36,7 +36,7 @@ def remember_secret(value: str) -> None:
         _remembered.add(value)
 
 
-def mask(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """The text without passwords of URLs, parameters that hold keys, words that look like keys, remembered secrets."""
     for secret in sorted(_remembered, key=len, reverse=True):
         text = text.replace(secret, MASK)
@@ -58,7 +58,7 @@ def split_userinfo(text: str) -> tuple[str, str]:
 def masked(value: Any) -> Any:
     """A value of JSON with every text in it masked."""
     if isinstance(value, str):
-        return mask(value)
+        return mask_secrets(value)
     if isinstance(value, dict):
         return {name: masked(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):

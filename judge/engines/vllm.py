@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from judge.engines.base import Completion, Request
@@ -73,6 +74,8 @@ class VllmEngine:
         """
         if not _loud():
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch reads it at its import
+        if find_spec("vllm") is None:
+            raise MissingExtraError(f"the vllm engine needs vllm: {INSTALL}; or use hf:{model}")
         self._source = locate(model, revision=revision, name=name)
         self._config = config_of(self._source)
         self._template_kwargs = dict(template_kwargs or {})

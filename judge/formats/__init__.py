@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.files import read_rows
@@ -34,8 +34,10 @@ from judge.formats import (
 )
 from judge.formats.base import Format, Row
 from judge.formats.fields import need
-from judge.formats.rmjudge import from_row, judgement_from_row, judgement_to_row, to_row
+from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
+from judge.formats.rmjudge import from_row, to_row
 from judge.records import Record
+from judge.registry import Registry
 
 __all__ = [
     "FORMATS",
@@ -73,7 +75,20 @@ _MODULES = (
     gsm8k,
     prompts,
 )
-FORMATS: dict[str, Format] = {family.name: family for module in _MODULES for family in module.FORMATS}
+
+
+def _check(name: str, found: Any) -> Format:
+    if not isinstance(found, Format):
+        raise ConfigError(f"a format is a judge.formats.Format, found {type(found).__name__}")
+    if found.name != name:
+        raise ConfigError(f"the Format calls itself '{found.name}'")
+    return found
+
+
+FORMATS: Registry[Format] = Registry(
+    "rmjudge.formats", {family.name: family for module in _MODULES for family in module.FORMATS}, _check
+)
+"""Name -> family; packages outside add to it by entry points of the group `rmjudge.formats`."""
 
 
 class Placed(NamedTuple):
@@ -139,15 +154,15 @@ def named(name: str) -> Format:
 
 
 def _renamed(row: Row, sources: dict[str, str]) -> Row:
-    found = {field: need(row, source) for field, source in sources.items()}
-    return {name: value for name, value in row.items() if name not in sources.values()} | found
+    renamed = {field: need(row, source) for field, source in sources.items()}
+    return {name: value for name, value in row.items() if name not in sources.values()} | renamed
 
 
 def recognise(row: Row) -> list[str]:
     """The names of the families that a row fits; more than one when none of them is the more special."""
     fitting = [family for family in FORMATS.values() if all(name in row for name in family.fields) and family.fits(row)]
-    beaten = {name for family in fitting for name in family.over}
-    return [family.name for family in fitting if family.name not in beaten]
+    less_special = {name for family in fitting for name in family.over}
+    return [family.name for family in fitting if family.name not in less_special]
 
 
 def choose(row: Row, place: str) -> Format:
@@ -158,8 +173,8 @@ def choose(row: Row, place: str) -> Format:
     if names:
         flags = " or ".join(f"--format {name}" for name in names)
         raise InputError(f"{place}: the fields fit {' and '.join(names)}; choose with {flags}")
-    found = ", ".join(map(str, row)) or "none"
-    raise InputError(f"{place}: no format fits the fields {found}{_nearest(row)} (all: rmjudge data formats)")
+    names_in_row = ", ".join(map(str, row)) or "none"
+    raise InputError(f"{place}: no format fits the fields {names_in_row}{_nearest(row)} (all: rmjudge data formats)")
 
 
 def _nearest(row: Row) -> str:

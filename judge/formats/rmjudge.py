@@ -10,13 +10,12 @@ fields of its own (they go to `meta`). The rows of a run are these with one fiel
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
 from typing import Any
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
 from judge.formats.fields import assistant, conversation, items, need, rest, text, texts, values, wrong
-from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Reading, Revision, Round, Score, Steps
+from judge.judgements import shapes
 from judge.records import Conversation, HumanLabel, Pair, Ranking, Record, Response, Solution
 
 _BODY = {
@@ -103,7 +102,7 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
         return Ranking(prompt=prompt, responses=responses, human=human, meta=meta)
     reference = text(row, "reference", empty=True) if row.get("reference") is not None else ""
     if kind == "response":
-        response, human = assistant(row, "response", empty=empty), _human(row, _score)
+        response, human = assistant(row, "response", empty=empty), _human(row, _of_response)
         return Response(prompt=prompt, response=response, reference=reference, human=human, meta=meta)
     steps = texts(row, "steps", empty=empty)
     human = _human(row, lambda label: _step(label, len(steps)))
@@ -138,6 +137,17 @@ def _score(label: Row) -> float:
     return value
 
 
+def _of_response(label: Row) -> str | float:
+    """A score, or a label of a task that judges responses."""
+    value = need(label, "verdict")
+    if not isinstance(value, str):
+        return _score(label)
+    named = {word: None for shape in shapes().values() if "response" in shape.records for word in shape.labels}
+    if value not in named:
+        raise wrong("human.verdict", value, f"a number, {', '.join(named)}")
+    return value
+
+
 def _step(label: Row, count: int) -> float:
     value = _score(label)
     if not label.get("criterion") and (value != int(value) or not -1 <= value < count):
@@ -150,75 +160,6 @@ def _order(label: Row, count: int) -> tuple[int, ...]:
     if len(set(map(str, order))) != len(order) or not all(type(i) is int and 0 <= i < count for i in order):
         raise wrong("human.verdict", order, f"different indices from 0 to {count - 1}, best first")
     return tuple(order)
-
-
-def _defaults(kind: type) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for item in fields(kind):
-        found[item.name] = item.default_factory() if item.default_factory is not MISSING else item.default
-    return found
-
-
-_TASKS: dict[str, type[Judgement]] = {
-    kind.task: kind for kind in (Preference, Critique, Score, Steps, Outcome, Order, Revision)
-}
-_DEFAULTS = {kind: _defaults(kind) for kind in (*_TASKS.values(), Reading, Round)}
-_NEEDED = ("asked", "verdict")
-_LISTED = {"p_right", "strengths"}
-
-
-def judgement_to_row(judgement: Judgement) -> dict[str, Any]:
-    """The row of a judgement; what has its default value is left out, `task` and `verdict` never."""
-    row = {"task": judgement.task} | _lean(judgement)
-    if isinstance(judgement, Revision) and judgement.rounds:
-        row["rounds"] = [_lean(one) for one in judgement.rounds]
-    if judgement.readings:
-        row["readings"] = [_lean(reading) for reading in judgement.readings]
-    return row
-
-
-def _lean(value: Judgement | Reading | Round) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, default in _DEFAULTS[type(value)].items():
-        found = getattr(value, name)
-        if name in ("readings", "rounds") or (found == default and name not in _NEEDED):
-            continue
-        if isinstance(found, tuple):
-            found = list(found)
-        row[name] = dict(found) if isinstance(found, Mapping) else found
-    return row
-
-
-def judgement_from_row(row: Row) -> Judgement:
-    """The judgement of a row; raises InputError without a place."""
-    task = need(row, "task")
-    if task not in _TASKS:
-        raise wrong("judgement.task", task, ", ".join(_TASKS))
-    kind = _TASKS[task]
-    found = _known(row, kind, "judgement")
-    del found["task"]
-    if kind in (Steps, Order) and isinstance(found.get("verdict"), list):
-        found["verdict"] = tuple(found["verdict"])
-    for name in _LISTED & found.keys():
-        found[name] = None if found[name] is None else tuple(found[name])
-    if kind is Revision:
-        found["rounds"] = tuple(_round(one) for one in found.get("rounds", ()))
-    found["readings"] = tuple(Reading(**_known(reading, Reading, "reading")) for reading in found.get("readings", ()))
-    return kind(**found)
-
-
-def _round(row: Row) -> Round:
-    found = _known(row, Round, "round")
-    return Round(**{**found, "principles": tuple(found.get("principles", ()))})
-
-
-def _known(row: Row, kind: type, name: str) -> dict[str, Any]:
-    accepted = _DEFAULTS[kind]
-    for key in row:
-        if key not in accepted and key != "task":
-            raise InputError(f"field '{name}.{key}': unknown (accepted: {', '.join(accepted)})")
-    need(row, "verdict")
-    return dict(row)
 
 
 def _fits(row: Row) -> bool:

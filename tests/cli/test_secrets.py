@@ -11,7 +11,7 @@ import pytest
 
 from judge.cli.main import main
 from judge.errors import EngineError
-from judge.secrets import mask, masked
+from judge.secrets import mask_secrets, masked
 
 SECRET = "plugh4711xyzzy"
 
@@ -99,6 +99,6 @@ def test_no_secret_is_written_or_shown(
     ],
 )
 def test_masking(text: str, expected: str) -> None:
-    assert mask(text) == expected
+    assert mask_secrets(text) == expected
     assert masked({"a": [text, 1, None]}) == {"a": [expected, 1, None]}
     assert str(EngineError(text)) == expected

@@ -3,7 +3,7 @@
 Refuses to know people apart (ceiling.py) and probabilities (calibration.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from judge.agreement.statistics.bootstrap import Floats, Ints
 from judge.agreement.statistics.correlation import auc
 from judge.agreement.statistics.nominal import Weights
 
-ORDERED = {"preference": (0, 2, 1), "outcome": (0, 1)}
-"""The verdicts on a scale, for weighted figures: first, tie, second."""
+ORDERED: Mapping[int, tuple[int, ...]] = {2: (0, 1), 3: (0, 2, 1)}
+"""The labels on a scale, for weighted figures, by how many there are: the good one, neither, its opposite."""
 
 
 def cells(truth: Any, verdict: Any, mask: Mask, size: int) -> Ints:
@@ -44,13 +44,13 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
     table, judge, mask = measure.table, measure.judge, measure.rows
     size = len(table.labels)
     sums = measure.draw.cells(cells(table.truth, judge.verdict, mask, size), size * size)
-    order = ORDERED[table.task]
+    order = ORDERED.get(size, ())
 
     def whole(name: str, title: str, formula: Callable[[Floats], Floats], *, share: bool = False) -> Figure:
         unit = "share" if share else "coefficient"
         return measure.figure(name, title, sums, square(formula, size, order), mask, unit=unit)  # type: ignore[arg-type]
 
-    pairs = table.task == "preference"
+    pairs = table.paired
     figures = [whole("accuracy", "Accuracy, a tie is a verdict" if pairs else "Accuracy", nominal.accuracy, share=True)]
     if pairs:
         figures += _without_ties(measure, mask) + _by_order(measure)

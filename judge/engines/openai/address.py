@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from judge.errors import ConfigError
-from judge.secrets import mask, remember_secret, split_userinfo
+from judge.secrets import mask_secrets, remember_secret, split_userinfo
 
 OPENAI = "api.openai.com"
 
@@ -58,7 +58,7 @@ def parse_address(url: str, key_variable: str) -> Address:
     root = f"{parts.scheme}://{netloc}" + (f":{port}" if port else "")
     path, query = parts.path.rstrip("/"), f"?{parts.query}" if parts.query else ""
     for name, value in parse_qsl(parts.query):
-        if mask(f"?{name}={value}") != f"?{name}={value}":
+        if mask_secrets(f"?{name}={value}") != f"?{name}={value}":
             remember_secret(value)
     if userinfo:
         user, _, password = (unquote(part) for part in userinfo.partition(":"))
@@ -69,7 +69,9 @@ def parse_address(url: str, key_variable: str) -> Address:
     else:
         key = checked_key(key_variable)
         authorization = f"Bearer {key}" if key else ""
-    return Address(shown=mask(root + path + query), root=root, path=path, query=query, authorization=authorization)
+    return Address(
+        shown=mask_secrets(root + path + query), root=root, path=path, query=query, authorization=authorization
+    )
 
 
 def checked_key(variable: str) -> str:

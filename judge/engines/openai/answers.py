@@ -15,7 +15,7 @@ import orjson
 
 from judge.engines.base import Completion, Request
 from judge.engines.thinking import KNOWN_MARKS, split_thinking
-from judge.secrets import mask
+from judge.secrets import mask_secrets
 
 WORDS = 300  # of a server's words, that many characters are kept
 LONGEST_WAIT = 3600.0 * 24
@@ -77,7 +77,7 @@ def _from_error(error: Any) -> Failure:
     """An error inside an answer of status 200."""
     code = error.get("code") if isinstance(error, dict) else None
     kind: Kind = "busy" if code in (429, "429", "rate_limit_exceeded") else "odd"
-    return Failure(kind, _line(mask(_words(error))) or "an error without words")
+    return Failure(kind, _line(mask_secrets(_words(error))) or "an error without words")
 
 
 def server_words(body: bytes) -> str:
@@ -85,8 +85,8 @@ def server_words(body: bytes) -> str:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _line(mask(body[: 4 * WORDS].decode(errors="replace")))
-    return _line(mask(_words(content)))
+        return _line(mask_secrets(body[: 4 * WORDS].decode(errors="replace")))
+    return _line(mask_secrets(_words(content)))
 
 
 def _words(content: Any) -> str:
@@ -134,7 +134,7 @@ def first_choice(content: Any) -> dict[str, Any] | Failure:
 
 
 def _brief(content: Any) -> str:
-    return _line(mask(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()))[:120]
+    return _line(mask_secrets(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()))[:120]
 
 
 def read_reply(content: Any, request: Request) -> Completion | Failure:

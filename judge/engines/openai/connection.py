@@ -23,7 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from judge.engines.openai.address import Address
 from judge.engines.openai.answers import Failure, parse
 from judge.errors import EngineError
-from judge.secrets import mask
+from judge.secrets import mask_secrets
 
 T = TypeVar("T")
 
@@ -151,16 +151,16 @@ class Connection:
                 "sick", f"no whole answer within {_duration(timeout or self._timeout)}", reached=self._answered
             )
         except aiohttp.ClientConnectorDNSError as error:
-            return Failure("misaddressed", f"cannot be found: {mask(str(error))}", reached=False)
+            return Failure("misaddressed", f"cannot be found: {mask_secrets(str(error))}", reached=False)
         except (ssl.SSLError, aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
-            return Failure("misaddressed", f"cannot be connected to: {mask(str(error))}", reached=False)
+            return Failure("misaddressed", f"cannot be connected to: {mask_secrets(str(error))}", reached=False)
         except (aiohttp.ClientConnectionError, OSError) as error:
             reached = isinstance(error, aiohttp.ServerDisconnectedError)
             number = getattr(error, "errno", None)
-            words = f"no connection: {os.strerror(number)}" if number and number > 0 else mask(str(error))
+            words = f"no connection: {os.strerror(number)}" if number and number > 0 else mask_secrets(str(error))
             return Failure("sick", words or type(error).__name__, reached=reached)
         except (aiohttp.ClientError, ValueError) as error:  # an answer that is no HTTP, or torn
-            return Failure("sick", f"a broken answer: {' '.join(mask(str(error)).split())[:200]}")
+            return Failure("sick", f"a broken answer: {' '.join(mask_secrets(str(error)).split())[:200]}")
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:
