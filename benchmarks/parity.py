@@ -21,9 +21,10 @@ from urllib.request import urlopen
 
 import judge as rmjudge
 from judge.engines import TINY_PROMPT
-from judge.engines.tiny import TINY
+from judge.engines.tiny import MODEL as TINY
 from judge.formats import to_row
 from judge.records import Record
+from judge.run_files import read_lines
 
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 
@@ -52,7 +53,7 @@ def main() -> None:
                 limit=asked.rows,
                 progress=False,
             )
-            return {row["id"]: row["judgement"] for row in [*run.rows(), *run.failures()]}
+            return {line.row["id"]: line.row["judgement"] for path in run.files for line in read_lines(path)}
 
         def local(kind: str) -> dict[str, Mapping[str, Any]]:
             return judge(kind, f"tiny:{kind}" if asked.model == "tiny" else f"{kind}:{asked.model}")
