@@ -28,7 +28,7 @@ def resumable(kept: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        again = shlex.join(["rmjudge", *sys.argv[1:]])
+        again = rmjudge.mask_secrets(shlex.join(["rmjudge", *sys.argv[1:]]))
         print(f"interrupted; {kept}. To go on:\n  {again}", file=sys.stderr)
         raise typer.Exit(130) from None
 
