@@ -26,7 +26,7 @@ def generate(
         bool, typer.Option("--wide", help="Larger numbers and longer sums than the card promises.")
     ] = False,
     neat: Annotated[bool, typer.Option("--neat", help="Solutions that write out every operation.")] = False,
-    various: Annotated[bool, typer.Option("--various", help="Solutions in hands that differ widely.")] = False,
+    various: Annotated[bool, typer.Option("--various", help="Solutions in writing styles that differ widely.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write arithmetic problems with solutions whose truth is known; the embedded judge has seen none of them.
