@@ -1,21 +1,22 @@
 """Rows out of files and files onto the disk.
 
 Reads JSONL, JSON, CSV, TSV, Parquet, any text kind of them as `.gz`, and hub names (`hf://NAME[:CONFIG][:SPLIT]`) one
-row at a time, each with its place `file:line` (`file:row` for Parquet and the hub). Writes whole files or nothing.
-
-This module refuses to know what a row means (formats/) and how a run directory grows (labelling/).
+row at a time, each with its place `file:line` (`file:row` for Parquet and the hub). Writes whole files and directories,
+or nothing. What a row means is formats/, how a run directory grows is runs/journal.py.
 """
 
 import csv
+import glob
 import gzip
 import io
 import json
 import os
 import re
+import shutil
 import tempfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
@@ -159,6 +160,67 @@ def write_chunks(path: str | Path, chunks: Iterable[str | bytes], *, compress: b
         if temporary is not None:
             with suppress(OSError):
                 os.unlink(temporary)
+
+
+@contextmanager
+def staged_directory(out: str | Path, *, fill: bool = False, last: Sequence[str] = ()) -> Iterator[Path]:
+    """A temporary directory that becomes `out` when the block ends well, and vanishes when it does not.
+
+    Args:
+        out: where it shall stand.
+        fill: where `out` is there, move the files into it one by one; else it is replaced as a whole, and what was
+            there goes only once the new one stands.
+        last: with `fill`, the files that are moved last, in this order: those that say that the others are complete.
+
+    Raises:
+        RunError: where the disk says no.
+    """
+    target = Path(out)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for stale in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+            shutil.rmtree(stale, ignore_errors=True)  # of a process that was killed
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+        try:
+            yield folder
+            _sync_files(folder)
+            os.chmod(folder, 0o777 & ~_umask())
+            if not target.exists():
+                os.replace(folder, target)
+            elif fill:
+                order = {name: number for number, name in enumerate(last, start=1)}
+                for file in sorted(folder.iterdir(), key=lambda file: (order.get(file.name, 0), file.name)):
+                    os.replace(file, target / file.name)
+            else:
+                _replace_directory(folder, target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def _replace_directory(folder: Path, target: Path) -> None:
+    old = folder.with_suffix(".old")
+    os.replace(target, old)
+    try:
+        os.replace(folder, target)
+    except OSError:
+        with suppress(OSError):
+            os.replace(old, target)
+        raise
+    shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
+def _sync_files(folder: Path) -> None:
+    """Force everything to the disk, so that the new name never stands before its content."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _umask() -> int:

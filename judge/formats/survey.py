@@ -5,7 +5,7 @@ Streams: what it keeps of a record is its 16-byte id and a few lengths.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,7 @@ KINDS_OF_VERDICT = 12
 """More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Survey:
     """What was found in a file.
 
@@ -58,14 +58,37 @@ class Survey:
         """How many records the rows gave."""
         return self.kinds.total()
 
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What there is to know, as names and words for people."""
+        return list(_facts(self))
 
-def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Survey:
-    """Read a whole file and tell about it; `first` records are kept as rows. Raises InputError where nothing at all can
-    be read: no such file, an unknown kind of file, no row that fits a format."""
+    def to_row(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return as_json(self)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.path}: {self.format}" + (" (forced)" if self.forced else "")]
+        return "\n".join([*lines, *(f"{name}: {words}" for name, words in self.facts), *self.problems])
+
+
+def survey(path: str | Path | Iterable[Mapping[str, Any]], *, format: str | None = None, first: int = 3) -> Survey:
+    """Read all of a file, or rows in memory, and tell about it.
+
+    Args:
+        path: a file, a run directory, a hub name, or rows: a list of dicts, a `datasets.Dataset`.
+        format: the family of formats, where it is not to be recognised.
+        first: so many records are kept as rows.
+
+    Raises:
+        InputError: where nothing at all can be read: no such file, an unknown kind of file, no row that fits a format.
+    """
+    scanned = scan_rows(path) if isinstance(path, str | Path) else _scan_memory(path)
+    path = path if isinstance(path, str | Path) else "rows in memory"
     found = Survey(path=str(path), forced=format is not None)
     family = named(format) if format else None
     seen: set[bytes] = set()
-    for place, row in scan_rows(path):
+    for place, row in scanned:
         found.rows += 1
         if isinstance(row, InputError):
             found.problems.append(str(row))
@@ -90,6 +113,11 @@ def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Su
         raise InputError(found.problems[0] if found.problems else f"{path}: its rows hold nothing to judge")
     found.format = family.name if family else ""
     return found
+
+
+def _scan_memory(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | InputError]]:
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", dict(row)
 
 
 def _recognised(found: Survey, row: dict[str, Any], place: str) -> Format:
@@ -204,6 +232,34 @@ def label_lines(found: Survey) -> Iterator[tuple[str, str]]:
 
 def _verdict(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}:"
+
+
+SHOWN_ANNOTATORS = 6
+
+
+def _facts(survey: Survey) -> Iterator[tuple[str, str]]:
+    kinds = ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in survey.kinds.items())
+    yield "rows", f"{survey.rows:,}"
+    yield "records", kinds
+    counts = {
+        "rows without a record": survey.barren,
+        "duplicates": survey.duplicates,
+        "empty texts": survey.empty,
+        "two equal responses": survey.alike,
+        "labels without texts": survey.without_texts,
+        "wrong rows": len(survey.problems),
+    }
+    yield from ((name, f"{count:,}") for name, count in counts.items() if count)
+    for part, sizes in survey.lengths.items():
+        low, middle, high = spread(sizes)
+        yield f"{part} characters", f"{low:,} to {high:,}, median {middle:,}"
+    if survey.labelled:
+        names = [f"{name} {count:,}" for name, count in survey.annotators.most_common(SHOWN_ANNOTATORS)]
+        more = len(survey.annotators) - len(names)
+        yield "human labels", f"on {survey.labelled:,}: {', '.join(names)}{f', {more} more' if more else ''}"
+    yield from ((f"  {name}", line) for name, line in label_lines(survey))
+    for task, verdicts in survey.judged.items():
+        yield f"judged: {task}", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(verdicts.items()))
 
 
 def as_json(found: Survey) -> dict[str, Any]:

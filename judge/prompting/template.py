@@ -67,7 +67,10 @@ def load_template(task: str, name_or_path: str) -> Template:
 
 
 def list_templates(task: str = "") -> list[Template]:
-    """The shipped prompts, by name; all of them or those of one task."""
+    """The shipped prompts, by name; all of them or those of one task. Raises UnknownNameError for an unknown task."""
+    tasks = {path.parent.name for path in shipped().values()}
+    if task and task not in tasks:
+        raise unknown("task", task, sorted(tasks))
     return [_read(path) for path in shipped().values() if task in ("", path.parent.name)]
 
 

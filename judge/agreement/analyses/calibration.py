@@ -36,7 +36,7 @@ def calibration(measure: Measure) -> Calibration | None:
     if not mask.any():
         return None
     p, right = measure.judge.probability[mask], (measure.table.truth[mask] == 0).astype(np.float64)
-    curves = [_curve(measure, mask, "as stated", p, right)]
+    curves = [_curve(measure, mask, "as_stated", p, right)]
     # Figures without intervals are asked for by those in a hurry: nothing is fitted for them.
     if measure.draw.resamples and len(p) >= ENOUGH and 0 < right.sum() < len(right):
         fold = folds(measure.draw.code[mask], measure.draw.seed)

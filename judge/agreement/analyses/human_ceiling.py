@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from judge.agreement.analyses.alt_test import ENOUGH, Replaced, alt_test, equivalence
+from judge.agreement.analyses.alt_test import ENOUGH, AnnotatorTest, alt_test, equivalence
 from judge.agreement.analyses.judge_metrics import Measure, ratio
 from judge.agreement.data.alignment import Alignment, aligned, counts
 from judge.agreement.data.table import Mask
@@ -63,7 +63,7 @@ def _pooled(
 
 
 def _annotators(
-    measure: Measure, lines: Alignment, replaced: list[Replaced], skilled: Estimated | None, unit: Unit
+    measure: Measure, lines: Alignment, replaced: list[AnnotatorTest], skilled: Estimated | None, unit: Unit
 ) -> tuple[AnnotatorRow, ...]:
     votes = measure.table.votes
     many = np.bincount(votes.who, minlength=len(votes.names))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from judge.agreement.analyses.judge_metrics import ratio
-from judge.agreement.schema import Figure, Moved
+from judge.agreement.schema import Figure, ProbeResult
 from judge.agreement.statistics.bootstrap import Resampler
 from judge.judgements import shape_of
 
@@ -41,7 +41,7 @@ def verdict_of(said: Mapping[str, Any]) -> Any:
 
 def moved(
     verdicts: Mapping[str, Any], links: Iterable[Link], about: Mapping[str, str], *, seed: int, resamples: int = 1_000
-) -> tuple[Moved, ...]:
+) -> tuple[ProbeResult, ...]:
     """Each probe's figures, rows clustered by the record they come from (one a probe, so a plain bootstrap), the probe
     that moves most verdicts first. about: what each probe changes, in words."""
     rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -75,7 +75,9 @@ def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
     return changed, float(gain > 0)
 
 
-def _figures(probe: str, about: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int) -> Moved:
+def _figures(
+    probe: str, about: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int
+) -> ProbeResult:
     count = len(held)
     draw = Resampler(np.arange(count), resamples=resamples, seed=seed)
     told: list[Figure] = []
@@ -83,4 +85,4 @@ def _figures(probe: str, about: str, held: list[tuple[float, float]], lost: int,
         hit = np.array([row[at] for row in held])
         sums = draw.by_block(np.column_stack([hit, np.ones(count)])) if count else np.zeros((1, 2))
         told.append(draw.figure(name, title, sums, ratio, rows=count, clusters=count, of=probe))
-    return Moved(probe=probe, about=about, moved=told[0], toward=told[1], lost=lost)
+    return ProbeResult(probe=probe, about=about, moved=told[0], toward=told[1], lost=lost)

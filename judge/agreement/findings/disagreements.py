@@ -13,7 +13,7 @@ from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.data.columns import UNREADABLE, Order, Row
 from judge.agreement.data.sources import Source
 from judge.agreement.data.table import Judge, Table
-from judge.agreement.schema import Answer, Disagreement, Vote
+from judge.agreement.schema import Disagreement, JudgeReading, Vote
 from judge.agreement.statistics.bootstrap import Floats, Ints
 
 LONGEST = 8_000
@@ -147,7 +147,7 @@ def _parts(row: Row) -> Mapping[str, str]:
     return {}
 
 
-def _answers(row: Row | None) -> tuple[Answer, ...]:
+def _answers(row: Row | None) -> tuple[JudgeReading, ...]:
     if row is None or not row.get("judgement"):
         return ()
     found = []
@@ -155,7 +155,7 @@ def _answers(row: Row | None) -> tuple[Answer, ...]:
         verdict = reading["verdict"]
         chances = reading.get("probabilities") or {}
         found.append(
-            Answer(
+            JudgeReading(
                 asked=reading["asked"],
                 verdict="" if verdict is None else str(verdict),
                 text=str(reading.get("text") or "")[:LONGEST],

@@ -1,9 +1,8 @@
 """Texts to tokens: each response of an example as one whole sequence, and where in it the head reads.
 
-A text is tokenised whole, by the tokenizer's chat template where it has one, so that nothing later (a shared prefix,
+A text is tokenized whole, by the tokenizer's chat template where it has one, so that nothing later (a shared prefix,
 another loader) can change a token. A solution is its prompt's tokens and then, step by step, the step's and the
 separator's tokens, as TRL's trainer for process rewards did it; the verdict is read at the last separator token.
-This module refuses to know tensors, models and losses.
 """
 
 from collections import Counter
@@ -56,14 +55,17 @@ def common_prefix(sequences: Sequence[Ids]) -> int:
     return len(first)
 
 
-class Tokeniser:
-    """A tokenizer with the rules of this house around it.
+class ExampleTokenizer:
+    """Tokenizes examples, and says where the head reads.
 
-    kind: of the model; "process" reads after each step, any other at a response's last token.
-    max_length: tokens of prompt and response together, at most the tokenizer's own limit. A longer text loses tokens
-    at the left of its prompt (a leading begin-of-text or class token stays), the same number for all responses of an
-    example; where a response alone is longer, there are no tokens but a reason. apart: prompt and response are
-    separate texts, each at most max_length long.
+    A text longer than max_length loses tokens at the left of its prompt (a leading begin-of-text or class token stays),
+    the same number for all responses of an example; where a response alone is longer, there are no tokens but a reason.
+
+    Args:
+        tokenizer: of the backbone.
+        kind: of the model; "process" reads after each step, any other at a response's last token.
+        max_length: tokens of prompt and response together, at most the tokenizer's own limit.
+        apart: prompt and response are separate texts, each at most max_length long.
     """
 
     def __init__(self, tokenizer: Any, kind: str, max_length: int, apart: bool = False) -> None:
@@ -71,23 +73,28 @@ class Tokeniser:
         self.max_length = min(max_length, int(getattr(tokenizer, "model_max_length", max_length)))
         self.chat = bool(getattr(tokenizer, "chat_template", None))
         bare, framed = self._encode(["a"], False)[0], self._encode(["a"], True)[0]
-        place = next((at for at in range(len(framed)) if list(framed[at : at + len(bare)]) == list(bare)), 0)
+        starts = (start for start in range(len(framed)) if list(framed[start : start + len(bare)]) == list(bare))
+        place = next(starts, 0)
         self._before, self._after = framed[:place], framed[place + len(bare) :]
         self._leading = {tokenizer.bos_token_id, tokenizer.cls_token_id} - {None}
         self.separator = self._separator()
 
     def __call__(self, examples: Sequence[Example]) -> list[Tokens | str]:
-        """Tokens of each example, or the reason why it has none (TOO_LONG, EMPTY)."""
+        """Tokens of each example, or the reason why it has none (TOO_LONG, EMPTY).
+
+        Raises:
+            InputError: for a conversation that the chat template refuses.
+        """
         if self.kind == "process":
             return [self._cut(self._steps(example)) for example in examples]
         whole = iter(self._encode_all(self._wholes(examples)))
         heads = iter(self._encode_all([self._head(example) for example in examples]))
-        made = []
+        tokens = []
         for example in examples:
             head = next(heads)
             texts = [next(whole) for _ in example.responses]
-            made.append(self._apart(head, texts) if self.apart else self._joined(head, texts))
-        return made
+            tokens.append(self._apart(head, texts) if self.apart else self._joined(head, texts))
+        return tokens
 
     def _wholes(self, examples: Iterable[Example]) -> list[str]:
         if self.apart:
@@ -134,10 +141,11 @@ class Tokeniser:
             return TOO_LONG
         if not cut:
             return Tokens(tuple(texts))
-        moved = tuple(
-            Text(self._without(text.ids, cut), text.start - cut, tuple(at - cut for at in text.reads)) for text in texts
+        shortened = tuple(
+            Text(self._without(text.ids, cut), text.start - cut, tuple(read - cut for read in text.reads))
+            for text in texts
         )
-        return Tokens(moved, cut=cut)
+        return Tokens(shortened, cut=cut)
 
     def _kept(self, ids: Ids) -> int:
         return int(len(ids) > 0 and int(ids[0]) in self._leading)
@@ -190,18 +198,18 @@ class Tokeniser:
         return ids
 
 
-def fit(tokeniser: Tokeniser, examples: Sequence[Example]) -> tuple[list[Example], list[Tokens], "Counter[str]"]:
+def fit(tokenizer: ExampleTokenizer, examples: Sequence[Example]) -> tuple[list[Example], list[Tokens], "Counter[str]"]:
     """The examples that fit, their tokens, and how many were cut (CUT) or dropped (TOO_LONG, EMPTY)."""
     kept: list[Example] = []
-    made: list[Tokens] = []
+    fitting: list[Tokens] = []
     counts: Counter[str] = Counter()
-    for at in range(0, len(examples), 1000):
-        part = examples[at : at + 1000]
-        for example, tokens in zip(part, tokeniser(part), strict=True):
+    for start in range(0, len(examples), 1000):
+        part = examples[start : start + 1000]
+        for example, tokens in zip(part, tokenizer(part), strict=True):
             if isinstance(tokens, str):
                 counts[tokens] += 1
                 continue
             counts[CUT] += tokens.cut > 0
             kept.append(example)
-            made.append(tokens)
-    return kept, made, +counts
+            fitting.append(tokens)
+    return kept, fitting, +counts

@@ -9,7 +9,7 @@ import torch
 from judge.errors import InputError
 from judge.rewards.data.collate import Apart, Collator, Document, Packed, Padded, batches
 from judge.rewards.data.examples import Example
-from judge.rewards.data.tokenize import CUT, EMPTY, TOO_LONG, Tokeniser, common_prefix
+from judge.rewards.data.tokenize import CUT, EMPTY, TOO_LONG, ExampleTokenizer, common_prefix
 from tests.rewards.models import example, pairs, said, tokenizer, words
 
 PAIR = example(words(10, 11), words(20, 21), words(20, 30, 31))
@@ -19,7 +19,7 @@ CHAT_B = [2, 3, 10, 11, 1, 4, 20, 30, 31, 1]
 
 def test_texts_are_tokenised_whole_as_the_tokenizer_does_it() -> None:
     tokens = tokenizer()
-    (made,) = Tokeniser(tokens, "scalar", 100)([PAIR])
+    (made,) = ExampleTokenizer(tokens, "scalar", 100)([PAIR])
     turns = [{"role": "user", "content": "w10 w11"}, {"role": "assistant", "content": "w20 w21"}]
     assert list(made.texts[0].ids) == CHAT_A == tokens.apply_chat_template(turns, return_dict=True)["input_ids"]
     assert list(made.texts[1].ids) == CHAT_B
@@ -75,15 +75,15 @@ def test_equal_responses_and_one_that_goes_on_from_another() -> None:
 
 def test_a_begin_of_text_token_is_never_doubled() -> None:
     chat = tokenizer(bos=True)  # the template writes one, and so does the tokenizer
-    (made,) = Tokeniser(chat, "scalar", 100)([PAIR])
+    (made,) = ExampleTokenizer(chat, "scalar", 100)([PAIR])
     assert list(made.texts[0].ids[:3]) == [2, 3, 10]
-    (plain,) = Tokeniser(tokenizer(chat=False, bos=True), "scalar", 100)([example("<bos> w10", "w20")])
+    (plain,) = ExampleTokenizer(tokenizer(chat=False, bos=True), "scalar", 100)([example("<bos> w10", "w20")])
     assert list(plain.texts[0].ids) == [2, 10, 5, 5, 20]
 
 
 def test_a_solution_is_read_at_the_newline_after_each_step() -> None:
     solved = Example(id="s", group="g", prompt=said("user", "w10"), steps=("w20 w21", "w30"))
-    (made,) = Tokeniser(tokenizer(), "process", 100)([solved])
+    (made,) = ExampleTokenizer(tokenizer(), "process", 100)([solved])
     assert list(made.texts[0].ids) == [2, 3, 10, 1, 4, 20, 21, 5, 30, 5]
     assert made.texts[0].reads == (7, 9)
     batch = Collator(tokenizer(), "process", 100)([solved])
