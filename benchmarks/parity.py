@@ -7,14 +7,13 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import judge
 from judge.formats import to_row
 from judge.records import Record
-from judge.runs.runner import Job, Plan, label
 
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 
@@ -32,32 +31,24 @@ def main() -> None:
         data = asked.data or _sample(Path(folder), asked.task, asked.rows)
         runs = {}
         for kind in ("vllm", "hf"):
-            plan = Plan(
-                data=(data,),
+            run = judge.label(
+                data,
                 task=asked.task,
-                judges=(f"tiny:{kind}" if asked.model == "tiny" else f"{kind}:{asked.model}",),
+                judges=f"tiny:{kind}" if asked.model == "tiny" else f"{kind}:{asked.model}",
                 out=Path(folder) / kind,
                 prompt=asked.prompt,
                 limit=asked.rows,
+                progress=False,
             )
-            runs[kind] = judged(plan)
+            runs[kind] = judged(run)
     print(json.dumps(compare(runs["vllm"], runs["hf"], asked.task), indent=2))
 
 
-def judged(plan: Plan) -> dict[str, Mapping[str, Any]]:
+def judged(run: judge.Run) -> dict[str, Mapping[str, Any]]:
     """Record id -> judgement row, those that could not be read included."""
-    job = Job(plan)
-    try:
-        label(job, lambda total: nullcontext(lambda counts: None))
-    finally:
-        job.close()
-    rows = {}
-    for name in ("labels.jsonl", "failures.jsonl"):
-        path = plan.out / name
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            row = json.loads(line)
-            rows[row["id"]] = row["judgement"]
-    return rows
+    rows = {row["id"]: row["judgement"] for row in run.rows()}
+    failed = {failure.record.id: judge.judgement_to_row(failure.judgement) for failure in run.failures()}
+    return rows | failed
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], task: str) -> dict[str, Any]:
