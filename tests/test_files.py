@@ -299,7 +299,7 @@ def test_a_staged_directory_vanishes_with_its_error(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "old").write_text("old")
-    with pytest.raises(ZeroDivisionError), staged_directory(out) as folder:
+    with pytest.raises(ZeroDivisionError), staged_directory(out) as folder:  # noqa: PT012
         (folder / "a").write_text("new")
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
