@@ -24,12 +24,14 @@ if TYPE_CHECKING:
         RunError,
         TemplateError,
         UnknownNameError,
+        unknown,
     )
     from judge.exports.export import Exported
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.rmjudge import judgement_from_row, judgement_to_row
     from judge.formats.survey import Survey, survey
     from judge.jobs.agree import agree
+    from judge.jobs.audit import RunAudit, audit
     from judge.jobs.constitution import (
         ablate_constitution,
         diff_constitutions,
@@ -39,8 +41,11 @@ if TYPE_CHECKING:
         try_constitution,
     )
     from judge.jobs.export import ExportedModel, export
+    from judge.jobs.label import label
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
+    from judge.jobs.revise import revise
+    from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.judgements import (
         Critique,
@@ -69,7 +74,9 @@ if TYPE_CHECKING:
         spoken,
     )
     from judge.report.report import Report
-    from judge.runs.runner import Done, Plan, label
+    from judge.runs.counts import Counts
+    from judge.runs.preview import Preview
+    from judge.runs.reader import Judged, Run, open_run
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
 
 __all__ = [
@@ -82,8 +89,8 @@ __all__ = [
     "ConstitutionDiff",
     "ConstitutionTrial",
     "Conversation",
+    "Counts",
     "Critique",
-    "Done",
     "Engine",
     "EngineError",
     "ExampleResults",
@@ -91,6 +98,7 @@ __all__ = [
     "ExportedModel",
     "HumanLabel",
     "InputError",
+    "Judged",
     "Judgement",
     "LintResult",
     "Message",
@@ -100,8 +108,8 @@ __all__ = [
     "Outcome",
     "Pair",
     "Placed",
-    "Plan",
     "Preference",
+    "Preview",
     "Principle",
     "Program",
     "Ranking",
@@ -114,6 +122,8 @@ __all__ = [
     "Revision",
     "RmjudgeError",
     "Round",
+    "Run",
+    "RunAudit",
     "RunChangedError",
     "RunError",
     "Score",
@@ -127,6 +137,7 @@ __all__ = [
     "UnknownNameError",
     "ablate_constitution",
     "agree",
+    "audit",
     "content_id",
     "diff_constitutions",
     "export",
@@ -143,23 +154,64 @@ __all__ = [
     "load_engine",
     "load_template",
     "new_constitution",
+    "open_run",
     "play",
     "read_records",
     "readable",
     "recognise",
     "render_constitution",
     "render_prompt",
+    "revise",
+    "score",
     "spoken",
     "survey",
     "test_constitution",
     "tiny_card",
     "to_row",
     "try_constitution",
+    "unknown",
 ]
 
 _HOMES = {
+    "constitution_eval.ablation": ("Ablation",),
+    "constitution_eval.difference": ("ConstitutionDiff",),
+    "constitution_eval.example_tests": ("ExampleResults",),
+    "constitution_eval.trial": ("ConstitutionTrial",),
+    "exports.export": ("Exported",),
+    "formats.survey": (
+        "Survey",
+        "survey",
+    ),
+    "jobs.agree": ("agree",),
+    "jobs.constitution": (
+        "ablate_constitution",
+        "diff_constitutions",
+        "new_constitution",
+        "render_constitution",
+        "test_constitution",
+        "try_constitution",
+    ),
+    "jobs.export": (
+        "ExportedModel",
+        "export",
+    ),
+    "jobs.lint": (
+        "LintResult",
+        "lint_constitution",
+        "lint_prompt",
+    ),
+    "jobs.prompt": (
+        "RenderedPrompt",
+        "render_prompt",
+    ),
+    "jobs.tiny": (
+        "TinyCard",
+        "generate_problems",
+        "tiny_card",
+    ),
+    "report.report": ("Report",),
     "engines": ("Completion", "Engine", "Request", "load_engine"),
-    "errors": tuple(name for name in __all__ if name.endswith("Error")),
+    "errors": (*(name for name in __all__ if name.endswith("Error")), "unknown"),
     "formats": ("FORMATS", "Placed", "from_row", "read_records", "recognise", "to_row"),
     "formats.rmjudge": ("judgement_from_row", "judgement_to_row"),
     "judgements": (
@@ -175,23 +227,13 @@ _HOMES = {
         "Steps",
         "readable",
     ),
-    "constitution_eval.ablation": ("Ablation",),
-    "constitution_eval.difference": ("ConstitutionDiff",),
-    "constitution_eval.example_tests": ("ExampleResults",),
-    "constitution_eval.trial": ("ConstitutionTrial",),
-    "exports.export": ("Exported",),
-    "formats.survey": ("Survey", "survey"),
-    "jobs.constitution": (
-        *("ablate_constitution", "diff_constitutions", "new_constitution"),
-        *("render_constitution", "test_constitution", "try_constitution"),
-    ),
-    "jobs.lint": ("LintResult", "lint_constitution", "lint_prompt"),
-    "jobs.prompt": ("RenderedPrompt", "render_prompt"),
-    "jobs.tiny": ("TinyCard", "generate_problems", "tiny_card"),
-    "jobs.agree": ("agree",),
-    "jobs.export": ("ExportedModel", "export"),
-    "report.report": ("Report",),
-    "runs.runner": ("Done", "Plan", "label"),
+    "jobs.audit": ("RunAudit", "audit"),
+    "jobs.label": ("label",),
+    "jobs.revise": ("revise",),
+    "jobs.score": ("score",),
+    "runs.counts": ("Counts",),
+    "runs.preview": ("Preview",),
+    "runs.reader": ("Judged", "Run", "open_run"),
     "constitution.constitution": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
     "records": (
         *("Conversation", "HumanLabel", "Message", "Pair", "Ranking", "Record", "Response", "Solution"),

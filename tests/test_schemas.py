@@ -14,7 +14,6 @@ import pytest
 import judge
 from judge.agreement import schema
 from judge.agreement.serialization import audit_to_row, to_row
-from judge.runs.reader import Run, open_run
 from tests.report.sample import report as sample_report
 
 KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -40,7 +39,7 @@ def keys(value: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> judge.Run:
     """Six judged pairs: the judge says "first" to all, people to the even ones."""
     rules = tmp_path / "rules.jsonl"
     rules.write_text('{"match": "(?s)RIGHT.*WRONG", "text": "[[A]]"}\n{"match": "(?s)WRONG.*RIGHT", "text": "[[B]]"}\n')
@@ -59,10 +58,10 @@ def run(tmp_path: Path) -> Run:
 
     command = ["label", str(data), "--task", "preference", "--judge", f"scripted:{rules}", "--quiet", "--json", "--out"]
     assert main([*command, str(tmp_path / "run")]) == 0
-    return open_run(tmp_path / "run")
+    return judge.open_run(tmp_path / "run")
 
 
-def test_rows_and_manifest(run: Run) -> None:
+def test_rows_and_manifest(run: judge.Run) -> None:
     rows = list(run.rows())
     assert len(rows) == 6
     for row in rows:
@@ -73,13 +72,13 @@ def test_rows_and_manifest(run: Run) -> None:
     assert all(KEY.fullmatch(name) for name in keys(rows))
 
 
-def test_a_row_that_is_none_does_not_pass(run: Run) -> None:
+def test_a_row_that_is_none_does_not_pass(run: judge.Run) -> None:
     row = next(run.rows())
     assert not validator("row").is_valid(row | {"judgement": row["judgement"] | {"verdict": "maybe"}})
     assert not validator("row").is_valid({name: row[name] for name in row if name != "first"})
 
 
-def test_report(run: Run) -> None:
+def test_report(run: judge.Run) -> None:
     row = json.loads(judge.agree(run, resamples=50).to_json())
     validator("report").validate(row)
     assert all(KEY.fullmatch(name) for name in keys(row))

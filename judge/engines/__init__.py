@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from judge.engines.base import Completion, Engine, Request
+from judge.engines.spec import parse_spec
 from judge.errors import ConfigError, MissingExtraError, unknown
 
 __all__ = ["Completion", "Engine", "Request", "default_prompt", "load_engine"]
@@ -19,23 +20,23 @@ TINY_PROMPT = "brief"
 
 
 def load_engine(spec: str, **settings: Any) -> Engine:
-    """The engine that a spec names, with its settings (see docs/engines.md).
+    """The engine that a spec names, with its settings (see docs/engines.md); those in the spec go before the others.
 
     Reads the tokenizer and the configuration; vllm and hf load the weights at the first request. Raises ConfigError for
     a spec or setting that does not exist, EngineError for a model that cannot be found, MissingExtraError for an engine
     that is not installed.
     """
-    kind, _, rest = spec.partition(":")
+    kind, rest, own = parse_spec(spec)
     if kind not in ENGINES:
         raise unknown("engine", kind, ENGINES)
     if not rest and kind != "tiny":
         raise ConfigError(f"engine '{spec}' names no {OBJECTS[kind]}: write '{kind}:{OBJECTS[kind]}'")
-    return ENGINES[kind](rest, settings)
+    return ENGINES[kind](rest, {**settings, **own})
 
 
 def default_prompt(spec: str) -> str:
     """The prompt that an engine wants where none is named, "" for any: `tiny` knows the words it was trained on."""
-    return TINY_PROMPT if spec.partition(":")[0] == "tiny" else ""
+    return TINY_PROMPT if parse_spec(spec).kind == "tiny" else ""
 
 
 def _vllm(model: str, settings: dict[str, Any]) -> Engine:

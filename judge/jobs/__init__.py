@@ -1,1 +1,1 @@
-"""One verb a file: what the Python API and the command line both call."""
+"""The verbs, one a file: what the Python API and the command line both call."""

@@ -5,7 +5,7 @@ A source can say how a manifest names it, and whether it only grew since, so tha
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from glob import glob, has_magic
+from glob import has_magic
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from judge.runs.reader import Run
 if TYPE_CHECKING:
     import datasets
 
-Data = Union[  # noqa: UP007: the names of packages that may be missing stay texts
+Data = Union[
     str, Path, Run, Sequence[Mapping[str, Any]], "datasets.Dataset", Sequence[str], Sequence[Path], Sequence[Run]
 ]
 _CHUNK = 1 << 20
@@ -140,7 +140,9 @@ def _sources(data: object) -> Iterator[DataSource]:
         kind = type(data).__name__
         raise ConfigError(f"data holds a value of the type {kind} (accepted: paths, hub names, runs; or rows as dicts)")
     elif has_magic(str(data)) and not str(data).startswith("hf://") and not Path(data).exists():
-        paths = sorted(glob(str(Path(data).expanduser()), recursive=True))
+        pattern = Path(data).expanduser()
+        root = Path(pattern.anchor)
+        paths = sorted(str(path) for path in root.glob(str(pattern.relative_to(root) if pattern.anchor else pattern)))
         if not paths:
             raise InputError(f"{data}: fits no file")
         yield from map(FileSource, paths)

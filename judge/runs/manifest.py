@@ -1,8 +1,8 @@
 """manifest.json: what a run directory was made with, and how far it has come.
 
 Its `config` decides every row, so a run is resumed only under an equal one; a different one is refused with the
-difference shown. What only decides how far or how fast a run goes (limit, window, progress) is not in it. Counts, tokens
-and times beside it grow from attempt to attempt.
+difference shown. What only decides how far or how fast a run goes (limit, window, progress) is not in it. Counts,
+tokens and times beside it grow from attempt to attempt.
 """
 
 import json

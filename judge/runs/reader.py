@@ -1,8 +1,8 @@
 """The one reader of run directories: what a run was made with, what it came to, and its judged records as objects."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -38,12 +38,14 @@ class Run:
         manifest: what it was made with and how far it has come, as manifest.json holds it.
         counts: what it has come to.
         seconds: how long the attempt took that this object is the result of; 0 for a run that was opened.
+        written: further files that were made of it, with their numbers of rows.
     """
 
     directory: Path
     manifest: dict[str, Any]
     counts: Counts
     seconds: float = 0.0
+    written: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def config(self) -> dict[str, Any]:

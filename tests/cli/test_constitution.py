@@ -252,7 +252,7 @@ def test_the_papers_settings_by_name(cli: "Cli", here: Path) -> None:
         (["--constitution", "broken.yaml"], "broken.yaml:6: "),
         (["--constitution", "mine.yaml", "--prompt", "verdict"], "has no place for a principle"),
         (["--constitution", "mine.yaml", "--task", "outcome"], "the task 'outcome' takes no constitution"),
-        (["--constitution", "mine.yaml", "--clamp", "0.6"], "write --clamp LOW:HIGH"),
+        (["--constitution", "mine.yaml", "--clamp", "0.6"], "write LOW:HIGH, such as"),
         (["--constitution", "mine.yaml", "--clamp", "0.6:0.9"], "low must be 0 to 0.5"),
         (["--clamp", "0.4:0.6"], "a clamp belongs to the principles of a constitution"),
         (["--preset", "bai-2023"], "did you mean 'bai-2022'?"),
