@@ -85,7 +85,8 @@ class PrincipleJudge:
         self.options = replace(options or Options(), judges=len(judges))
         small = [judge for judge in judges if prompt_wanted_by(judge)]
         if small and not prompt:
-            raise ConfigError(f"{small[0]} has not learnt to judge under a principle: name a real model, or a --prompt")
+            name = small[0] if isinstance(small[0], str) else "the embedded judge"
+            raise ConfigError(f"{name} has not learnt to judge under a principle: name a real model, or a --prompt")
         self.template = load_template("preference", prompt or PROMPT)
         TASKS["preference"].check(self.template, self.options)
         check_principle(self.template)
