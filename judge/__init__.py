@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from judge.exports.export import Exported
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
-    from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+    from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
     from judge.formats.survey import Survey, survey
     from judge.jobs.agree import agree
     from judge.jobs.audit import RunAudit, audit
@@ -40,11 +40,13 @@ if TYPE_CHECKING:
         test_constitution,
         try_constitution,
     )
+    from judge.jobs.distill import TrainingPlan, distill
     from judge.jobs.export import ExportedModel, export
     from judge.jobs.label import label
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
+    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.judgements import (
@@ -120,6 +122,8 @@ __all__ = [
     "Request",
     "Response",
     "Revision",
+    "Reward",
+    "RewardModel",
     "RmjudgeError",
     "Round",
     "Run",
@@ -134,12 +138,14 @@ __all__ = [
     "Template",
     "TemplateError",
     "TinyCard",
+    "TrainingPlan",
     "UnknownNameError",
     "ablate_constitution",
     "agree",
     "audit",
     "content_id",
     "diff_constitutions",
+    "distill",
     "export",
     "from_row",
     "generate_problems",
@@ -152,6 +158,7 @@ __all__ = [
     "list_templates",
     "load_constitution",
     "load_engine",
+    "load_reward_model",
     "load_template",
     "new_constitution",
     "open_run",
@@ -173,16 +180,56 @@ __all__ = [
 ]
 
 _HOMES = {
+    "constitution.constitution": (
+        "Constitution",
+        "Principle",
+        "list_constitutions",
+        "load_constitution",
+    ),
     "constitution_eval.ablation": ("Ablation",),
     "constitution_eval.difference": ("ConstitutionDiff",),
     "constitution_eval.example_tests": ("ExampleResults",),
     "constitution_eval.trial": ("ConstitutionTrial",),
+    "engines": (
+        "Completion",
+        "Engine",
+        "Request",
+        "load_engine",
+    ),
+    "errors": (
+        "ConfigError",
+        "EngineError",
+        "InputError",
+        "MissingExtraError",
+        "RmjudgeError",
+        "RunChangedError",
+        "RunError",
+        "TemplateError",
+        "UnknownNameError",
+        "unknown",
+    ),
     "exports.export": ("Exported",),
+    "formats": (
+        "FORMATS",
+        "Placed",
+        "from_row",
+        "read_records",
+        "recognise",
+        "to_row",
+    ),
+    "formats.judgement_rows": (
+        "judgement_from_row",
+        "judgement_to_row",
+    ),
     "formats.survey": (
         "Survey",
         "survey",
     ),
     "jobs.agree": ("agree",),
+    "jobs.audit": (
+        "RunAudit",
+        "audit",
+    ),
     "jobs.constitution": (
         "ablate_constitution",
         "diff_constitutions",
@@ -191,10 +238,15 @@ _HOMES = {
         "test_constitution",
         "try_constitution",
     ),
+    "jobs.distill": (
+        "TrainingPlan",
+        "distill",
+    ),
     "jobs.export": (
         "ExportedModel",
         "export",
     ),
+    "jobs.label": ("label",),
     "jobs.lint": (
         "LintResult",
         "lint_constitution",
@@ -204,16 +256,18 @@ _HOMES = {
         "RenderedPrompt",
         "render_prompt",
     ),
+    "jobs.revise": ("revise",),
+    "jobs.reward_model": (
+        "Reward",
+        "RewardModel",
+        "load_reward_model",
+    ),
+    "jobs.score": ("score",),
     "jobs.tiny": (
         "TinyCard",
         "generate_problems",
         "tiny_card",
     ),
-    "report.report": ("Report",),
-    "engines": ("Completion", "Engine", "Request", "load_engine"),
-    "errors": (*(name for name in __all__ if name.endswith("Error")), "unknown"),
-    "formats": ("FORMATS", "Placed", "from_row", "read_records", "recognise", "to_row"),
-    "formats.rmjudge": ("judgement_from_row", "judgement_to_row"),
     "judgements": (
         "Critique",
         "Judgement",
@@ -227,20 +281,38 @@ _HOMES = {
         "Steps",
         "readable",
     ),
-    "jobs.audit": ("RunAudit", "audit"),
-    "jobs.label": ("label",),
-    "jobs.revise": ("revise",),
-    "jobs.score": ("score",),
+    "prompting.template": (
+        "Template",
+        "list_templates",
+        "load_template",
+    ),
+    "records": (
+        "Conversation",
+        "HumanLabel",
+        "Message",
+        "Pair",
+        "Ranking",
+        "Record",
+        "Response",
+        "Solution",
+        "content_id",
+        "spoken",
+    ),
+    "report.report": ("Report",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
-    "runs.reader": ("Judged", "Run", "open_run"),
-    "constitution.constitution": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
-    "records": (
-        *("Conversation", "HumanLabel", "Message", "Pair", "Ranking", "Record", "Response", "Solution"),
-        *("content_id", "spoken"),
+    "runs.reader": (
+        "Judged",
+        "Run",
+        "open_run",
     ),
-    "tasks": ("TASKS", "Options", "Program", "TaskSpec", "play"),
-    "prompting.template": ("Template", "list_templates", "load_template"),
+    "tasks": (
+        "TASKS",
+        "Options",
+        "Program",
+        "TaskSpec",
+        "play",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

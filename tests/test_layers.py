@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up. A room may import itself and rooms of the rows above its own in this list, nothing else.
 FLOORS: list[set[str]] = [
     {"errors", "records"},
-    {"hub"},
+    {"hub", "registry"},
     {"judgements", "files"},
     {"verdicts", "run_files"},
     {"prompting"},
@@ -31,11 +31,12 @@ FLOORS: list[set[str]] = [
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
-GROUND = {"errors", "records", "judgements", "files", "hub", "run_files"}
+GROUND = {"errors", "records", "registry", "judgements", "files", "hub", "run_files"}
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}
 # The floors of one wing, by the same rule.
 WINGS: dict[str, list[set[str]]] = {
     "rewards": [
+        {"registry", "settings"},
         {"config"},
         {"data"},
         {"modeling", "losses"},

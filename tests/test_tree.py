@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = {"judge.cli": "cli", "judge.prompts": "prompts", "judge.constitutions": "constitutions"}
@@ -55,6 +56,30 @@ def test_every_imported_library_is_declared() -> None:
         for name in imported - sys.stdlib_module_names - {"judge"}
     }
     assert named <= declared
+
+
+def requirements() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    return [Requirement(line) for line in [*project["dependencies"], *extras]]
+
+
+def test_every_requirement_has_a_lower_and_an_upper_bound() -> None:
+    bounds = {(r.name, *sorted(clause.operator for clause in r.specifier)) for r in requirements()}
+    assert {bound for bound in bounds if bound[1:] != ("<", ">=")} == set()
+
+
+def test_the_versions_tested_lie_within_the_bounds() -> None:
+    """constraints.txt pins what the tests run with, and names no place to get it from."""
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    pinned = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in (line.split("==") for line in lines)}
+    outside = [
+        str(requirement)
+        for requirement in requirements()
+        if requirement.name != "vllm" and pinned[requirement.name.lower()] not in requirement.specifier
+    ]
+    assert outside == []
 
 
 def committed() -> list[Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from judge.agreement.analyses.main_figure import MainFigure, main_figure
 from judge.agreement.analyses.slices import slices
 from judge.agreement.analyses.win_rates import estimates, label_next
 from judge.agreement.benchmarks.protocols import run as run_benchmark
-from judge.agreement.data.columns import KINDS, Columns
+from judge.agreement.data.columns import Columns
 from judge.agreement.data.sources import Source
 from judge.agreement.data.table import Mask, build
 from judge.agreement.findings.disagreements import differing, disagreements
@@ -68,7 +69,7 @@ def report(
     found += tuple(flag for audit in audits for flag in moved(audit, audit.name if several else judges[0].name))
     whole = AgreementReport(
         title=settings.title or " · ".join(judge.name for judge in judges),
-        kind=KINDS[table.task][0],
+        kind=table.shape.records[0],
         headline=headline(judges, found),
         flags=_once(found),
         judges=judges,
@@ -88,16 +89,20 @@ def report(
 
 
 def agreement(measure: Measure) -> tuple[Figure, ...]:
-    """The figures of agreement that the task has; the first is the main one."""
-    match measure.table.task:
-        case "preference" | "outcome":
+    """The figures of agreement that the form of the verdicts has; the first is the main one."""
+    match measure.table.form:
+        case "label":
             return verdicts.agreement(measure)
-        case "score":
+        case "scores":
             return scores.agreement(measure)
         case "steps":
             return solutions.steps(measure)
-        case _:
+        case "order":
             return solutions.rankings(measure)
+        case "text":
+            raise AssertionError("words have no verdict that people could share; Columns.judge refuses them")
+        case _:
+            assert_never(measure.table.form)
 
 
 def _once(found: Sequence[object]) -> tuple:  # type: ignore[type-arg]
@@ -106,20 +111,22 @@ def _once(found: Sequence[object]) -> tuple:  # type: ignore[type-arg]
 
 
 def _confusion(measure: Measure) -> tuple[Confusion, ...]:
-    match measure.table.task:
-        case "preference" | "outcome":
+    match measure.table.form:
+        case "label":
             return (verdicts.confusion(measure),)
-        case "score":
+        case "scores":
             return scores.confusion(measure)
         case "steps":
             return (solutions.mistakes(measure),)
-        case _:
+        case "order" | "text":
             return ()
+        case _:
+            assert_never(measure.table.form)
 
 
 def _judge(measure: Measure, by: MainFigure, mask: Mask, settings: AgreementConfig) -> JudgeReport:
     table = measure.table
-    people = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.task != "ranking" else None
+    people = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.form != "order" else None
     return JudgeReport(
         name=measure.judge.name,
         task=table.task,

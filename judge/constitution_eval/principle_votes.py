@@ -14,7 +14,7 @@ from judge.constitution.constitution import Constitution, Sampling
 from judge.engines.base import Engine
 from judge.engines.jury import Judge, close_loaded, load_jury, prompt_wanted_by
 from judge.errors import ConfigError, InputError
-from judge.formats.rmjudge import judgement_to_row
+from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement, Preference, Reading
 from judge.prompting.template import load_template
 from judge.records import Pair, PairVerdict, Record

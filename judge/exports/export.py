@@ -13,12 +13,13 @@ from typing import Any
 
 from judge.errors import ConfigError, RunError, unknown
 from judge.exports.card import data_card
-from judge.exports.examples import EXAMPLES, GIVES, Example, prompt_key
+from judge.exports.examples import EXAMPLES, Example, prompt_key
 from judge.exports.writers import SAYS_TIES, WRITERS, Row
 from judge.files import staged_directory, to_json, write_rows
 from judge.records import Record
 from judge.runs.id_set import IdSet
 from judge.runs.reader import Judged, Run, open_run
+from judge.tasks import TASKS
 
 TRAIN, VALIDATION, CARD = "train", "validation", "README.md"
 
@@ -128,11 +129,15 @@ def export_run(directory: str | Path, out: str | Path, options: ExportOptions, *
 
 def kind_of(task: str, options: ExportOptions) -> str:
     """The kind of example that is meant, if the task gives it and the format has it."""
-    if task not in GIVES:
-        raise ConfigError(f"judgements of the task '{task}' teach no trainer anything (accepted: {', '.join(GIVES)})")
-    kind = options.kind or next((kind for kind in GIVES[task] if kind in WRITERS[options.to]), GIVES[task][0])
-    if kind not in GIVES[task]:
-        raise ConfigError(f"judgements of the task '{task}' give no {kind} data (accepted: {', '.join(GIVES[task])})")
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    kinds = TASKS[task].exports
+    if not kinds:
+        accepted = ", ".join(name for name, spec in TASKS.items() if spec.exports)
+        raise ConfigError(f"judgements of the task '{task}' teach no trainer anything (accepted: {accepted})")
+    kind = options.kind or next((kind for kind in kinds if kind in WRITERS[options.to]), kinds[0])
+    if kind not in kinds:
+        raise ConfigError(f"judgements of the task '{task}' give no {kind} data (accepted: {', '.join(kinds)})")
     if kind not in WRITERS[options.to]:
         raise ConfigError(f"{options.to} has no {kind} data (accepted: {', '.join(WRITERS[options.to])})")
     return kind

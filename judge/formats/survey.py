@@ -1,6 +1,6 @@
 """What a data file holds: the family, counts, human labels, lengths, duplicates, and everything that is wrong with it.
 
-Streams: what it keeps a record is its 16-byte id and a few lengths. This module refuses to know terminals.
+Streams: what it keeps of a record is its 16-byte id and a few lengths.
 """
 
 from array import array
@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, assert_never
 
 from judge.errors import InputError
 from judge.files import scan_rows
 from judge.formats import choose, judgement_from_row, judgement_to_row, named, recognise, records_of, to_row
 from judge.formats.base import Format
 from judge.formats.fields import inner
-from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Revision, Score, Steps
-from judge.records import Conversation, Pair, Ranking, Record, Response, Solution
+from judge.judgements import Judgement, Steps, shape_of
+from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, tagged
 
 KINDS_OF_VERDICT = 12
 """More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
@@ -106,7 +106,7 @@ def survey(path: str | Path | Iterable[Mapping[str, Any]], *, format: str | None
             if len(found.first) < first:
                 found.first.append(to_row(record) | (_shown(judgement) if judgement else {}))
         if judgement:
-            found.judged.setdefault(judgement.task, Counter()).update(_said(judgement))
+            found.judged.setdefault(judgement.task, Counter()).update(_words(judgement))
     if not found.rows:
         raise InputError(f"{path}: no rows in it")
     if not found.records:
@@ -134,26 +134,26 @@ def _judgement(row: dict[str, Any], place: str) -> Judgement | None:
         raise InputError(f"{place}: {error}") from None
 
 
-def _said(judgement: Judgement) -> Iterator[str]:
-    """The verdict in a word that can be counted."""
-    match judgement:
-        case Score():
-            yield from (
-                f"{name} unreadable" if given is None else f"{name} {given}"
-                for name, given in judgement.verdict.items()
-            )
-        case Steps():
+def _words(judgement: Judgement) -> Iterable[str]:
+    """The verdict in a word that can be counted, one for each criterion of a score."""
+    shape, verdict = shape_of(judgement.task), judgement.verdict
+    if shape.summary is not None:
+        return shape.summary(judgement)
+    match shape.form:
+        case "scores":
+            return [f"{name} unreadable" if score is None else f"{name} {score}" for name, score in verdict.items()]
+        case "steps":
+            assert isinstance(judgement, Steps)
             wrong = judgement.first_wrong
-            yield "unreadable" if wrong is None else "every step right" if wrong == -1 else "a step wrong"
-        case Preference() | Outcome():
-            yield judgement.verdict or "unreadable"
-        case Critique() | Order():
-            yield (
-                "unreadable" if judgement.verdict is None else "written" if judgement.task == "critique" else "ordered"
-            )
-        case Revision():
-            kept = sum(one.kept for one in judgement.rounds)
-            yield "unreadable" if judgement.verdict is None else f"{kept} kept" if kept else "as it was"
+            return ["unreadable" if wrong is None else "every step right" if wrong == -1 else "a step wrong"]
+        case "label":
+            return [verdict or "unreadable"]
+        case "text":
+            return ["unreadable" if verdict is None else "written"]
+        case "order":
+            return ["unreadable" if verdict is None else "ordered"]
+        case _:
+            assert_never(shape.form)
 
 
 def _shown(judgement: Judgement) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def _sizes(record: Record) -> Iterator[int]:
 
 
 def _size(conversation: Conversation) -> int:
-    return sum(len(message.content.strip()) for message in conversation)
+    return sum(len((tagged(message) if message.more else message.content).strip()) for message in conversation)
 
 
 def spread(lengths: "array[int]") -> tuple[int, int, int]:
@@ -220,11 +220,14 @@ def label_lines(found: Survey) -> Iterator[tuple[str, str]]:
             yield name, f"{total} orders"
         elif kind == "solution" and not criterion:
             yield name, f"in {total - verdicts[-1.0]}, none in {verdicts[-1.0]}"
-        elif len(verdicts) > KINDS_OF_VERDICT or not all(isinstance(v, str) or v.is_integer() for v in verdicts):
+        elif not any(isinstance(v, str) for v in verdicts) and (
+            len(verdicts) > KINDS_OF_VERDICT or not all(v.is_integer() for v in verdicts)
+        ):
             mean = sum(value * count for value, count in verdicts.items()) / total
             yield name, f"{total} from {min(verdicts):g} to {max(verdicts):g}, mean {mean:.4g}"
         else:
-            yield name, ", ".join(f"{_verdict(value)} {count}" for value, count in sorted(verdicts.items()))
+            ordered = sorted(verdicts.items(), key=lambda entry: (isinstance(entry[0], str), entry[0]))
+            yield name, ", ".join(f"{_verdict(value)} {count}" for value, count in ordered)
 
 
 def _verdict(value: Any) -> str:
@@ -276,7 +279,7 @@ def as_json(found: Survey) -> dict[str, Any]:
         "labelled": found.labelled,
         "annotators": dict(found.annotators),
         "labels": dict(label_lines(found)),
-        "judgements": {task: dict(said) for task, said in found.judged.items()},
+        "judgements": {task: dict(words) for task, words in found.judged.items()},
         "characters": {
             part: dict(zip(("min", "median", "max"), spread(sizes), strict=True))
             for part, sizes in found.lengths.items()

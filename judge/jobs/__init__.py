@@ -1,1 +1,1 @@
-"""The verbs, one a file: what the Python API and the command line both call."""
+"""One verb a file: what the Python API and the command line both call."""

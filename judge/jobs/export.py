@@ -13,7 +13,7 @@ from judge.runs.data import Data, open_data
 from judge.runs.reader import Run
 
 if TYPE_CHECKING:
-    from judge.rewards.inference.loader_parity import Difference
+    from judge.rewards.inference.loader_parity import LoaderDifference
 
 ALLOWED = 1e-3
 TEXTS = 64
@@ -32,7 +32,7 @@ class ExportedModel:
 
     model: Path
     written: bool = False
-    loaders: "tuple[Difference, ...]" = ()
+    loaders: "tuple[LoaderDifference, ...]" = ()
     allowed: float = ALLOWED
 
     @property
@@ -40,7 +40,7 @@ class ExportedModel:
         """Whether every loader that ran gives the same scores."""
         return all(self.is_same(loader) is not False for loader in self.loaders)
 
-    def is_same(self, loader: "Difference") -> bool | None:
+    def is_same(self, loader: "LoaderDifference") -> bool | None:
         """Whether a loader gives the same scores; None where it was not run."""
         return None if loader.largest is None else loader.largest <= self.allowed
 
@@ -137,13 +137,13 @@ def _export_model(model: Path, *, out: Path | None, check: bool, data: Data | No
     return ExportedModel(model=written, written=out is not None, loaders=tuple(loaders))
 
 
-def _differences(model: Path, data: Data | None, *, vllm: bool) -> "Sequence[Difference]":
-    from judge.rewards.inference.loader_parity import check
+def _differences(model: Path, data: Data | None, *, vllm: bool) -> "Sequence[LoaderDifference]":
+    from judge.rewards.inference.loader_parity import check_loaders
 
     if data is None:
-        return check(model, vllm=vllm)
+        return check_loaders(model, vllm=vllm)
     records = (record for source in open_data(data) for _, record in source.records())
-    return check(model, list(islice(records, TEXTS)), vllm=vllm)
+    return check_loaders(model, list(islice(records, TEXTS)), vllm=vllm)
 
 
 def _finite(value: float | None) -> float | None:

@@ -12,10 +12,11 @@ from judge.files import file_hash, write_rows
 from judge.jobs.label import need
 from judge.judgements import readable
 from judge.records import Record
-from judge.rewards.checkpoint.metadata import read_about
-from judge.rewards.config import Settings
+from judge.rewards.checkpoint.metadata import read_metadata
+from judge.rewards.config import RewardConfig
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
+from judge.rewards.registry import EXTERNAL_PRMS
 from judge.runs.data import Data, DataSource, open_data
 from judge.runs.reader import Run
 from judge.runs.runner import Attempt, resume, row_of
@@ -101,16 +102,16 @@ class ScoreJob:
     ) -> None:
         self.data, self.model, self.rule, self.format, self.convention = data, model, rule, format, convention
         self.batch_tokens, self.dtype, self.device, self.window = batch_tokens, dtype, device, window
-        self.about = _foreign(model, convention) if convention else read_about(model)
-        self.settings = Settings.from_dict(self.about["settings"])
-        self.rule.check(self.settings)
+        self.metadata = _foreign(model, convention) if convention else read_metadata(model)
+        self.reward_config = RewardConfig.from_dict(self.metadata["config"])
+        self.rule.check(self.reward_config)
 
     def records(self) -> Iterator[Record]:
         """The records in the order of the data; InputError for one that has no texts, or that is of another task."""
         task = ""
         for source in self.data:
             for place, record in source.records(self.format):
-                this = task_of(record, self.settings, self.rule)
+                this = task_of(record, self.reward_config, self.rule)
                 if not this:
                     raise InputError(f"{place}: labels without the texts they are about; there is nothing to score")
                 task = task or this
@@ -122,11 +123,15 @@ class ScoreJob:
         """What decides every row of the run."""
         first = next(self.records(), None)
         return {
-            "task": task_of(first, self.settings, self.rule) if first is not None else "",
-            "model": {"kind": self.settings.kind, "weights": self.about.get("weights", {}), "dtype": self.dtype},
+            "task": task_of(first, self.reward_config, self.rule) if first is not None else "",
+            "model": {
+                "kind": self.reward_config.model.kind,
+                "weights": self.metadata.get("weights", {}),
+                "dtype": self.dtype,
+            },
             "convention": self.convention,
             "rule": self.rule.to_dict(),
-            "calibration": self.about.get("calibration"),
+            "calibration": self.metadata.get("calibration"),
             "format": self.format,
             "data": [source.entry() for source in self.data],
         }
@@ -149,9 +154,9 @@ class ScoreJob:
         if self.convention:
             from judge.rewards.inference import external_prms
 
-            foreign = external_prms.Foreign(self.model, self.convention, dtype=self.dtype, device=self.device)
+            external = external_prms.ExternalPrm(self.model, self.convention, dtype=self.dtype, device=self.device)
             return external_prms.score(
-                foreign, records, rule=self.rule, batch_tokens=self.batch_tokens, window=self.window
+                external, records, rule=self.rule, batch_tokens=self.batch_tokens, window=self.window
             )
         from judge.rewards.checkpoint.save_load import load
         from judge.rewards.inference.scoring import score as score_records
@@ -171,14 +176,11 @@ def _computing(settings: Mapping[str, Any] | Iterable[str] | None, **given: Any)
 
 def _foreign(model: Path, convention: str) -> Mapping[str, Any]:
     """What is known of someone else's process model before it is loaded."""
-    from judge.rewards.inference.external_prms import CONVENTIONS
-
-    if convention not in CONVENTIONS:
-        raise unknown("convention", convention, CONVENTIONS)
+    EXTERNAL_PRMS.canonical(convention)
     if not (model / "config.json").is_file():
         raise InputError(f"{model}: not a model directory (it has no config.json)")
     weights = {path.name: file_hash(path) for path in sorted(model.glob("*.safetensors"))}
-    return {"settings": Settings(kind="process").to_dict(), "weights": weights}
+    return {"config": RewardConfig.of(kind="process").to_dict(), "weights": weights}
 
 
 def _write(scored: "Scored", attempt: Attempt) -> None:

@@ -28,7 +28,7 @@ def progress_bar(total: int | None, stream: TextIO | None = None, *, shown: bool
     stream = stream or sys.stderr
     if not shown:
         yield lambda counts: None
-    elif stream is sys.stderr and (output := _notebook_output()) is not None:
+    elif stream is sys.stderr and (output := notebook_output()) is not None:
         yield _cell(total, output)
     elif stream.isatty():
         with _bar(total, stream) as watch:
@@ -81,7 +81,7 @@ def _bar(total: int | None, stream: TextIO) -> Iterator[Watch]:
         yield _paced(total, _BAR_SECONDS, draw)
 
 
-def _notebook_output() -> Any:
+def notebook_output() -> Any:
     """An output of the running notebook cell that can be changed, None outside of notebooks."""
     if "ipykernel" not in sys.modules:  # a notebook's kernel has loaded it long before us
         return None

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from judge.errors import InputError, RunError
 from judge.formats import to_row
-from judge.formats.rmjudge import judgement_to_row
+from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
 from judge.records import Record
 from judge.runs.counts import Counts

@@ -8,7 +8,7 @@ import pytest
 
 from judge.errors import InputError, RunError
 from judge.formats import to_row
-from judge.formats.rmjudge import judgement_to_row
+from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Preference
 from judge.records import Message, Pair
 from judge.runs.journal import Journal

@@ -25,7 +25,7 @@ _SMALL = 1e-6
 def stated_rows(measure: Measure) -> Mask:
     """Rows with a stated probability and a human verdict that is no tie."""
     table = measure.table
-    if table.task not in ("preference", "outcome"):
+    if table.form != "label":
         return np.zeros(len(table), dtype=bool)
     return np.asarray(measure.rows & ~np.isnan(measure.judge.probability) & (table.truth < TIE))
 

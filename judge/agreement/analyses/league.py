@@ -71,7 +71,7 @@ def triangle(judge: Measure, model: Measure) -> Triangle:
     ties, so rows with a tie of people or judge count as they are: the model differs there."""
     table = judge.table
     common = judge.rows & model.judge.read
-    if table.task == "score":
+    if table.form == "scores":
         return _of_scores(judge, model, common)
     truth, said, copied = table.truth, judge.judge.verdict, model.judge.verdict
     by_judge, by_model, alike = truth == said, truth == copied, said == copied

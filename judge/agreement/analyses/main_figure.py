@@ -45,10 +45,10 @@ class MainFigure(NamedTuple):
 def main_figure(measure: Measure) -> MainFigure:
     """What the judge is compared by, as its task has it."""
     hit = hits(measure)
-    match measure.table.task:
-        case "score":
+    match measure.table.form:
+        case "scores":
             return MainFigure("pearson", "Pearson's r", "coefficient", hit, _scored(measure), pearson_of)
-        case "ranking":
+        case "order":
             return MainFigure("pairs_in_order", "Pairs put in the same order", "share", hit, _counted(hit), ratio)
         case "steps":
             return MainFigure("first_wrong", "First wrong step exactly right", "share", hit, _counted(hit), ratio)
@@ -60,10 +60,10 @@ def hits(measure: Measure) -> Floats:
     """How right the judge is on each row, 0…1: equal verdicts; the share of pairs in order for rankings; for scores the
     same whole number, or within half a point of the people's mean."""
     truth, said = measure.table.truth, measure.judge.verdict
-    match measure.table.task:
-        case "score":
+    match measure.table.form:
+        case "scores":
             return np.asarray(np.abs(said - truth) <= 0.5, dtype=np.float64)
-        case "ranking":
+        case "order":
             return order_hits(measure)
         case _:
             return np.asarray(said == truth, dtype=np.float64)

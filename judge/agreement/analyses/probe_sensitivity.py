@@ -13,6 +13,7 @@ import numpy as np
 from judge.agreement.analyses.judge_metrics import ratio
 from judge.agreement.schema import Figure, ProbeResult
 from judge.agreement.statistics.bootstrap import Resampler
+from judge.judgements import shape_of
 
 _TURNED = {"first": "second", "second": "first", "tie": "tie"}
 _WORTH = {"first": 1.0, "tie": 0.0, "second": -1.0}
@@ -29,9 +30,10 @@ class Link(NamedTuple):
 
 def verdict_of(said: Mapping[str, Any]) -> Any:
     """What counts as the verdict of a judgement row: None when it could not be read."""
-    if said["task"] == "steps":
+    form = shape_of(said["task"]).form
+    if form == "steps":
         return said.get("first_wrong")
-    if said["task"] == "score":
+    if form == "scores":
         values = tuple(said["verdict"].values())
         return None if None in values else values
     return said["verdict"]

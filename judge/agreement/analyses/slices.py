@@ -34,7 +34,7 @@ def slices(measure: Measure, by: MainFigure, mask: Mask) -> tuple[Slice, ...]:
         cuts = np.quantile(size[known], [1 / 3, 2 / 3])
         third = np.where(known, np.searchsorted(cuts, size, side="right"), -1)
         names = np.array([*THIRDS, ""], dtype=object)
-        what = "length difference" if table.task == "preference" else "response length"
+        what = "length difference" if table.paired else "response length"
         found += _by_value(measure, by, known, what, names[third])
     return _corrected(found)
 

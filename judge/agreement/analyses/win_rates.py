@@ -59,7 +59,7 @@ def powered(judged: Floats, labelled: Mask, people: Floats, cluster: Ints) -> Po
 def estimates(measure: Measure) -> tuple[WinRate, ...]:
     """The win rate of each two systems with enough rows, ties half; else of the first response over the second."""
     table = measure.table
-    if table.task != "preference":
+    if not table.paired:
         return ()
     judged = measure.judge.read
     if not table.authors:
@@ -128,13 +128,13 @@ def label_next(measure: Measure, many: int = 20) -> list[tuple[int, NextLabel]]:
     where its two orders differ. One row a prompt first, so that labels are not spent on one question."""
     table, judge = measure.table, measure.judge
     free = judge.read & ~table.labelled
-    if not free.any() or table.task not in ("preference", "outcome"):
+    if not free.any() or table.form != "label":
         return []
     p = np.clip(np.nan_to_num(judge.probability, nan=0.5), 1e-9, 1 - 1e-9)
     entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
     stated = ~np.isnan(judge.probability)
     flipped = judge.consistent == 0
-    tied = (judge.verdict == TIE) if table.task == "preference" else np.zeros(len(table), dtype=bool)
+    tied = judge.verdict == TIE
     worth = np.where(stated, entropy, tied * 1.0) + flipped
     rows = np.flatnonzero(free)
     rows = rows[np.argsort(-worth[rows], kind="stable")]

@@ -23,7 +23,7 @@ LONGEST = 8_000
 def confidence(table: Table, judge: Judge) -> Floats:
     """The judge's probability of its own verdict, nan where it states none (or says tie)."""
     p = judge.probability
-    if table.task in ("preference", "outcome"):
+    if table.form == "label":
         return np.where(judge.verdict == 0, p, np.where(judge.verdict == 1, 1 - p, np.nan))
     return np.full(len(table), np.nan)
 
@@ -37,7 +37,7 @@ def differing(measure: Measure, hit: Floats) -> Ints:
     rows = np.flatnonzero(wrong | lost)
     certain = np.nan_to_num(confidence(table, judge)[rows], nan=0.5)
     apart = np.zeros(len(rows))
-    if table.task in ("score", "steps"):
+    if table.form in ("scores", "steps"):
         apart = np.nan_to_num(np.abs(judge.verdict[rows] - table.truth[rows]))
     order = np.lexsort((rows, table.split[rows], -apart, -certain, lost[rows]))
     return np.asarray(rows[order])
@@ -113,7 +113,7 @@ def said(table: Table, value: float) -> str:
         return "none"
     if table.labels:
         return table.labels[int(value)]
-    if table.task == "steps":
+    if table.form == "steps":
         return "no mistake" if value < 0 else f"step {int(value) + 1}"
     return f"{value:g}"
 
@@ -170,7 +170,7 @@ def _disagreement(
 ) -> Disagreement:
     table, judge = measure.table, measure.judge
     by_people, by_judge = said(table, float(table.truth[at])), said(table, float(judge.verdict[at]))
-    if table.task == "ranking":
+    if table.form == "order":
         words = {vote.verdict for vote in votes}
         by_people = words.pop() if len(words) == 1 else "different orders"
         by_judge = ordered(judge.detail[at][0]) if at in judge.detail else ""
