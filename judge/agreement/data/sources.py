@@ -208,8 +208,7 @@ def _stored(meta: Row) -> Row | None:
     """
     if isinstance(meta.get("judgments"), list):
         given = [
-            _DECISIONS.get(str(stored.get("decision"))) if isinstance(stored, dict) else None
-            for stored in meta["judgments"]
+            _DECISIONS.get(str(said.get("decision"))) if isinstance(said, dict) else None for said in meta["judgments"]
         ]
         return _both(given[:2])
     if isinstance(meta.get("winners"), list):
