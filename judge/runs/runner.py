@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from judge.errors import InputError, RunError
+from judge.errors import EngineError, InputError, RunError
 from judge.formats import to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
@@ -119,6 +119,7 @@ def resume(
         RunChangedError: before anything is written, when the directory was made by another configuration.
         InputError: with the place of a bad row, before anything is written.
         RunError: when the directory cannot be written.
+        EngineError: when a model gave out, or when every row failed for one reason of the engine's.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
     out = Path(out)
@@ -153,6 +154,11 @@ def resume(
                     save()
                 raise
             save()
+    if counts.only_failure:
+        raise EngineError(
+            f"all {counts.unreadable} rows failed for one reason: {counts.only_failure} "
+            f"(they are in {out}; --retry-failures asks again)"
+        )
     return Run(directory=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started)
 
 
