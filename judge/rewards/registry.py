@@ -150,35 +150,27 @@ class Kind(NamedTuple):
     Attributes:
         loss: the loss that trains it unless another is named.
         learns_from: what its losses may read: comparisons, scores, outcomes, steps.
-        made_from: the tasks whose labels can teach it.
         gives: what its numbers are, in words.
     """
 
     loss: str
     learns_from: tuple[str, ...]
-    made_from: tuple[str, ...]
     gives: str
 
 
 KINDS: dict[str, Kind] = {
-    "scalar": Kind(
-        "bradley_terry", ("comparisons", "scores"), ("preference", "ranking", "score"), "one reward for a response"
-    ),
-    "multi": Kind("regression", ("scores",), ("score",), "a reward for each objective"),
-    "outcome": Kind(
-        "outcome_cross_entropy", ("outcomes",), ("outcome", "steps"), "the logit of P(the answer is correct)"
-    ),
-    "process": Kind("step_cross_entropy", ("steps",), ("steps",), "a verdict after each step of a solution"),
+    "scalar": Kind("bradley_terry", ("comparisons", "scores"), "one reward for a response"),
+    "multi": Kind("regression", ("scores",), "a reward for each objective"),
+    "outcome": Kind("outcome_cross_entropy", ("outcomes",), "the logit of P(the answer is correct)"),
+    "process": Kind("step_cross_entropy", ("steps",), "a verdict after each step of a solution"),
     "ensemble": Kind(
         "bradley_terry",
         ("comparisons", "scores"),
-        ("preference", "ranking", "score"),
         "{members} rewards for a response; their mean is the reward, their deviation its uncertainty",
     ),
     "hierarchical": Kind(
         "bradley_terry",
         ("comparisons", "outcomes"),
-        ("preference", "ranking", "score", "outcome", "steps"),
         "a reward from token, segment and response level",
     ),
 }

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.judgements import Judgement
-from judge.records import Conversation, Record, content_id
-from judge.rewards.data.label_conversion import UNLABELLED, StepProbabilities, by_judge, by_people, unfit
+from judge.records import Conversation, Record, content_id, plain
+from judge.rewards.data.label_conversion import UNLABELLED, StepProbabilities, by_judge, by_people, teachers, unfit
 from judge.rewards.registry import KINDS
 
 TWICE = "labelled twice"
@@ -88,7 +88,7 @@ def examples(labelled: Iterable[Labelled], kind: str, labels: str = "judge") -> 
             dropped[targets] += 1
             continue
         seen.add(record_id)
-        made.append(Example(id=record_id, group=content_id(_plain(record.prompt)), prompt=record.prompt, **targets))
+        made.append(Example(id=record_id, group=content_id(plain(record.prompt)), prompt=record.prompt, **targets))
     if not made:
         raise _nothing_left(kind, labels, tasks, dropped)
     return made, dropped
@@ -144,12 +144,8 @@ def objectives_of(made: Iterable[Example]) -> tuple[str, ...]:
 def _nothing_left(kind: str, labels: str, tasks: Iterable[str], dropped: Mapping[str, int]) -> ConfigError | InputError:
     names = sorted(tasks)
     if all(reason in (unfit(name, kind) for name in names) for reason in dropped) and dropped:
-        made_from = ", ".join(KINDS[kind].made_from)
+        made_from = ", ".join(teachers(kind))
         return ConfigError(f"{', '.join(names)} cannot teach kind {kind} (it is made from: {made_from})")
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "there are no rows"
     hint = "; people's labels are taken with --labels human" if labels == "judge" and UNLABELLED in dropped else ""
     return InputError(f"no row is left to learn from: {reasons}{hint}")
-
-
-def _plain(conversation: Conversation) -> list[list[str]]:
-    return [[message.role, message.content] for message in conversation]
