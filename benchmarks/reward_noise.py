@@ -24,12 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example, examples
+from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.calibration import calibrate, expected_calibration_error
-from judge.rewards.losses.registry import Targets, loss_for
+from judge.rewards.losses.registry import get_loss
 from judge.rewards.modeling.heads import head
-from judge.rewards.modeling.reward_model import build
+from judge.rewards.modeling.reward_model import build_reward_model
 
 # What a user names on the command line: a loss and its arguments. All but the first bear wrong labels.
 LOSSES: dict[str, tuple[str, dict[str, float]]] = {
@@ -97,12 +98,12 @@ def parts(made: Sequence[Example], features: Tensor, args: argparse.Namespace) -
 
 
 @torch.no_grad()
-def read_features(made: Sequence[Example], settings: Settings, batch: int = 32) -> tuple[list[Example], Tensor]:
+def read_features(made: Sequence[Example], config: RewardConfig, batch: int = 32) -> tuple[list[Example], Tensor]:
     """Those examples that fit, and what the frozen backbone makes of their responses, (2E, H)."""
     from transformers import AutoTokenizer
 
-    model = build(settings, AutoTokenizer.from_pretrained(settings.backbone)).eval()
-    collate = model.collator(AutoTokenizer.from_pretrained(settings.backbone))
+    model = build_reward_model(config, AutoTokenizer.from_pretrained(config.model.backbone)).eval()
+    collate = model.collator(AutoTokenizer.from_pretrained(config.model.backbone))
     fitted = collate.fit(made).examples
     lengths = collate.lengths(fitted)
     order = sorted(range(len(fitted)), key=lambda at: lengths[at])
@@ -131,7 +132,7 @@ def train_head(
     """A reward head on features, AdamW and a cosine, the epochs that were asked for."""
     torch.manual_seed(seed)
     made = head(args.head, part.features.shape[1], 1, args.dropout)
-    cost = loss_for(loss, **arguments)
+    cost = get_loss(loss, **arguments)
     optimizer = torch.optim.AdamW(made.parameters(), lr=args.rate, weight_decay=args.decay)
     steps = args.epochs * (len(labels) // args.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -219,7 +220,7 @@ def calibration(heads: dict[tuple[str, bool], list[Any]], held: Part, test: Part
         if name not in ("bradley-terry", "forward, flipped 0.2"):
             continue
         made = heads[name, flipped][0]
-        fitted = calibrate(right(made, held)[1], held.targets(), held.examples, Settings())
+        fitted = calibrate(right(made, held)[1], held.targets(), held.examples, RewardConfig.of())
         rewards = right(made, test)[1]
         plain = replace(fitted, temperature=1.0, knots=(), values=())
         how = f"T = {fitted.temperature:.2f}" if fitted.method == "temperature" else fitted.method
@@ -229,7 +230,7 @@ def calibration(heads: dict[tuple[str, bool], list[Any]], held: Part, test: Part
 
 def full(made: Sequence[Example], args: argparse.Namespace) -> None:
     """The whole model trained by the library's own loop, on clean and on flipped labels."""
-    fitted = job_of(args.settings, []).collate.fit(made).examples
+    fitted = training_job(args.config, []).collate.fit(made).examples
     train, held, test = parts(fitted, torch.zeros(2 * len(fitted), 0), args)
     groups = [one.group for one in test.examples]
     print(f"{len(train.examples)} training, {len(held.examples)} calibration, {len(test.examples)} test pairs")
@@ -238,12 +239,12 @@ def full(made: Sequence[Example], args: argparse.Namespace) -> None:
     recipe = {} if args.data else RECIPE
     for name in args.losses:
         loss, arguments = LOSSES[name]
-        settings = replace(args.settings, freeze=False, loss=loss, loss_arguments=arguments, **recipe)
+        config = args.config.updated(freeze_backbone=False, loss=loss, loss_arguments=arguments, **recipe)
         clean = np.zeros(0)
         for flipped in (False, True):
             labels = flip(train.examples, 0) if flipped else train.examples
             began = time.perf_counter()
-            job, device = trained(settings, labels)
+            job, device = trained(config, labels)
             seconds = time.perf_counter() - began
             rows = (name, f"{FLIPPED:.0%} flipped" if flipped else "clean")
             told, clean = whole(job, device, held, test, groups, clean)
@@ -254,7 +255,7 @@ def whole(job: Any, device: Any, held: Part, test: Part, groups: Sequence[str], 
     """Accuracy, points lost against `clean` (none: these are the clean ones), ECE before and after; and the hits."""
     from judge.rewards.training.loop import predict
 
-    fitted = calibrate(*predict(job, job.model, held.examples, device), held.examples, Settings())
+    fitted = calibrate(*predict(job, job.model, held.examples, device), held.examples, RewardConfig.of())
     rewards, targets = predict(job, job.model, test.examples, device)
     assert targets.p_first is not None
     said = rewards[:, 0].reshape(-1, 2)
@@ -265,35 +266,35 @@ def whole(job: Any, device: Any, held: Part, test: Part, groups: Sequence[str], 
     return told, clean if len(clean) else hits
 
 
-def trained(settings: Settings, labels: Sequence[Example]) -> tuple[Any, Any]:
+def trained(config: RewardConfig, labels: Sequence[Example]) -> tuple[Any, Any]:
     """A whole model after its training, and its device."""
-    from judge.rewards.training.loop import accelerator_for, train
+    from judge.rewards.training.loop import make_accelerator, train
 
-    job = job_of(settings, labels)
+    job = training_job(config, labels)
     with tempfile.TemporaryDirectory() as folder:
-        accelerator = accelerator_for(settings, Path(folder))
+        accelerator = make_accelerator(config, Path(folder))
         train(job, Path(folder), accelerator)
     job.model.to(accelerator.device)
     return job, accelerator.device
 
 
-def job_of(settings: Settings, labels: Sequence[Example]) -> Any:
+def training_job(config: RewardConfig, labels: Sequence[Example]) -> Any:
     """A new model with a new head, and all that its training needs."""
     from transformers import AutoTokenizer
 
-    from judge.rewards.losses.registry import loss_of
-    from judge.rewards.training.loop import Job
+    from judge.rewards.losses.registry import training_loss
+    from judge.rewards.training.loop import TrainingJob
 
-    tokenizer = AutoTokenizer.from_pretrained(settings.backbone)
-    model = build(settings, tokenizer)
-    return Job(
+    tokenizer = AutoTokenizer.from_pretrained(config.model.backbone)
+    model = build_reward_model(config, tokenizer)
+    return TrainingJob(
         model=model,
         collate=model.collator(tokenizer),
-        loss=loss_of(settings),
+        loss=training_loss(config),
         examples=labels,
         validation=[],
-        settings=settings,
-        targets=lambda some: Targets.of(some, settings.kind),
+        config=config,
+        targets=lambda some: Targets.of(some, config.model.kind),
     )
 
 
@@ -317,13 +318,15 @@ def main() -> None:
     from judge.tiny import READER
 
     args.losses = [name.strip() for name in args.losses.split(";")]
-    args.settings = Settings(backbone=args.backbone or str(READER), freeze=True, max_length=args.max_length)
+    args.config = RewardConfig.of(
+        backbone=args.backbone or str(READER), freeze_backbone=True, max_length=args.max_length
+    )
     made = read(args)
     if args.full or not args.data:
         full(made, args)
         return
     began = time.perf_counter()
-    made, features = read_features(made, args.settings)
+    made, features = read_features(made, args.config)
     train, held, test = parts(made, features, args)
     sizes = ", ".join(f"{len(part.examples)} {name}" for name, part in zip(_PARTS, (train, held, test), strict=True))
     print(f"{sizes} pairs; features of width {features.shape[1]} in {time.perf_counter() - began:.0f} s")

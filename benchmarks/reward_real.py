@@ -33,7 +33,7 @@ import numpy as np
 
 from judge.formats import read_records
 from judge.records import Message, Pair
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example, examples, split
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,23 +141,23 @@ def backbone() -> str:
 
 def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any]:
     """`rmjudge distill`'s loop; (first, second) rewards of each test pair, a row of C each."""
-    from judge.rewards.distill import Prepared, job_of
-    from judge.rewards.training.loop import accelerator_for, predict, train
+    from judge.rewards.distill import PreparedTraining, training_job
+    from judge.rewards.training.loop import make_accelerator, predict, train
 
-    settings = Settings(
+    config = RewardConfig.of(
         backbone=backbone(),
         max_length=512,
         layout="padded",
         optimizer="adamw",
-        schedule="linear",
-        rate=asked.rate,
+        lr_scheduler_type="linear",
+        learning_rate=asked.rate,
         epochs=asked.epochs,
         seed=asked.seed,
         dtype=asked.dtype,
         **given,
     )
-    prepared = Prepared(
-        settings=settings,
+    prepared = PreparedTraining(
+        config=config,
         labels="human",
         parents=(),
         tokenizer=pairs.tokenizer,
@@ -169,9 +169,9 @@ def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any
         tokens=0,
         steps=0,
     )
-    job = job_of(prepared)
+    job = training_job(prepared)
     with tempfile.TemporaryDirectory() as folder:
-        accelerator = accelerator_for(settings, Path(folder))
+        accelerator = make_accelerator(config, Path(folder))
         trained = train(job, Path(folder), accelerator)
     rewards, _ = predict(job, job.model, pairs.test, accelerator.device)
     return {"rewards": rewards.reshape(len(pairs.test), 2, -1).tolist(), "steps": trained.steps}
@@ -222,7 +222,7 @@ def trl(pairs: Pairs, asked: argparse.Namespace) -> dict[str, Any]:
 
 def sides_of(pairs: Pairs, example: Example) -> dict[str, Any]:
     """A pair as TRL's trainer takes it, tokenised already."""
-    first, second = (text.ids.tolist() for text in pairs.collate.tokeniser([example])[0].texts)
+    first, second = (text.ids.tolist() for text in pairs.collate.tokenizer([example])[0].texts)
     better = example.p_first is not None and example.p_first > 0.5
     return {"chosen_ids": first if better else second, "rejected_ids": second if better else first}
 

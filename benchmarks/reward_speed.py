@@ -226,9 +226,10 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
 
     from judge.rewards.data.collate import Collator
     from judge.rewards.data.examples import Example
-    from judge.rewards.losses.registry import Targets, loss_for
-    from judge.rewards.modeling.reward_model import build
-    from judge.rewards.training.loop import Job, Silent, accelerator_for, train
+    from judge.rewards.data.targets import Targets
+    from judge.rewards.losses.registry import get_loss
+    from judge.rewards.modeling.reward_model import build_reward_model
+    from judge.rewards.training.loop import NoCallback, TrainingJob, make_accelerator, train
 
     class Drawn(Collator):
         """Batches come in the order of the data, so that both sides see the same."""
@@ -236,51 +237,51 @@ def ours(folder: Path, name: str, steps: int, **more: Any) -> dict[str, Any]:
         def lengths(self, examples: Sequence[Example]) -> list[int]:
             return [0] * len(examples)
 
-    class Watch(Silent):
+    class Timed(NoCallback):
         def __init__(self) -> None:
             self.clock, self.losses = _Clock(), list[float]()
 
-        def step(self, row: dict[str, Any]) -> None:
+        def on_step(self, row: dict[str, Any]) -> None:
             self.clock.tick()
             self.losses.append(row["loss"])
 
     case = CASES[name]
-    settings = _settings(folder, more)
+    config = _settings(folder, more)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     examples = _examples(case, 8 * steps)
-    model = build(settings, tokenizer)
-    if settings.kind == "scalar":
+    model = build_reward_model(config, tokenizer)
+    if config.model.kind == "scalar":
         model.head.load_state_dict({"score.weight": load_file(folder / "model.safetensors")["score.weight"]})
-    collate = Drawn(tokenizer, settings.kind, settings.max_length, model.layout)
-    watch = Watch()
+    collate = Drawn(tokenizer, config.model.kind, config.data.max_length, model.layout)
+    timed = Timed()
     with tempfile.TemporaryDirectory() as out:
-        job = Job(
+        job = TrainingJob(
             model=model,
             collate=collate,
-            loss=loss_for(settings.loss_name),
-            examples=_in_order(examples, settings),
+            loss=get_loss(config.loss_name),
+            examples=_in_order(examples, config),
             validation=[],
-            settings=settings,
-            targets=lambda some: Targets.of(some, settings.kind, settings.objectives),
+            config=config,
+            targets=lambda some: Targets.of(some, config.model.kind, config.model.objectives),
         )
-        train(job, Path(out), accelerator_for(settings, Path(out)), watch)
-    assert torch.isfinite(torch.tensor(watch.losses)).all()
-    return _result(watch.clock, watch.losses)
+        train(job, Path(out), make_accelerator(config, Path(out)), timed)
+    assert torch.isfinite(torch.tensor(timed.losses)).all()
+    return _result(timed.clock, timed.losses)
 
 
 def _settings(folder: Path, more: dict[str, Any]) -> Any:
-    from judge.rewards.config import Settings
+    from judge.rewards.config import RewardConfig
 
-    return Settings(
+    return RewardConfig.of(
         **{"kind": "scalar"} | more,
         backbone=str(folder),
         optimizer="adamw",
-        rate=RATE,
-        schedule="constant",
-        warmup=0.0,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        warmup_ratio=0.0,
         dtype="bfloat16",
         max_length=16384,
-        evaluations=1,
+        evaluations_per_epoch=1,
     )
 
 
@@ -302,11 +303,13 @@ def _examples(case: Case, count: int) -> list[Any]:
     ]
 
 
-def _in_order(examples: list[Any], settings: Any) -> list[Any]:
+def _in_order(examples: list[Any], config: Any) -> list[Any]:
     """The examples placed so that the loop's drawn batches are data's own batches, in their order."""
     from judge.rewards.data.collate import batches
 
-    drawn = [one for batch in batches(examples, 8, settings.seed, 0, lengths=[0] * len(examples)) for one in batch]
+    drawn = [
+        one for batch in batches(examples, 8, config.training.seed, 0, lengths=[0] * len(examples)) for one in batch
+    ]
     placed: list[Any] = [None] * len(examples)
     for wanted, was in zip(examples, drawn, strict=True):
         placed[int(was.id)] = wanted
@@ -327,7 +330,7 @@ def trl(folder: Path, name: str, steps: int) -> dict[str, Any]:
 
     clock = _Clock()
 
-    class Watch(TrainerCallback):  # type: ignore[misc]
+    class TrainingCallback(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *state: Any, **more: Any) -> None:
             clock.tick()
 
@@ -361,7 +364,11 @@ def trl(folder: Path, name: str, steps: int) -> dict[str, Any]:
             dataloader_pin_memory=False,
         )
         trainer = RewardTrainer(
-            model, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, callbacks=[Watch()]
+            model,
+            arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[TrainingCallback()],
         )
         trainer.train()
     return _result(clock, [row["loss"] for row in trainer.state.log_history if "loss" in row])

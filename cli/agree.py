@@ -64,18 +64,30 @@ def agree(
 
     rmjudge agree runs/judge --human labels.jsonl --report agreement.html
     """
-    from judge.agreement.build import Settings
-    from judge.cli.agreeing import Asked, run
+    import judge
 
-    settings = Settings(
+    result = judge.agree(
+        runs,
+        human=human,
+        key=key,
+        format=format,
+        slices=slice or (),
+        benchmark=benchmark or (),
+        audit=audit or (),
+        baseline=baseline,
         resamples=resamples,
         seed=seed,
         epsilon=epsilon,
         margin=margin,
         shown=shown,
-        slices=tuple(slice or ()),
         triangle=triangle,
-        benchmarks=tuple(benchmark or ()),
     )
-    asked = Asked(runs, human or [], audit or [], key=key, format=format, page=report, baseline=baseline, as_json=json)
-    return run(asked, settings)
+    if report:
+        result.save(report)
+    if json:
+        print(result.to_json())
+    else:
+        from rich.console import Console
+
+        Console(highlight=False).print(result)
+    return 1 if result.worse else 0

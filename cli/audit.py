@@ -1,10 +1,12 @@
 """`rmjudge audit`: does a verdict move when something changes that should not matter?"""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+import judge as rmjudge
+from judge.cli import drawing
 from judge.cli import options as o
 
 app = typer.Typer(add_completion=False)
@@ -33,6 +35,8 @@ def audit(
     seed: o.Seed = None,
     one_order: o.OneOrder = None,
     hard: o.Hard = None,
+    retry_failures: o.RetryFailures = False,
+    window: o.Window = 1024,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -40,11 +44,27 @@ def audit(
 
     rmjudge audit pairs.jsonl --task preference --judge vllm:Qwen/Qwen3-32B --out runs/audit --fail-over 0.05
     """
-    from judge.cli.auditing import Asked, audited, show
-
-    asked = Asked(list(data or ()), out or Path(), tuple(probe or ()), format, limit, seed or 0)
-    given = {"task": task, "judge": judge, "prompt": prompt, "set": set, "seed": seed, "hard": hard}
-    found = audited(asked, given | {"one_order": one_order, "out": out}, quiet=quiet)
-    show(found, as_json=json, fail_over=fail_over)
-    over = [one for one in found.probes if fail_over is not None and (one.moved.value or 0.0) > fail_over]
-    return 1 if over else 0
+    o.need("audit", DATA=data, task=task, judge=judge, out=out)
+    with drawing.resumable(f"every verdict so far is in {out}"):
+        audited = rmjudge.audit(
+            data,
+            out=out,
+            task=task or "",
+            judges=judge,
+            probe=probe,
+            prompt=prompt or "",
+            format=format,
+            limit=limit,
+            settings=set,
+            seed=seed,
+            one_order=one_order,
+            hard=hard,
+            retry_failures=retry_failures,
+            window=window,
+            progress=not quiet,
+        )
+    if json:
+        drawing.show_json({**audited.to_row(), "fail_over": fail_over})
+    else:
+        Console(highlight=False).print(audited.table(fail_over))
+    return 1 if audited.over(fail_over) else 0

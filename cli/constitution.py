@@ -2,18 +2,13 @@
 
 import json as encode
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from judge.cli import options as o
-
-if TYPE_CHECKING:
-    from judge.constitution_eval.principle_votes import Bench
-    from judge.runs.counts import Counts
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
 
@@ -28,26 +23,20 @@ OneOrder = Annotated[bool, typer.Option("--one-order", help="Ask a pair only as 
 @app.command()
 def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; it must not exist.")]) -> None:
     """Write a constitution to begin with, every key explained."""
-    from judge.constitution.constitution import skeleton
-    from judge.errors import ConfigError
+    import judge
 
-    if file.exists():
-        raise ConfigError(f"{file}: exists already; name another file")
-    if not file.parent.is_dir():
-        raise ConfigError(f"{file}: there is no folder '{file.parent}'")
-    text = skeleton()
-    file.write_text(text, encoding="utf-8")
-    print(f"Wrote {file}. Edit it, then: rmjudge constitution lint {file}")
+    print(f"Wrote {judge.new_constitution(file)}. Edit it, then: rmjudge constitution lint {file}")
 
 
 @app.command("list")
 def list_all(json: Json = False) -> None:
     """The shipped constitutions."""
-    from judge.cli.constitution_view import draw_list, facts
-    from judge.constitution.constitution import list_constitutions
+    import judge
+    from judge.cli.constitution_view import draw_list
 
-    found = list_constitutions()
-    _show([facts(one) for one in found], lambda: draw_list(found), json)
+    shipped = judge.list_constitutions()
+    counted = [{**one.to_row(), "principles": len(one.principles)} for one in shipped]
+    _show(counted, lambda: draw_list(shipped), json)
 
 
 @app.command()
@@ -58,15 +47,15 @@ def show(
     json: Json = False,
 ) -> None:
     """A constitution as a person reads it, or with --rendered as the judge sees it."""
-    from judge.cli.constitution_view import draw_constitution, draw_rendered, facts, rendering
-    from judge.constitution.constitution import load_constitution
+    import judge
+    from judge.cli.constitution_view import draw_constitution, draw_rendered
 
-    constitution = load_constitution(name)
     if rendered:
-        prompts = rendering(constitution, prompt)
+        prompts = judge.render_constitution(name, prompt=prompt or "")
         _show(prompts, lambda: draw_rendered(prompts), json)
     else:
-        _show(facts(constitution, whole=True), lambda: draw_constitution(constitution), json)
+        constitution = judge.load_constitution(name)
+        _show(constitution.to_row(), lambda: draw_constitution(constitution), json)
 
 
 @app.command()
@@ -75,20 +64,12 @@ def lint(
     json: Json = False,
 ) -> int:
     """Everything that is wrong with constitutions, each with its line; exit 1 if anything is."""
-    from judge.constitution.constitution import locate, shipped
-    from judge.constitution.lint import lint as findings_in
+    import judge
+    from judge.cli.findings import draw_findings
 
-    paths = [locate(name) for name in files] if files else list(shipped().values())
-    findings = [finding for path in paths for finding in findings_in(path)]
-    if json:
-        keys = ("path", "line", "fatal", "message")
-        _write([{key: getattr(finding, key) for key in keys} for finding in findings])
-    else:
-        for finding in findings:
-            print(f"{finding.place}: {finding.message}")
-        said = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing found"
-        print(f"{len(paths)} constitution{'s' * (len(paths) != 1)}: {said}", file=sys.stderr)
-    return 1 if findings else 0
+    result = judge.lint_constitution(*(files or ()))
+    _show(result.to_row(), lambda: draw_findings(result, "constitution"), json)
+    return 0 if result.passed else 1
 
 
 @app.command("try")
@@ -107,17 +88,22 @@ def try_out(
     quiet: Quiet = False,
 ) -> None:
     """Judge a sample under each principle alone and all together, and show where they disagree."""
-    from judge.cli.constitution_view import draw_sample
-    from judge.constitution.constitution import load_constitution
-    from judge.constitution_eval.principle_votes import read_pairs
-    from judge.constitution_eval.sample import sample
+    from judge import try_constitution
+    from judge.cli.constitution_view import draw_trial
 
-    constitution = load_constitution(name)
-    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit)
-    with _bench(judge, prompt, set, seed, one_order) as bench, _watching(len(pairs), quiet) as watch:
-        heard = bench.hear(pairs, constitution, watch=watch)
-    found = sample(constitution, heard)
-    _show(found.to_row(), lambda: draw_sample(found, shown), json)
+    trial = try_constitution(
+        name,
+        data or (),
+        judges=judge or (),
+        limit=limit,
+        prompt=prompt or "",
+        format=format,
+        settings=set,
+        seed=seed,
+        one_order=one_order,
+        progress=not quiet,
+    )
+    _show(trial.to_row(), lambda: draw_trial(trial, shown), json)
 
 
 @app.command()
@@ -139,21 +125,24 @@ def ablate(
     quiet: Quiet = False,
 ) -> None:
     """Agreement with people with each principle left out and each alone, the most useful first."""
+    from judge import ablate_constitution
     from judge.cli.constitution_view import draw_ablation
-    from judge.constitution.constitution import load_constitution
-    from judge.constitution_eval.ablation import ablate as worth
-    from judge.constitution_eval.ablation import human_labels
-    from judge.constitution_eval.principle_votes import read_pairs
 
-    constitution = load_constitution(name)
-    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit)
-    apart = human is not None and Path(human).exists()
-    labels = human_labels(pairs, read_pairs([human]) if human and apart else pairs, "" if apart else human or "")
-    labelled = [pair for pair in pairs if pair.id in labels]
-    with _bench(judge, prompt, set, seed, one_order) as bench, _watching(len(labelled), quiet) as watch:
-        heard = bench.hear(labelled, constitution, watch=watch)
-    found = worth(constitution, heard, labels, unlabelled=len(pairs) - len(labelled), seed=seed, resamples=resamples)
-    _show(found.to_row(), lambda: draw_ablation(found), json)
+    ablation = ablate_constitution(
+        name,
+        data or (),
+        judges=judge or (),
+        human=human,
+        limit=limit,
+        prompt=prompt or "",
+        format=format,
+        settings=set,
+        seed=seed,
+        one_order=one_order,
+        resamples=resamples,
+        progress=not quiet,
+    )
+    _show(ablation.to_row(), lambda: draw_ablation(ablation), json)
 
 
 @app.command()
@@ -172,22 +161,23 @@ def diff(
     quiet: Quiet = False,
 ) -> None:
     """What changed in words, and, with --data and --judge, which verdicts changed."""
+    from judge import diff_constitutions
     from judge.cli.constitution_view import draw_difference
-    from judge.constitution.constitution import load_constitution
-    from judge.constitution_eval.difference import difference
-    from judge.constitution_eval.principle_votes import read_pairs
-    from judge.errors import ConfigError
 
-    one, other = load_constitution(before), load_constitution(after)
-    if judge and not data:
-        raise ConfigError("--judge needs --data, the pairs whose verdicts are compared")
-    if not data:
-        found = difference(one, other)
-    else:
-        pairs = read_pairs(data, format=format, limit=limit)
-        with _bench(judge, prompt, set, seed, one_order) as bench, _watching(len(pairs), quiet) as watch:
-            found = difference(one, other, bench=bench, pairs=pairs, watch=watch)
-    _show(found.to_row(), lambda: draw_difference(found), json)
+    difference = diff_constitutions(
+        before,
+        after,
+        data=data,
+        judges=judge or (),
+        limit=limit,
+        prompt=prompt or "",
+        format=format,
+        settings=set,
+        seed=seed,
+        one_order=one_order,
+        progress=not quiet,
+    )
+    _show(difference.to_row(), lambda: draw_difference(difference), json)
 
 
 @app.command("test")
@@ -202,60 +192,25 @@ def examples(
     quiet: Quiet = False,
 ) -> int:
     """Judge the principles' own examples; exit 1 if one of them does not come out as it says."""
+    from judge import test_constitution
     from judge.cli.constitution_view import draw_examples
-    from judge.constitution.constitution import load_constitution
-    from judge.constitution_eval.example_tests import run_examples
-    from judge.errors import ConfigError
 
-    constitution = load_constitution(name)
-    if not any(principle.examples for principle in constitution.principles):
-        raise ConfigError(f"{constitution.source}: no principle has examples, so there is nothing to test")
-    with _bench(judge, prompt, set, seed, one_order) as bench, _watching(None, quiet) as watch:
-        outcomes = run_examples(constitution, bench, watch=watch)
-    _show([outcome.to_row() for outcome in outcomes], lambda: draw_examples(constitution, outcomes), json)
-    return 0 if all(outcome.passed for outcome in outcomes) else 1
-
-
-@contextmanager
-def _bench(
-    judge: Sequence[str] | None, prompt: str | None, set: Sequence[str] | None, seed: int, one_order: bool
-) -> "Iterator[Bench]":
-    """The judge that the options name, closed at the end."""
-    from judge.cli.planning import settings_from
-    from judge.constitution_eval.principle_votes import Bench
-    from judge.tasks import Options
-
-    options = Options(seed=seed, one_order=one_order)
-    bench = Bench(_needed(judge, "--judge"), prompt=prompt or "", options=options, settings=settings_from(set or ()))
-    try:
-        yield bench
-    finally:
-        bench.close()
-
-
-@contextmanager
-def _watching(total: int | None, quiet: bool) -> "Iterator[Callable[[Counts], None]]":
-    from judge.runs.progress import progress
-
-    with progress(total, sys.stderr, quiet=quiet) as watch:
-        yield watch
-
-
-def _needed(given: Sequence[str] | None, option: str) -> Sequence[str]:
-    from judge.errors import ConfigError
-
-    if not given:
-        raise ConfigError(f"{option} is missing")
-    return given
+    results = test_constitution(
+        name,
+        judges=judge or (),
+        prompt=prompt or "",
+        settings=set,
+        seed=seed,
+        one_order=one_order,
+        progress=not quiet,
+    )
+    _show(results.to_row(), lambda: draw_examples(results), json)
+    return 0 if results.passed else 1
 
 
 def _show(value: Any, draw: Callable[[], None], json: bool) -> None:
     if json:
-        _write(value)
+        encode.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+        print()
     else:
         draw()
-
-
-def _write(value: Any) -> None:
-    encode.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()

@@ -8,12 +8,11 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from judge.formats.survey import Survey
+    from judge import Survey
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Show what a data file holds.")
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 SHOWN_PROBLEMS = 20
-SHOWN_ANNOTATORS = 6
 SHOWN_CHARACTERS = 300
 
 
@@ -31,23 +30,22 @@ def show(
 
     Exits with 1 when rows are wrong, with 2 when nothing can be read.
     """
-    from judge.formats.survey import as_json as plain
-    from judge.formats.survey import survey
+    import judge
 
-    found = survey(file, format=format, first=limit)
+    survey = judge.survey(file, format=format, first=limit)
     if as_json:
-        print(json.dumps(plain(found), indent=2))
+        print(json.dumps(survey.to_row(), indent=2))
     else:
         from rich.console import Console
 
-        _draw(found, Console(soft_wrap=True, highlight=False, markup=False))
-    return 1 if found.problems else 0
+        _draw(survey, Console(soft_wrap=True, highlight=False, markup=False))
+    return 1 if survey.problems else 0
 
 
 @app.command()
 def formats(as_json: Json = False) -> None:
     """The families of data sets that can be read."""
-    from judge.formats import FORMATS
+    from judge import FORMATS
 
     if as_json:
         rows = [{"name": f.name, "about": f.about, "fields": f.fields} for f in FORMATS.values()]
@@ -62,57 +60,35 @@ def formats(as_json: Json = False) -> None:
     Console(markup=False).print(table)
 
 
-def _draw(found: "Survey", console: "Console") -> None:
+def _draw(survey: "Survey", console: "Console") -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in _facts(found):
+    for name, value in survey.facts:
         table.add_row(name, value)
-    console.print(f"{found.path}: {found.format}" + (" (forced)" if found.forced else ""))
+    console.print(f"{survey.path}: {survey.format}" + (" (forced)" if survey.forced else ""))
     console.print(table, soft_wrap=False)
-    for row in found.first:
+    for row in survey.first:
         console.print(f"\n{row['kind']} {row['id']}")
         for name, value in row.items():
             if name not in ("id", "kind") and value:
                 console.print(f"  {name}: {_short(value)}")
-    if found.problems:
+    if survey.problems:
         console.print("\nwrong rows:")
-    for problem in found.problems[:SHOWN_PROBLEMS]:
+    for problem in survey.problems[:SHOWN_PROBLEMS]:
         console.print(f"  {problem}")
-    if len(found.problems) > SHOWN_PROBLEMS:
-        console.print(f"  … and {len(found.problems) - SHOWN_PROBLEMS} more (--json lists them all)")
-
-
-def _facts(found: "Survey") -> list[tuple[str, str]]:
-    from judge.formats.survey import label_lines, spread
-
-    kinds = ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in found.kinds.items())
-    facts = [("rows", f"{found.rows:,}"), ("records", kinds)]
-    counts = {
-        "rows without a record": found.barren,
-        "duplicates": found.duplicates,
-        "empty texts": found.empty,
-        "two equal responses": found.alike,
-        "labels without texts": found.without_texts,
-        "wrong rows": len(found.problems),
-    }
-    facts += [(name, f"{count:,}") for name, count in counts.items() if count]
-    for part, sizes in found.lengths.items():
-        low, middle, high = spread(sizes)
-        facts.append((f"{part} characters", f"{low:,} to {high:,}, median {middle:,}"))
-    if found.labelled:
-        names = [f"{name} {count:,}" for name, count in found.annotators.most_common(SHOWN_ANNOTATORS)]
-        more = len(found.annotators) - len(names)
-        facts.append(("human labels", f"on {found.labelled:,}: {', '.join(names)}{f', {more} more' if more else ''}"))
-    facts += [(f"  {name}", line) for name, line in label_lines(found)]
-    for task, said in found.judged.items():
-        facts.append((f"judged: {task}", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(said.items()))))
-    return facts
+    if len(survey.problems) > SHOWN_PROBLEMS:
+        console.print(f"  … and {len(survey.problems) - SHOWN_PROBLEMS} more (--json lists them all)")
 
 
 def _short(value: object) -> str:
     """A value on one line, cut: one turn as its text alone."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "content" in value[0]:
+    if (
+        isinstance(value, list)
+        and len(value) == 1
+        and isinstance(value[0], dict)
+        and {"role", "content"} == set(value[0])
+    ):
         value = value[0]["content"]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())

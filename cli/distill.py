@@ -1,10 +1,13 @@
 """`rmjudge distill`: train a reward model on labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+import judge
+from judge.cli import drawing
 from judge.cli import options as o
 
 app = typer.Typer(add_completion=False)
@@ -38,17 +41,32 @@ def distill(
     epochs: Annotated[
         float | None, typer.Option("--epochs", help="One unless told.", rich_help_panel=_TRAINING)
     ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Examples a step.", rich_help_panel=_TRAINING)] = None,
-    rate: Annotated[float | None, typer.Option("--rate", help="The highest rate.", rich_help_panel=_TRAINING)] = None,
-    patience: Annotated[
-        int | None, typer.Option("--patience", help="Worse validations before it stops.", rich_help_panel=_TRAINING)
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "--batch", help="Examples a step.", rich_help_panel=_TRAINING)
     ] = None,
-    validation: Annotated[
-        float | None, typer.Option("--validation", help="Share of prompts held out.", rich_help_panel=_TRAINING)
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", "--rate", help="The highest rate.", rich_help_panel=_TRAINING),
+    ] = None,
+    early_stopping_patience: Annotated[
+        int | None,
+        typer.Option(
+            "--early-stopping-patience",
+            "--patience",
+            help="Worse validations before it stops.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None,
+        typer.Option(
+            "--validation-fraction", "--validation", help="Share of prompts held out.", rich_help_panel=_TRAINING
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Every draw follows.", rich_help_panel=_TRAINING)] = None,
     trackers: Annotated[
-        list[str] | None, typer.Option("--tracker", help="tensorboard, wandb.", rich_help_panel=_TRAINING)
+        list[str] | None,
+        typer.Option("--report-to", "--tracker", help="tensorboard, wandb.", rich_help_panel=_TRAINING),
     ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Counts, tokens and steps; nothing is trained.")] = False,
@@ -59,21 +77,49 @@ def distill(
 
     rmjudge distill runs/pairs --kind scalar --backbone Qwen/Qwen3-0.6B --out models/pairs
     """
-    from judge.cli.distilling import run
-
-    names = (
-        "kind backbone preset loss encoder members lora_rank max_length epochs batch rate patience validation "
-        "seed trackers"
-    ).split()
-    here = locals()
-    return run(
-        sources,
-        {name: here[name] for name in names},
-        set or (),
-        labels=labels,
-        format=format,
-        out=out,
-        dry_run=dry_run,
-        as_json=json,
-        quiet=quiet,
+    given: dict[str, Any] = {
+        "kind": kind,
+        "backbone": backbone,
+        "preset": preset,
+        "loss": loss,
+        "encoder": encoder,
+        "members": members,
+        "lora_rank": lora_rank,
+        "max_length": max_length,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "early_stopping_patience": early_stopping_patience,
+        "validation_fraction": validation_fraction,
+        "seed": seed,
+        "report_to": trackers or None,
+    }
+    made = judge.distill(
+        sources, out=out, labels=labels, format=format, settings=set, progress=not quiet, dry_run=dry_run, **given
     )
+    if isinstance(made, judge.TrainingPlan):
+        _show("dry run: nothing was trained and nothing written", made.counts, as_json=json)
+    elif made.training is not None:  # else another process of `accelerate launch`
+        _show(f"{made.kind}: {made.path}", {"model": str(made.path), **made.training}, as_json=json)
+        if not json:
+            for flag in made.flags:
+                print(f"red flag: {flag}")
+            print(f"Score with it: rmjudge score {made.path} DATA --out RUN")
+    return 0
+
+
+def _show(title: str, figures: Mapping[str, Any], *, as_json: bool) -> None:
+    """Counts and figures of a training, or of one that was only planned."""
+    if as_json:
+        drawing.show_json(figures)
+        return
+    rows = [(name, value) for name, value in figures.items() if not isinstance(value, Mapping | list)]
+    rows += [(f"dropped: {entry['reason']}", entry["count"]) for entry in figures["dropped"]]
+    rows += [(f"validation {name}", value) for name, value in figures.get("validation", {}).items()]
+    drawing.show_table(title, [(name.replace("_", " "), _shown(value)) for name, value in rows])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

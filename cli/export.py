@@ -2,15 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from judge.cli import options as o
-from judge.errors import ConfigError
-
-if TYPE_CHECKING:
-    from judge.exports.export import Exported
 
 app = typer.Typer(add_completion=False)
 _FILTERS = "What is left out"
@@ -57,43 +53,23 @@ def export(
     rmjudge export runs/pairs --to trl --out data/pairs
     rmjudge export models/reward --check
     """
-    from judge.cli.exporting_model import is_model
-    from judge.cli.exporting_model import run as export_model
+    import judge
 
-    if check or is_model(run):
-        return export_model(run, check=check, out=out, data=data, vllm=vllm, as_json=as_json)
-    missing = [name for name, value in {"--to": to, "--out": out}.items() if not value]
-    if out is None or missing:
-        raise ConfigError(f"rmjudge export needs {', '.join(missing)}; see `rmjudge export --help`")
-
-    from judge.exports.export import Choice
-    from judge.exports.export import export as write
-
-    choice = Choice(
+    result = judge.export(
+        run,
         to=to,
+        out=out,
         kind=kind,
-        margin=margin,
+        min_margin=margin,
         agree=agree,
         ties=not no_ties,
         validation=validation,
         seed=seed,
         licence=licence,
+        force=force,
+        check=check,
+        data=data or None,
+        vllm=vllm,
     )
-    done = write(run, out, choice, force=force)
-    if as_json:
-        rows, left = dict(sorted(done.rows.items())), dict(sorted(done.left_out.items()))
-        shown = {"out": str(out), "kind": done.kind, "records": done.records, "unreadable": done.failures}
-        print(json.dumps({**shown, "rows": rows, "left_out": left}, indent=2))
-    else:
-        _show(out, done)
-    return 0
-
-
-def _show(out: Path, done: "Exported") -> None:
-    for name, count in sorted(done.rows.items()):
-        print(f"{count:,} {done.kind} rows in {out / name}.jsonl")
-    for reason, count in sorted(done.left_out.items()):
-        print(f"left out: {count:,} ({reason})")
-    if done.failures:
-        print(f"left out: {done.failures:,} records whose verdict could not be read")
-    print(f"Read them: datasets.load_dataset({str(out)!r})")
+    print(json.dumps(result.to_row(), indent=2) if as_json else result)
+    return 0 if result.passed else 1

@@ -1,11 +1,9 @@
 """`rmjudge label`: judge the rows of a data file and write the verdicts to a run directory."""
 
-import shlex
-import sys
-from contextlib import AbstractContextManager
-
 import typer
 
+import judge as rmjudge
+from judge.cli import drawing
 from judge.cli import options as o
 
 app = typer.Typer(add_completion=False)
@@ -52,33 +50,42 @@ def label(
 
     rmjudge label pairs.jsonl --task preference --judge vllm:Qwen/Qwen3-32B --out runs/pairs
     """
-    from judge.cli.planning import plan_from, runner_from
-    from judge.cli.summary import show_preview, show_run
-    from judge.runs.interrupt import Interrupt
-    from judge.runs.preview import preview
-    from judge.runs.progress import Watch, progress
-    from judge.runs.runner import Job
-    from judge.runs.runner import label as judge_all
-
-    plan, by = plan_from(locals()), runner_from(runner, workers)
-    with Interrupt().listening() as interrupt:
-        job = Job(plan)
-        try:
-            if dry_run:
-                show_preview(preview(job), as_json=json)
-                return 0
-
-            def watching(total: int | None) -> AbstractContextManager[Watch]:
-                return progress(total, sys.stderr, quiet=quiet)
-
-            done = judge_all(job, watching, interrupt=interrupt, by=by)
-        except KeyboardInterrupt:
-            if dry_run:
-                raise
-            again = shlex.join(["rmjudge", *sys.argv[1:]])
-            print(f"interrupted; every verdict so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
-            return 130
-        finally:
-            job.close()
-    show_run(plan, done, as_json=json)
+    o.need("label", DATA=data or from_run, task=task or from_run, judge=judge or from_run, out=out or dry_run)
+    with drawing.resumable(f"every verdict so far is in {out}"):
+        run = rmjudge.label(
+            data,
+            out=out,
+            task=task or "",
+            judges=judge,
+            prompt=prompt or "",
+            constitution=constitution or "",
+            format=format,
+            limit=limit,
+            settings=set,
+            seed=seed,
+            votes=votes,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            retries=retries,
+            one_order=one_order,
+            hard=hard,
+            steps=steps,
+            pairwise=pairwise,
+            preset=preset,
+            clamp=clamp,
+            low=low,
+            high=high,
+            criterion=criterion,
+            rubric=rubric,
+            no_reference=no_reference,
+            from_run=from_run,
+            retry_failures=retry_failures,
+            window=window,
+            runner=runner,
+            workers=workers,
+            dry_run=dry_run,
+            progress=not quiet,
+        )
+    drawing.show(run, as_json=json)
     return 0

@@ -1,7 +1,7 @@
 """The `rmjudge` command: a table of verbs, and the one place where an error becomes a line and an exit code.
 
 A verb's module is imported when the verb is used, so that `rmjudge --help` loads none of them. Exit codes: 0 done,
-1 a finding, 2 the user's mistake, 130 an interrupt. Nothing here knows what a verb does.
+1 a finding, 2 the user's mistake, 130 an interrupt.
 """
 
 import os
@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from judge.errors import RmjudgeError, unknown
+from judge import RmjudgeError, unknown
 
 
 class Verb(NamedTuple):
@@ -120,7 +120,9 @@ def _exit_code(result: Any) -> int:
 
 
 def _refuse(message: str) -> int:
-    print(f"rmjudge: {' '.join(message.split())}", file=sys.stderr)
+    # One line; a list of wrong rows goes on below it, indented.
+    lines = (" ".join(line.split()) for line in message.split("\n  "))
+    print("rmjudge: " + "\n  ".join(lines), file=sys.stderr)
     return 2
 
 

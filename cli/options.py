@@ -1,12 +1,11 @@
-"""The options of the command line, each named once as an `Annotated` type, so that verbs agree on them.
-
-Nothing here does anything; a verb's signature is made of these names.
-"""
+"""The options of the command line, each declared once as an `Annotated` type, so that verbs agree on them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from judge import ConfigError
 
 _SAMPLING = "Sampling"
 _ASKING = "How to ask"
@@ -24,7 +23,8 @@ Judge = Annotated[
     typer.Option(
         "--judge",
         "-j",
-        help="vllm:MODEL, hf:MODEL, tiny, openai:URL#MODEL, scripted:FILE, recorded:RUN; several: a jury.",
+        help="vllm:MODEL, hf:MODEL, tiny, openai:URL#MODEL, scripted:FILE, recorded:RUN; several: a jury. Settings of "
+        "its own: vllm:MODEL?NAME=VALUE.",
     ),
 ]
 Out = Annotated[
@@ -39,7 +39,7 @@ Constitution = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N distinct records.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="An engine's setting, such as tensor_parallel_size=2."),
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the engine, such as tensor_parallel_size=2."),
 ]
 
 Seed = Annotated[int | None, typer.Option("--seed", help="Every draw follows from it.", rich_help_panel=_SAMPLING)]
@@ -104,3 +104,10 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.", r
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_RUN)]
 Runner = Annotated[str, typer.Option("--runner", help="here, or ray: on a Ray cluster.", rich_help_panel=_RUN)]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Actors on the cluster.", rich_help_panel=_RUN)]
+
+
+def need(verb: str, **options: object) -> None:
+    """Refuse a command line that lacks an option; the option of `out` is --out, DATA is an argument."""
+    missing = [name if name.isupper() else f"--{name}" for name, value in options.items() if not value]
+    if missing:
+        raise ConfigError(f"rmjudge {verb} needs {', '.join(missing)}; see `rmjudge {verb} --help`")

@@ -2,21 +2,19 @@
 
 import json
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from judge.errors import TemplateError
-
 if TYPE_CHECKING:
-    from judge.prompting.template import Template
+    from judge import Template
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The prompts a judge is given.")
 
 Name = Annotated[str, typer.Argument(help="A shipped prompt, such as preference/default, or a .jinja file.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+FACTS = ("name", "task", "description", "labels", "verdict", "variables", "defaults", "based_on", "max_tokens")
 
 
 @app.command("list")
@@ -24,12 +22,9 @@ def list_prompts(
     task: Annotated[str, typer.Argument(help="Only the prompts of this task.")] = "", as_json: Json = False
 ) -> None:
     """The shipped prompts: what each asks, and how its verdict is read."""
-    from judge.errors import unknown
-    from judge.prompting.template import TASKS, list_templates
+    import judge
 
-    if task and task not in TASKS:
-        raise unknown("task", task, TASKS)
-    templates = list_templates(task)
+    templates = judge.list_templates(task)
     if as_json:
         _write_json([_facts(template) for template in templates])
         return
@@ -45,14 +40,14 @@ def list_prompts(
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
     """A prompt as it is written."""
-    from judge.prompting.template import load_template
+    import judge
 
-    template = load_template("", name)
+    template = judge.load_template("", name)
     text = Path(template.source).read_text(encoding="utf-8")
-    if not as_json:
+    if as_json:
+        _write_json({**_facts(template), "text": text})
+    else:
         print(text, end="")
-        return
-    _write_json({**_facts(template), "text": text})
 
 
 @app.command()
@@ -64,24 +59,10 @@ def render(
     as_json: Json = False,
 ) -> None:
     """A prompt as the judge gets it, filled with the records of a file."""
-    from judge.formats import read_records
-    from judge.prompting.template import load_template, render_record
+    import judge
 
-    template = load_template("", name)
-    for place, record in islice(read_records(data, format=format_name), limit):
-        try:
-            conversations = list(render_record(template, record))
-        except TemplateError as error:
-            raise TemplateError(f"{place}: {record.kind} does not fit {template.name}: {error}") from None
-        for number, turns in enumerate(conversations, start=1):
-            if as_json:
-                messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-                print(json.dumps({"place": place, "id": record.id, "messages": messages}, ensure_ascii=False))
-                continue
-            count = f" · {number} of {len(conversations)}" if len(conversations) > 1 else ""
-            print(f"──── {place}{count}")
-            for turn in turns:
-                print(f"[{turn.role}]\n{turn.content}\n")
+    for conversation in judge.render_prompt(name, data, limit=limit, format=format_name):
+        print(json.dumps(conversation.to_row(), ensure_ascii=False) if as_json else conversation)
 
 
 @app.command()
@@ -90,25 +71,19 @@ def lint(
     as_json: Json = False,
 ) -> int:
     """Everything that is wrong with prompts, each with its line; exit 1 if anything is."""
-    from judge.prompting.template import lint as findings_in
-    from judge.prompting.template import locate, shipped
+    import judge
+    from judge.cli.findings import draw_findings
 
-    paths = [locate("", name) for name in files] if files else list(shipped().values())
-    findings = [finding for path in paths for finding in findings_in(path)]
+    result = judge.lint_prompt(*(files or ()))
     if as_json:
-        keys = ("path", "line", "fatal", "message")
-        _write_json([{key: getattr(finding, key) for key in keys} for finding in findings])
+        _write_json(result.to_row())
     else:
-        for finding in findings:
-            print(f"{finding.place}: {finding.message}")
-        said = f"{len(findings)} finding{'s' * (len(findings) != 1)}" if findings else "nothing found"
-        print(f"{len(paths)} prompt{'s' * (len(paths) != 1)}: {said}", file=sys.stderr)
-    return 1 if findings else 0
+        draw_findings(result, "prompt")
+    return 0 if result.passed else 1
 
 
 def _facts(template: "Template") -> dict[str, Any]:
-    names = ("name", "task", "description", "labels", "verdict", "variables", "defaults", "based_on", "max_tokens")
-    return {name: getattr(template, name) for name in (*names, "choice_prefix", "source", "hash")}
+    return {name: getattr(template, name) for name in (*FACTS, "choice_prefix", "source", "hash")}
 
 
 def _write_json(value: Any) -> None:

@@ -1,12 +1,11 @@
 """`rmjudge revise`: answer, criticise and revise, and keep what a referee finds better."""
 
-import shlex
-import sys
-from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
+import judge as rmjudge
+from judge.cli import drawing
 from judge.cli import options as o
 
 app = typer.Typer(add_completion=False)
@@ -92,34 +91,40 @@ def revise(
 
     rmjudge revise prompts.jsonl --constitution harmless --judge vllm:Qwen/Qwen3-32B --out runs/revised
     """
-    from judge.cli.revising import plan_from, show_revised
-    from judge.cli.summary import show_preview
-    from judge.exports.export import write_revised
-    from judge.runs.interrupt import Interrupt
-    from judge.runs.preview import preview
-    from judge.runs.progress import Watch, progress
-    from judge.runs.revising import RevisionJob
-    from judge.runs.runner import label
-
-    plan, loop, prompts = plan_from(locals())
-    with Interrupt().listening() as interrupt:
-        job = RevisionJob(plan, loop, named=prompts, thought=thought)
-        try:
-            if dry_run:
-                show_preview(preview(job), as_json=json)
-                return 0
-
-            def watching(total: int | None) -> AbstractContextManager[Watch]:
-                return progress(total, sys.stderr, quiet=quiet)
-
-            done = label(job, watching, interrupt=interrupt)
-        except KeyboardInterrupt:
-            if dry_run:
-                raise
-            again = shlex.join(["rmjudge", *sys.argv[1:]])
-            print(f"interrupted; every finished row so far is in {plan.out}. To go on:\n  {again}", file=sys.stderr)
-            return 130
-        finally:
-            job.close()
-    show_revised(plan, done, write_revised(plan.out), as_json=json)
+    o.need("revise", DATA=data, judge=judge, out=out or dry_run)
+    with drawing.resumable(f"every finished row so far is in {out}"):
+        run = rmjudge.revise(
+            data,
+            out=out,
+            judge=judge,
+            author=author,
+            referee=referee,
+            constitution=constitution or "",
+            rounds=rounds,
+            margin=margin,
+            tries=tries,
+            principles=principles,
+            keep=keep,
+            preset=preset,
+            thought=thought,
+            answer_prompt=answer_prompt,
+            critique_prompt=critique_prompt,
+            revision_prompt=revision_prompt,
+            referee_prompt=referee_prompt,
+            format=format,
+            limit=limit,
+            settings=set,
+            seed=seed,
+            votes=votes,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            retries=retries,
+            no_reference=no_reference,
+            retry_failures=retry_failures,
+            window=window,
+            dry_run=dry_run,
+            progress=not quiet,
+        )
+    drawing.show(run, as_json=json)
     return 0

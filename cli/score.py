@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+import judge as rmjudge
+from judge.cli import drawing
 from judge.cli import options as o
 
 app = typer.Typer(add_completion=False)
@@ -37,13 +39,13 @@ BestOf = Annotated[
     ),
 ]
 BatchTokens = Annotated[
-    int, typer.Option("--batch-tokens", min=1, help="Tokens computed at once.", rich_help_panel=_SCORING)
+    int | None, typer.Option("--batch-tokens", min=1, help="Tokens computed at once. [16384]", rich_help_panel=_SCORING)
 ]
 Dtype = Annotated[
-    str, typer.Option("--dtype", help="float32, bfloat16 or float16; else as saved.", rich_help_panel=_SCORING)
+    str | None, typer.Option("--dtype", help="float32, bfloat16 or float16; else as saved.", rich_help_panel=_SCORING)
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="cpu, cuda; else a GPU if there is one.", rich_help_panel=_SCORING)
+    str | None, typer.Option("--device", help="cpu, cuda; else a GPU if there is one.", rich_help_panel=_SCORING)
 ]
 
 
@@ -54,13 +56,14 @@ def score(
     out: o.Out = None,
     format: o.Format = None,
     limit: o.Limit = None,
+    set: o.Set = None,
     lower: Lower = 0.0,
     aggregate: Aggregate = None,
     convention: Convention = None,
     best_of: BestOf = False,
-    batch_tokens: BatchTokens = 16384,
-    dtype: Dtype = "",
-    device: Device = "",
+    batch_tokens: BatchTokens = None,
+    dtype: Dtype = None,
+    device: Device = None,
     window: o.Window = 1024,
     retry_failures: o.RetryFailures = False,
     json: o.Json = False,
@@ -70,6 +73,25 @@ def score(
 
     rmjudge score models/reward pairs.jsonl --out runs/reward
     """
-    from judge.cli.scoring import run
-
-    return run(locals())
+    o.need("score", DATA=data, out=out)
+    with drawing.resumable(f"every score so far is in {out}"):
+        run = rmjudge.score(
+            model,
+            data,
+            out=out,
+            format=format,
+            limit=limit,
+            settings=set,
+            lower=lower,
+            aggregate=aggregate,
+            convention=convention,
+            best_of=best_of,
+            batch_tokens=batch_tokens,
+            dtype=dtype,
+            device=device,
+            window=window,
+            retry_failures=retry_failures,
+            progress=not quiet,
+        )
+    drawing.show(run, as_json=json)
+    return 0

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judge.constitution.constitution import Constitution, Principle, list_constitutions, load_constitution
+    from judge.constitution_eval.ablation import Ablation
+    from judge.constitution_eval.difference import ConstitutionDiff
+    from judge.constitution_eval.example_tests import ExampleResults
+    from judge.constitution_eval.trial import ConstitutionTrial
     from judge.engines import Completion, Engine, Request, load_engine
     from judge.errors import (
         ConfigError,
@@ -20,9 +24,31 @@ if TYPE_CHECKING:
         RunError,
         TemplateError,
         UnknownNameError,
+        unknown,
     )
+    from judge.exports.export import Exported
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
-    from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+    from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
+    from judge.formats.survey import Survey, survey
+    from judge.jobs.agree import agree
+    from judge.jobs.audit import RunAudit, audit
+    from judge.jobs.constitution import (
+        ablate_constitution,
+        diff_constitutions,
+        new_constitution,
+        render_constitution,
+        test_constitution,
+        try_constitution,
+    )
+    from judge.jobs.distill import TrainingPlan, distill
+    from judge.jobs.export import ExportedModel, export
+    from judge.jobs.label import label
+    from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
+    from judge.jobs.prompt import RenderedPrompt, render_prompt
+    from judge.jobs.revise import revise
+    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
+    from judge.jobs.score import score
+    from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.judgements import (
         Critique,
         Judgement,
@@ -49,23 +75,34 @@ if TYPE_CHECKING:
         content_id,
         spoken,
     )
-    from judge.runs.runner import Done, Plan, label
+    from judge.report.report import Report
+    from judge.runs.counts import Counts
+    from judge.runs.preview import Preview
+    from judge.runs.reader import Judged, Run, open_run
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
 
 __all__ = [
     "FORMATS",
     "TASKS",
+    "Ablation",
     "Completion",
     "ConfigError",
     "Constitution",
+    "ConstitutionDiff",
+    "ConstitutionTrial",
     "Conversation",
+    "Counts",
     "Critique",
-    "Done",
     "Engine",
     "EngineError",
+    "ExampleResults",
+    "Exported",
+    "ExportedModel",
     "HumanLabel",
     "InputError",
+    "Judged",
     "Judgement",
+    "LintResult",
     "Message",
     "MissingExtraError",
     "Options",
@@ -73,50 +110,164 @@ __all__ = [
     "Outcome",
     "Pair",
     "Placed",
-    "Plan",
     "Preference",
+    "Preview",
     "Principle",
     "Program",
     "Ranking",
     "Reading",
     "Record",
+    "RenderedPrompt",
+    "Report",
     "Request",
     "Response",
     "Revision",
+    "Reward",
+    "RewardModel",
     "RmjudgeError",
     "Round",
+    "Run",
+    "RunAudit",
     "RunChangedError",
     "RunError",
     "Score",
     "Solution",
     "Steps",
+    "Survey",
     "TaskSpec",
     "Template",
     "TemplateError",
+    "TinyCard",
+    "TrainingPlan",
     "UnknownNameError",
+    "ablate_constitution",
+    "agree",
+    "audit",
     "content_id",
+    "diff_constitutions",
+    "distill",
+    "export",
     "from_row",
+    "generate_problems",
     "judgement_from_row",
     "judgement_to_row",
     "label",
+    "lint_constitution",
+    "lint_prompt",
     "list_constitutions",
     "list_templates",
     "load_constitution",
     "load_engine",
+    "load_reward_model",
     "load_template",
+    "new_constitution",
+    "open_run",
     "play",
     "read_records",
     "readable",
     "recognise",
+    "render_constitution",
+    "render_prompt",
+    "revise",
+    "score",
     "spoken",
+    "survey",
+    "test_constitution",
+    "tiny_card",
     "to_row",
+    "try_constitution",
+    "unknown",
 ]
 
 _HOMES = {
-    "engines": ("Completion", "Engine", "Request", "load_engine"),
-    "errors": tuple(name for name in __all__ if name.endswith("Error")),
-    "formats": ("FORMATS", "Placed", "from_row", "read_records", "recognise", "to_row"),
-    "formats.rmjudge": ("judgement_from_row", "judgement_to_row"),
+    "constitution.constitution": (
+        "Constitution",
+        "Principle",
+        "list_constitutions",
+        "load_constitution",
+    ),
+    "constitution_eval.ablation": ("Ablation",),
+    "constitution_eval.difference": ("ConstitutionDiff",),
+    "constitution_eval.example_tests": ("ExampleResults",),
+    "constitution_eval.trial": ("ConstitutionTrial",),
+    "engines": (
+        "Completion",
+        "Engine",
+        "Request",
+        "load_engine",
+    ),
+    "errors": (
+        "ConfigError",
+        "EngineError",
+        "InputError",
+        "MissingExtraError",
+        "RmjudgeError",
+        "RunChangedError",
+        "RunError",
+        "TemplateError",
+        "UnknownNameError",
+        "unknown",
+    ),
+    "exports.export": ("Exported",),
+    "formats": (
+        "FORMATS",
+        "Placed",
+        "from_row",
+        "read_records",
+        "recognise",
+        "to_row",
+    ),
+    "formats.judgement_rows": (
+        "judgement_from_row",
+        "judgement_to_row",
+    ),
+    "formats.survey": (
+        "Survey",
+        "survey",
+    ),
+    "jobs.agree": ("agree",),
+    "jobs.audit": (
+        "RunAudit",
+        "audit",
+    ),
+    "jobs.constitution": (
+        "ablate_constitution",
+        "diff_constitutions",
+        "new_constitution",
+        "render_constitution",
+        "test_constitution",
+        "try_constitution",
+    ),
+    "jobs.distill": (
+        "TrainingPlan",
+        "distill",
+    ),
+    "jobs.export": (
+        "ExportedModel",
+        "export",
+    ),
+    "jobs.label": ("label",),
+    "jobs.lint": (
+        "LintResult",
+        "lint_constitution",
+        "lint_prompt",
+    ),
+    "jobs.prompt": (
+        "RenderedPrompt",
+        "render_prompt",
+    ),
+    "jobs.revise": ("revise",),
+    "jobs.reward_model": (
+        "Reward",
+        "RewardModel",
+        "load_reward_model",
+    ),
+    "jobs.score": ("score",),
+    "jobs.tiny": (
+        "TinyCard",
+        "generate_problems",
+        "tiny_card",
+    ),
     "judgements": (
         "Critique",
         "Judgement",
@@ -130,14 +281,38 @@ _HOMES = {
         "Steps",
         "readable",
     ),
-    "runs.runner": ("Done", "Plan", "label"),
-    "constitution.constitution": ("Constitution", "Principle", "list_constitutions", "load_constitution"),
-    "records": (
-        *("Conversation", "HumanLabel", "Message", "Pair", "Ranking", "Record", "Response", "Solution"),
-        *("content_id", "spoken"),
+    "prompting.template": (
+        "Template",
+        "list_templates",
+        "load_template",
     ),
-    "tasks": ("TASKS", "Options", "Program", "TaskSpec", "play"),
-    "prompting.template": ("Template", "list_templates", "load_template"),
+    "records": (
+        "Conversation",
+        "HumanLabel",
+        "Message",
+        "Pair",
+        "Ranking",
+        "Record",
+        "Response",
+        "Solution",
+        "content_id",
+        "spoken",
+    ),
+    "report.report": ("Report",),
+    "runs.counts": ("Counts",),
+    "runs.preview": ("Preview",),
+    "runs.reader": (
+        "Judged",
+        "Run",
+        "open_run",
+    ),
+    "tasks": (
+        "TASKS",
+        "Options",
+        "Program",
+        "TaskSpec",
+        "play",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

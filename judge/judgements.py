@@ -1,16 +1,16 @@
-"""Rows out: what a judge said, one kind a task.
+"""Rows out: what a judge said, a class a task, and the shape of each task's judgements.
 
 Every judgement keeps its readings, one for each completion that was read, with the raw text, so it can be read again
 without a model. A verdict that could not be read is None with a reason; it is never a number.
-
-This module refuses to know how a verdict is read (verdicts.py) and how readings are merged (tasks/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
+from judge.errors import unknown
 from judge.records import OutcomeVerdict, PairVerdict, StepVerdict
+from judge.registry import task_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Reading:
 
     asked: what was asked, in the task's words: "forward", "swapped", "step 3", a criterion's name, "1 or 4".
     verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable.
-    reason: why it is None, "" otherwise.
+    reason: why it is None, "" otherwise; beside a verdict how it came to be where the reply did not give it ("cut at
+    max_tokens; chosen behind 'Verdict: [['"), or why it has no probabilities.
     probabilities: verdict -> probability in the record's own terms, where the engine gave log-probabilities; sums to 1.
     text, thinking: the raw completion. finish: see Completion. judge, vote: which juror, which of K votes.
     principle: id of the constitution's principle that it was asked under, "" for none.
@@ -122,10 +123,6 @@ class Order:
     readings: tuple[Reading, ...] = ()
 
 
-NOTHING_FOUND = "the critique finds nothing"
-NOTHING_CHANGED = "the revision changes nothing"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """One try at making a text better: it was criticised, revised, and both texts were compared.
@@ -167,14 +164,20 @@ class Revision:
     readings: tuple[Reading, ...] = ()
 
 
-Judgement = Preference | Critique | Score | Steps | Outcome | Order | Revision
+class Judgement(Protocol):
+    """What every judgement has. A task from outside brings a class of its own, or derives from one of these.
 
+    verdict: None where it could not be read; in a mapping or a sequence, each entry. reason: why, "" otherwise.
+    """
 
-def came_to(*, kept: bool, verdict: str | None, reason: str) -> str:
-    """What a round of revision came to, in a word that can be counted; its fields are those of `Round`."""
-    if kept or verdict is not None:
-        return "kept" if kept else "not kept"
-    return {NOTHING_FOUND: "nothing found", NOTHING_CHANGED: "nothing changed"}.get(reason, "unreadable round")
+    task: ClassVar[str]
+
+    @property
+    def verdict(self) -> Any: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def readings(self) -> tuple[Reading, ...]: ...
 
 
 def readable(judgement: Judgement) -> bool:
@@ -185,3 +188,63 @@ def readable(judgement: Judgement) -> bool:
     if isinstance(judgement, Steps):
         return judgement.first_wrong is not None
     return verdict is not None
+
+
+Form = Literal["label", "scores", "steps", "order", "text"]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What the judgements of a task look like: all that is needed to read, count, compare and learn from their rows.
+
+    Attributes:
+        judgement: the class of a judgement. Its rows follow from its fields; those of the form "scores", "steps" and
+            "order" are Score, Steps and Order or derive from them.
+        form: what a verdict is: one of a few `labels`, a number for each criterion, a label for each step, an order of
+            responses, or words.
+        records: the kinds of record that are judged, the usual one first.
+        labels: the verdicts on offer. The first one is the good one (P(right), P(the first is better)), the second one
+            its opposite, a third one neither of them (a tie, neutral).
+        probability: the field with the probability of the first label, "" for none.
+        criterion: where people's labels under this criterion are meant too: numbers, 1/2 or more for the first label.
+        tally: a row's judgement -> the words it is counted by, where these do not follow from the form.
+        summary: a judgement -> the words it is counted by in `data show`, where these do not follow from the form.
+    """
+
+    judgement: type[Any]
+    form: Form
+    records: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    probability: str = ""
+    criterion: str = ""
+    tally: Callable[[Row], Iterable[str]] | None = None
+    summary: Callable[[Any], Iterable[str]] | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether a label says which of two responses is better."""
+        return self.form == "label" and self.records == ("pair",)
+
+    def p(self, judgement: Judgement) -> float | None:
+        """The probability of the first label, None where it is not stated."""
+        value = getattr(judgement, self.probability) if self.probability else None
+        return None if value is None else float(value)
+
+
+def shape_of(task: str) -> Shape:
+    """The shape of a task's judgements.
+
+    Raises:
+        UnknownNameError: neither rmjudge nor an installed package has the task.
+    """
+    tasks = task_table()
+    if task not in tasks:
+        raise unknown("task", task, tasks)
+    shape: Shape = tasks[task].shape
+    return shape
+
+
+def shapes() -> dict[str, Shape]:
+    """The shapes of all tasks, those of installed packages too."""
+    return {name: spec.shape for name, spec in task_table().items()}

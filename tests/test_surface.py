@@ -8,11 +8,16 @@ import pytest
 import judge
 
 PUBLIC = """
-FORMATS TASKS Completion ConfigError Constitution Conversation Critique Done Engine EngineError HumanLabel InputError
-Judgement Message MissingExtraError Options Order Outcome Pair Placed Plan Preference Principle Program Ranking Reading
-Record Request Response Revision RmjudgeError Round RunChangedError RunError Score Solution Steps TaskSpec Template
-TemplateError UnknownNameError content_id from_row judgement_from_row judgement_to_row label list_constitutions
-list_templates load_constitution load_engine load_template play read_records readable recognise spoken to_row
+FORMATS TASKS Ablation Completion ConfigError Constitution ConstitutionDiff ConstitutionTrial Conversation Counts
+Critique Engine EngineError ExampleResults Exported ExportedModel HumanLabel InputError Judged Judgement LintResult
+Message MissingExtraError Options Order Outcome Pair Placed Preference Preview Principle Program Ranking Reading
+Record RenderedPrompt Report Request Response Revision Reward RewardModel RmjudgeError Round Run RunAudit
+RunChangedError RunError Score Solution Steps Survey TaskSpec Template TemplateError TinyCard TrainingPlan
+UnknownNameError ablate_constitution agree audit content_id diff_constitutions distill export from_row
+generate_problems judgement_from_row judgement_to_row label lint_constitution lint_prompt list_constitutions
+list_templates load_constitution load_engine load_reward_model load_template new_constitution open_run play
+read_records readable recognise render_constitution render_prompt revise score spoken survey test_constitution
+tiny_card to_row try_constitution unknown
 """.split()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 
@@ -9,24 +10,24 @@ from judge.agreement.analyses import league as leagues
 from judge.agreement.analyses import scores, solutions, verdicts
 from judge.agreement.analyses.bias import bias
 from judge.agreement.analyses.calibration import calibration
-from judge.agreement.analyses.compared import Yardstick, yardstick
-from judge.agreement.analyses.estimates import estimates, label_next
 from judge.agreement.analyses.human_ceiling import ceiling
 from judge.agreement.analyses.judge_metrics import Measure, coverage
+from judge.agreement.analyses.main_figure import MainFigure, main_figure
 from judge.agreement.analyses.slices import slices
+from judge.agreement.analyses.win_rates import estimates, label_next
 from judge.agreement.benchmarks.protocols import run as run_benchmark
-from judge.agreement.data.columns import KINDS, Columns
+from judge.agreement.data.columns import Columns
 from judge.agreement.data.sources import Source
 from judge.agreement.data.table import Mask, build
 from judge.agreement.findings.disagreements import differing, disagreements
 from judge.agreement.findings.headline import changes, headline
 from judge.agreement.findings.red_flags import flags, moved
-from judge.agreement.schema import Audit, Confusion, Disagreement, Figure, JudgeReport, Report, Triangle
+from judge.agreement.schema import AgreementReport, Audit, Confusion, Disagreement, Figure, JudgeReport, Triangle
 from judge.agreement.statistics.bootstrap import Resampler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class AgreementConfig:
     """How to report. resamples: 0 gives figures without intervals. epsilon: of the alternative-annotator test; margin:
     of equivalence. shown: rows of disagreement that the report carries. triangle: the first judge is the teacher of the
     second. benchmarks: published protocols to count by. confidence: of every interval."""
@@ -52,21 +53,23 @@ class Inputs:
     runs: Sequence[Sequence[int]] = ()
 
 
-def report(inputs: Inputs, settings: Settings, before: Report | None = None, audits: Sequence[Audit] = ()) -> Report:
+def report(
+    inputs: Inputs, settings: AgreementConfig, before: AgreementReport | None = None, audits: Sequence[Audit] = ()
+) -> AgreementReport:
     """Every part of a report. before: a saved one to compare with; audits: of the same judges, shown beside."""
     table = build(inputs.columns)
     draw = Resampler(table.group, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
     measures = [Measure(table, judge, draw) for judge in table.judges]
-    by = [yardstick(measure) for measure in measures]
+    by = [main_figure(measure) for measure in measures]
     masks = [measure.rows & ~np.isnan(one.hit) for measure, one in zip(measures, by, strict=True)]
     judges = tuple(_judge(measure, one, mask, settings) for measure, one, mask in zip(measures, by, masks, strict=True))
     picked = [differing(measure, one.hit) for measure, one in zip(measures, by, strict=True)]
     several = len(measures) > 1
     found = tuple(flag for judge in judges for flag in flags(judge))
     found += tuple(flag for audit in audits for flag in moved(audit, audit.name if several else judges[0].name))
-    whole = Report(
+    whole = AgreementReport(
         title=settings.title or " · ".join(judge.name for judge in judges),
-        kind=KINDS[table.task][0],
+        kind=table.shape.records[0],
         headline=headline(judges, found),
         flags=_once(found),
         judges=judges,
@@ -86,16 +89,20 @@ def report(inputs: Inputs, settings: Settings, before: Report | None = None, aud
 
 
 def agreement(measure: Measure) -> tuple[Figure, ...]:
-    """The figures of agreement that the task has; the first is the main one."""
-    match measure.table.task:
-        case "preference" | "outcome":
+    """The figures of agreement that the form of the verdicts has; the first is the main one."""
+    match measure.table.form:
+        case "label":
             return verdicts.agreement(measure)
-        case "score":
+        case "scores":
             return scores.agreement(measure)
         case "steps":
             return solutions.steps(measure)
-        case _:
+        case "order":
             return solutions.rankings(measure)
+        case "text":
+            raise AssertionError("words have no verdict that people could share; Columns.judge refuses them")
+        case _:
+            assert_never(measure.table.form)
 
 
 def _once(found: Sequence[object]) -> tuple:  # type: ignore[type-arg]
@@ -104,20 +111,22 @@ def _once(found: Sequence[object]) -> tuple:  # type: ignore[type-arg]
 
 
 def _confusion(measure: Measure) -> tuple[Confusion, ...]:
-    match measure.table.task:
-        case "preference" | "outcome":
+    match measure.table.form:
+        case "label":
             return (verdicts.confusion(measure),)
-        case "score":
+        case "scores":
             return scores.confusion(measure)
         case "steps":
             return (solutions.mistakes(measure),)
-        case _:
+        case "order" | "text":
             return ()
+        case _:
+            assert_never(measure.table.form)
 
 
-def _judge(measure: Measure, by: Yardstick, mask: Mask, settings: Settings) -> JudgeReport:
+def _judge(measure: Measure, by: MainFigure, mask: Mask, settings: AgreementConfig) -> JudgeReport:
     table = measure.table
-    people = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.task != "ranking" else None
+    people = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.form != "order" else None
     return JudgeReport(
         name=measure.judge.name,
         task=table.task,
@@ -134,7 +143,7 @@ def _judge(measure: Measure, by: Yardstick, mask: Mask, settings: Settings) -> J
 
 
 def _disagreements(
-    inputs: Inputs, measures: Sequence[Measure], picked: Sequence[object], settings: Settings
+    inputs: Inputs, measures: Sequence[Measure], picked: Sequence[object], settings: AgreementConfig
 ) -> tuple[Disagreement, ...]:
     if not settings.shown or not inputs.sources:
         return ()

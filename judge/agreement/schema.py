@@ -1,17 +1,15 @@
-"""The nouns of an agreement report: everything that a page, a table or a later comparison needs, and nothing to draw.
+"""The types of an agreement report: everything that a page, a table or a later comparison needs, and nothing to draw.
 
-A report is immutable plain data and comes back from JSON (saving.py), so a saved one is the baseline of the next.
+A report is immutable and comes back from JSON (serialization.py), so a saved one is the baseline of the next.
 Shares and probabilities lie in 0…1; higher is better unless a figure's docstring says otherwise.
-Labels are always listed as people say them: rows of a matrix are the humans', columns the judge's.
-
-This module refuses to know how a figure is computed (verdicts.py and its neighbours) and how it is drawn (report/).
+Rows of a confusion matrix are the people's verdicts, columns the judge's.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-VERSION = "rmjudge-report/1"
+VERSION = "rmjudge-report/2"
 Level = Literal["good", "fair", "poor", "unknown"]
 Severity = Literal["stop", "warn", "note"]
 Unit = Literal["share", "coefficient", "number", "loss"]
@@ -54,7 +52,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """Something wrong, in words. name: stable key ("coin", "always-first", "likes-length", "copies-annotator", …).
+    """Something wrong, in words. name: stable key ("coin", "always_first", "likes_length", "copies_annotator", …).
 
     what: what is wrong; evidence: the figures behind it; sure: how sure, in words ("p < 0.001", "95 % interval …");
     advice: what to do about it. judge: whom it speaks of, "" for the data.
@@ -109,7 +107,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationCurve:
-    """name: "as stated", "temperature" or "isotonic" (both out of fold); ece, brier, log_loss: smaller is better."""
+    """name: "as_stated", "temperature" or "isotonic" (both out of fold); ece, brier, log_loss: smaller is better."""
 
     name: str
     bins: tuple[ReliabilityBin, ...]
@@ -256,7 +254,7 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class JudgeReading:
     """One reading of the judge on a row: what was asked ("forward", "swapped", "step 3"), the verdict in the record's
     own terms ("" when unreadable), and its critique."""
 
@@ -278,7 +276,7 @@ class Disagreement:
     judge: str
     confidence: float | None
     votes: tuple[Vote, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[JudgeReading, ...]
     prompt: str
     texts: Mapping[str, str]
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -289,7 +287,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class WinRate:
     """The win rate of one system over another, three ways. judge: by all judged rows; human: by the labelled rows;
     combined: prediction-powered inference from both. saved: human labels that would be needed beyond the present ones
     for the same interval without the judge."""
@@ -326,8 +324,24 @@ class JudgeReport:
     calibration: Calibration | None = None
     bias: Bias | None = None
     slices: tuple[Slice, ...] = ()
-    estimates: tuple[Estimate, ...] = ()
+    estimates: tuple[WinRate, ...] = ()
     label_next: tuple[NextLabel, ...] = ()
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """Its figures by name; one that speaks of a part (a criterion, an author) as "name/part"."""
+        figures = list(self.agreement)
+        if self.ceiling:
+            figures += [self.ceiling.human, self.ceiling.judge, *self.ceiling.aggregation]
+        if self.calibration:
+            figures += [self.calibration.curves[0].ece, self.calibration.selective_area]
+        if self.bias:
+            bias = self.bias
+            figures += [*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency]
+        named: dict[str, Figure] = {}
+        for figure in figures:
+            named.setdefault(f"{figure.name}/{figure.of}" if figure.of else figure.name, figure)
+        return named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +379,7 @@ class League:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triangle:
     """A distilled model beside its teacher and the people, on the same rows. parts: how many rows each way of
-    agreeing has: "all agree", "model alone", "judge alone", "human alone", "all differ"."""
+    agreeing has: all_agree, model_alone, judge_alone, human_alone, all_differ."""
 
     judge: str
     model: str
@@ -389,7 +403,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class BaselineChange:
     """A figure beside the same one of a saved report. worse: the change is bad and lies outside the interval."""
 
     judge: str
@@ -405,7 +419,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class ProbeResult:
     """One probe of an audit. about: what it changed; moved: the share of verdicts that changed; toward: those that
     changed in favour of what was changed; lost: rows without two readable verdicts."""
 
@@ -421,11 +435,11 @@ class Audit:
     """What a judge did when something changed that should not matter. name: of its run."""
 
     name: str
-    probes: tuple[Moved, ...]
+    probes: tuple[ProbeResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class AgreementReport:
     """A whole report. judges: one or more, in the order given. disagreements: the most telling ones, most confident
     mistakes first; disagreements_total: how many there are. sources: where the rows came from, for the reader."""
 
@@ -441,7 +455,7 @@ class Report:
     triangle: Triangle | None = None
     benchmarks: tuple[Benchmark, ...] = ()
     audits: tuple[Audit, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[BaselineChange, ...] = ()
     sources: tuple[str, ...] = ()
     confidence: float = 0.95
     resamples: int = 0

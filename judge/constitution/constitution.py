@@ -2,12 +2,10 @@
 
 A constitution is a YAML file; the shipped ones lie in `constitutions/`. docs/constitutions.md says how to write one.
 (This module is not called `constitutions`: the folder of the shipped files installs under that name.)
-
-This module refuses to know prompts, tasks and models.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -84,8 +82,14 @@ class Constitution:
         """32 hexadecimal digits from all that can change a verdict: the principles without their examples, and the
         sampling rule. Names, descriptions and comments may be mended without a run becoming another one.
         """
-        said = [[p.id, p.text, p.critique_request, p.revision_request, p.weight, p.tags] for p in self.principles]
-        return content_id("constitution", said, self.sampling.count, self.sampling.tags)
+        principles = [[p.id, p.text, p.critique_request, p.revision_request, p.weight, p.tags] for p in self.principles]
+        return content_id("constitution", principles, self.sampling.count, self.sampling.tags)
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        row = asdict(self)
+        principles = row.pop("principles")
+        return {**row, "hash": self.hash, "principles": principles}
 
     def principle(self, name: str) -> Principle:
         """A principle by its id; UnknownNameError when there is none."""
@@ -209,8 +213,8 @@ def _included(draft: Draft, name: str, line: int, above: tuple[Path, ...]) -> It
 def _principle(entry: Entry) -> Principle:
     plain: dict[str, Any] = {key: entry.values[key] for key in entry.values.keys() - {"tags", "examples"}}
     tags = tuple(name for name, _ in entry.values.get("tags", ()))
-    whole = [one.values for one in entry.values.get("examples", ()) if len(one.values) == 4]
-    return Principle(tags=tags, examples=tuple(Example(**values) for values in whole), **plain)
+    complete = [example.values for example in entry.values.get("examples", ()) if len(example.values) == 4]
+    return Principle(tags=tags, examples=tuple(Example(**values) for values in complete), **plain)
 
 
 def _sampling(draft: Draft, principles: list[Principle]) -> Sampling:

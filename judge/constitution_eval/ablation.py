@@ -1,7 +1,6 @@
 """Which principle earns its place: agreement with people with each one left out, and with each one alone.
 
-Every figure comes from the same answers; a principle that is left out is left out of the merging. This module refuses
-to know how anything is asked (bench.py) and how it is shown.
+Every figure comes from the same answers; a principle that is left out is left out of the merging.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from judge.constitution.constitution import Constitution
-from judge.constitution_eval.principle_votes import Heard
+from judge.constitution_eval.principle_votes import PrincipleVotes
 from judge.errors import ConfigError, InputError, unknown
 from judge.records import HumanLabel, Pair, spoken
 
@@ -19,7 +18,7 @@ _SCALE = {"first": 1.0, "tie": 0.5, "second": 0.0}
 _TURNED = {"first": "second", "second": "first", "tie": "tie"}
 
 
-class Estimate(NamedTuple):
+class PairMean(NamedTuple):
     """A mean over pairs with its 95 % interval (None when there are too few prompts), and the number of pairs."""
 
     value: float | None
@@ -29,15 +28,15 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class PrincipleWorth:
     """What one principle is worth. alone, without: agreement with people of it alone, and of all the others.
     gain: agreement of the whole minus that without it, pair by pair; below 0 it does harm."""
 
     id: str
     text: str
-    alone: Estimate
-    without: Estimate
-    gain: Estimate
+    alone: PairMean
+    without: PairMean
+    gain: PairMean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +50,8 @@ class Ablation:
     prompts: int
     unlabelled: int
     unreadable: int
-    whole: Estimate
-    uses: tuple[Use, ...]
+    whole: PairMean
+    principles: tuple[PrincipleWorth, ...]
     seed: int
     resamples: int
 
@@ -60,8 +59,8 @@ class Ablation:
         """Plain JSON values, an estimate as a mapping."""
         row = asdict(self)
         row["whole"] = self.whole._asdict()
-        for use, shown in zip(self.uses, row["uses"], strict=True):
-            shown |= {name: getattr(use, name)._asdict() for name in ("alone", "without", "gain")}
+        for principle, entry in zip(self.principles, row["principles"], strict=True):
+            entry |= {name: getattr(principle, name)._asdict() for name in ("alone", "without", "gain")}
         return row
 
 
@@ -80,20 +79,20 @@ def human_labels(
     """The labels of the pairs, by id: from `source`, in which a pair may stand the other way round; one annotator's
     alone, if named. Labels on a single criterion are left aside. Raises ConfigError when nothing is labelled.
     """
-    found: dict[str, tuple[HumanLabel, ...]] = {}
+    by_id: dict[str, tuple[HumanLabel, ...]] = {}
     annotators: set[str] = set()
     for pair in source:
-        whole = [label for label in pair.human if not label.criterion and label.verdict in _SCALE]
-        annotators |= {label.annotator for label in whole}
-        labels = tuple(label for label in whole if annotator in ("", label.annotator))
-        found[pair.id] = found.get(pair.id, ()) + labels
+        of_whole_pair = [label for label in pair.human if not label.criterion and label.verdict in _SCALE]
+        annotators |= {label.annotator for label in of_whole_pair}
+        labels = tuple(label for label in of_whole_pair if annotator in ("", label.annotator))
+        by_id[pair.id] = by_id.get(pair.id, ()) + labels
         turned = pair.swap().id
-        found[turned] = found.get(turned, ()) + tuple(
+        by_id[turned] = by_id.get(turned, ()) + tuple(
             HumanLabel(annotator=label.annotator, verdict=_TURNED[str(label.verdict)]) for label in labels
         )
     if annotator and annotator not in annotators:
         raise unknown("annotator", annotator, annotators)
-    kept = {pair.id: labels for pair in pairs if (labels := found.get(pair.id, ()))}
+    kept = {pair.id: labels for pair in pairs if (labels := by_id.get(pair.id, ()))}
     if not kept:
         raise InputError("none of the pairs has a human label; name a file that has them with --human FILE")
     return kept
@@ -101,7 +100,7 @@ def human_labels(
 
 def ablate(
     constitution: Constitution,
-    heard: Sequence[Heard],
+    votes: Sequence[PrincipleVotes],
     labels: Mapping[str, tuple[HumanLabel, ...]],
     *,
     unlabelled: int = 0,
@@ -111,49 +110,48 @@ def ablate(
     """The worth of each principle over the pairs with a label; needs two principles or more.
 
     Intervals are paired: both figures of a gain are computed on the same draws of prompts, and the pairs of one prompt
-    are drawn together (agreement/resample.py).
+    are drawn together (agreement/statistics/bootstrap.py).
     """
     if len(constitution.principles) < 2:
         raise ConfigError(f"{constitution.name} has one principle; leaving it out leaves nothing")
-    labelled = [one for one in heard if one.pair.id in labels]
-    draw = _Draw([spoken(one.pair.prompt) for one in labelled], seed=seed, resamples=resamples)
+    labelled = [vote for vote in votes if vote.pair.id in labels]
+    draw = _Draw([spoken(vote.pair.prompt) for vote in labelled], seed=seed, resamples=resamples)
 
-    def column(said: Iterable[str | None]) -> list[float | None]:
-        return [agreement(v, labels[one.pair.id]) for v, one in zip(said, labelled, strict=True)]
+    def column(verdicts: Iterable[str | None]) -> list[float | None]:
+        return [agreement(v, labels[vote.pair.id]) for v, vote in zip(verdicts, labelled, strict=True)]
 
-    whole = column(one.verdict(constitution) for one in labelled)
-    uses = []
+    with_all = column(vote.verdict(constitution) for vote in labelled)
+    principles = []
     for principle in constitution.principles:
         rest = constitution.without(principle.id)
         # Where only this principle could be read, the others together have nothing to say: a tie, as all abstain.
-        without = column(one.verdict(rest) or ("tie" if one.verdict(constitution) else None) for one in labelled)
-        gain = [None if a is None or b is None else a - b for a, b in zip(whole, without, strict=True)]
-        alone = draw.mean(column(one.alone(principle.id) for one in labelled))
-        use = Use(
+        without = column(vote.verdict(rest) or ("tie" if vote.verdict(constitution) else None) for vote in labelled)
+        gain = [None if a is None or b is None else a - b for a, b in zip(with_all, without, strict=True)]
+        worth = PrincipleWorth(
             id=principle.id,
             text=principle.text,
-            alone=alone,
+            alone=draw.mean(column(vote.alone(principle.id) for vote in labelled)),
             without=draw.mean(without),
             gain=draw.mean(gain, share=False),
         )
-        uses.append(use)
+        principles.append(worth)
     return Ablation(
         constitution=constitution.name,
         hash=constitution.hash,
         pairs=len(labelled),
         prompts=draw.prompts,
-        unlabelled=unlabelled + len(heard) - len(labelled),
-        unreadable=whole.count(None),
-        whole=draw.mean(whole),
-        uses=tuple(sorted(uses, key=_usefulness)),
+        unlabelled=unlabelled + len(votes) - len(labelled),
+        unreadable=with_all.count(None),
+        whole=draw.mean(with_all),
+        principles=tuple(sorted(principles, key=_usefulness)),
         seed=seed,
         resamples=resamples,
     )
 
 
-def _usefulness(use: Use) -> tuple[float, float]:
+def _usefulness(principle: PrincipleWorth) -> tuple[float, float]:
     """Sorts the most useful first: by what is lost without it, then by how it does alone."""
-    return -(use.gain.value or 0.0), -(use.alone.value or 0.0)
+    return -(principle.gain.value or 0.0), -(principle.alone.value or 0.0)
 
 
 class _Draw:
@@ -167,7 +165,7 @@ class _Draw:
         self._groups = [number[prompt] for prompt in prompts]
         self._resampler = Resampler(self._groups, resamples=resamples, seed=seed)
 
-    def mean(self, column: Sequence[float | None], *, share: bool = True) -> Estimate:
+    def mean(self, column: Sequence[float | None], *, share: bool = True) -> PairMean:
         """The mean of what is there; rows without a value count on neither side of the fraction.
 
         Where all agree, or none does, every resample is alike; such a share gets the exact binomial interval on its
@@ -179,13 +177,13 @@ class _Draw:
 
         kept = [index for index, value in enumerate(column) if value is not None]
         if not kept:
-            return Estimate(None, None, None, 0)
+            return PairMean(None, None, None, 0)
         values = np.array([value or 0.0 for value in column])
-        there = np.array([float(value is not None) for value in column])
-        sums = self._resampler.by_block(np.stack([values, there], axis=1))
+        present = np.array([float(value is not None) for value in column])
+        sums = self._resampler.by_block(np.stack([values, present], axis=1))
         replicates = self._resampler.replicates(sums, lambda sums: sums[:, 0] / sums[:, 1])
-        mean, clusters = float(values.sum() / there.sum()), len({self._groups[index] for index in kept})
+        mean, clusters = float(values.sum() / present.sum()), len({self._groups[index] for index in kept})
         interval = self._resampler.interval(replicates, clusters)
         if share and mean in (0.0, 1.0) and interval.low is not None:
             interval = exact_interval(mean, clusters, 0.95)
-        return Estimate(mean, interval.low, interval.high, len(kept))
+        return PairMean(mean, interval.low, interval.high, len(kept))

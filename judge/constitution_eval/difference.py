@@ -1,15 +1,12 @@
-"""What changed between two constitutions: in words, and in verdicts.
+"""What changed between two constitutions: in words, and in verdicts."""
 
-This module refuses to know how anything is asked (bench.py) and how it is shown.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from judge.constitution.constitution import Constitution, Principle
-from judge.constitution_eval.principle_votes import Bench, Heard
+from judge.constitution_eval.principle_votes import PrincipleJudge, PrincipleVotes
 from judge.records import Pair, spoken
 from judge.runs.counts import Counts
 from judge.verdicts import p_first
@@ -18,7 +15,7 @@ _FIELDS = ("text", "critique_request", "revision_request", "weight", "tags", "ex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class TextChange:
     """One thing that changed. what: the principle's id, or a key of the constitution. field: which part of the
     principle, "" for the whole of it or a key. words: before and after in one, with [-gone-] and {+new+}."""
 
@@ -29,7 +26,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class VerdictChange:
     """A pair whose verdict changed; its probabilities before and after, None where unreadable."""
 
     id: str
@@ -41,50 +38,50 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class ConstitutionDiff:
     """What changed in words, and, where pairs were judged, in verdicts. pairs: None when none were judged."""
 
     before: str
     after: str
-    changes: tuple[Change, ...]
+    changes: tuple[TextChange, ...]
     pairs: int | None = None
-    turns: tuple[Turn, ...] = ()
+    verdict_changes: tuple[VerdictChange, ...] = ()
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
 
 
-def changes(before: Constitution, after: Constitution) -> tuple[Change, ...]:
+def changes(before: Constitution, after: Constitution) -> tuple[TextChange, ...]:
     """What changed in words: the head, then principle by principle in the order of the new file."""
     return tuple(_changes(before, after))
 
 
-def _changes(before: Constitution, after: Constitution) -> Iterator[Change]:
+def _changes(before: Constitution, after: Constitution) -> Iterator[TextChange]:
     for key in ("name", "version", "description", "based_on", "sampling"):
         old, new = str(getattr(before, key)), str(getattr(after, key))
         if old != new:
-            yield Change(kind="changed", what=key, words=word_diff(old, new))
+            yield TextChange(kind="changed", what=key, words=word_diff(old, new))
     earlier = {principle.id: principle for principle in before.principles}
     later = {principle.id: principle for principle in after.principles}
     for principle in before.principles:
         if principle.id not in later:
-            yield Change(kind="removed", what=principle.id, words=word_diff(principle.text, ""))
+            yield TextChange(kind="removed", what=principle.id, words=word_diff(principle.text, ""))
     for principle in after.principles:
         if principle.id not in earlier:
-            yield Change(kind="added", what=principle.id, words=word_diff("", principle.text))
+            yield TextChange(kind="added", what=principle.id, words=word_diff("", principle.text))
         else:
-            yield from _parts(earlier[principle.id], principle)
+            yield from _principle_changes(earlier[principle.id], principle)
 
 
-def _parts(old: Principle, new: Principle) -> Iterator[Change]:
+def _principle_changes(old: Principle, new: Principle) -> Iterator[TextChange]:
     for name in _FIELDS:
-        was, now = _said(old, name), _said(new, name)
-        if was != now:
-            yield Change(kind="changed", what=new.id, field=name, words=word_diff(was, now))
+        old_text, new_text = _text_of(old, name), _text_of(new, name)
+        if old_text != new_text:
+            yield TextChange(kind="changed", what=new.id, field=name, words=word_diff(old_text, new_text))
 
 
-def _said(principle: Principle, name: str) -> str:
+def _text_of(principle: Principle, name: str) -> str:
     match name:
         case "weight":
             return f"{principle.weight:g}"
@@ -112,34 +109,37 @@ def difference(
     before: Constitution,
     after: Constitution,
     *,
-    bench: Bench | None = None,
+    judge: PrincipleJudge | None = None,
     pairs: Sequence[Pair] = (),
     watch: Callable[[Counts], None] = lambda counts: None,
-) -> Difference:
+) -> ConstitutionDiff:
     """What changed; with a judge and pairs also in verdicts. What both say in the same words is asked once."""
-    found = Difference(before=before.name, after=after.name, changes=changes(before, after))
-    if bench is None:
-        return found
+    in_words = ConstitutionDiff(before=before.name, after=after.name, changes=changes(before, after))
+    if judge is None:
+        return in_words
     numbers: dict[str, str] = {}
     for principle in (*before.principles, *after.principles):
         numbers.setdefault(principle.text, f"p{len(numbers) + 1}")
-    asked = Constitution(name="both", principles=tuple(Principle(id=name, text=text) for text, name in numbers.items()))
-    old, new = (
-        replace(one, principles=tuple(replace(p, id=numbers[p.text]) for p in one.principles))
-        for one in (before, after)
-    )
-    heard = bench.hear(pairs, asked, watch=watch)
-    turns = [_turn(one, old, new) for one in heard if one.verdict(old) != one.verdict(new)]
-    return replace(found, pairs=len(heard), turns=tuple(turns))
+    principles = tuple(Principle(id=name, text=text) for text, name in numbers.items())
+    old, new = (_renumbered(constitution, numbers) for constitution in (before, after))
+    votes = judge.vote(pairs, Constitution(name="both", principles=principles), watch=watch)
+    changed = [_verdict_change(vote, old, new) for vote in votes if vote.verdict(old) != vote.verdict(new)]
+    return replace(in_words, pairs=len(votes), verdict_changes=tuple(changed))
 
 
-def _turn(heard: Heard, before: Constitution, after: Constitution) -> Turn:
-    old, new = heard.merged(before), heard.merged(after)
-    return Turn(
-        id=heard.pair.id,
-        prompt=spoken(heard.pair.prompt),
-        before=heard.verdict(before),
-        after=heard.verdict(after),
+def _renumbered(constitution: Constitution, numbers: Mapping[str, str]) -> Constitution:
+    """The constitution with its principles named by the number of their text."""
+    principles = (replace(principle, id=numbers[principle.text]) for principle in constitution.principles)
+    return replace(constitution, principles=tuple(principles))
+
+
+def _verdict_change(votes: PrincipleVotes, before: Constitution, after: Constitution) -> VerdictChange:
+    old, new = votes.merged(before), votes.merged(after)
+    return VerdictChange(
+        id=votes.pair.id,
+        prompt=spoken(votes.pair.prompt),
+        before=votes.verdict(before),
+        after=votes.verdict(after),
         p_before=p_first(old) if old else None,
         p_after=p_first(new) if new else None,
     )

@@ -1,21 +1,18 @@
-"""The principles' own examples as unit tests of a constitution: each is judged under its principle alone.
+"""The principles' own examples as unit tests of a constitution: each is judged under its principle alone."""
 
-This module refuses to know how anything is asked (bench.py) and how it is shown.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from judge.constitution.constitution import Constitution, Example, Principle
-from judge.constitution_eval.principle_votes import Bench
+from judge.constitution_eval.principle_votes import PrincipleJudge, PrincipleVotes
 from judge.records import Pair
 from judge.runs.counts import Counts
 from judge.verdicts import p_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ExampleResult:
     """One example under its principle. number: which of the principle's examples, from 1. verdict: None when
     unreadable, with the reason."""
 
@@ -36,10 +33,34 @@ class Outcome:
         return {**asdict(self), "passed": self.passed}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleResults:
+    """What came of every example of a constitution, in the order of its file. without: principles that have none."""
+
+    constitution: str
+    results: tuple[ExampleResult, ...]
+    without: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every example comes out as it says."""
+        return all(result.passed for result in self.results)
+
+    def __iter__(self) -> Iterator[ExampleResult]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def to_row(self) -> list[dict[str, Any]]:
+        """Plain JSON values, an example each."""
+        return [result.to_row() for result in self.results]
+
+
 def run_examples(
-    constitution: Constitution, bench: Bench, *, watch: Callable[[Counts], None] = lambda counts: None
-) -> list[Outcome]:
-    """Judge every example under its own principle, in both orders; in the order of the file."""
+    constitution: Constitution, judge: PrincipleJudge, *, watch: Callable[[Counts], None] = lambda counts: None
+) -> ExampleResults:
+    """Judge every example under its own principle, in both orders."""
     cases = [
         (principle, number, example)
         for principle in constitution.principles
@@ -49,22 +70,25 @@ def run_examples(
     for principle, _, example in cases:
         owners.setdefault(example.pair.id, []).append(principle)
 
-    def own(pair: Pair) -> Constitution:
+    def principles_of(pair: Pair) -> Constitution:
         return constitution.only(*dict.fromkeys(principle.id for principle in owners[pair.id]))
 
-    heard = {one.pair.id: one for one in bench.hear((case[2].pair for case in cases), own, watch=watch)}
-    outcomes = []
-    for principle, number, example in cases:
-        one = heard[example.pair.id]
-        verdict, says = one.alone(principle.id), one.says[principle.id]
-        outcomes.append(
-            Outcome(
-                principle=principle.id,
-                number=number,
-                example=example,
-                verdict=verdict,
-                p_first=p_first(says) if says else None,
-                reason="" if verdict else one.why_unread(principle.id),
-            )
-        )
-    return outcomes
+    pairs = (example.pair for _, _, example in cases)
+    votes = {vote.pair.id: vote for vote in judge.vote(pairs, principles_of, watch=watch)}
+    return ExampleResults(
+        constitution=constitution.name,
+        results=tuple(_result(votes[case[2].pair.id], *case) for case in cases),
+        without=tuple(principle.id for principle in constitution.principles if not principle.examples),
+    )
+
+
+def _result(votes: PrincipleVotes, principle: Principle, number: int, example: Example) -> ExampleResult:
+    verdict, says = votes.alone(principle.id), votes.says[principle.id]
+    return ExampleResult(
+        principle=principle.id,
+        number=number,
+        example=example,
+        verdict=verdict,
+        p_first=p_first(says) if says else None,
+        reason="" if verdict else votes.why_unread(principle.id),
+    )

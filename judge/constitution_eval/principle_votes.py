@@ -2,7 +2,7 @@
 
 Every principle is asked once about every pair, in both orders; what any part of the constitution would have said is
 then computed from the answers, without asking again. Answers are kept in memory and nothing is written: a trial is a
-sample. This module refuses to know what is made of the answers.
+sample.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,19 +14,19 @@ from judge.constitution.constitution import Constitution, Sampling
 from judge.engines import default_prompt, load_engine
 from judge.engines.base import Engine
 from judge.errors import ConfigError, InputError
-from judge.formats import read_records
-from judge.formats.rmjudge import judgement_to_row
+from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement, Preference, Reading
 from judge.prompting.template import load_template
 from judge.records import Pair, PairVerdict, Record
 from judge.runs.counts import Counts
+from judge.runs.data import Data, DataSource, open_data
 from judge.runs.scheduler import distinct, run
 from judge.tasks import TASKS, Options, Program
 from judge.tasks.constitution_preference import PROMPT, Voice, check_principle, merge_principles, principled, said
 from judge.verdicts import preferred, unread
 
 
-class Heard(NamedTuple):
+class PrincipleVotes(NamedTuple):
     """A pair, and what each principle says of it: id -> distribution over first, second, tie; {} when unreadable."""
 
     pair: Pair
@@ -53,20 +53,20 @@ class Heard(NamedTuple):
 
 
 @dataclass(slots=True)
-class Kept:
+class MemorySink:
     """The sink of a trial: judgements in memory."""
 
     done: frozenset[str] = frozenset()
-    rows: dict[str, Heard] = field(default_factory=dict)
+    rows: dict[str, PrincipleVotes] = field(default_factory=dict)
 
     def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
-        self.rows[row["id"]] = row["heard"]
+        self.rows[row["id"]] = row["votes"]
 
     def sync(self) -> None:
         """Nothing goes to a disk."""
 
 
-class Bench:
+class PrincipleJudge:
     """A judge that answers under principles: its engines, its prompt and how it is asked.
 
     Raises ConfigError for a prompt without a place for a principle, before any model is loaded.
@@ -74,7 +74,7 @@ class Bench:
 
     def __init__(
         self,
-        judges: Sequence[str],
+        judges: Sequence[str | Engine],
         *,
         prompt: str = "",
         options: Options | None = None,
@@ -83,25 +83,28 @@ class Bench:
         if not judges:
             raise ConfigError("no judge is named; give --judge, such as vllm:MODEL")
         self.options = replace(options or Options(), judges=len(judges))
-        small = [spec for spec in judges if default_prompt(spec)]
+        small = [spec for spec in judges if isinstance(spec, str) and default_prompt(spec)]
         if small and not prompt:
             raise ConfigError(f"{small[0]} has not learnt to judge under a principle: name a real model, or a --prompt")
         self.template = load_template("preference", prompt or PROMPT)
         TASKS["preference"].check(self.template, self.options)
         check_principle(self.template)
-        self.engines: list[Engine] = [load_engine(spec, **(settings or {})) for spec in judges]
+        self._own = [judge for judge in judges if not isinstance(judge, str)]
+        self.engines: list[Engine] = [
+            load_engine(judge, **(settings or {})) if isinstance(judge, str) else judge for judge in judges
+        ]
         self.counts = Counts()
 
-    def hear(
+    def vote(
         self,
         pairs: Iterable[Pair],
         constitution: Constitution | Callable[[Pair], Constitution],
         *,
         watch: Callable[[Counts], None] = lambda counts: None,
-    ) -> list[Heard]:
+    ) -> list[PrincipleVotes]:
         """What every principle says of every distinct pair, in their order; sampling rules are left aside."""
-        kept, order = Kept(), []
-        asked = constitution if callable(constitution) else lambda pair: constitution
+        kept, order = MemorySink(), []
+        constitution_for = constitution if callable(constitution) else lambda pair: constitution
 
         def each() -> Iterator[Pair]:
             for pair in pairs:
@@ -110,7 +113,7 @@ class Bench:
 
         def whole(record: Record) -> Constitution:
             assert isinstance(record, Pair)
-            return replace(asked(record), sampling=Sampling())
+            return replace(constitution_for(record), sampling=Sampling())
 
         def program(record: Record) -> Program[Judgement]:
             assert isinstance(record, Pair)
@@ -119,8 +122,8 @@ class Bench:
         def row(record: Record, judgement: Judgement) -> dict[str, Any]:
             assert isinstance(record, Pair) and isinstance(judgement, Preference)
             says = {p.id: said(judgement.readings, p.id) for p in whole(record).principles}
-            heard = Heard(record, says, judgement.readings)
-            return {"id": record.id, "heard": heard, "judgement": judgement_to_row(judgement)}
+            votes = PrincipleVotes(record, says, judgement.readings)
+            return {"id": record.id, "votes": votes, "judgement": judgement_to_row(judgement)}
 
         run(
             each(),
@@ -134,24 +137,26 @@ class Bench:
         return [kept.rows[name] for name in dict.fromkeys(order)]
 
     def close(self) -> None:
-        """Let go of the models."""
+        """Let go of the models; an engine of the caller's own stays open."""
         for engine in self.engines:
-            engine.close()
+            if not any(engine is own for own in self._own):
+                engine.close()
 
 
-def read_pairs(data: Sequence[str], *, format: str | None = None, limit: int | None = None) -> list[Pair]:
-    """The first distinct pairs of some files; a ranking gives the pairs of its responses. Raises InputError with
-    file:line for a row that has none."""
-    pairs = [record for _, record in islice(distinct(_pairs(data, format), Counts()), limit)]
+def read_pairs(data: Data, *, format: str | None = None, limit: int | None = None) -> list[Pair]:
+    """The first distinct pairs of data; a ranking gives the pairs of its responses. Raises InputError with the place
+    of a row that has none."""
+    sources = open_data(data)
+    pairs = [record for _, record in islice(distinct(_pairs(sources, format), Counts()), limit)]
     if not pairs:
-        raise InputError(f"{', '.join(data)}: holds no pair to judge")
+        raise InputError(f"{', '.join(source.name for source in sources)}: holds no pair to judge")
     return [pair for pair in pairs if isinstance(pair, Pair)]
 
 
-def _pairs(data: Sequence[str], format: str | None) -> Iterator[Record]:
+def _pairs(sources: Sequence[DataSource], format: str | None) -> Iterator[Record]:
     spec = TASKS["preference"]
-    for path in data:
-        for place, record in read_records(path, format=format):
+    for source in sources:
+        for place, record in source.records(format):
             if record.kind not in spec.kinds:
                 raise InputError(f"{place}: a {record.kind}; a constitution judges: {', '.join(spec.kinds)}")
             if isinstance(record, Pair) and not record.judgeable:

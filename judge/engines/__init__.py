@@ -1,118 +1,83 @@
 """Engines by their specs: `vllm:MODEL`, `hf:MODEL`, `tiny`, `openai:URL#MODEL`, `scripted:FILE`, `recorded:RUN`.
 
-Nothing heavy is imported before a spec asks for it. This module refuses to know how an engine works.
+Nothing heavy is imported before a spec asks for it. An engine is one file and one line in the table.
 """
 
 import inspect
-from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from judge.engines.base import Completion, Engine, Request
-from judge.errors import ConfigError, MissingExtraError, unknown
+from judge.engines.spec import parse_spec
+from judge.errors import ConfigError, unknown
+from judge.registry import Registry
 
-__all__ = ["Completion", "Engine", "Request", "default_prompt", "load_engine"]
+__all__ = ["ENGINES", "Completion", "Engine", "Request", "default_prompt", "load_engine"]
 
-TINY = Path(__file__).parent.parent / "tiny" / "model"
 TINY_PROMPT = "brief"
 
 
+def _check(name: str, found: Any) -> Callable[..., Engine]:
+    if not callable(found):
+        raise ConfigError(f"an engine is a class or a function that makes one, found {type(found).__name__}")
+    make: Callable[..., Engine] = found
+    return make
+
+
+ENGINES: Registry[Callable[..., Engine]] = Registry(
+    "rmjudge.engines",
+    {
+        "hf": "judge.engines.hf:HfEngine",
+        "openai": "judge.engines.server:openai",
+        "recorded": "judge.engines.recorded:RecordedEngine",
+        "scripted": "judge.engines.scripted:ScriptedEngine",
+        "tiny": "judge.engines.tiny:tiny",
+        "vllm": "judge.engines.vllm:VllmEngine",
+    },
+    _check,
+)
+"""Kind -> what makes the engine: a class (or function) of what stands after the colon, with settings by keyword. A
+class whose constructor takes something else has a class method `from_spec` that takes these.
+
+Packages outside add to it by entry points of the group `rmjudge.engines`.
+"""
+
+
 def load_engine(spec: str, **settings: Any) -> Engine:
-    """The engine that a spec names, with its settings (see docs/engines.md).
+    """The engine that a spec names, with its settings (see docs/engines.md); those in the spec go before the others.
 
     Reads the tokenizer and the configuration; vllm and hf load the weights at the first request. Raises ConfigError for
     a spec or setting that does not exist, EngineError for a model that cannot be found, MissingExtraError for an engine
     that is not installed.
     """
-    kind, _, rest = spec.partition(":")
+    kind, rest, own = parse_spec(spec)
     if kind not in ENGINES:
         raise unknown("engine", kind, ENGINES)
-    if not rest and kind != "tiny":
-        raise ConfigError(f"engine '{spec}' names no {OBJECTS[kind]}: write '{kind}:{OBJECTS[kind]}'")
-    return ENGINES[kind](rest, settings)
+    return _build(kind, rest, {**settings, **own}, spec)
 
 
 def default_prompt(spec: str) -> str:
     """The prompt that an engine wants where none is named, "" for any: `tiny` knows the words it was trained on."""
-    return TINY_PROMPT if spec.partition(":")[0] == "tiny" else ""
+    return TINY_PROMPT if parse_spec(spec).kind == "tiny" else ""
 
 
-def _vllm(model: str, settings: dict[str, Any]) -> Engine:
-    if find_spec("vllm") is None:
-        from judge.engines.vllm import INSTALL
-
-        raise MissingExtraError(f"the vllm engine needs vllm: {INSTALL}; or use hf:{model}")
-    from judge.engines.vllm import VllmEngine
-
-    return VllmEngine(model, **settings)
-
-
-def _hf(model: str, settings: dict[str, Any]) -> Engine:
-    from judge.engines.hf import HfEngine
-
-    _check(HfEngine, settings)
-    return HfEngine(model, **settings)
+def _build(kind: str, model: str, settings: dict[str, Any], spec: str) -> Engine:
+    engine = ENGINES[kind]
+    make: Callable[..., Engine] = getattr(engine, "from_spec", engine)
+    parameters = inspect.signature(make).parameters
+    first = next(iter(parameters.values()), None)
+    if not model and first is not None and first.default is first.empty:
+        name = first.name.upper()
+        raise ConfigError(f"engine '{spec}' names no {name}: write '{kind}:{name}'")
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        _check_settings(kind, settings, parameters.values())
+    return make(model, **settings)
 
 
-def _tiny(by: str, settings: dict[str, Any]) -> Engine:
-    """The judge that lies in the package, by vLLM where it is installed."""
-    runners = {"vllm": _vllm, "hf": _hf}
-    chosen = by or ("vllm" if find_spec("vllm") is not None else "hf")
-    if chosen not in runners:
-        raise unknown("engine for tiny", chosen, runners)
-    return runners[chosen](str(TINY), {"name": "tiny", **settings})
-
-
-def _openai(address: str, settings: dict[str, Any]) -> Engine:
-    from judge.engines.openai import OpenAIEngine
-
-    _check(OpenAIEngine, settings)
-    url, _, model = address.partition("#")
-    if not url.startswith(("http://", "https://")) or not model:
-        raise ConfigError(f"engine 'openai:{address}': write 'openai:http://HOST:PORT/v1#MODEL'")
-    return OpenAIEngine(url, model, **settings)
-
-
-def _scripted(path: str, settings: dict[str, Any]) -> Engine:
-    from judge.engines.scripted import ScriptedEngine
-
-    _check_none("scripted", settings)
-    return ScriptedEngine.from_file(path)
-
-
-def _recorded(path: str, settings: dict[str, Any]) -> Engine:
-    from judge.engines.recorded import RecordedEngine
-
-    _check_none("recorded", settings)
-    return RecordedEngine(path)
-
-
-def _check(engine: Callable[..., Engine], settings: dict[str, Any]) -> None:
-    parameters = inspect.signature(engine).parameters.values()
+def _check_settings(kind: str, settings: dict[str, Any], parameters: Iterable[inspect.Parameter]) -> None:
     accepted = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    if settings and not accepted:
+        raise ConfigError(f"engine '{kind}' takes no settings, found: {', '.join(sorted(settings))}")
     for name in settings:
         if name not in accepted:
             raise unknown("engine setting", name, accepted)
-
-
-def _check_none(kind: str, settings: dict[str, Any]) -> None:
-    if settings:
-        raise ConfigError(f"engine '{kind}' takes no settings, found: {', '.join(sorted(settings))}")
-
-
-ENGINES: dict[str, Callable[[str, dict[str, Any]], Engine]] = {
-    "hf": _hf,
-    "openai": _openai,
-    "recorded": _recorded,
-    "scripted": _scripted,
-    "tiny": _tiny,
-    "vllm": _vllm,
-}
-OBJECTS = {
-    "hf": "MODEL",
-    "openai": "http://HOST:PORT/v1#MODEL",
-    "recorded": "RUN_OR_FILE",
-    "scripted": "FILE.jsonl",
-    "vllm": "MODEL",
-}

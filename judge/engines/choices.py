@@ -1,20 +1,27 @@
-"""Exact probabilities of a few fixed answers, whatever their number of tokens.
+"""Probabilities of a few fixed answers: exact ones from a tree of tokens, and those that listed top tokens support.
 
 The answers' token sequences form a tree. At each inner node a model is asked once for the log-probabilities of that
 node's children (full vocabulary, before any restriction); their sums along the branches are the answers' own. Where
 every answer is one token the tree is its root, and that is one decoded token. A `node` is the tuple of tokens that
 leads to it, `()` for the root.
 
-This module refuses to know tokenizers (chat.py) and models (vllm.py, hf.py).
+A server that gives no more than its likeliest first tokens supports less: `listed_logprobs` says what, and why not.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from judge.errors import ConfigError
 
 Node = tuple[int, ...]
 FLOOR = 1e-12  # least probability of "and no more": rounding may bring the children's sum a hair above one
+
+LEAST_SHARE = 0.5
+"""The share of all probability that must lie on the choices before anything is concluded from listed tokens."""
+
+MOST_SHARED = 0.01
+"""The share of the choices' own probability that may lie on tokens which begin several of them."""
 
 
 class ChoiceTree:
@@ -62,3 +69,50 @@ class ChoiceTree:
 def likeliest(logprobs: Mapping[str, float]) -> str:
     """The answer with the highest log-probability, the earlier one of equals."""
     return max(logprobs, key=lambda answer: logprobs[answer])
+
+
+class Listed(NamedTuple):
+    """What a list of likeliest tokens says of the choices.
+
+    logprobs: choice -> log-probability among the choices (they sum to 1 after exp); {} when the list supports none.
+    reason: why it is {}, "" otherwise. bounds: choices of which no token is listed; theirs are the most they can have.
+    """
+
+    logprobs: dict[str, float]
+    reason: str = ""
+    bounds: tuple[str, ...] = ()
+
+
+def listed_logprobs(listed: Mapping[str, float], choices: Sequence[str]) -> Listed:
+    """The choices' log-probabilities from those of the likeliest first tokens of a reply.
+
+    A token is evidence for a choice when it spells or begins that one alone; white space before it does not matter. A
+    token that begins several ("1" of 1 and 10, "-" of -1 and -2) is evidence for none of them. Nothing is concluded
+    when less than LEAST_SHARE of the whole probability is evidence, or when the tokens that begin several choices hold
+    more than MOST_SHARED of what is. A choice without a listed token gets the least probability listed, or what is
+    left of the whole if that is less.
+
+    Args:
+        listed: token -> natural log-probability over the whole vocabulary.
+        choices: the answers on offer.
+    """
+    evidence: dict[str, float] = {}
+    shared = 0.0
+    for token, logprob in listed.items():
+        word = token.strip()
+        meant = [choice for choice in choices if word and choice.strip().startswith(word)]
+        if len(meant) == 1:
+            evidence[meant[0]] = evidence.get(meant[0], 0.0) + math.exp(logprob)
+        elif meant:
+            shared += math.exp(logprob)
+    support = math.fsum(evidence.values())
+    if shared > MOST_SHARED * support and shared + support >= LEAST_SHARE:
+        return Listed({}, "the likeliest token begins several choices")
+    if support < LEAST_SHARE:
+        return Listed({}, f"the choices hold {support:.0%} of the probability, less than {LEAST_SHARE:.0%}")
+    left = max(1.0 - math.fsum(math.exp(logprob) for logprob in listed.values()), 0.0)
+    bound = max(min(math.exp(min(listed.values())), left), FLOOR)
+    full = {choice: evidence.get(choice, bound) for choice in choices}
+    total = math.log(math.fsum(full.values()))
+    bounds = tuple(choice for choice in choices if choice not in evidence)
+    return Listed({choice: math.log(value) - total for choice, value in full.items()}, "", bounds)

@@ -3,8 +3,6 @@
 `recorded:PATH` takes a run directory or a labels file of ours, or a result file of LLMBar's authors (`result.json` or
 the folder it lies in). A completion is found by its request's key, "record id/asked/judge/vote"; the messages are not
 looked at, so another prompt's verdict pattern can be tried on the same replies.
-
-This module refuses to know how a reply is read.
 """
 
 import json
@@ -16,10 +14,10 @@ from typing import Any, BinaryIO, Protocol
 
 from judge.engines.base import Completion, Request
 from judge.errors import EngineError, InputError
-from judge.files import file_hash, from_json, read_rows
+from judge.files import file_hash, read_rows
 from judge.formats.pairs import llmbar
+from judge.run_files import ROW_FILES, read_lines, row_files
 
-RUN_FILES = ("labels.jsonl", "failures.jsonl")
 KEPT_ROWS = 256
 ORDERS = {"forward": "swap = False", "swapped": "swap = True"}
 
@@ -99,7 +97,7 @@ def choose(reading: Reading, request: Request) -> Completion:
     text, shares = reading.get("text", ""), list(reading.get("probabilities", {}).items())
     verdicts = [verdict for verdict, _ in shares]
     if len(shares) != len(request.choices) or reading.get("verdict") not in verdicts:
-        return _error("no stored probabilities for these choices")
+        return _error(reading.get("reason") or "no stored probabilities for these choices")
     given = request.choices[verdicts.index(reading["verdict"])]
     behind = text.removeprefix(request.prefill) if text.startswith(request.prefill) else text
     if behind and not behind.lstrip().casefold().startswith(given.casefold()):
@@ -124,22 +122,15 @@ class RunStore:
         self._places: dict[str, tuple[int, int]] = {}
         self._kept: OrderedDict[str, Sequence[Reading]] = OrderedDict()
         try:
-            for number, stream in enumerate(self._streams):
-                self._index(number, stream)
+            for number in range(len(files)):
+                self._index(number)
         except InputError:
             self.close()
             raise
 
-    def _index(self, number: int, stream: BinaryIO) -> None:
-        offset = 0
-        for line_number, line in enumerate(stream, start=1):
-            if not line.endswith(b"\n") and not _whole_json(line):
-                break  # a torn last line: the run was killed while it wrote
-            row = from_json(line, f"{self._paths[number]}:{line_number}")
-            if not isinstance(row.get("id"), str) or not isinstance(row.get("judgement"), dict):
-                raise InputError(f"{self._paths[number]}:{line_number}: a row without 'id' and 'judgement'")
-            self._places[row["id"]] = (number, offset)
-            offset += len(line)
+    def _index(self, number: int) -> None:
+        for line in read_lines(self._paths[number]):
+            self._places[line.row["id"]] = (number, line.offset)
 
     def readings(self, record_id: str) -> Sequence[Reading]:
         if record_id in self._kept:
@@ -195,12 +186,12 @@ def _files(path: Path) -> list[Path]:
     """The files with completions that a path names."""
     if path.is_file():
         return [path]
-    run = [path / name for name in RUN_FILES if (path / name).is_file()]
+    run = list(row_files(path))
     if run:
         return run
     if (path / "result.json").is_file():
         return [path / "result.json"]
-    what = f"holds none of {', '.join((*RUN_FILES, 'result.json'))}" if path.is_dir() else "no such file or directory"
+    what = f"holds none of {', '.join((*ROW_FILES, 'result.json'))}" if path.is_dir() else "no such file or directory"
     raise EngineError(f"recorded:{path}: {what}")
 
 
@@ -212,11 +203,3 @@ def _is_llmbar(file: Path) -> bool:
     if "results" not in row and "judgement" not in row:
         raise EngineError(f"recorded:{file}: its first row has neither 'judgement' nor 'results'")
     return "results" in row
-
-
-def _whole_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True

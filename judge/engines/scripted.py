@@ -70,6 +70,11 @@ class ScriptedEngine:
         self._taken = 0
 
     @classmethod
+    def from_spec(cls, file: str) -> "ScriptedEngine":
+        """`scripted:FILE`."""
+        return cls.from_file(file)
+
+    @classmethod
     def from_file(cls, path: str | Path, **settings: Any) -> "ScriptedEngine":
         """An engine from a rule file. Raises InputError with file:line for a rule that cannot be read."""
         rules = read_rules(Path(path))

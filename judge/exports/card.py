@@ -1,59 +1,57 @@
-"""The card of exported data: where it comes from, who judged, what was left out. `datasets` reads its front matter.
-
-This module refuses to know how the data was made.
-"""
+"""The card of exported data: where it comes from, who judged, what was left out. `datasets` reads its front matter."""
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 if TYPE_CHECKING:
-    from judge.exports.export import Choice, Exported
+    from judge.exports.export import Exported, ExportOptions
+    from judge.runs.reader import Run
 
 
-def card(run: Path, manifest: Mapping[str, Any], choice: "Choice", done: "Exported") -> str:
+def data_card(run: "Run", options: "ExportOptions", exported: "Exported") -> str:
     """The README.md of an export."""
     front = {
-        "license": choice.licence,
-        "tags": ["rmjudge", done.kind, choice.to],
+        "license": options.licence,
+        "tags": ["rmjudge", exported.kind, options.to],
         "configs": [
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": name, "path": f"{name}.jsonl"} for name in ("train", "validation") if done.rows[name]
+                    {"split": name, "path": f"{name}.jsonl"} for name in ("train", "validation") if exported.rows[name]
                 ],
             }
         ],
     }
-    config = manifest["config"]
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
-        f"# {run.name}: {done.kind} data",
-        f"Made by `rmjudge export` for {choice.to} from a run of the task `{config['task']}`.",
-        _table("What is in it", _contents(choice, done)),
-        _table("Where it comes from", [*_source(run, manifest), ("licence", choice.licence)]),
+        f"# {run.directory.name}: {exported.kind} data",
+        f"Made by `rmjudge export` for {options.to} from a run of the task `{run.task}`.",
+        _table("What is in it", _contents(options, exported)),
+        _table("Where it comes from", [*_source(run.manifest), ("licence", options.licence)]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _contents(choice: "Choice", done: "Exported") -> Iterator[tuple[str, str]]:
+def _contents(options: "ExportOptions", exported: "Exported") -> Iterator[tuple[str, str]]:
     for name in ("train", "validation"):
-        yield f"rows of {name}", f"{done.rows[name]:,}"
-    yield "judged records", f"{done.records:,}"
-    yield "records whose verdict could not be read, left out", f"{done.failures:,}"
-    for reason, count in sorted(done.left_out.items()):
-        yield f"left out: {reason}", f"{count:,}"
-    yield "least margin", f"{choice.margin}"
-    yield "only where both orders agree", "yes" if choice.agree else "no"
-    if done.kind == "preference" and choice.to in ("nemo", "rmjudge"):
-        yield "rows whose better response stands second", f"{done.second:,}"
-    yield "split", f"by prompt, {choice.validation:.0%} held out, seed {choice.seed}"
+        yield f"rows of {name}", f"{exported.rows[name]:,}"
+    yield "judged records", f"{exported.records:,}"
+    yield "records whose verdict could not be read, left out", f"{exported.failures:,}"
+    from judge.exports.export import REASONS
+
+    for reason, count in sorted(exported.left_out.items()):
+        yield f"left out: {REASONS[reason]}", f"{count:,}"
+    yield "least margin", f"{options.margin}"
+    yield "only where both orders agree", "yes" if options.agree else "no"
+    if exported.kind == "preference" and options.to in ("nemo", "rmjudge"):
+        yield "rows whose better response stands second", f"{exported.second:,}"
+    yield "split", f"by prompt, {options.validation:.0%} held out, seed {options.seed}"
 
 
-def _source(run: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _source(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     config = manifest["config"]
     yield "rmjudge", str(manifest.get("rmjudge") or "unknown")
     roles = {place: name for name, place in reversed((config.get("roles") or {}).items())}

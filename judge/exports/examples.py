@@ -1,7 +1,7 @@
 """What one judged record teaches: preferences, rated answers, rated steps, answers to learn.
 
-Each example says how sure its label is (`margin`) and whether both orders agreed, so that it can be filtered. This
-module refuses to know files and the formats of trainers.
+Each example says how sure its label is (`margin`) and whether both orders agreed, so that it can be filtered. Which
+examples a judgement gives follows from the shape of its task's judgements.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +10,8 @@ from itertools import combinations
 from math import exp
 from typing import Any, ClassVar
 
-from judge.judgements import Judgement, Order, Outcome, Preference, Revision, Steps
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, spoken
+from judge.judgements import Judgement, Order, Revision, Shape, Steps, shape_of
+from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,13 @@ class Preferred:
     @property
     def content(self) -> str:
         """The same for the same question, however it was answered."""
-        both = sorted((_plain(self.chosen), _plain(self.rejected)))
-        return content_id(self.kind, _plain(self.prompt), both)
+        both = sorted((plain(self.chosen), plain(self.rejected)))
+        return content_id(self.kind, plain(self.prompt), both)
 
     @property
     def label(self) -> str:
         """The answer to that question."""
-        return "tie" if self.tie else content_id(_plain(self.chosen))
+        return "tie" if self.tie else content_id(plain(self.chosen))
 
     @property
     def empty(self) -> bool:
@@ -69,7 +69,7 @@ class Rated:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), _plain(self.completion))
+        return content_id(self.kind, plain(self.prompt), plain(self.completion))
 
     @property
     def label(self) -> str:
@@ -96,7 +96,7 @@ class Stepped:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), self.steps)
+        return content_id(self.kind, plain(self.prompt), self.steps)
 
     @property
     def label(self) -> str:
@@ -119,40 +119,39 @@ class Answered:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), _plain(self.completion))
+        return content_id(self.kind, plain(self.prompt), plain(self.completion))
 
 
 Example = Preferred | Rated | Stepped | Answered
 
 
-def _plain(conversation: Conversation) -> list[list[str]]:
-    return [[message.role, message.content] for message in conversation]
-
-
 def preferred(record: Record, judgement: Judgement) -> Iterator[Preferred]:
     """The better of a pair, of every two of a ranking, of a text and its revision in every round that was judged."""
-    if isinstance(judgement, Preference) and isinstance(record, Pair) and judgement.p_first is not None:
-        yield _of_two(record, judgement.p_first, judgement.verdict, judgement.consistent)
+    shape = shape_of(judgement.task)
+    if shape.form == "label" and isinstance(record, Pair) and (p_first := shape.p(judgement)) is not None:
+        tie = judgement.verdict in shape.labels[2:]
+        yield _of_two(record, p_first, tie, getattr(judgement, "consistent", None))
     elif isinstance(judgement, Order) and isinstance(record, Ranking) and judgement.verdict is not None:
         for better, worse in combinations(judgement.verdict, 2):
             # An order without strengths is a hard verdict, as a reading without probabilities is.
             p = 1.0 if judgement.strengths is None else _bradley_terry(judgement.strengths, better, worse)
-            yield _of_two(record.pair(better, worse), p, "first" if p > 0.5 else "tie", None)
+            yield _of_two(record.pair(better, worse), p, p <= 0.5, None)
     elif isinstance(judgement, Revision):
         before = judgement.original or ""
-        for one in judgement.rounds:
-            if one.text is not None and one.p_better is not None:
-                pair = Pair(prompt=record.prompt, first=_said(one.text), second=_said(before))
-                yield _of_two(pair, one.p_better, one.verdict, one.consistent)
-            before = one.text if one.kept and one.text is not None else before
+        for attempt in judgement.rounds:
+            if attempt.text is not None and attempt.p_better is not None:
+                pair = Pair(prompt=record.prompt, first=_message(attempt.text), second=_message(before))
+                yield _of_two(pair, attempt.p_better, attempt.verdict == "tie", attempt.consistent)
+            before = attempt.text if attempt.kept and attempt.text is not None else before
 
 
-def _of_two(pair: Pair, p_first: float, verdict: str | None, consistent: bool | None) -> Preferred:
+def _of_two(pair: Pair, p_first: float, tie: bool, consistent: bool | None) -> Preferred:
     swap = p_first < 0.5
     chosen, rejected = (pair.second, pair.first) if swap else (pair.first, pair.second)
     p = 1.0 - p_first if swap else p_first
-    tie = verdict == "tie" or p == 0.5
-    return Preferred(prompt=pair.prompt, chosen=chosen, rejected=rejected, p=p, tie=tie, consistent=consistent)
+    return Preferred(
+        prompt=pair.prompt, chosen=chosen, rejected=rejected, p=p, tie=tie or p == 0.5, consistent=consistent
+    )
 
 
 def _bradley_terry(strengths: tuple[float, ...], better: int, worse: int) -> float:
@@ -162,16 +161,22 @@ def _bradley_terry(strengths: tuple[float, ...], better: int, worse: int) -> flo
 
 def rated(record: Record, judgement: Judgement) -> Iterator[Rated]:
     """A judged answer; of a preference that is no tie the chosen one as good, the rejected one as not."""
-    if isinstance(judgement, Outcome) and judgement.verdict is not None and judgement.p_correct is not None:
-        right = judgement.verdict == "right"
-        completion = _response(record)
-        yield Rated(prompt=record.prompt, completion=completion, right=right, p=judgement.p_correct)
-        return
-    for one in preferred(record, judgement):
-        if not one.tie and not one.empty:
-            good = Rated(prompt=one.prompt, completion=one.chosen, right=True, p=one.p, consistent=one.consistent)
+    if isinstance(record, Response | Solution):
+        shape = shape_of(judgement.task)
+        if _decided(shape, judgement) and (p := shape.p(judgement)) is not None:
+            right = bool(judgement.verdict == shape.labels[0])
+            yield Rated(prompt=record.prompt, completion=_response(record), right=right, p=p)
+            return
+    for pair in preferred(record, judgement):
+        if not pair.tie and not pair.empty:
+            good = Rated(prompt=pair.prompt, completion=pair.chosen, right=True, p=pair.p, consistent=pair.consistent)
             yield good
-            yield replace(good, completion=one.rejected, right=False, p=1.0 - one.p)
+            yield replace(good, completion=pair.rejected, right=False, p=1.0 - pair.p)
+
+
+def _decided(shape: Shape, judgement: Judgement) -> bool:
+    """Whether a verdict is one of the two labels that are opposites."""
+    return shape.form == "label" and judgement.verdict in shape.labels[:2]
 
 
 def stepped(record: Record, judgement: Judgement) -> Iterator[Stepped]:
@@ -193,31 +198,31 @@ def stepped(record: Record, judgement: Judgement) -> Iterator[Stepped]:
 def answered(record: Record, judgement: Judgement) -> Iterator[Answered]:
     """What a loop of revision ended with; an answer that was judged right; the better one of a pair."""
     if isinstance(judgement, Revision) and judgement.verdict is not None:
-        kept = [one for one in judgement.rounds if one.kept and one.p_better is not None]
-        margin = min((max(0.0, 2.0 * one.p_better - 1.0) for one in kept if one.p_better is not None), default=1.0)
-        consistent = all(one.consistent is not False for one in kept) if kept else None
-        yield Answered(prompt=record.prompt, completion=_said(judgement.verdict), margin=margin, consistent=consistent)
-    elif isinstance(judgement, Outcome) and judgement.verdict == "right" and judgement.p_correct is not None:
-        margin = 2.0 * judgement.p_correct - 1.0
-        yield Answered(prompt=record.prompt, completion=_response(record), margin=margin)
-    elif isinstance(judgement, Preference):
-        for one in preferred(record, judgement):
+        kept = [attempt for attempt in judgement.rounds if attempt.kept and attempt.p_better is not None]
+        margins = [max(0.0, 2.0 * attempt.p_better - 1.0) for attempt in kept if attempt.p_better is not None]
+        consistent = all(attempt.consistent is not False for attempt in kept) if kept else None
+        completion = _message(judgement.verdict)
+        yield Answered(
+            prompt=record.prompt, completion=completion, margin=min(margins, default=1.0), consistent=consistent
+        )
+        return
+    shape = shape_of(judgement.task)
+    if isinstance(record, Pair):
+        for pair in preferred(record, judgement):
             yield Answered(
-                prompt=one.prompt, completion=one.chosen, margin=one.margin, consistent=one.consistent, tie=one.tie
+                prompt=pair.prompt, completion=pair.chosen, margin=pair.margin, consistent=pair.consistent, tie=pair.tie
             )
+    elif isinstance(record, Response | Solution) and _decided(shape, judgement):
+        p = shape.p(judgement)
+        if judgement.verdict == shape.labels[0] and p is not None:
+            yield Answered(prompt=record.prompt, completion=_response(record), margin=2.0 * p - 1.0)
 
 
-def _response(record: Record) -> Conversation:
-    match record:
-        case Response():
-            return record.response
-        case Solution():
-            return _said("\n".join(record.steps))
-        case Pair() | Ranking():
-            raise TypeError(f"an outcome is judged of one response, not of a {record.kind}")
+def _response(record: Response | Solution) -> Conversation:
+    return record.response if isinstance(record, Response) else _message("\n".join(record.steps))
 
 
-def _said(text: str) -> Conversation:
+def _message(text: str) -> Conversation:
     return (Message("assistant", text),)
 
 
@@ -232,12 +237,4 @@ EXAMPLES: Mapping[str, Callable[[Record, Judgement], Iterator[Any]]] = {
     "stepwise": stepped,
     "sft": answered,
 }
-
-GIVES: Mapping[str, tuple[str, ...]] = {
-    "preference": ("preference", "unpaired", "sft"),
-    "ranking": ("preference", "unpaired"),
-    "revision": ("preference", "unpaired", "sft"),
-    "outcome": ("unpaired", "sft"),
-    "steps": ("stepwise",),
-}
-"""Task -> the kinds of examples that its judgements give, the usual one first."""
+"""Kind of example -> what it is made by; a task says in its `TaskSpec` which kinds its judgements give."""

@@ -1,34 +1,41 @@
 """From a run to training data: filtered, each example once, balanced, split by prompt, with a card beside it.
 
 The same run and the same options give the same bytes, in whatever order the run was made. The directory appears whole
-or not at all. This module refuses to know trainers' formats (writers.py) and what a judgement teaches (examples.py).
+or not at all. Trainers' formats are writers.py, what a judgement teaches is examples.py.
 """
 
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from judge.errors import ConfigError, RunError, unknown
-from judge.exports.card import card
-from judge.exports.examples import EXAMPLES, GIVES, Example, prompt_key
-from judge.exports.run import Judged, count_failures, judged, manifest_of
+from judge.exports.card import data_card
+from judge.exports.examples import EXAMPLES, Example, prompt_key
 from judge.exports.writers import SAYS_TIES, WRITERS, Row
-from judge.files import to_json, write_rows
+from judge.files import staged_directory, to_json, write_rows
 from judge.records import Record
 from judge.runs.id_set import IdSet
+from judge.runs.reader import Judged, Run, open_run
+from judge.tasks import TASKS
 
 TRAIN, VALIDATION, CARD = "train", "validation", "README.md"
 
+REASONS = {
+    "equal_responses": "both responses are the same",
+    "tie": "a tie",
+    "below_min_margin": "below the least margin",
+    "orders_disagree": "no agreement of both orders",
+    "repeated": "repeated",
+    "contradiction": "contradicts an example before it",
+}
+"""Why an example is left out, and how a person is told."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ExportOptions:
     """What is exported, and what is left out.
 
     to: the format. kind: the kind of example, "" for the usual one of the run's task. margin: the least margin of an
@@ -61,9 +68,17 @@ class Choice:
 class Exported:
     """What an export came to.
 
-    left_out: reason -> how many examples. second: rows whose better response stands second.
+    Attributes:
+        out: the directory that was written.
+        kind: the kind of example.
+        records: the run's records that were read.
+        failures: records whose verdict could not be read.
+        rows: how many rows train and validation have.
+        left_out: reason (a key of `REASONS`) -> how many examples.
+        second: rows whose better response stands second.
     """
 
+    out: Path = Path()
     kind: str = ""
     records: int = 0
     failures: int = 0
@@ -71,110 +86,129 @@ class Exported:
     left_out: Counter[str] = field(default_factory=Counter)
     second: int = 0
 
+    @property
+    def passed(self) -> bool:
+        """True: an export that came to an end is as it should be (see `ExportedModel`)."""
+        return True
 
-def export(run: Path, out: Path, choice: Choice, *, force: bool = False) -> Exported:
+    def to_row(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        counts = {"rows": dict(sorted(self.rows.items())), "left_out": dict(sorted(self.left_out.items()))}
+        return {
+            "out": str(self.out),
+            "kind": self.kind,
+            "records": self.records,
+            "unreadable": self.failures,
+            **counts,
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"{count:,} {self.kind} rows in {self.out / name}.jsonl" for name, count in sorted(self.rows.items())]
+        lines += [f"left out: {count:,} ({REASONS[reason]})" for reason, count in sorted(self.left_out.items())]
+        if self.failures:
+            lines.append(f"left out: {self.failures:,} records whose verdict could not be read")
+        return "\n".join([*lines, f"Read them: datasets.load_dataset({str(self.out)!r})"])
+
+
+def export_run(directory: str | Path, out: str | Path, options: ExportOptions, *, force: bool = False) -> Exported:
     """Write `train.jsonl`, `validation.jsonl` and `README.md`.
 
     Raises ConfigError for what the run's task or the format cannot give, RunError for a directory that is not a run,
     that is there already (without `force`) or that cannot be written.
     """
-    manifest = manifest_of(run)
-    kind = kind_of(manifest["config"]["task"], choice)
+    run, out = open_run(directory), Path(out)
+    kind = kind_of(run.task, options)
     if out.exists() and not force and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: is there already; name another --out, or replace it with --force")
-    done = Exported(kind=kind, failures=count_failures(run))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written: {error.strerror}") from None
-    try:
-        _write(run, folder, kind, choice, done)
-        (folder / CARD).write_text(card(run, manifest, choice, done), encoding="utf-8")
-        _put(folder, out)
-    except OSError as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{out}: cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return done
+    exported = Exported(out=out, kind=kind, failures=sum(1 for _ in run.failures()))
+    with staged_directory(out) as folder:
+        _write(run, folder, kind, options, exported)
+        (folder / CARD).write_text(data_card(run, options, exported), encoding="utf-8")
+    return exported
 
 
-def kind_of(task: str, choice: Choice) -> str:
+def kind_of(task: str, options: ExportOptions) -> str:
     """The kind of example that is meant, if the task gives it and the format has it."""
-    if task not in GIVES:
-        raise ConfigError(f"judgements of the task '{task}' teach no trainer anything (accepted: {', '.join(GIVES)})")
-    kind = choice.kind or next((kind for kind in GIVES[task] if kind in WRITERS[choice.to]), GIVES[task][0])
-    if kind not in GIVES[task]:
-        raise ConfigError(f"judgements of the task '{task}' give no {kind} data (accepted: {', '.join(GIVES[task])})")
-    if kind not in WRITERS[choice.to]:
-        raise ConfigError(f"{choice.to} has no {kind} data (accepted: {', '.join(WRITERS[choice.to])})")
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    kinds = TASKS[task].exports
+    if not kinds:
+        accepted = ", ".join(name for name, spec in TASKS.items() if spec.exports)
+        raise ConfigError(f"judgements of the task '{task}' teach no trainer anything (accepted: {accepted})")
+    kind = options.kind or next((kind for kind in kinds if kind in WRITERS[options.to]), kinds[0])
+    if kind not in kinds:
+        raise ConfigError(f"judgements of the task '{task}' give no {kind} data (accepted: {', '.join(kinds)})")
+    if kind not in WRITERS[options.to]:
+        raise ConfigError(f"{options.to} has no {kind} data (accepted: {', '.join(WRITERS[options.to])})")
     return kind
 
 
-def _write(run: Path, folder: Path, kind: str, choice: Choice, done: Exported) -> None:
+def _write(run: Run, folder: Path, kind: str, options: ExportOptions, exported: Exported) -> None:
     """Both files side by side; an empty validation file would be an error to `datasets`, so there is none."""
     files = {name: (folder / f"{name}.jsonl").open("w", encoding="utf-8", newline="\n") for name in (TRAIN, VALIDATION)}
     try:
-        for split, row in rows(judged(run), kind, choice, done):
+        for split, row in training_rows(run, kind, options, exported):
             files[split].write(to_json(row) + "\n")
     finally:
         for file in files.values():
             file.close()
-    if not done.rows.total():
-        left = "; ".join(f"{reason}: {count}" for reason, count in done.left_out.items())
-        raise ConfigError(f"{run}: nothing is left to export ({done.records} records; {left or 'no examples'})")
+    if not exported.rows.total():
+        left = "; ".join(f"{REASONS[reason]}: {count}" for reason, count in exported.left_out.items())
+        raise ConfigError(
+            f"{run.directory}: nothing is left to export ({exported.records} records; {left or 'no examples'})"
+        )
     for name in files:
-        if not done.rows[name]:
+        if not exported.rows[name]:
             (folder / f"{name}.jsonl").unlink()
 
 
-def rows(records: Iterable[Judged], kind: str, choice: Choice, done: Exported) -> Iterator[tuple[str, Row]]:
-    """Each row with the split it belongs to; what is left out is counted in `done`."""
-    write, kept, answers = WRITERS[choice.to][kind], IdSet(), IdSet()
-    for one in _counted(records, done):
-        for example in EXAMPLES[kind](one.record, one.judgement):
-            if reason := why_not(example, choice):
-                done.left_out[reason] += 1
+def training_rows(
+    records: Iterable[Judged], kind: str, options: ExportOptions, exported: Exported
+) -> Iterator[tuple[str, Row]]:
+    """Each row with the split it belongs to; what is left out is counted in `exported`."""
+    write, kept, answers = WRITERS[options.to][kind], IdSet(), IdSet()
+    for judged in _counted(records, exported):
+        for example in EXAMPLES[kind](judged.record, judged.judgement):
+            if reason := why_not(example, options):
+                exported.left_out[reason] += 1
             elif not kept.add(example.content):
                 same = _answer(example) in answers
-                done.left_out["repeated" if same else "contradicts an example before it"] += 1
+                exported.left_out["repeated" if same else "contradiction"] += 1
             else:
                 answers.add(_answer(example))
-                split = split_of(prompt_key(example), choice.validation, choice.seed)
+                split = split_of(prompt_key(example), options.validation, options.seed)
                 # Every other one, so that each place holds the better response just as often.
-                swap = done.rows[split] % 2 == 1
-                done.rows[split] += 1
-                done.second += swap
-                yield split, write(example, swap) | _passed_on(one.record, choice)
+                swap = exported.rows[split] % 2 == 1
+                exported.rows[split] += 1
+                exported.second += swap
+                yield split, write(example, swap) | _passed_on(judged.record, options)
 
 
-def _passed_on(record: Record, choice: Choice) -> Row:
+def _passed_on(record: Record, options: ExportOptions) -> Row:
     """What TRL's chat templates need beside the messages, where the data had it."""
     return {
         name: record.meta[name]
         for name in ("tools", "chat_template_kwargs")
-        if choice.to == "trl" and name in record.meta
+        if options.to == "trl" and name in record.meta
     }
 
 
-def _counted(records: Iterable[Judged], done: Exported) -> Iterator[Judged]:
-    for one in records:
-        done.records += 1
-        yield one
+def _counted(records: Iterable[Judged], exported: Exported) -> Iterator[Judged]:
+    for judged in records:
+        exported.records += 1
+        yield judged
 
 
-def why_not(example: Example, choice: Choice) -> str:
-    """Why an example is left out, "" when it is not."""
+def why_not(example: Example, options: ExportOptions) -> str:
+    """Why an example is left out, a key of `REASONS`; "" when it is not."""
     if example.empty:
-        return "both responses are the same"
-    if example.tie and (not choice.ties or choice.to not in SAYS_TIES):
-        return "a tie"
-    if example.margin < choice.margin:
-        return "below the least margin"
-    if choice.agree and example.consistent is not True:
-        return "no agreement of both orders"
+        return "equal_responses"
+    if example.tie and (not options.ties or options.to not in SAYS_TIES):
+        return "tie"
+    if example.margin < options.margin:
+        return "below_min_margin"
+    if options.agree and example.consistent is not True:
+        return "orders_disagree"
     return ""
 
 
@@ -188,29 +222,12 @@ def _answer(example: Example) -> str:
     return blake2b(f"{example.content}/{example.label}".encode(), digest_size=16).hexdigest()
 
 
-def _put(folder: Path, out: Path) -> None:
-    """The finished directory under its name; what was there goes only once the new one stands."""
-    os.chmod(folder, 0o755)
-    if not out.exists():
-        os.replace(folder, out)
-        return
-    old = folder.with_suffix(".old")
-    os.replace(out, old)
-    try:
-        os.replace(folder, out)
-    except OSError:
-        with suppress(OSError):
-            os.replace(old, out)
-        raise
-    shutil.rmtree(old) if old.is_dir() else old.unlink()
-
-
 def write_revised(run: Path) -> dict[str, int]:
     """Beside a finished run of revision what it is made for: `supervised.jsonl` (prompt, completion) and
     `preferences.jsonl` (prompt, chosen, rejected, margin, p), every round that was judged; how many rows each has."""
     counts = {}
     for name, kind in (("supervised", "sft"), ("preferences", "preference")):
-        choice = Choice(to="trl", kind=kind, validation=0.0)
-        made: Iterator[dict[str, Any]] = (row for _, row in rows(judged(run), kind, choice, Exported()))
+        options = ExportOptions(to="trl", kind=kind, validation=0.0)
+        made: Iterator[dict[str, Any]] = (row for _, row in training_rows(open_run(run), kind, options, Exported()))
         counts[name] = write_rows(run / f"{name}.jsonl", made)
     return counts

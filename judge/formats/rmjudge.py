@@ -9,14 +9,25 @@ A row written by hand may give texts where message lists stand, leave out `kind`
 fields of its own (they go to `meta`). The rows of a run are these with one field more, `judgement`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import assistant, conversation, items, need, rest, text, texts, values, wrong
-from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Reading, Revision, Round, Score, Steps
+from judge.formats.fields import (
+    assistant,
+    cell,
+    conversation,
+    finite,
+    items,
+    need,
+    offered,
+    rest,
+    text,
+    texts,
+    values,
+    wrong,
+)
 from judge.records import Conversation, HumanLabel, Pair, Ranking, Record, Response, Solution
 
 _BODY = {
@@ -45,8 +56,14 @@ def to_row(record: Record) -> dict[str, Any]:
     return row
 
 
-def _messages(conversation: Conversation) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in conversation]
+def _messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """Messages with their content as text always; what the data wrote in its place stands in `extra`."""
+    return [
+        {"role": message.role, "content": message.content}
+        | message.more
+        | ({"extra": dict(message.extra)} if message.extra else {})
+        for message in conversation
+    ]
 
 
 def _label_row(label: HumanLabel) -> dict[str, Any]:
@@ -58,8 +75,8 @@ def _label_row(label: HumanLabel) -> dict[str, Any]:
 def from_row(row: Row) -> Record:
     """The record of a row; raises InputError without a place.
 
-    An empty text is an error in a row written by hand, and is let through in one whose id says that rmjudge wrote it:
-    some published data has empty responses. An id that is not ours goes to `meta["source_id"]`.
+    A response may be empty. An empty prompt is an error in a row written by hand, and is let through in one whose id
+    says that rmjudge wrote it. An id that is not ours goes to `meta["source_id"]`.
     """
     kind = _kind(row)
     if "id" not in row:
@@ -68,6 +85,13 @@ def from_row(row: Row) -> Record:
     if record.id == row["id"]:
         return record
     return _record(row, kind, empty=False, source_id=row["id"])
+
+
+def from_table(row: Row, labels: Iterable[str]) -> Record:
+    """The record of a row whose people's labels stand in columns, one an annotator, named as the column is."""
+    kind, names = _kind(row), list(labels)
+    human = [label for name in names for label in cell(name, need(row, name), kind)]
+    return from_row({name: value for name, value in row.items() if name not in names} | {"human": human})
 
 
 def _kind(row: Row) -> str:
@@ -89,6 +113,9 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
     if source_id is not None:
         meta["source_id"] = source_id
     prompt = conversation(need(row, "prompt"), "user", "prompt", empty=empty)
+    if "tools" in row:  # written by hand; in a row of rmjudge's they stand on the prompt
+        prompt = offered(prompt, row)
+        meta.pop("tools", None)
     if kind == "pair":
         first, second = assistant(row, "first", empty=empty), assistant(row, "second", empty=empty)
         return Pair(prompt=prompt, first=first, second=second, human=_human(row, _pair_verdict), meta=meta)
@@ -103,7 +130,7 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
         return Ranking(prompt=prompt, responses=responses, human=human, meta=meta)
     reference = text(row, "reference", empty=True) if row.get("reference") is not None else ""
     if kind == "response":
-        response, human = assistant(row, "response", empty=empty), _human(row, _score)
+        response, human = assistant(row, "response", empty=empty), _human(row, _of_response)
         return Response(prompt=prompt, response=response, reference=reference, human=human, meta=meta)
     steps = texts(row, "steps", empty=empty)
     human = _human(row, lambda label: _step(label, len(steps)))
@@ -133,9 +160,15 @@ def _pair_verdict(label: Row) -> str:
 
 def _score(label: Row) -> float:
     value: float = need(label, "verdict")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not finite(value):
         raise wrong("human.verdict", value, "a number")
     return value
+
+
+def _of_response(label: Row) -> str | float:
+    """A score, or the name of a category."""
+    value = need(label, "verdict")
+    return value if isinstance(value, str) and value.strip() else _score(label)
 
 
 def _step(label: Row, count: int) -> float:
@@ -152,84 +185,16 @@ def _order(label: Row, count: int) -> tuple[int, ...]:
     return tuple(order)
 
 
-def _defaults(kind: type) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for item in fields(kind):
-        found[item.name] = item.default_factory() if item.default_factory is not MISSING else item.default
-    return found
-
-
-_TASKS: dict[str, type[Judgement]] = {
-    kind.task: kind for kind in (Preference, Critique, Score, Steps, Outcome, Order, Revision)
-}
-_DEFAULTS = {kind: _defaults(kind) for kind in (*_TASKS.values(), Reading, Round)}
-_NEEDED = ("asked", "verdict")
-_LISTED = {"p_right", "strengths"}
-
-
-def judgement_to_row(judgement: Judgement) -> dict[str, Any]:
-    """The row of a judgement; what has its default value is left out, `task` and `verdict` never."""
-    row = {"task": judgement.task} | _lean(judgement)
-    if isinstance(judgement, Revision) and judgement.rounds:
-        row["rounds"] = [_lean(one) for one in judgement.rounds]
-    if judgement.readings:
-        row["readings"] = [_lean(reading) for reading in judgement.readings]
-    return row
-
-
-def _lean(value: Judgement | Reading | Round) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, default in _DEFAULTS[type(value)].items():
-        found = getattr(value, name)
-        if name in ("readings", "rounds") or (found == default and name not in _NEEDED):
-            continue
-        if isinstance(found, tuple):
-            found = list(found)
-        row[name] = dict(found) if isinstance(found, Mapping) else found
-    return row
-
-
-def judgement_from_row(row: Row) -> Judgement:
-    """The judgement of a row; raises InputError without a place."""
-    task = need(row, "task")
-    if task not in _TASKS:
-        raise wrong("judgement.task", task, ", ".join(_TASKS))
-    kind = _TASKS[task]
-    found = _known(row, kind, "judgement")
-    del found["task"]
-    if kind in (Steps, Order) and isinstance(found.get("verdict"), list):
-        found["verdict"] = tuple(found["verdict"])
-    for name in _LISTED & found.keys():
-        found[name] = None if found[name] is None else tuple(found[name])
-    if kind is Revision:
-        found["rounds"] = tuple(_round(one) for one in found.get("rounds", ()))
-    found["readings"] = tuple(Reading(**_known(reading, Reading, "reading")) for reading in found.get("readings", ()))
-    return kind(**found)
-
-
-def _round(row: Row) -> Round:
-    found = _known(row, Round, "round")
-    return Round(**{**found, "principles": tuple(found.get("principles", ()))})
-
-
-def _known(row: Row, kind: type, name: str) -> dict[str, Any]:
-    accepted = _DEFAULTS[kind]
-    for key in row:
-        if key not in accepted and key != "task":
-            raise InputError(f"field '{name}.{key}': unknown (accepted: {', '.join(accepted)})")
-    need(row, "verdict")
-    return dict(row)
-
-
 def _fits(row: Row) -> bool:
     if row.get("kind") in _BODY:
         return True
     return "kind" not in row and any(all(name in row for name in names) for names in _BODY.values())
 
 
+NAME = "rmjudge"
 FORMATS = (
     Format(
-        name="rmjudge",
+        name=NAME,
         about="our own rows, also those of a run: prompt with first+second, response, steps or responses; human labels",
         fields=("prompt",),
         read=lambda row: [from_row(row)],

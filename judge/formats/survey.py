@@ -1,29 +1,29 @@
 """What a data file holds: the family, counts, human labels, lengths, duplicates, and everything that is wrong with it.
 
-Streams: what it keeps a record is its 16-byte id and a few lengths. This module refuses to know terminals.
+Streams: what it keeps of a record is its 16-byte id and a few lengths.
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, assert_never
 
 from judge.errors import InputError
 from judge.files import scan_rows
 from judge.formats import choose, judgement_from_row, judgement_to_row, named, recognise, records_of, to_row
 from judge.formats.base import Format
 from judge.formats.fields import inner
-from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Revision, Score, Steps
-from judge.records import Conversation, Pair, Ranking, Record, Response, Solution
+from judge.judgements import Judgement, Steps, shape_of
+from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, tagged
 
 KINDS_OF_VERDICT = 12
 """More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Survey:
     """What was found in a file.
 
@@ -58,14 +58,37 @@ class Survey:
         """How many records the rows gave."""
         return self.kinds.total()
 
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What there is to know, as names and words for people."""
+        return list(_facts(self))
 
-def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Survey:
-    """Read a whole file and tell about it; `first` records are kept as rows. Raises InputError where nothing at all can
-    be read: no such file, an unknown kind of file, no row that fits a format."""
+    def to_row(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return as_json(self)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.path}: {self.format}" + (" (forced)" if self.forced else "")]
+        return "\n".join([*lines, *(f"{name}: {words}" for name, words in self.facts), *self.problems])
+
+
+def survey(path: str | Path | Iterable[Mapping[str, Any]], *, format: str | None = None, first: int = 3) -> Survey:
+    """Read all of a file, or rows in memory, and tell about it.
+
+    Args:
+        path: a file, a run directory, a hub name, or rows: a list of dicts, a `datasets.Dataset`.
+        format: the family of formats, where it is not to be recognised.
+        first: so many records are kept as rows.
+
+    Raises:
+        InputError: where nothing at all can be read: no such file, an unknown kind of file, no row that fits a format.
+    """
+    scanned = scan_rows(path) if isinstance(path, str | Path) else _scan_memory(path)
+    path = path if isinstance(path, str | Path) else "rows in memory"
     found = Survey(path=str(path), forced=format is not None)
     family = named(format) if format else None
     seen: set[bytes] = set()
-    for place, row in scan_rows(path):
+    for place, row in scanned:
         found.rows += 1
         if isinstance(row, InputError):
             found.problems.append(str(row))
@@ -83,13 +106,18 @@ def survey(path: str | Path, *, format: str | None = None, first: int = 3) -> Su
             if len(found.first) < first:
                 found.first.append(to_row(record) | (_shown(judgement) if judgement else {}))
         if judgement:
-            found.judged.setdefault(judgement.task, Counter()).update(_said(judgement))
+            found.judged.setdefault(judgement.task, Counter()).update(_words(judgement))
     if not found.rows:
         raise InputError(f"{path}: no rows in it")
     if not found.records:
         raise InputError(found.problems[0] if found.problems else f"{path}: its rows hold nothing to judge")
     found.format = family.name if family else ""
     return found
+
+
+def _scan_memory(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | InputError]]:
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", dict(row)
 
 
 def _recognised(found: Survey, row: dict[str, Any], place: str) -> Format:
@@ -106,26 +134,26 @@ def _judgement(row: dict[str, Any], place: str) -> Judgement | None:
         raise InputError(f"{place}: {error}") from None
 
 
-def _said(judgement: Judgement) -> Iterator[str]:
-    """The verdict in a word that can be counted."""
-    match judgement:
-        case Score():
-            yield from (
-                f"{name} unreadable" if given is None else f"{name} {given}"
-                for name, given in judgement.verdict.items()
-            )
-        case Steps():
+def _words(judgement: Judgement) -> Iterable[str]:
+    """The verdict in a word that can be counted, one for each criterion of a score."""
+    shape, verdict = shape_of(judgement.task), judgement.verdict
+    if shape.summary is not None:
+        return shape.summary(judgement)
+    match shape.form:
+        case "scores":
+            return [f"{name} unreadable" if score is None else f"{name} {score}" for name, score in verdict.items()]
+        case "steps":
+            assert isinstance(judgement, Steps)
             wrong = judgement.first_wrong
-            yield "unreadable" if wrong is None else "every step right" if wrong == -1 else "a step wrong"
-        case Preference() | Outcome():
-            yield judgement.verdict or "unreadable"
-        case Critique() | Order():
-            yield (
-                "unreadable" if judgement.verdict is None else "written" if judgement.task == "critique" else "ordered"
-            )
-        case Revision():
-            kept = sum(one.kept for one in judgement.rounds)
-            yield "unreadable" if judgement.verdict is None else f"{kept} kept" if kept else "as it was"
+            return ["unreadable" if wrong is None else "every step right" if wrong == -1 else "a step wrong"]
+        case "label":
+            return [verdict or "unreadable"]
+        case "text":
+            return ["unreadable" if verdict is None else "written"]
+        case "order":
+            return ["unreadable" if verdict is None else "ordered"]
+        case _:
+            assert_never(shape.form)
 
 
 def _shown(judgement: Judgement) -> dict[str, Any]:
@@ -175,7 +203,7 @@ def _sizes(record: Record) -> Iterator[int]:
 
 
 def _size(conversation: Conversation) -> int:
-    return sum(len(message.content.strip()) for message in conversation)
+    return sum(len((tagged(message) if message.more else message.content).strip()) for message in conversation)
 
 
 def spread(lengths: "array[int]") -> tuple[int, int, int]:
@@ -192,15 +220,46 @@ def label_lines(found: Survey) -> Iterator[tuple[str, str]]:
             yield name, f"{total} orders"
         elif kind == "solution" and not criterion:
             yield name, f"in {total - verdicts[-1.0]}, none in {verdicts[-1.0]}"
-        elif len(verdicts) > KINDS_OF_VERDICT or not all(isinstance(v, str) or v.is_integer() for v in verdicts):
+        elif not any(isinstance(v, str) for v in verdicts) and (
+            len(verdicts) > KINDS_OF_VERDICT or not all(v.is_integer() for v in verdicts)
+        ):
             mean = sum(value * count for value, count in verdicts.items()) / total
             yield name, f"{total} from {min(verdicts):g} to {max(verdicts):g}, mean {mean:.4g}"
         else:
-            yield name, ", ".join(f"{_verdict(value)} {count}" for value, count in sorted(verdicts.items()))
+            ordered = sorted(verdicts.items(), key=lambda entry: (isinstance(entry[0], str), entry[0]))
+            yield name, ", ".join(f"{_verdict(value)} {count}" for value, count in ordered)
 
 
 def _verdict(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}:"
+
+
+SHOWN_ANNOTATORS = 6
+
+
+def _facts(survey: Survey) -> Iterator[tuple[str, str]]:
+    kinds = ", ".join(f"{count:,} {kind}{'s' if count != 1 else ''}" for kind, count in survey.kinds.items())
+    yield "rows", f"{survey.rows:,}"
+    yield "records", kinds
+    counts = {
+        "rows without a record": survey.barren,
+        "duplicates": survey.duplicates,
+        "empty texts": survey.empty,
+        "two equal responses": survey.alike,
+        "labels without texts": survey.without_texts,
+        "wrong rows": len(survey.problems),
+    }
+    yield from ((name, f"{count:,}") for name, count in counts.items() if count)
+    for part, sizes in survey.lengths.items():
+        low, middle, high = spread(sizes)
+        yield f"{part} characters", f"{low:,} to {high:,}, median {middle:,}"
+    if survey.labelled:
+        names = [f"{name} {count:,}" for name, count in survey.annotators.most_common(SHOWN_ANNOTATORS)]
+        more = len(survey.annotators) - len(names)
+        yield "human labels", f"on {survey.labelled:,}: {', '.join(names)}{f', {more} more' if more else ''}"
+    yield from ((f"  {name}", line) for name, line in label_lines(survey))
+    for task, verdicts in survey.judged.items():
+        yield f"judged: {task}", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(verdicts.items()))
 
 
 def as_json(found: Survey) -> dict[str, Any]:
@@ -220,7 +279,7 @@ def as_json(found: Survey) -> dict[str, Any]:
         "labelled": found.labelled,
         "annotators": dict(found.annotators),
         "labels": dict(label_lines(found)),
-        "judgements": {task: dict(said) for task, said in found.judged.items()},
+        "judgements": {task: dict(words) for task, words in found.judged.items()},
         "characters": {
             part: dict(zip(("min", "median", "max"), spread(sizes), strict=True))
             for part, sizes in found.lengths.items()

@@ -1,10 +1,7 @@
-"""The front matter of a prompt: what it declares, and every way in which that can be wrong, each with its line.
-
-This module refuses to render anything, and to know where prompts are stored.
-"""
+"""The front matter of a prompt: what it declares, and every way in which that can be wrong, each with its line."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -13,27 +10,43 @@ import jinja2
 import yaml
 
 from judge.prompting.body import Body, compile_body
+from judge.registry import task_table
 
-KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix")
+KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix", "opening")
 
-GIVEN: Mapping[str, tuple[str, ...]] = {
-    "preference": ("prompt", "first", "second"),
-    "critique": ("prompt", "response", "reference"),
-    "score": ("prompt", "response", "reference", "criterion", "rubric", "low", "high"),
-    "steps": ("prompt", "steps", "index"),
-    "outcome": ("prompt", "response", "reference"),
-    "ranking": ("prompt", "responses"),
-    "revision": ("prompt", "response", "critique"),
-    "answer": ("prompt",),
-}
-"""What each task hands to its prompt. A prompt that declares `variables` may add others, with defaults."""
 
-VERDICTS: Mapping[str, tuple[str, ...]] = {
-    "preference": ("first", "second", "tie"),
-    "steps": ("right", "wrong", "neutral"),
-    "outcome": ("right", "wrong"),
-}
-"""What the labels of a task stand for; the last of three may be left out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptKind:
+    """What the prompts of a task are made of; a task declares it in its `TaskSpec`.
+
+    Attributes:
+        variables: what they are given. A prompt that declares `variables` may add others, with defaults.
+        labels: the verdicts for which a prompt must have a label; none where a verdict is no label.
+        third_label: the verdict that is on offer where a prompt has a label for it.
+    """
+
+    variables: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    third_label: str = ""
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What a label may stand for."""
+        return (*self.labels, self.third_label) if self.third_label else self.labels
+
+
+def prompt_kind(task: str) -> PromptKind | None:
+    """What the prompts for a task are made of; None for a task that has none."""
+    for spec in task_table().values():
+        if task in spec.prompts:
+            kind: PromptKind = spec.prompts[task]
+            return kind
+    return None
+
+
+def prompt_tasks() -> tuple[str, ...]:
+    """What a prompt can be for."""
+    return tuple(name for spec in task_table().values() for name in spec.prompts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,7 @@ class Front:
 
     path: str
     text: str
+    kind: PromptKind | None = None
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
@@ -114,10 +128,15 @@ def _read_keys(front: Front, header: str) -> bool:
         elif value is not None:
             front.add(name, f"'{name}' is {type(value).__name__}; accepted: {_ACCEPTED.get(name, 'text')}")
     task = front.values.get("task")
-    if task is None and "task" not in front.lines:
-        front.add(1, f"no 'task' in the front matter (accepted: {', '.join(GIVEN)})")
-    elif task not in GIVEN:
-        front.add("task", f"unknown task '{task}'{_nearest(str(task), GIVEN)} (accepted: {', '.join(GIVEN)})")
+    if task is not None:
+        front.kind = prompt_kind(str(task))
+    if front.kind is None:
+        accepted = prompt_tasks()
+        if "task" in front.lines:
+            nearest = _nearest(str(task), accepted)
+            front.add("task", f"unknown task '{task}'{nearest} (accepted: {', '.join(accepted)})")
+        else:
+            front.add(1, f"no 'task' in the front matter (accepted: {', '.join(accepted)})")
     return True
 
 
@@ -152,16 +171,16 @@ def _check_variables(front: Front) -> None:
             front.defaults[name] = default
         elif optional:
             front.add("variables", f"the default of '{name}' is {type(default).__name__}; accepted: text or a number")
-        given = GIVEN.get(front.values.get("task", ""))
-        if given is not None and not optional and name not in given:
+        if front.kind is not None and not optional and name not in front.kind.variables:
+            given = front.kind.variables
             near = _nearest(name, given)
             front.add("variables", f"variable '{name}' is not given by the task{near} (given: {', '.join(given)})")
 
 
 def _check_labels(front: Front) -> None:
-    labels, task = front.values.get("labels", {}), front.values.get("task", "")
-    known, line = VERDICTS.get(task, ()), front.lines.get("labels", 1)
-    for verdict in [verdict for verdict in known[:2] if verdict not in labels]:
+    labels, line = front.values.get("labels", {}), front.lines.get("labels", 1)
+    known = front.kind.verdicts if front.kind else ()
+    for verdict in [verdict for verdict in (front.kind.labels if front.kind else ()) if verdict not in labels]:
         front.add(line, f"no label for '{verdict}'")
     for verdict, label in labels.items():
         if known and verdict not in known:
@@ -226,10 +245,11 @@ def _check_body(front: Front) -> None:
         front.add(front.body.count("\n") + 1, "no user message ({% user %}…{% enduser %})")
     for line in body.nameless:
         front.add(line, 'a frame needs its name written out: frame("name") or frame("name_" ~ number)')
+    given = front.kind.variables if front.kind else ()
     if "variables" not in front.lines:
-        front.variables = tuple(name for name in GIVEN.get(front.values.get("task", ""), ()) if name in body.used)
+        front.variables = tuple(name for name in given if name in body.used)
     for name in sorted(body.used - set(front.variables)):
-        known = front.variables if "variables" in front.lines else GIVEN.get(front.values.get("task", ""), ())
+        known = front.variables if "variables" in front.lines else given
         message = f"undefined variable '{name}'{_nearest(name, known)} (declared: {_listed(known)})"
         front.add(body.line_of_name(name), message)
     for name in front.variables:

@@ -3,8 +3,6 @@
 A prompt is a file `<task>/<name>.jinja`: YAML between `---` lines, then message blocks `{% system %}…{% endsystem %}`,
 `{% user %}…{% enduser %}`, `{% assistant %}…{% endassistant %}` (prompt_body.py). Judged text passes through the
 filter `frame("name")` (framing.py). docs/prompts.md says how to write one.
-
-This module refuses to know engines, how a verdict is read, and what a task asks in which order.
 """
 
 import re
@@ -18,11 +16,8 @@ from typing import Any
 
 from judge.errors import TemplateError, unknown
 from judge.prompting.body import compile_body
-from judge.prompting.front_matter import GIVEN, Finding, Front, take_apart
+from judge.prompting.front_matter import Finding, Front, prompt_kind, prompt_tasks, take_apart
 from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, spoken
-
-TASKS = tuple(GIVEN)
-"""What a prompt can be for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +26,8 @@ class Template:
 
     labels: verdict -> the label that stands for it. verdict: a pattern with one group (beside an optional
     `(?P<step>…)`) that finds a label in the reply, "" when the label alone is asked for. choice_prefix: what stands
-    before the label in the reply. defaults: the variables that may be left out. hash: of the file's bytes.
+    right before the label in the reply. opening: what the reply begins with. defaults: the variables that may be left
+    out. hash: of the file's bytes.
     """
 
     name: str
@@ -47,6 +43,7 @@ class Template:
     based_on: str = ""
     max_tokens: int = 1024
     choice_prefix: str = ""
+    opening: str = ""
 
     def render(self, **variables: Any) -> Conversation:
         """The conversation for these variables; what the prompt did not declare is left aside. Raises TemplateError."""
@@ -63,8 +60,8 @@ def load_template(task: str, name_or_path: str) -> Template:
     An empty task takes a prompt of any task. Raises TemplateError with `file:line` for a prompt that cannot work,
     UnknownNameError for a name that is not on offer.
     """
-    if task and task not in GIVEN:
-        raise unknown("task", task, GIVEN)
+    if task and prompt_kind(task) is None:
+        raise unknown("task", task, prompt_tasks())
     template = _read(locate(task, name_or_path))
     if task and template.task != task:
         raise TemplateError(f"{template.source}: a prompt for the task '{template.task}', not for '{task}'")
@@ -72,7 +69,10 @@ def load_template(task: str, name_or_path: str) -> Template:
 
 
 def list_templates(task: str = "") -> list[Template]:
-    """The shipped prompts, by name; all of them or those of one task."""
+    """The shipped prompts, by name; all of them or those of one task. Raises UnknownNameError for an unknown task."""
+    tasks = {path.parent.name for path in shipped().values()}
+    if task and task not in tasks:
+        raise unknown("task", task, sorted(tasks))
     return [_read(path) for path in shipped().values() if task in ("", path.parent.name)]
 
 
@@ -126,7 +126,7 @@ _NOT_JUDGED: Mapping[str, Any] = {"index": 0, "criterion": "helpfulness", "rubri
 def _try_out(front: Front) -> None:
     """Render with everything given, then with the optional variables at their defaults, and look at what comes out."""
     template = _template(front, front.path, "")
-    full = {**_NOT_JUDGED, **_SAMPLE}
+    full = {**dict.fromkeys(template.variables, "…"), **_NOT_JUDGED, **_SAMPLE}
     for values in (full, {name: value for name, value in full.items() if name not in template.defaults}):
         try:
             turns = template.render(**values)

@@ -14,13 +14,13 @@ from judge.agreement.schema import (
     Calibration,
     CalibrationCurve,
     Ceiling,
-    Estimate,
     Figure,
     League,
     LengthBin,
     Slice,
     Triangle,
     Unit,
+    WinRate,
 )
 from judge.report import words
 from judge.report.svg import ALARM, INK, JUDGE, LINE, MUTED, PAPER, PEOPLE, Sheet
@@ -172,7 +172,7 @@ def slices(sheet: Sheet, parts: Sequence[Slice], whole: Sequence[Figure]) -> str
     return forest(sheet, lines, label=label, names=names, reference=main)
 
 
-def estimates(sheet: Sheet, rows: Sequence[Estimate]) -> str:
+def estimates(sheet: Sheet, rows: Sequence[WinRate]) -> str:
     """Win rates between systems, three ways."""
     lines = [
         Line(
@@ -226,7 +226,7 @@ def reliability(sheet: Sheet, curve: CalibrationCurve) -> str:
         _axis(axes.yaxis, "share")
         _axis(below.xaxis, "share", ticks=4)
 
-    return sheet.draw(paint, label=f"Reliability diagram, {curve.name}", width=3.6, height=3.5)
+    return sheet.draw(paint, label=f"Reliability diagram, {words.phrase(curve.name)}", width=3.6, height=3.5)
 
 
 def selective(sheet: Sheet, seen: Calibration, people: Figure | None) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from judge.agreement.schema import Change, JudgeReport, Report, Unit
+from judge.agreement.schema import AgreementReport, BaselineChange, JudgeReport, Unit
 from judge.files import write_atomic
 from judge.report import charts, words
 from judge.report.rows import BYTES, ROWS, carry
@@ -30,12 +30,12 @@ class View:
     charts: dict[str, Any]
 
 
-def write_page(report: Report, path: str | Path, *, rows: int = ROWS, size: int = BYTES) -> None:
+def write_page(report: AgreementReport, path: str | Path, *, rows: int = ROWS, size: int = BYTES) -> None:
     """Write the page of a report; it carries at most `rows` disagreements and about `size` bytes of them."""
     write_atomic(path, page(report, rows=rows, size=size).encode())
 
 
-def page(report: Report, *, rows: int = ROWS, size: int = BYTES) -> str:
+def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str:
     """The HTML of a report."""
     sheet = Sheet()
     carried = carry(report.disagreements, rows=rows, size=size)
@@ -73,7 +73,9 @@ def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
         drawn["ceiling"] = charts.ceiling(sheet, judge.ceiling)
     if judge.calibration:
         people = judge.ceiling.human if judge.ceiling else None
-        drawn["reliability"] = [(curve.name, charts.reliability(sheet, curve)) for curve in judge.calibration.curves]
+        drawn["reliability"] = [
+            (words.phrase(curve.name), charts.reliability(sheet, curve)) for curve in judge.calibration.curves
+        ]
         drawn["selective"] = charts.selective(sheet, judge.calibration, people)
     if judge.bias:
         drawn["leanings"] = charts.leanings(sheet, judge.bias)
@@ -83,7 +85,7 @@ def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:
     return View(judge=judge, slug=slug, charts=drawn)
 
 
-def _leading(report: Report) -> JudgeReport | None:
+def _leading(report: AgreementReport) -> JudgeReport | None:
     """The judge that the headline speaks of: the best of the league, else the first."""
     best = report.league.rows[0].name if report.league and report.league.rows else ""
     return next((judge for judge in report.judges if judge.name == best), next(iter(report.judges), None))
@@ -125,11 +127,11 @@ def _heat(number: int, most: int) -> int:
     return round(9 * number / most) if most else 0
 
 
-def _units(report: Report) -> Any:
+def _units(report: AgreementReport) -> Any:
     """The unit of a change, which the figure of the same name has."""
     known = {figure.name: figure.unit for judge in report.judges for figure in judge.agreement}
 
-    def unit_of(change: Change) -> Unit:
+    def unit_of(change: BaselineChange) -> Unit:
         return known.get(change.name, "share")
 
     return unit_of

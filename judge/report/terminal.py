@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from judge.agreement.schema import Audit, Ceiling, Figure, Flag, JudgeReport, League, Report, Slice
+from judge.agreement.schema import AgreementReport, Audit, Ceiling, Figure, Flag, JudgeReport, League, Slice
 from judge.report import words
 
 _COLOUR = {"good": "green", "fair": "yellow", "poor": "red", "unknown": "cyan"}
@@ -20,12 +20,12 @@ _MARK = {"stop": "bold red", "warn": "yellow", "note": "cyan"}
 SLICES = 12
 
 
-def drawing(report: Report) -> Group:
+def drawing(report: AgreementReport) -> Group:
     """Everything of a report that a terminal shows; the browser of disagreements is the page's."""
     return Group(*_parts(report))
 
 
-def _parts(report: Report) -> Iterator[RenderableType]:
+def _parts(report: AgreementReport) -> Iterator[RenderableType]:
     level = report.headline.level
     yield _text(words.verdict(report.headline), f"bold {_COLOUR[level]}")
     yield _text(report.headline.sentence, "bold")
@@ -63,7 +63,7 @@ def _flag(flag: Flag) -> Iterator[RenderableType]:
     yield Padding(_text(f"What to do: {flag.advice}"), (0, 0, 0, 2))
 
 
-def _judge(judge: JudgeReport, report: Report) -> Iterator[RenderableType]:
+def _judge(judge: JudgeReport, report: AgreementReport) -> Iterator[RenderableType]:
     seen = judge.coverage
     said = f"{words.count(seen.labelled)} labelled rows, {words.count(seen.unreadable)} unreadable, "
     yield _figures(f"{judge.name}: {said}{words.count(seen.missing)} missing", judge.agreement, report)
@@ -71,7 +71,9 @@ def _judge(judge: JudgeReport, report: Report) -> Iterator[RenderableType]:
         yield _ceiling(judge.ceiling)
     if judge.calibration:
         curves = judge.calibration.curves
-        yield _figures("calibration: error, smaller is better", ((curve.name, curve.ece) for curve in curves), report)
+        yield _figures(
+            "calibration: error, smaller is better", ((words.phrase(curve.name), curve.ece) for curve in curves), report
+        )
     if judge.bias:
         bias = judge.bias
         rows = (*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency)
@@ -92,7 +94,7 @@ def _table(title: str, *columns: str, numbers: Iterable[int]) -> Table:
     return table
 
 
-def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report: Report) -> Table:
+def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report: AgreementReport) -> Table:
     table = _table(title, "figure", "value", _interval(report), "n", "left out", numbers=(1, 2, 3))
     for item in figures:
         name, figure = item if isinstance(item, tuple) else (words.title(item), item)
@@ -107,7 +109,7 @@ def _value(figure: Figure) -> tuple[str, str, str]:
     return value.replace(words.THIN, " "), span.replace(words.THIN, " "), words.count(figure.n)
 
 
-def _interval(report: Report) -> str:
+def _interval(report: AgreementReport) -> str:
     return f"{report.confidence * 100:g} % interval"
 
 
@@ -141,7 +143,7 @@ def _slices(slices: tuple[Slice, ...]) -> Table:
     return table
 
 
-def _league(league: League, report: Report) -> Table:
+def _league(league: League, report: AgreementReport) -> Table:
     title = f"league, on the {words.count(league.common)} rows that all of them judged"
     table = _table(title, "rank", "judge", "agreement", _interval(report), "n", "", numbers=(0, 2, 3, 4))
     for row in league.rows:
@@ -163,7 +165,7 @@ def audit(seen: Audit, fail_over: float | None = None) -> Table:
     return table
 
 
-def _changes(report: Report) -> Table:
+def _changes(report: AgreementReport) -> Table:
     table = _table("against the baseline", "figure", "judge", "before", "now", "", numbers=(2, 3))
     for change in report.changes:
         shown = (f"{value:.3f}" if value is not None else words.NOTHING for value in (change.before, change.now))

@@ -6,7 +6,7 @@ Refuses to know HTML, SVG and terminals, and refuses to compute anything but the
 import unicodedata
 from collections.abc import Iterable
 
-from judge.agreement.schema import Bias, Change, Figure, Flag, Headline, Unit
+from judge.agreement.schema import BaselineChange, Bias, Figure, Flag, Headline, Unit
 
 NOTHING = "–"
 THIN = "\u202f"  # the narrow no-break space between a number and its unit
@@ -115,6 +115,11 @@ def differ(low: float | None, high: float | None, unit: Unit) -> str:
     return f"{signed(low, unit).removesuffix(' points')} to {signed(high, unit)}"
 
 
+def phrase(key: str) -> str:
+    """A key as words: `as_stated` is "as stated"."""
+    return key.replace("_", " ")
+
+
 def by_severity(flags: Iterable[Flag]) -> list[Flag]:
     """Flags with the gravest first, in their own order otherwise."""
     return sorted(flags, key=lambda flag: ORDER_OF.index(flag.severity))
@@ -125,7 +130,7 @@ def verdict(headline: Headline) -> str:
     return VERDICT_OF[headline.level]
 
 
-def outcome(change: Change) -> str:
+def outcome(change: BaselineChange) -> str:
     """How a figure moved against the baseline, in a word."""
     return "worse" if change.worse else "better" if change.better else "within the interval"
 

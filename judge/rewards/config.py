@@ -1,7 +1,10 @@
-"""Everything that decides what a reward model is and how it is trained: one flat row of plain values.
+"""Everything that decides what a reward model is and how it is trained: nested groups of plain values.
 
-A row that was checked here holds together; what a loss takes as arguments is known to losses.py alone. This module
-refuses to know torch, models and files.
+    RewardConfig(model=ModelConfig(…), loss=LossConfig(…), data=DataConfig(…), training=…, calibration=…)
+    RewardConfig.of(kind="ensemble", learning_rate=1e-5, batch_size=16)        the same by flat names
+
+A flat name is the name of a field; `OTHER_NAMES` lists what else is accepted. A configuration that was made holds
+together.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,27 +12,49 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from judge.errors import ConfigError, unknown
+from judge.rewards.registry import AGGREGATIONS, ENCODERS, FEATURE_BANKS, HEADS, KINDS, LOSSES, OPTIMIZERS, SCHEDULES
+from judge.rewards.settings import typed
 
-KINDS = ("scalar", "multi", "outcome", "process", "ensemble", "hierarchical")
-ENCODERS = ("joint", "fusion", "cross")
-HEADS = ("linear", "mlp", "likelihood")
-MEMBERS = ("heads", "adapters")
-AGGREGATIONS = ("min", "product", "last", "mean")
+MEMBER_KINDS = ("heads", "adapters")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "flex", "flash", "sdpa", "products", "eager")
 LAYOUTS = ("auto", "packed", "padded")
-SCHEDULES = ("cosine", "linear", "constant")
-OPTIMIZERS = ("adamw", "muon")
-BANKS = ("", "fifo", "reservoir")
+CALIBRATION_METHODS = ("auto", "temperature", "isotonic", "none")
 TRACKERS = ("tensorboard", "wandb", "comet_ml", "mlflow", "aim", "clearml", "dvclive", "swanlab", "trackio")
 
-LOSS = {  # what a kind is trained by unless told otherwise
-    "scalar": "bradley-terry",
-    "multi": "regression",
-    "outcome": "outcome",
-    "process": "steps",
-    "ensemble": "bradley-terry",
-    "hierarchical": "bradley-terry",
+OTHER_NAMES: dict[str, str] = {
+    # Names of earlier versions: in saved reward.json files, and accepted wherever a setting is named.
+    "accumulate": "gradient_accumulation_steps",
+    "bank": "feature_bank",
+    "bank_size": "feature_bank_size",
+    "batch": "batch_size",
+    "calibration": "brier_coefficient",
+    "centre": "center_rewards_coefficient",
+    "checkpointing": "gradient_checkpointing",
+    "classes": "step_classes",
+    "clip": "max_grad_norm",
+    "diversity": "diversity_coefficient",
+    "evaluations": "evaluations_per_epoch",
+    "floor": "min_lr_ratio",
+    "freeze": "freeze_backbone",
+    "head_rate": "head_lr_multiplier",
+    "l2": "l2_coefficient",
+    "lora_targets": "lora_target_modules",
+    "patience": "early_stopping_patience",
+    "rate": "learning_rate",
+    "save_every": "save_steps",
+    "schedule": "lr_scheduler_type",
+    "trackers": "report_to",
+    "validation": "validation_fraction",
+    "warmup": "warmup_ratio",
+    # Names of transformers, TRL and peft.
+    "center_rewards": "center_rewards_coefficient",
+    "lora_r": "lora_rank",
+    "lr": "learning_rate",
+    "model_name_or_path": "backbone",
+    "num_train_epochs": "epochs",
+    "optim": "optimizer",
+    "per_device_train_batch_size": "batch_size",
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -38,137 +63,122 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kind": "ensemble",
         "head": "mlp",
         "members": 5,
-        "bank": "fifo",
-        "diversity": 0.1,
-        "calibration": 0.1,
+        "feature_bank": "fifo",
+        "diversity_coefficient": 0.1,
+        "brier_coefficient": 0.1,
         "dropout": 0.1,
-        "warmup": 0.1,
+        "warmup_ratio": 0.1,
     },
     # Llama 2 (Touvron et al. 2023): margin by how much better, cosine to a tenth.
-    "llama-2": {"kind": "scalar", "loss": "margin", "schedule": "cosine", "epochs": 1, "warmup": 0.03},
+    "llama-2": {"kind": "scalar", "loss": "margin", "lr_scheduler_type": "cosine", "epochs": 1, "warmup_ratio": 0.03},
 }
+
+_MANY = 1e12
+
+
+def _one_of(default: str, names: Iterable[str]) -> Any:
+    """A field whose value is one of a few names; "" where the default is ""."""
+    return field(default=default, metadata={"names": names})
+
+
+def _between(default: float, low: float, high: float) -> Any:
+    """A field whose value is a number within bounds."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+class _Checked:
+    """A group of settings whose values are checked against what their fields accept."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, setting.name)
+            names = setting.metadata.get("names")
+            if names is not None and value not in names and not (value == "" and setting.default == ""):
+                raise unknown(setting.name, str(value), names)
+            low, high = setting.metadata.get("range", (value, value))
+            if "range" in setting.metadata and not low <= value <= high:
+                raise ConfigError(f"{setting.name}: found {value} (accepted: {low:g} to {high:g})")
+        self._check()
+
+    def _check(self) -> None:
+        """Raise ConfigError for values that do not go together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """One reward model and its training. Shares are in [0, 1]; an empty name means the kind's own default.
+class ModelConfig(_Checked):
+    """What the model is: its backbone, what stands on it, and which weights learn."""
 
-    kind: scalar | multi | outcome | process | ensemble | hierarchical. backbone: a directory or a hub name.
-    encoder: joint (one sequence), fusion (two encoders), cross (the response attends to the prompt). head: linear, mlp,
-    or likelihood (causal backbones: what their own language model thinks of every token).
-    members, member_kind: of an ensemble; `heads` on shared features or low-rank `adapters`; bootstrap: whether a member
-    sees each group with a weight of its own. objectives, objective_weights, gated: of a multi-objective model; no
-    weights are equal ones. classes: of a step, 2 (right, wrong) or 3 (neutral too). aggregation: of steps to one score.
-    loss, loss_arguments: see losses.py; centre, l2, diversity, calibration: coefficients of what is added to it, see
-    penalties.py.
-    lora_rank: 0 trains every weight. freeze: only the head learns.
-    max_length: tokens of prompt and response together. layout: packed (no padding) or padded; shared_prefix: a prompt
-    is computed once for all its responses (packed causal backbones alone).
-    batch: examples a step and device, times accumulate. optimizer: adamw, or muon for the hidden matrices. rate: 0
-    takes one by the backbone's width (train.py says which); head_rate: the head's, as a multiple. warmup: share of the
-    steps. floor: where the schedule ends, as a share of the rate.
-    patience: validations without a better figure before training stops, 0 never; evaluations: how many an epoch.
-    validation: share of the groups held out. save_every: steps between checkpoints, 0 for one at each evaluation.
-    """
-
-    kind: str = "scalar"
+    kind: str = _one_of("scalar", KINDS)
+    """scalar, multi, outcome, process, ensemble or hierarchical."""
     backbone: str = ""
-    encoder: str = "joint"
-    head: str = "linear"
-    members: int = 5
-    member_kind: str = "heads"
-    bootstrap: bool = True
+    """A model directory or a name on the hub."""
+    encoder: str = _one_of("joint", ENCODERS)
+    """joint (one sequence), fusion (two encoders) or cross (the response attends to the prompt)."""
+    head: str = _one_of("linear", HEADS)
+    """linear, mlp, or likelihood (causal backbones: what their own language model thinks of every token)."""
+    members: int = _between(5, 1, 1000)
+    """How many members an ensemble has."""
+    member_kind: str = _one_of("heads", MEMBER_KINDS)
+    """Members are heads on shared features, or low-rank adapters of their own."""
     objectives: tuple[str, ...] = ()
+    """Of a multi-objective model; empty for all that are scored."""
     objective_weights: tuple[float, ...] = ()
+    """Their weights in the combined reward; empty for equal ones."""
     gated: bool = False
-    classes: int = 2
-    aggregation: str = "min"
-    loss: str = ""
-    loss_arguments: Mapping[str, Any] = field(default_factory=dict)
-    centre: float = 0.0
-    l2: float = 0.0
-    diversity: float = 0.0
-    calibration: float = 0.0
-    bank: str = ""
-    bank_size: int = 1024
-    lora_rank: int = 0
-    lora_alpha: float = 16.0
-    lora_dropout: float = 0.0
-    lora_targets: tuple[str, ...] = ()
-    freeze: bool = False
-    preset: str = ""
-    max_length: int = 2048
-    dtype: str = "auto"
-    attention: str = "auto"
-    layout: str = "auto"
-    shared_prefix: bool = True
-    checkpointing: bool = False
-    seed: int = 0
-    epochs: float = 1.0
-    batch: int = 8
-    accumulate: int = 1
-    optimizer: str = "adamw"
-    rate: float = 0.0
-    head_rate: float = 1.0
-    warmup: float = 0.05
-    schedule: str = "cosine"
-    floor: float = 0.0
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    dropout: float = 0.0
-    patience: int = 0
-    evaluations: int = 2
-    validation: float = 0.1
-    save_every: int = 0
-    trackers: tuple[str, ...] = ()
+    """Whether a gate weighs the objectives by the prompt."""
+    step_classes: int = 2
+    """Classes of a step: 2 (right, wrong) or 3 (neutral too)."""
+    aggregation: str = _one_of("min", AGGREGATIONS)
+    """How the steps of a solution become one score: min, product, last or mean."""
+    feature_bank: str = _one_of("", FEATURE_BANKS)
+    """A memory of training features: fifo, reservoir, or "" for none."""
+    feature_bank_size: int = _between(1024, 1, _MANY)
+    """How many features the memory holds."""
+    lora_rank: int = _between(0, 0, 4096)
+    """Rank of low-rank adapters; 0 trains every weight."""
+    lora_alpha: float = _between(16.0, 0, _MANY)
+    """Scale of the adapters' product, over the rank."""
+    lora_dropout: float = _between(0.0, 0, 0.99)
+    """Dropout before an adapter."""
+    lora_target_modules: tuple[str, ...] = ()
+    """Modules that get adapters; empty for all linear ones."""
+    freeze_backbone: bool = False
+    """Whether the head alone learns."""
+    dropout: float = _between(0.0, 0, 0.99)
+    """Dropout of backbone and head."""
+    dtype: str = _one_of("auto", DTYPES)
+    """Arithmetic: auto (bf16 where the hardware has it), float32, bfloat16 or float16."""
+    attention: str = _one_of("auto", ATTENTIONS)
+    """Attention kernel: auto, flex, flash, sdpa, products (CPU) or eager."""
 
-    def __post_init__(self) -> None:
-        for name, accepted in _CHOICES.items():
-            if getattr(self, name) not in accepted:
-                raise unknown(name, str(getattr(self, name)), [one for one in accepted if one])
-        for tracker in self.trackers:
-            if tracker not in TRACKERS:
-                raise unknown("tracker", tracker, TRACKERS)
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"{name}: found {value} (accepted: {low:g} to {high:g})")
-        self._fit()
-
-    def _fit(self) -> None:
-        """Raise ConfigError for values that do not go together."""
-        if self.classes not in (2, 3):
-            raise ConfigError(f"classes: found {self.classes} (accepted: 2, right and wrong; 3, neutral too)")
+    def _check(self) -> None:
+        if self.step_classes not in (2, 3):
+            raise ConfigError(f"step_classes: found {self.step_classes} (accepted: 2, right and wrong; 3, neutral too)")
         if self.objective_weights and len(self.objective_weights) != len(self.objectives):
-            found = f"{len(self.objective_weights)} objective_weights for {len(self.objectives)} objectives"
-            raise ConfigError(f"{found} (accepted: one each, or none)")
+            counts = f"{len(self.objective_weights)} objective_weights for {len(self.objectives)} objectives"
+            raise ConfigError(f"{counts} (accepted: one each, or none)")
         if len(set(self.objectives)) != len(self.objectives):
             raise ConfigError(f"objectives: {', '.join(self.objectives)} name one twice")
         if self.member_kind == "adapters" and not self.lora_rank:
             raise ConfigError("member_kind adapters needs a lora_rank above 0")
         if self.kind == "ensemble" and self.members < 2:
             raise ConfigError(f"members: found {self.members} (accepted: 2 or more for an ensemble)")
-        if self.freeze and self.lora_rank:
-            raise ConfigError("freeze trains the head alone; it takes no lora_rank")
+        if self.freeze_backbone and self.lora_rank:
+            raise ConfigError("freeze_backbone trains the head alone; it takes no lora_rank")
         if self.head == "likelihood":
-            self._fit_likelihood()
-        if self.encoder != "joint" and self.layout == "packed":
-            raise ConfigError(f"encoder {self.encoder} reads padded batches; leave out layout packed")
+            self._check_likelihood()
         if self.encoder != "joint" and self.kind in ("process", "hierarchical"):
             raise ConfigError(f"kind {self.kind} reads one sequence; it takes encoder joint, not {self.encoder}")
 
-    def _fit_likelihood(self) -> None:
+    def _check_likelihood(self) -> None:
         if self.encoder != "joint" or self.kind in ("multi", "hierarchical"):
             raise ConfigError(f"head likelihood reads one sequence, for one verdict: not {self.encoder}, {self.kind}")
-        if self.kind == "process" and self.classes == 3:
-            raise ConfigError("head likelihood tells right from wrong; it takes classes 2")
+        if self.kind == "process" and self.step_classes == 3:
+            raise ConfigError("head likelihood tells right from wrong; it takes step_classes 2")
         if self.kind == "ensemble" and self.member_kind == "adapters":
             raise ConfigError("head likelihood has members of its own; it takes no adapters as members")
-
-    @property
-    def loss_name(self) -> str:
-        """The loss, the kind's own where none was named."""
-        return self.loss or LOSS[self.kind]
 
     @property
     def outputs(self) -> int:
@@ -179,115 +189,224 @@ class Settings:
             case "ensemble":
                 return self.members
             case "process":
-                return self.classes
+                return self.step_classes
             case _:
                 return 1
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, every field."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossConfig(_Checked):
+    """What the training minimises: a loss and the terms added to it."""
+
+    name: str = ""
+    """A loss of `judge.rewards.registry.LOSSES`; "" for the kind's own. Its flat name is `loss`."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the loss. Their flat names are `loss.NAME`, all together `loss_arguments`."""
+    center_rewards_coefficient: float = _between(0.0, 0, _MANY)
+    """Of the mean squared sum of a pair's rewards (Eisenstein et al. 2023); 0.01 is usual."""
+    l2_coefficient: float = _between(0.0, 0, _MANY)
+    """Of the mean squared reward."""
+    diversity_coefficient: float = _between(0.0, 0, _MANY)
+    """Of the members' agreement in an ensemble (Liu & Yao 1999)."""
+    brier_coefficient: float = _between(0.0, 0, _MANY)
+    """Of the Brier score (1950), which pulls back probabilities that are too sure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig(_Checked):
+    """How examples become batches, and which of them are held out."""
+
+    max_length: int = _between(2048, 8, _MANY)
+    """Tokens of prompt and response together; longer prompts are cut on their left."""
+    layout: str = _one_of("auto", LAYOUTS)
+    """packed (all texts in one row, no padding), padded, or auto: packed where the backbone can."""
+    shared_prefix: bool = True
+    """Whether a prompt is computed once for all its responses (packed batches alone)."""
+    validation_fraction: float = _between(0.1, 0, 0.9)
+    """Share of the examples held out, whole prompts at a time."""
+    bootstrap: bool = True
+    """Whether each member of an ensemble sees each prompt with a weight of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig(_Checked):
+    """How long, how fast and by which optimizer the weights are trained."""
+
+    seed: int = 0
+    """Every draw follows from it."""
+    epochs: float = _between(1.0, 1e-9, 1e6)
+    """How often every example is seen."""
+    batch_size: int = _between(8, 1, _MANY)
+    """Examples a forward pass and device."""
+    gradient_accumulation_steps: int = _between(1, 1, _MANY)
+    """Forward passes an optimizer step."""
+    optimizer: str = _one_of("adamw", OPTIMIZERS)
+    """adamw, or muon for the hidden matrices."""
+    learning_rate: float = _between(0.0, 0, 10)
+    """The highest rate; 0 takes one by the backbone's width, see training/optimizers.py."""
+    head_lr_multiplier: float = _between(1.0, 0, 1e6)
+    """The head's rate, as a multiple of the learning rate."""
+    warmup_ratio: float = _between(0.05, 0, 1)
+    """Share of the steps over which the rate rises."""
+    lr_scheduler_type: str = _one_of("cosine", SCHEDULES)
+    """cosine, linear or constant."""
+    min_lr_ratio: float = _between(0.0, 0, 1)
+    """Where the schedule ends, as a share of the learning rate."""
+    weight_decay: float = _between(0.0, 0, 10)
+    """Of the backbone's matrices; vectors, embeddings and heads do not decay."""
+    max_grad_norm: float = _between(1.0, 0, _MANY)
+    """Longer gradients are shortened to it; 0 leaves them as they are."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass, which saves memory."""
+    early_stopping_patience: int = _between(0, 0, _MANY)
+    """Validations without a lower loss before training stops; 0 never stops it."""
+    evaluations_per_epoch: int = _between(2, 1, _MANY)
+    """How many times an epoch the validation part is looked at."""
+    save_steps: int = _between(0, 0, _MANY)
+    """Steps between checkpoints; 0 writes one at each evaluation."""
+    report_to: tuple[str, ...] = ()
+    """Trackers of accelerate: tensorboard, wandb, …"""
+
+    def _check(self) -> None:
+        for tracker in self.report_to:
+            if tracker not in TRACKERS:
+                raise unknown("tracker", tracker, TRACKERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationConfig(_Checked):
+    """How rewards become probabilities after training."""
+
+    method: str = _one_of("auto", CALIBRATION_METHODS)
+    """auto, temperature, isotonic or none. Its flat name is `calibration_method`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardConfig:
+    """One reward model and its training."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    preset: str = ""
+    """The preset whose values stand below those that were given, "" for none."""
+
+    def __post_init__(self) -> None:
+        if self.preset and self.preset not in PRESETS:
+            raise unknown("preset", self.preset, PRESETS)
+        if self.model.encoder != "joint" and self.data.layout == "packed":
+            raise ConfigError(f"encoder {self.model.encoder} reads padded batches; leave out layout packed")
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> "Settings":
-        """Settings from plain values; ConfigError or UnknownNameError for a field or value that is none."""
-        return settings_with(cls(), row)
+    def of(cls, **values: Any) -> "RewardConfig":
+        """A configuration by flat names: `RewardConfig.of(kind="scalar", learning_rate=1e-5)`.
+
+        Raises:
+            ConfigError: for a value of the wrong type, out of bounds, or that does not go with the others.
+            UnknownNameError: for a name that is no setting.
+        """
+        return cls().updated(**values)
+
+    def updated(self, **values: Any) -> "RewardConfig":
+        """A copy with some settings changed, by flat names; texts are read as their field's type.
+
+        A preset's values stand below those given with it: `preset="enhanced", members=7` has seven heads.
+
+        Raises:
+            ConfigError: for a value of the wrong type, out of bounds, or that does not go with the others.
+            UnknownNameError: for a name that is no setting.
+        """
+        named = canonical_settings(values)
+        preset = named.pop("preset", "") or ""
+        if preset and preset not in PRESETS:
+            raise unknown("preset", str(preset), PRESETS)
+        changes: dict[str, dict[str, Any]] = {}
+        for name, value in {**PRESETS.get(preset, {}), **named}.items():
+            group, setting = _PLACES[name]
+            changes.setdefault(group, {})[setting] = typed(name, value, _DEFAULTS[name])
+        groups = {group: replace(getattr(self, group), **changed) for group, changed in changes.items()}
+        return replace(self, preset=preset or self.preset, **groups)
+
+    @property
+    def loss_name(self) -> str:
+        """The loss, the kind's own where none was named."""
+        return LOSSES.canonical(self.loss.name) if self.loss.name else KINDS[self.model.kind].loss
+
+    def flat(self) -> dict[str, Any]:
+        """Plain JSON values of every setting by its flat name."""
+        values = {name: _plain(getattr(getattr(self, group), own)) for name, (group, own) in _PLACES.items()}
+        return {**values, "preset": self.preset}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values of every setting, group by group."""
+        groups = {
+            group: {key: _plain(value) for key, value in asdict(getattr(self, group)).items()} for group in GROUPS
+        }
+        return {**groups, "preset": self.preset}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "RewardConfig":
+        """A configuration from plain values, group by group, or flat with the names of earlier versions.
+
+        Raises:
+            ConfigError: for a value that its setting does not accept.
+            UnknownNameError: for a name that is no setting.
+        """
+        if not isinstance(row.get("model"), Mapping):
+            return _without_preset(row)
+        values: dict[str, Any] = {}
+        for group in GROUPS:
+            for name, value in row.get(group, {}).items():
+                values[_FLAT.get((group, name), name)] = value
+        return _without_preset({**values, "preset": row.get("preset", "")})
 
 
-def settings_with(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Settings with some fields changed; a value of the wrong type or name is refused in one line.
-
-    A preset's values stand below those given with it: `{"preset": "enhanced", "members": 7}` has seven heads.
-    """
-    known = {one.name for one in fields(Settings)}
-    for name in values:
-        if name not in known:
-            raise unknown("setting", name, known)
-    preset = values.get("preset") or ""
-    if preset and preset not in PRESETS:
-        raise unknown("preset", preset, PRESETS)
-    return replace(
-        settings, **{name: _typed(name, value) for name, value in {**PRESETS.get(preset, {}), **values}.items()}
-    )
-
-
-def _typed(name: str, value: Any) -> Any:
-    """A value as its field has it: whole numbers as fractions, lists and comma-separated texts as tuples."""
-    default = getattr(_DEFAULTS, name)
-    if isinstance(default, bool):
-        accepted, fits = "true or false", isinstance(value, bool)
-    elif isinstance(default, int):
-        accepted, fits = "a whole number", isinstance(value, int) and not isinstance(value, bool)
-    elif isinstance(default, float):
-        accepted, fits = "a number", isinstance(value, int | float) and not isinstance(value, bool)
-        value = float(value) if fits else value
-    elif isinstance(default, tuple):
-        accepted = "a list of numbers" if name == "objective_weights" else "a list of names"
-        value = tuple(_listed(value))
-        if name == "objective_weights":
-            fits = all(isinstance(one, int | float) for one in value)
-        else:
-            fits = all(isinstance(one, str) for one in value)
-    elif isinstance(default, Mapping):
-        accepted, fits = "an object", isinstance(value, Mapping)
-    else:
-        value = "" if value is None else value
-        accepted, fits = "a name", isinstance(value, str)
-    if not fits:
-        raise ConfigError(f"{name}: found {value!r} (accepted: {accepted})")
-    return value
+GROUPS: dict[str, type[_Checked]] = {
+    "model": ModelConfig,
+    "loss": LossConfig,
+    "data": DataConfig,
+    "training": TrainingConfig,
+    "calibration": CalibrationConfig,
+}
+# Where a field's own name would say too little, or stands for two.
+_FLAT = {
+    ("loss", "name"): "loss",
+    ("loss", "arguments"): "loss_arguments",
+    ("calibration", "method"): "calibration_method",
+}
+_PLACES: dict[str, tuple[str, str]] = {
+    _FLAT.get((group, setting.name), setting.name): (group, setting.name)
+    for group, kind in GROUPS.items()
+    for setting in fields(kind)  # type: ignore[arg-type]
+}
+_DEFAULTS: dict[str, Any] = {name: getattr(GROUPS[group](), own) for name, (group, own) in _PLACES.items()}
 
 
-def _listed(value: Any) -> Iterable[Any]:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value if isinstance(value, list | tuple) else [value]
+def canonical_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by the names of today; ConfigError for a setting that is named twice, by two of its names."""
+    named: dict[str, Any] = {}
+    for name, value in values.items():
+        setting = OTHER_NAMES.get(name, name)
+        if setting not in _PLACES and setting != "preset":
+            raise unknown("setting", name, [*_PLACES, *OTHER_NAMES, "preset"])
+        if setting in named:
+            names = [given for given in values if OTHER_NAMES.get(given, given) == setting]
+            raise ConfigError(f"{setting} is given twice, as {' and as '.join(names)}")
+        named[setting] = value
+    if named.get("loss"):
+        named["loss"] = LOSSES.canonical(str(named["loss"]))
+    return named
+
+
+def _without_preset(row: Mapping[str, Any]) -> RewardConfig:
+    """All values were written out when they were saved, so a preset is a name alone."""
+    config = RewardConfig.of(**{name: value for name, value in row.items() if name != "preset"})
+    return replace(config, preset=str(row.get("preset") or ""))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value
-
-
-_MANY = 1e12
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "kind": KINDS,
-    "encoder": ENCODERS,
-    "head": HEADS,
-    "member_kind": MEMBERS,
-    "aggregation": AGGREGATIONS,
-    "dtype": DTYPES,
-    "attention": ATTENTIONS,
-    "layout": LAYOUTS,
-    "schedule": SCHEDULES,
-    "optimizer": OPTIMIZERS,
-    "bank": BANKS,
-    "preset": ("", *PRESETS),
-}
-_RANGES: dict[str, tuple[float, float]] = {
-    "members": (1, 1000),
-    "bank_size": (1, _MANY),
-    "lora_rank": (0, 4096),
-    "lora_alpha": (0, _MANY),
-    "max_length": (8, _MANY),
-    "epochs": (1e-9, 1e6),
-    "batch": (1, _MANY),
-    "accumulate": (1, _MANY),
-    "rate": (0, 10),
-    "head_rate": (0, 1e6),
-    "warmup": (0, 1),
-    "floor": (0, 1),
-    "weight_decay": (0, 10),
-    "clip": (0, _MANY),
-    "dropout": (0, 0.99),
-    "lora_dropout": (0, 0.99),
-    "patience": (0, _MANY),
-    "evaluations": (1, _MANY),
-    "validation": (0, 0.9),
-    "save_every": (0, _MANY),
-    "centre": (0, _MANY),
-    "l2": (0, _MANY),
-    "diversity": (0, _MANY),
-    "calibration": (0, _MANY),
-}
-_DEFAULTS = Settings()

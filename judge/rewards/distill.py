@@ -1,49 +1,61 @@
 """The whole way from labelled records to a model directory: examples, split, training, calibration, card.
 
-Everything that can be refused is refused in `prepare`, before any weight is loaded or any file written. This module
-refuses to know where labelled records come from.
+Everything that can be refused is refused in `prepare`, before any weight is loaded or any file written.
 """
 
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from judge.errors import ConfigError, EngineError, InputError, RunChangedError, RunError, unknown
 from judge.files import file_hash, write_atomic
 from judge.records import content_id
-from judge.rewards.checkpoint.metadata import REWARD, read_about, refuse_finished
+from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
 from judge.rewards.checkpoint.save_load import save
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
+from judge.rewards.data.targets import Targets
 from judge.rewards.data.tokenize import CUT
 from judge.rewards.evaluation.calibration import Calibration, calibrate
 from judge.rewards.evaluation.curves import CURVES, curves
 from judge.rewards.evaluation.metrics import figures
-from judge.rewards.evaluation.model_card import CARD, card
-from judge.rewards.evaluation.red_flags import FEW, Diagnosis, Evidence, diagnose, reversed_order
-from judge.rewards.losses.registry import Targets, default_loss, loss_of
-from judge.rewards.modeling.backbone import longest
-from judge.rewards.modeling.reward_model import build
-from judge.rewards.training.loop import LOGS, Job, Trained, accelerator_for, plan, predict, train
+from judge.rewards.evaluation.model_card import CARD, model_card
+from judge.rewards.evaluation.red_flags import MIN_EXAMPLES, Evidence, RedFlags, find_red_flags, reversed_order
+from judge.rewards.losses.registry import default_loss, training_loss
+from judge.rewards.modeling.backbone import longest_text
+from judge.rewards.modeling.reward_model import build_reward_model
+from judge.rewards.training.loop import LOGS, Trained, TrainingJob, count_steps, make_accelerator, predict, train
 from judge.rewards.training.resume import STATE
-from judge.rewards.training.training_log import Watch, memory
+from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
-PLAN = "plan.json"
+FINGERPRINT = "plan.json"
+_MAY_CHANGE = ("report_to", "save_steps")  # settings that an interrupted training may be taken up again without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What a training will learn from. cut: prompts that were too long; dropped: rows that were left out, by reason.
+class PreparedTraining:
+    """What a training will learn from.
 
-    tokens: of all training examples, a prompt counted once for all its responses; steps: on one device.
+    Attributes:
+        config: with its loss and objectives filled in.
+        labels: "judge" or "human".
+        parents: what the labels were made from.
+        tokenizer: of the backbone.
+        collate: makes batches.
+        examples: to train on.
+        validation: held out, whole prompts at a time.
+        dropped: rows that were left out, by reason.
+        cut: examples whose prompt was too long.
+        tokens: of all training examples, a prompt counted once for all its responses.
+        steps: of the optimizer, on one device.
     """
 
-    settings: Settings
+    config: RewardConfig
     labels: str
     parents: Sequence[Mapping[str, Any]]
     tokenizer: Any
@@ -55,52 +67,55 @@ class Prepared:
     tokens: int
     steps: int
 
-    def account(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Counts as plain values."""
-        both = [*self.examples, *self.validation]
+        prompts = {example.group for example in (*self.examples, *self.validation)}
         return {
-            "kind": self.settings.kind,
-            "backbone": self.settings.backbone,
-            "loss": self.settings.loss_name,
+            "kind": self.config.model.kind,
+            "backbone": self.config.model.backbone,
+            "loss": self.config.loss_name,
             "labels": self.labels,
             "examples": len(self.examples),
-            "validation examples": len(self.validation),
-            "prompts": len({one.group for one in both}),
-            CUT: self.cut,
-            "tokens an epoch": self.tokens,
+            "validation_examples": len(self.validation),
+            "prompts": len(prompts),
+            "prompts_cut": self.cut,
+            "tokens_per_epoch": self.tokens,
             "steps": self.steps,
-            "dropped": dict(sorted(self.dropped.items())),
+            "dropped": [{"reason": reason, "count": count} for reason, count in sorted(self.dropped.items())],
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must be the same for a training to go on."""
-        ids = [[one.id, content_id(repr(one))] for one in (*self.examples, *self.validation)]
-        settings = {name: value for name, value in self.settings.to_dict().items() if name not in _MAY_CHANGE}
-        return {"settings": settings, "labels": self.labels, "data": content_id(ids)}
-
-
-_MAY_CHANGE = {"trackers", "save_every"}
+        """What must be the same for an interrupted training to go on."""
+        ids = [[example.id, content_id(repr(example))] for example in (*self.examples, *self.validation)]
+        return {"config": self.config.to_dict(), "labels": self.labels, "data": content_id(ids)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distilled:
-    """A finished model's figures. validation: on examples that training never saw; flags: what is wrong, in words."""
+    """A finished model's figures.
 
-    prepared: Prepared
+    Attributes:
+        prepared: what it learnt from.
+        trained: steps, seconds, history.
+        validation: figures on examples that training never saw.
+        flags: what is wrong, a sentence each.
+    """
+
+    prepared: PreparedTraining
     trained: Trained
     validation: Mapping[str, Any]
     flags: Sequence[str]
 
-    def account(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
         trained = self.trained
         return {
-            **self.prepared.account(),
+            **self.prepared.to_dict(),
             "steps": trained.steps,
-            "best step": trained.best_step,
+            "best_step": trained.best_step,
             "seconds": round(trained.seconds, 1),
-            "tokens/s": round(trained.tokens / max(trained.seconds, 1e-9)),
-            "memory, GiB": round(memory(), 2),
+            "tokens_per_second": round(trained.tokens / max(trained.seconds, 1e-9)),
+            "memory_gib": round(peak_memory(), 2),
             "validation": dict(self.validation),
             "flags": list(self.flags),
         }
@@ -108,43 +123,54 @@ class Distilled:
 
 def prepare(
     labelled: Iterable[Labelled],
-    settings: Settings,
+    config: RewardConfig,
     *,
     labels: str = "judge",
     parents: Sequence[Mapping[str, Any]] = (),
     out: Path | None = None,
-) -> Prepared:
-    """Read, drop with counts, split and tokenise; raises for anything that would go wrong later.
+) -> PreparedTraining:
+    """Read, drop with counts, split and tokenize.
 
-    out: the model directory, which must not be there, unless an interrupted training of the same kind lies in it.
+    Args:
+        labelled: records with their judgements.
+        config: of the reward model.
+        labels: "judge" takes the judgements, "human" the people's labels.
+        parents: what the labels were made from, for the model's metadata.
+        out: the model directory, which must not be there, unless an interrupted training of the same kind lies in it.
+
+    Raises:
+        RmjudgeError: for anything that would go wrong later.
     """
     if out is not None:
         refuse(out)
-    if not settings.backbone:
+    if not config.model.backbone:
         raise ConfigError("a reward model needs a backbone (accepted: a model directory, a name on the hub, tiny)")
-    loss_of(settings)
-    made, dropped = examples(labelled, settings.kind, labels)
-    settings = replace(_with_objectives(settings, made), loss=default_loss(settings, made))
-    tokenizer = tokenizer_of(settings.backbone)
-    layout: Layout = "packed" if settings.encoder == "joint" else "apart"
+    training_loss(config)
+    made, dropped = examples(labelled, config.model.kind, labels)
+    config = _with_objectives(config, made)
+    config = config.updated(loss=default_loss(config, made))
+    tokenizer = load_tokenizer(config.model.backbone)
+    layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
     collate = Collator(
         tokenizer,
-        settings.kind,
-        room(settings),
+        config.model.kind,
+        max_tokens(config),
         layout,
-        shared_prefix=settings.shared_prefix,
-        keep=10**9,
-        every=settings.head == "likelihood",
+        shared_prefix=config.data.shared_prefix,
+        cache_size=10**9,
+        every_token=config.model.head == "likelihood",
     )
     fitted = collate.fit(made)
     dropped += Counter({reason: count for reason, count in fitted.counts.items() if reason != CUT})
     if not fitted.examples:
-        raise InputError(f"no example is left: {_words(dropped)} (max_length is {collate.tokeniser.max_length} tokens)")
-    check(fitted.examples, settings.kind)
-    training, validation = split(fitted.examples, settings.validation, settings.seed)
+        raise InputError(
+            f"no example is left: {_reasons(dropped)} (max_length is {collate.tokenizer.max_length} tokens)"
+        )
+    check(fitted.examples, config.model.kind)
+    training, validation = split(fitted.examples, config.data.validation_fraction, config.training.seed)
     lengths = collate.lengths(training)
-    return Prepared(
-        settings=settings,
+    return PreparedTraining(
+        config=config,
         labels=labels,
         parents=parents,
         tokenizer=tokenizer,
@@ -154,20 +180,20 @@ def prepare(
         dropped=dropped,
         cut=fitted.counts[CUT],
         tokens=sum(lengths),
-        steps=plan(training, settings, lengths),
+        steps=count_steps(training, config, lengths),
     )
 
 
 def refuse(out: Path) -> None:
-    """RunError for a place that holds anything but the states of an interrupted training."""
+    """RunError for a directory that holds anything but the states of an interrupted training."""
     refuse_finished(out)
     if out.is_dir():
-        found = sorted(path.name for path in out.iterdir() if path.name not in (STATE, LOGS))
-        if found:
-            raise RunError(f"{out}: is not empty ({', '.join(found[:3])}); name a directory that is not there yet")
+        names = sorted(path.name for path in out.iterdir() if path.name not in (STATE, LOGS))
+        if names:
+            raise RunError(f"{out}: is not empty ({', '.join(names[:3])}); name a directory that is not there yet")
 
 
-def tokenizer_of(backbone: str) -> Any:
+def load_tokenizer(backbone: str) -> Any:
     """The tokenizer that lies with a backbone; EngineError where there is none."""
     from transformers import AutoTokenizer
 
@@ -179,112 +205,103 @@ def tokenizer_of(backbone: str) -> Any:
     return tokenizer
 
 
-def room(settings: Settings) -> int:
+def max_tokens(config: RewardConfig) -> int:
     """max_length, or the positions that the backbone has learnt where those are fewer; its config alone is read."""
     import torch
     from transformers import AutoConfig, AutoModel
 
     try:
         with torch.device("meta"):
-            empty = AutoModel.from_config(AutoConfig.from_pretrained(settings.backbone))
+            empty = AutoModel.from_config(AutoConfig.from_pretrained(config.model.backbone))
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, NotImplementedError):
-        return settings.max_length  # whatever is wrong is said when the weights are loaded
-    return longest(empty, settings.max_length)
+        return config.data.max_length  # whatever is wrong is said when the weights are loaded
+    return longest_text(empty, config.data.max_length)
 
 
-def _with_objectives(settings: Settings, made: Sequence[Example]) -> Settings:
+def _with_objectives(config: RewardConfig, made: Sequence[Example]) -> RewardConfig:
     """A multi-objective model has the objectives that were scored, unless some of them were named."""
-    if settings.kind != "multi":
-        return settings
-    found = objectives_of(made)
-    for name in settings.objectives:
-        if name not in found:
-            raise unknown("objective", name, found)
-    return settings if settings.objectives else replace(settings, objectives=found)
+    if config.model.kind != "multi":
+        return config
+    scored = objectives_of(made)
+    for name in config.model.objectives:
+        if name not in scored:
+            raise unknown("objective", name, scored)
+    return config if config.model.objectives else config.updated(objectives=scored)
 
 
-def distill(prepared: Prepared, out: Path, watch: Watch | None = None) -> Distilled | None:
+def distill(prepared: PreparedTraining, out: Path, callback: TrainingCallback | None = None) -> Distilled | None:
     """Train, calibrate, look for what is wrong, and write the model directory.
 
-    None in every process but the first of `accelerate launch`. An interrupted training goes on from its last state.
+    Args:
+        prepared: what is learnt from.
+        out: the directory; an interrupted training in it goes on from its last state.
+        callback: is told of the training while it runs.
+
+    Returns:
+        The figures; None in every process but the first of `accelerate launch`.
+
+    Raises:
+        RunChangedError: when `out` holds an interrupted training of another configuration or of other data.
+        EngineError: when the loss is not a number.
     """
     from accelerate.utils import set_seed
 
-    settings = prepared.settings
-    accelerator = accelerator_for(settings, out)
+    config = prepared.config
+    accelerator = make_accelerator(config, out)
     if accelerator.is_main_process:
         _claim(prepared, out)
     accelerator.wait_for_everyone()
-    set_seed(settings.seed)
-    job = job_of(prepared)
-    trained = train(job, out, accelerator, watch)
+    set_seed(config.training.seed)
+    job = training_job(prepared)
+    trained = train(job, out, accelerator, callback)
     if not accelerator.is_main_process:
         return None
     if trained.state is not None:  # sharded: the pieces were gathered, and make a model of their own again
-        job = job_of(prepared)
+        job = training_job(prepared)
         job.model.load_state_dict(trained.state)
     return _finish(prepared, job, trained, out, accelerator.device)
 
 
-def job_of(prepared: Prepared) -> Job:
+def training_job(prepared: PreparedTraining) -> TrainingJob:
     """A new model, and all that its training needs."""
-    settings = prepared.settings
-    model = build(settings, prepared.tokenizer)
+    config = prepared.config
+    model = build_reward_model(config, prepared.tokenizer)
     collate = prepared.collate
     collate.layout = model.layout
+    members = config.model.members if config.model.kind == "ensemble" and config.data.bootstrap else 0
 
-    members = settings.members if settings.kind == "ensemble" and settings.bootstrap else 0
+    def targets(batch: Sequence[Example]) -> Targets:
+        kind, objectives, seed = config.model.kind, config.model.objectives, config.training.seed
+        return Targets.of(batch, kind, objectives, members=members, seed=seed)
 
-    def targets(some: Sequence[Example]) -> Targets:
-        return Targets.of(some, settings.kind, settings.objectives, members=members, seed=settings.seed)
-
-    return Job(
+    return TrainingJob(
         model=model,
         collate=collate,
-        loss=loss_of(settings),
+        loss=training_loss(config),
         examples=prepared.examples,
         validation=prepared.validation,
-        settings=settings,
+        config=config,
         targets=targets,
     )
 
 
-def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: Any) -> Distilled:
+def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, device: Any) -> Distilled:
     """Calibrate on what training never saw, look for what is wrong, and write it all."""
-    settings = prepared.settings
+    config = prepared.config
     model: Any = job.model.to(device)
-    calibration, validation, diagnosis = None, dict[str, Any](), Diagnosis()
-    if prepared.validation:
-        rewards, targets = predict(job, model, prepared.validation, device)
-        validation = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, settings)}
-        calibration = calibrate(rewards, targets, prepared.validation, settings)
-        seen = prepared.examples[: max(len(prepared.validation), FEW)]
-        turned = reversed_order(prepared.validation)
-        diagnosis = diagnose(
-            Evidence(
-                rewards=rewards,
-                targets=targets,
-                examples=prepared.validation,
-                settings=settings,
-                turned=predict(job, model, turned, device)[0],
-                training=figures(*predict(job, model, seen, device), settings),
-                validation=validation,
-                history=trained.history,
-                calibration=calibration,
-            )
-        )
-    found = validation | (_calibrated(calibration) if calibration else {}) | dict(diagnosis.figures)
-    done = Distilled(prepared=prepared, trained=trained, validation=found, flags=diagnosis.flags)
-    parents = [*prepared.parents, backbone_parent(settings.backbone)]
+    calibration, validation, red_flags = _evaluate(prepared, job, trained, device)
+    every_figure = validation | (_calibration_errors(calibration) if calibration else {}) | dict(red_flags.figures)
+    distilled = Distilled(prepared=prepared, trained=trained, validation=every_figure, flags=red_flags.flags)
+    parents = [*prepared.parents, backbone_parent(config.model.backbone)]
     picture = curves(trained.history)
-    written = card(
-        settings,
-        done.account(),
+    card = model_card(
+        config,
+        distilled.to_dict(),
         parents=parents,
         validation=validation,
         calibration=calibration,
-        figures=diagnosis.figures,
-        flags=diagnosis.flags,
+        figures=red_flags.figures,
+        flags=red_flags.flags,
         name=out.name,
         curves=CURVES if picture else "",
     )
@@ -292,50 +309,70 @@ def _finish(prepared: Prepared, job: Job, trained: Trained, out: Path, device: A
     save(
         model,
         prepared.tokenizer,
-        settings,
+        config,
         calibration,
         trained.history,
         out,
         parents=parents,
-        figures=done.account(),
-        files={CARD: written} | ({CURVES: picture} if picture else {}),
+        figures=distilled.to_dict(),
+        files={CARD: card} | ({CURVES: picture} if picture else {}),
     )
     shutil.rmtree(out / STATE, ignore_errors=True)
-    return done
+    return distilled
 
 
-def _calibrated(calibration: Calibration) -> dict[str, Any]:
-    """The errors of the probabilities before and after calibration, as figures."""
-    found: dict[str, Any] = {}
-    for name, error in (("before", calibration.before), ("after", calibration.after)):
-        if error is not None:
-            found[f"ECE {name} calibration"] = error.value
-    return found
+def _evaluate(
+    prepared: PreparedTraining, job: TrainingJob, trained: Trained, device: Any
+) -> tuple[Calibration | None, dict[str, Any], RedFlags]:
+    """Calibration, figures and red flags on the validation examples; nothing where there are none."""
+    config, model, held_out = prepared.config, job.model, prepared.validation
+    if not held_out:
+        return None, {}, RedFlags()
+    rewards, targets = predict(job, model, held_out, device)
+    validation = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, config)}
+    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method)
+    trained_on = prepared.examples[: max(len(held_out), MIN_EXAMPLES)]
+    evidence = Evidence(
+        rewards=rewards,
+        targets=targets,
+        examples=held_out,
+        config=config,
+        reversed_rewards=predict(job, model, reversed_order(held_out), device)[0],
+        training=figures(*predict(job, model, trained_on, device), config),
+        validation=validation,
+        history=trained.history,
+        calibration=calibration,
+    )
+    return calibration, validation, find_red_flags(evidence)
+
+
+def _calibration_errors(calibration: Calibration) -> dict[str, float]:
+    """Expected calibration errors before and after calibration, as figures."""
+    errors = {"ece_before_calibration": calibration.before, "ece_after_calibration": calibration.after}
+    return {name: error.value for name, error in errors.items() if error is not None}
 
 
 def backbone_parent(backbone: str) -> dict[str, Any]:
     """What a model began as: a name on the hub, or a directory with its weights' hashes and, of a reward model, where
     that one came from."""
-    found: dict[str, Any] = {"kind": "backbone", "path": backbone}
+    parent: dict[str, Any] = {"kind": "backbone", "path": backbone}
     folder = Path(backbone)
     if folder.is_dir():
-        found["weights"] = {path.name: file_hash(path) for path in sorted(folder.glob("*.safetensors"))}
-        if (folder / REWARD).is_file():
-            about = read_about(folder)
-            found |= {"kind": about["kind"], "parents": about.get("parents", [])}
-    return found
+        parent["weights"] = {path.name: file_hash(path) for path in sorted(folder.glob("*.safetensors"))}
+        if (folder / REWARD_FILE).is_file():
+            metadata = read_metadata(folder)
+            parent |= {"kind": metadata["kind"], "parents": metadata.get("parents", [])}
+    return parent
 
 
-def _claim(prepared: Prepared, out: Path) -> None:
+def _claim(prepared: PreparedTraining, out: Path) -> None:
     """Make the directory, or see that the training that lies in it is this one."""
     wanted = prepared.fingerprint()
-    path = out / STATE / PLAN
+    path = out / STATE / FINGERPRINT
     if path.is_file():
-        earlier = json.loads(path.read_text("utf-8"))
-        if earlier != wanted:
-            raise RunChangedError(
-                f"{out}: holds a training that was interrupted, and not this one: {_change(earlier, wanted)}"
-            )
+        difference = _difference(json.loads(path.read_text("utf-8")), wanted)
+        if difference:
+            raise RunChangedError(f"{out}: holds a training that was interrupted, and not this one: {difference}")
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -344,14 +381,21 @@ def _claim(prepared: Prepared, out: Path) -> None:
         raise RunError(f"{out}: cannot be written: {error.strerror}") from None
 
 
-def _change(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The first differences, in words."""
-    before, after = earlier.get("settings", {}), now["settings"]
-    changed = [f"{name} was {before.get(name)}, is {after[name]}" for name in after if before.get(name) != after[name]]
-    if earlier.get("data") != now["data"]:
-        changed.append("the data is another")
-    return "; ".join(changed[:4]) or "its labels are others"
+def _difference(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The first differences between two fingerprints in words, "" for none; earlier versions wrote flat `settings`."""
+    before = RewardConfig.from_dict(earlier.get("config", earlier.get("settings", {}))).flat()
+    after = RewardConfig.from_dict(wanted["config"]).flat()
+    changes = [
+        f"{name} was {before[name]}, is {value}"
+        for name, value in after.items()
+        if before[name] != value and name not in _MAY_CHANGE
+    ]
+    if earlier.get("data") != wanted["data"]:
+        changes.append("the data is another")
+    if earlier.get("labels") != wanted["labels"]:
+        changes.append("its labels are others")
+    return "; ".join(changes[:4])
 
 
-def _words(counts: Mapping[str, int]) -> str:
+def _reasons(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "there are none"

@@ -1,26 +1,26 @@
 """What a run has done so far, in numbers that are small however long the run is.
 
-A judgement is counted from the row it is written as, so rows of an earlier go are counted by the same rule when a run
-is taken up again. Nothing here knows engines, files or progress bars.
+A judgement is counted from the row it is written as, so the rows of an earlier attempt are counted by the same rule when
+a run is resumed.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from judge.engines.base import Completion
-from judge.judgements import came_to
+from judge.judgements import shape_of
 
 
 @dataclass(slots=True)
 class Counts:
     """The tallies of a run.
 
-    labelled, unreadable: judgements written, those of earlier goes included. resumed: how many of them earlier goes
-    wrote. duplicates: records of the data that had been seen before in it. verdicts: how often each was given.
+    labelled, unreadable: judgements written, those of earlier attempts included. resumed: how many of them earlier
+    attempts wrote. duplicates: records of the data that had been seen before in it. verdicts: how often each was given.
     both_orders: pairs with a readable verdict in either order; flips: those where the two disagree.
-    calls and tokens: what engines answered, earlier goes included as far as their manifest tells.
+    calls and tokens: what engines answered, earlier attempts included as far as their manifest tells.
     """
 
     labelled: int = 0
@@ -52,10 +52,9 @@ class Counts:
         else:
             self.labelled += 1
         judgement = row["judgement"]
-        for verdict in _verdicts(judgement):
-            self.verdicts[verdict] += 1
-        for one in judgement.get("rounds", (judgement,)):
-            consistent = one.get("consistent")
+        self.verdicts.update(tally(judgement))
+        for compared in judgement.get("rounds", (judgement,)):
+            consistent = compared.get("consistent")
             if consistent is not None:
                 self.both_orders += 1
                 self.flips += not consistent
@@ -68,18 +67,19 @@ class Counts:
         self.output_tokens += completion.output_tokens
 
 
-def _verdicts(judgement: Mapping[str, Any]) -> list[str]:
+def tally(judgement: Mapping[str, Any]) -> Iterable[str]:
     """The verdicts of a judgement's row in words that repeat: a critique's text and an order of responses do not."""
-    task, verdict = judgement["task"], judgement.get("verdict")
-    if task in ("preference", "outcome"):
-        return [verdict] if verdict is not None else []
-    if task == "steps":
-        return [step for step in verdict or () if step is not None]
-    if task == "revision":
-        return [
-            came_to(kept=one.get("kept", False), verdict=one.get("verdict"), reason=one.get("reason", ""))
-            for one in judgement.get("rounds", ())
-        ]
-    if task == "score":
-        return [f"{name} {score}".strip() for name, score in (verdict or {}).items() if score is not None]
-    return []
+    shape, verdict = shape_of(judgement["task"]), judgement.get("verdict")
+    if shape.tally is not None:
+        return shape.tally(judgement)
+    match shape.form:
+        case "label":
+            return [verdict] if verdict is not None else []
+        case "steps":
+            return [step for step in verdict or () if step is not None]
+        case "scores":
+            return [f"{name} {score}".strip() for name, score in (verdict or {}).items() if score is not None]
+        case "order" | "text":
+            return []
+        case _:
+            assert_never(shape.form)

@@ -1,10 +1,11 @@
 """Ctrl-C and SIGTERM, turned into a KeyboardInterrupt that never falls between two halves of one act.
 
 Waiting for a model may be broken off at once; taking a completion up and writing its judgement may not. A second
-signal breaks off everything. Nothing here knows what is being waited for.
+signal breaks off everything.
 """
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,7 +20,10 @@ class Interrupt:
 
     @contextmanager
     def listening(self) -> Iterator["Interrupt"]:
-        """Take SIGINT and SIGTERM while the block runs (main thread only)."""
+        """Take SIGINT and SIGTERM while the block runs; outside the main thread signals are left as they are."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
         before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self

@@ -4,7 +4,7 @@ A row is handed to the operating system the moment it is written, so a killed pr
 it is forced to the disk in groups, so a power cut loses at most a second. What a kill or a full disk tore is the last
 line, and the next opening cuts it off. One process writes to a run at a time.
 
-Nothing here knows records, tasks or engines: a row has an `id` and a `judgement`, and the rest is carried.
+A row has an `id` and a `judgement`; the rest is carried.
 """
 
 import fcntl
@@ -19,10 +19,8 @@ from typing import Any, Self
 
 from judge.errors import RunError
 from judge.files import to_json
+from judge.run_files import FAILURES, LABELS
 from judge.runs.id_set import IdSet
-
-LABELS = "labels.jsonl"
-FAILURES = "failures.jsonl"
 
 _SYNC_ROWS = 4096
 _SYNC_SECONDS = 1.0
@@ -33,7 +31,7 @@ class Journal:
 
     done: ids of the rows that lay there on opening.
     seen: called with each of those rows, and whether it is readable.
-    retry_failures: forget the failures of earlier goes, so that their records are judged again.
+    retry_failures: forget the failures of earlier attempts, so that their records are judged again.
     Raises RunError when the directory cannot be written, when another process writes to it, or when a line before the
     last is not a row.
     """

@@ -1,24 +1,24 @@
 """manifest.json: what a run directory was made with, and how far it has come.
 
-Its `config` decides every row, so a run goes on only under an equal one; a different one is refused with the difference
-shown. What only decides how far or how fast a run goes (limit, window, progress) is not in it. Counts, tokens and times
-beside it grow from go to go. Nothing here knows what the entries of a configuration mean.
+Its `config` decides every row, so a run is resumed only under an equal one; a different one is refused with the
+difference shown. What only decides how far or how fast a run goes (limit, window, progress) is not in it. Counts,
+tokens and times beside it grow from attempt to attempt.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from judge.errors import RunChangedError, RunError
 from judge.files import write_atomic
+from judge.run_files import LABELS, MANIFEST
+from judge.runs.counts import Counts
 
-MANIFEST = "manifest.json"
 _ABSENT = "(absent)"
-_CHUNK = 1 << 20
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
@@ -27,15 +27,56 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        rows = directory / "labels.jsonl"
+        rows = directory / LABELS
         if rows.is_file() and rows.stat().st_size:
-            raise RunError(f"{directory}: holds labels.jsonl but no {MANIFEST}; name another run directory") from None
+            raise RunError(f"{directory}: holds {LABELS} but no {MANIFEST}; name another run directory") from None
         return None
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read as a run's manifest: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
         raise RunError(f"{path}: not a run's manifest: it has no 'config'")
+    if "goes" in manifest:  # what versions up to 0.1 called the attempts
+        manifest["attempts"] = manifest.pop("goes")
     return manifest
+
+
+def counts_of(manifest: Mapping[str, Any]) -> Counts:
+    """The counts that a manifest holds."""
+    counts, tokens = manifest.get("counts", {}), manifest.get("tokens", {})
+    return Counts(
+        labelled=counts.get("labelled", 0),
+        unreadable=counts.get("unreadable", 0),
+        duplicates=counts.get("duplicates", 0),
+        both_orders=counts.get("both_orders", 0),
+        flips=counts.get("flips", 0),
+        verdicts=Counter(counts.get("verdicts", {})),
+        calls=tokens.get("calls", 0),
+        prompt_tokens=tokens.get("prompt", 0),
+        cached_tokens=tokens.get("cached", 0),
+        output_tokens=tokens.get("output", 0),
+    )
+
+
+def entries_of(counts: Counts) -> dict[str, Any]:
+    """How a manifest holds counts: its entries `counts` and `tokens`."""
+    return {
+        "counts": {
+            "rows": counts.rows,
+            "labelled": counts.labelled,
+            "unreadable": counts.unreadable,
+            "duplicates": counts.duplicates,
+            "both_orders": counts.both_orders,
+            "flips": counts.flips,
+            "verdicts": dict(sorted(counts.verdicts.items())),
+        },
+        "tokens": {
+            "calls": counts.calls,
+            "prompt": counts.prompt_tokens,
+            "cached": counts.cached_tokens,
+            "computed": counts.prompt_tokens - counts.cached_tokens,
+            "output": counts.output_tokens,
+        },
+    }
 
 
 def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
@@ -57,7 +98,7 @@ def new_manifest(config: Mapping[str, Any]) -> dict[str, Any]:
         "config": dict(config),
         "started": now(),
         "finished": None,
-        "goes": 0,
+        "attempts": 0,
         "seconds": 0.0,
         "counts": {},
         "tokens": {},
@@ -79,20 +120,6 @@ def check_same(directory: Path, manifest: Mapping[str, Any], config: Mapping[str
         )
 
 
-def data_entry(path: str) -> dict[str, Any]:
-    """How a manifest names the data: size and hash of a file's bytes, or the name of a data set on the hub."""
-    if path.startswith("hf://"):
-        return {"name": path}
-    size, digest = _hash(Path(path), None)
-    return {"bytes": size, "hash": digest}
-
-
-def same_data(entry: Mapping[str, Any], path: str) -> bool:
-    """Whether a file still begins with the bytes that a manifest names: rows that were added at its end are welcome."""
-    size = entry.get("bytes")
-    return isinstance(size, int) and not path.startswith("hf://") and _hash(Path(path), size) == (size, entry["hash"])
-
-
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -104,17 +131,6 @@ def package_version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-
-def _hash(path: Path, limit: int | None) -> tuple[int, str]:
-    if path.is_dir():  # a run given as data is read from its labels
-        path = path / "labels.jsonl"
-    digest, size = blake2b(digest_size=16), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK if limit is None else min(_CHUNK, limit - size)):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -1,27 +1,35 @@
-"""How a run shows that it moves: a bar on a terminal, a line now and then elsewhere, always on the stream it is given.
+"""How a run shows that it moves: a bar on a terminal, a changing output in a notebook, a line now and then elsewhere.
 
-Rates are those of this go, from its first answers on: what earlier goes wrote is done, but was not done now. Nothing
-here knows engines or files.
+Rates are those of this attempt, from its first answers on: what earlier attempts wrote is done, but was not done now.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TextIO
+from html import escape
+from typing import Any, TextIO
 
 from judge.runs.counts import Counts
 
 Watch = Callable[[Counts], None]
 _BAR_SECONDS = 0.2
+_CELL_SECONDS = 0.5
 _LINE_SECONDS = 30.0
 
 
 @contextmanager
-def progress(total: int | None, stream: TextIO, *, quiet: bool = False) -> Iterator[Watch]:
-    """A function to call with the counts as often as one likes; it draws only when there is something new to see."""
-    if quiet:
+def progress_bar(total: int | None, stream: TextIO | None = None, *, shown: bool = True) -> Iterator[Watch]:
+    """A function to call with the counts as often as one likes; it draws only when there is something new to see.
+
+    stream: where lines and the terminal's bar go, by default stderr; shown: False draws nothing.
+    """
+    stream = stream or sys.stderr
+    if not shown:
         yield lambda counts: None
+    elif stream is sys.stderr and (output := notebook_output()) is not None:
+        yield _cell(total, output)
     elif stream.isatty():
         with _bar(total, stream) as watch:
             yield watch
@@ -71,6 +79,30 @@ def _bar(total: int | None, stream: TextIO) -> Iterator[Watch]:
             bar.update(task, completed=done, description=words)
 
         yield _paced(total, _BAR_SECONDS, draw)
+
+
+def notebook_output() -> Any:
+    """An output of the running notebook cell that can be changed, None outside of notebooks."""
+    if "ipykernel" not in sys.modules:  # a notebook's kernel has loaded it long before us
+        return None
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        return None
+    if not hasattr(get_ipython(), "kernel"):  # IPython on a terminal
+        return None
+    return display({"text/plain": "0 rows"}, raw=True, display_id=True)
+
+
+def _cell(total: int | None, output: Any) -> Watch:
+    def draw(words: str, done: int) -> None:
+        share = "" if total is None else f'<progress max="{total}" value="{done}"></progress> '
+        count = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+        text = f"{count} rows: {words}"
+        output.update({"text/plain": text, "text/html": share + escape(text)}, raw=True)
+
+    return _paced(total, _CELL_SECONDS, draw)
 
 
 def _lines(total: int | None, stream: TextIO) -> Watch:

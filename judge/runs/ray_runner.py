@@ -1,8 +1,8 @@
 """The same loop on many machines: Ray actors with engines of their own, each judging its share of the records.
 
 A record's share follows from its id, so no actor needs to know another. Each journals under `RUN/shards/`; what lies
-there is gathered into the run when all have ended, and what a kill left there is gathered by the next go. Every machine
-must see the data, the prompts and the run under the same paths. Nothing here knows what a judge is asked.
+there is gathered into the run when all have ended, and what a kill left there is gathered by the next attempt. Every
+machine must see the data, the prompts and the run under the same paths.
 """
 
 import os
@@ -12,54 +12,58 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from judge.errors import ConfigError, EngineError, MissingExtraError, RmjudgeError, RunError
 from judge.runs.counts import Counts
 from judge.runs.id_set import IdSet
-from judge.runs.interrupt import Interrupt
 from judge.runs.journal import Journal
-from judge.runs.progress import Watch
-from judge.runs.runner import Job, Plan, row_of
+from judge.runs.labelling import LabelJob
+from judge.runs.plan import Plan
+from judge.runs.runner import Attempt, row_of
 from judge.runs.scheduler import run
 
 SHARDS = "shards"
 _LOOK_SECONDS = 0.5
 
-Runner = Callable[[Job, Journal, Counts, Watch, Interrupt], None]
 
-
-def on_ray(workers: int) -> Runner:
-    """What `label(…, by=on_ray(8))` is given: so many actors on the Ray cluster that RAY_ADDRESS names, else here.
+class RayLabelJob(LabelJob):
+    """A job of labelling that is executed by actors on a Ray cluster: the one that RAY_ADDRESS names, else here.
 
     An actor asks for as many GPUs as the setting `tensor_parallel_size` says (1) where the cluster has any. Raises
-    MissingExtraError without ray.
+    ConfigError for an engine of the caller's own, which no other process can have; MissingExtraError without ray.
     """
-    if workers < 1:
-        raise ConfigError(f"--workers must be at least 1, not {workers}")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtraError("--runner ray needs ray: pip install 'rmjudge[ray]'") from None
 
-    def judge(job: Job, journal: Journal, counts: Counts, watch: Watch, interrupt: Interrupt) -> None:
-        shards = job.plan.out / SHARDS
+    def __init__(self, plan: Plan, workers: int) -> None:
+        if workers < 1:
+            raise ConfigError(f"workers must be at least 1, not {workers}")
+        if not all(isinstance(judge, str) for judge in plan.judges):
+            raise ConfigError("Ray's actors load the judges themselves: name each by a spec, such as 'vllm:MODEL'")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            import ray
+        except ImportError:
+            raise MissingExtraError("the runner ray needs ray: pip install 'rmjudge[ray]'") from None
+        self._ray, self.workers = ray, workers
+        super().__init__(plan)
+
+    def execute(self, attempt: Attempt) -> None:
+        """Judge on the cluster."""
+        ray, journal, counts = self._ray, attempt.journal, attempt.counts
+        shards = attempt.directory / SHARDS
         counts.resumed += gather(shards, journal, counts)
         if not ray.is_initialized():
             ray.init(log_to_driver=False, **({} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}))
         try:
-            with interrupt.listening():  # Ray has put a handler of its own in the place of ours
-                _judge(ray, job.plan, journal.done, workers, counts, watch)
+            with attempt.interrupt.listening():  # Ray has put a handler of its own in the place of ours
+                _judge(ray, self.plan, attempt, self.workers)
         except BaseException:
             ray.shutdown()
-            with suppress(RunError):  # an actor that is still ending holds its shard; the next go gathers it
+            with suppress(RunError):  # an actor that is still ending holds its shard; the next attempt gathers it
                 gather(shards, journal, counts)
             raise
         ray.shutdown()
         gather(shards, journal, counts)
-
-    return judge
 
 
 def gather(shards: Path, journal: Journal, counts: Counts) -> int:
@@ -110,21 +114,39 @@ class Shard:
         self._journal.sync()
 
 
-def judge_share(plan: Plan, held: IdSet, share: int, workers: int, tell: Callable[[int, Counts], None]) -> Counts:
-    """What an actor does: judge one share of a plan's records into a shard of the run."""
-    job, told = Job(plan), 0.0
+class Share(NamedTuple):
+    """What one actor judges: a share of a plan's first records, into a shard of the run."""
+
+    plan: Plan
+    directory: Path
+    limit: int | None
+    number: int
+    workers: int
+
+
+def judge_share(share: Share, held: IdSet, tell: Callable[[int, Counts], None]) -> Counts:
+    """What an actor does."""
+    plan = share.plan
+    job, told = LabelJob(plan), 0.0
 
     def watch(counts: Counts) -> None:
         nonlocal told
         if time.monotonic() - told >= _LOOK_SECONDS:
             told = time.monotonic()
-            tell(share, counts)
+            tell(share.number, counts)
 
     try:
-        with Journal(plan.out / SHARDS / f"{share:04d}") as journal:
-            sink = Shard(journal, Elsewhere(held, share, workers))
+        with Journal(share.directory / SHARDS / f"{share.number:04d}") as journal:
+            sink = Shard(journal, Elsewhere(held, share.number, share.workers))
             return run(
-                job.records(), job.program, job.engines, sink, row_of, window=plan.window, limit=plan.limit, watch=watch
+                job.records(),
+                job.program,
+                job.engines,
+                sink,
+                row_of,
+                window=plan.window,
+                limit=share.limit,
+                watch=watch,
             )
     finally:
         job.close()
@@ -146,22 +168,23 @@ class _Board:
 class _Worker:
     """One actor."""
 
-    def judge(self, plan: Plan, held: IdSet, share: int, workers: int, board: Any) -> Counts:
-        return judge_share(plan, held, share, workers, lambda share, counts: board.tell.remote(share, counts))
+    def judge(self, share: Share, held: IdSet, board: Any) -> Counts:
+        return judge_share(share, held, lambda number, counts: board.tell.remote(number, counts))
 
 
-def _judge(ray: Any, plan: Plan, held: IdSet, workers: int, counts: Counts, watch: Watch) -> None:
+def _judge(ray: Any, plan: Plan, attempt: Attempt, workers: int) -> None:
     """Start the actors, and watch until all have ended; what they spent goes into the counts, their rows do not."""
     gpus = plan.settings.get("tensor_parallel_size", 1) if ray.cluster_resources().get("GPU") else 0
     board = ray.remote(_Board).options(num_cpus=0).remote()
-    worker, known = ray.remote(_Worker), ray.put(held)
+    worker, known, counts = ray.remote(_Worker), ray.put(attempt.journal.done), attempt.counts
+    shares = [Share(plan, attempt.directory, attempt.limit, number, workers) for number in range(workers)]
     actors = [worker.options(num_cpus=0 if gpus else 1, num_gpus=gpus).remote() for _ in range(workers)]
-    waiting = [actor.judge.remote(plan, known, share, workers, board) for share, actor in enumerate(actors)]
+    waiting = [actor.judge.remote(share, known, board) for share, actor in zip(shares, actors, strict=True)]
     ended: list[Counts] = []
     while waiting:
         back, waiting = ray.wait(waiting, timeout=_LOOK_SECONDS)
-        ended += [_result(ray, one) for one in back]
-        watch(together(counts, ray.get(board.read.remote())))
+        ended += [_result(ray, reference) for reference in back]
+        attempt.watch(together(counts, ray.get(board.read.remote())))
     spent = together(Counts(), ended)
     for name in ("calls", "prompt_tokens", "cached_tokens", "output_tokens"):
         setattr(counts, name, getattr(counts, name) + getattr(spent, name))

@@ -1,57 +1,49 @@
-"""A run of critique and revision: its prompts, its roles and what its manifest says. `label` brings it to its end.
+"""The job of critique and revision: its prompts, its roles and what its manifest says."""
 
-Nothing here knows how a round goes (tasks/revision.py), how a run is written (runs.py) and what it is for (exports/).
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from judge.engines import default_prompt, load_engine
-from judge.engines.base import Engine
+from judge.engines.jury import Judge, load_jury, prompt_wanted_by
 from judge.errors import ConfigError, InputError
-from judge.formats import read_records
 from judge.judgements import Judgement
-from judge.runs.manifest import data_entry
-from judge.runs.runner import Plan, constitution_entry, try_out
-from judge.constitution.constitution import load_constitution
+from judge.prompting.template import Template, load_template
 from judge.records import Record, Response, Solution
+from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
 from judge.tasks import Program
 from judge.tasks.revision import Loop, Prompts, Roles, revision
 from judge.tasks.views import responses
-from judge.prompting.template import Template, load_template
 
 PROMPTS = ("answer", "critique", "revision", "preference")
 
 
-class RevisionJob:
+class RevisionJob(EngineJob):
     """A plan of revision whose parts stand: no model is loaded and nothing is written yet.
 
-    plan: its judges are the critic, the author and the referee; a spec that is named twice is one engine.
+    plan: its judges are the critic, the author and the referee; one that is named twice is one engine.
     named: task -> the prompt asked for, of `PROMPTS`. thought: critiques with a line of thought before them.
     """
 
     def __init__(
         self, plan: Plan, loop: Loop, *, named: Mapping[str, str] | None = None, thought: bool = False
     ) -> None:
-        self.plan, self.loop = plan, loop
-        specs = list(dict.fromkeys(plan.judges))
-        self.roles = Roles(*(specs.index(spec) for spec in plan.judges))
-        self.constitution = load_constitution(plan.constitution) if plan.constitution else None
+        self.loop = loop
+        distinct: list[Judge] = []
+        for judge in plan.judges:
+            if judge not in distinct:
+                distinct.append(judge)
+        self.roles = Roles(*(distinct.index(judge) for judge in plan.judges))
+        self.constitution = read_constitution(plan.constitution)
         if self.constitution is None and loop.principles is not None:
             raise ConfigError("principles are drawn from a constitution; name one")
-        self.prompts = choose_prompts(plan.judges, named or {}, by_principle=bool(plan.constitution), thought=thought)
-        self.engines: list[Engine] = [load_engine(spec, **plan.settings) for spec in specs]
-        self.total: int | None = None
-
-    @property
-    def prompt(self) -> str:
-        return self.prompts.critique.name
+        by_principle = self.constitution is not None
+        self.prompts = choose_prompts(plan.judges, named or {}, by_principle=by_principle, thought=thought)
+        super().__init__(plan, load_jury(distinct, plan.settings), prompt=self.prompts.critique.name)
 
     def records(self) -> Iterator[Record]:
         """Prompts without a response, and responses and solutions, in the order of the data."""
-        for path in self.plan.data:
-            for place, record in read_records(path, format=self.plan.format):
+        for source in self.plan.data:
+            for place, record in source.records(self.plan.format):
                 if not record.prompt:
                     raise InputError(f"{place}: no prompt; there is nothing to answer and nothing to revise")
                 yield from responses(record)
@@ -68,10 +60,6 @@ class RevisionJob:
             roles=self.roles,
         )
 
-    def check_data(self) -> None:
-        """Read the data to its end or to the limit, and render the first prompt."""
-        self.total = try_out(self)
-
     def config(self) -> dict[str, Any]:
         """What decides every row of the run. shown: whether the critic sees the principles that are drawn; a prompt
         without them (the embedded judge's) knows one thing to look for."""
@@ -86,18 +74,13 @@ class RevisionJob:
             "roles": self.roles._asdict(),
             "options": asdict(self.plan.options),
             "format": self.plan.format,
-            "data": [data_entry(path) for path in self.plan.data],
+            "data": [source.entry() for source in self.plan.data],
         }
 
-    def close(self) -> None:
-        """Let go of the models."""
-        for engine in self.engines:
-            engine.close()
 
-
-def choose_prompts(judges: tuple[str, ...], named: Mapping[str, str], *, by_principle: bool, thought: bool) -> Prompts:
+def choose_prompts(judges: Sequence[Judge], named: Mapping[str, str], *, by_principle: bool, thought: bool) -> Prompts:
     """The prompt of each part: the one that was named, else the one its engine has learnt, else the shipped one."""
-    critic, author, referee = (default_prompt(spec) for spec in judges)
+    critic, author, referee = (prompt_wanted_by(judge) for judge in judges)
     if thought and (critic or named.get("critique")):
         raise ConfigError("chain of thought is a critique prompt of its own (critique/thought); name no other")
     fitting = "thought" if thought else "principle" if by_principle else "default"

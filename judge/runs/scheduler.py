@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from judge.engines.base import Completion, Engine, Request
 from judge.errors import ConfigError, EngineError
 from judge.judgements import Judgement, readable
+from judge.records import Record
 from judge.runs.counts import Counts
 from judge.runs.id_set import IdSet
-from judge.records import Record
 from judge.tasks.base import Program
 
 WINDOW = 1024

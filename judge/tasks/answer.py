@@ -1,7 +1,4 @@
-"""A model answers a prompt, so that there is something to judge.
-
-This module refuses to know what becomes of the answer.
-"""
+"""A model answers a prompt, so that there is something to judge."""
 
 from judge.engines.base import Request
 from judge.errors import EngineError
@@ -26,4 +23,4 @@ def answer(prompt: Conversation, record_id: str, options: Options) -> Program[li
     for completion in completions:
         if completion.finish == "error":
             raise EngineError(f"{record_id}: {completion.text}")
-    return [Response(prompt=prompt, response=(Message("assistant", one.text),)) for one in completions]
+    return [Response(prompt=prompt, response=(Message("assistant", completion.text),)) for completion in completions]

@@ -1,8 +1,7 @@
 """Which of two responses is better under a constitution: each principle asked on its own, all in one batch.
 
 A principle that does not tell two responses apart abstains, and an abstention is no vote for a tie. How that becomes
-one verdict stands in `merge_principles`. This module refuses to know how a pair is asked about (preference.py) and
-where principles come from (judge/constitution/constitution.py).
+one verdict stands in `merge_principles`.
 """
 
 import math
@@ -15,10 +14,10 @@ from judge.errors import ConfigError, unknown
 from judge.judgements import Preference, Reading
 from judge.prompting.template import Template
 from judge.records import Pair
-from judge.tasks import TaskSpec
 from judge.tasks.base import Options, Program
 from judge.tasks.preference import FORWARD, SWAPPED, pair_questions, pooled
-from judge.tasks.queries import ask, together
+from judge.tasks.queries import ask, gather
+from judge.tasks.spec import TaskSpec
 from judge.verdicts import p_first, preferred, unread
 
 PROMPT = "principle-verdict"
@@ -120,11 +119,11 @@ def _judge(
             pair, held(template, principle), options, record_id=pair.id, names=names(principle.id)
         )
     ]
-    asked.sort(key=lambda one: one[1].asked.startswith(SWAPPED))
-    found = yield from together([ask(question, options) for _, question in asked])
+    asked.sort(key=lambda entry: entry[1].asked.startswith(SWAPPED))
+    answers = yield from gather([ask(question, options) for _, question in asked])
     readings = [
         replace(reading, asked=reading.asked.partition("/")[0], principle=name)
-        for (name, _), reading in zip(asked, found, strict=True)
+        for (name, _), reading in zip(asked, answers, strict=True)
     ]
     return merge(readings, drawn, constitution, clamp)
 
@@ -151,21 +150,23 @@ def merge(
     merged = merge_principles(voices(FORWARD, SWAPPED))
     if not merged:
         return Preference(verdict=None, reason=unread(readings), readings=tuple(readings))
-    orders = [merge_principles(voices(one)) for one in (FORWARD, SWAPPED)]
-    own = {principle.id: said(readings, principle.id) for principle in drawn}
+    orders = [merge_principles(voices(order)) for order in (FORWARD, SWAPPED)]
+    by_principle = {principle.id: said(readings, principle.id) for principle in drawn}
     return Preference(
         verdict=preferred(merged),
         p_first=p_first(merged),
         consistent=preferred(orders[0]) == preferred(orders[1]) if all(orders) else None,
-        principles={p.id: p_first(own[p.id]) if own.get(p.id) else None for p in constitution.principles},
+        principles={
+            p.id: p_first(by_principle[p.id]) if by_principle.get(p.id) else None for p in constitution.principles
+        },
         readings=tuple(readings),
     )
 
 
 def said(readings: Sequence[Reading], principle: str, orders: Sequence[str] = (FORWARD, SWAPPED)) -> dict[str, float]:
     """The distribution of one principle from its readings in the given orders; {} when nothing was readable."""
-    own = [reading for reading in readings if reading.principle == principle and reading.asked in orders]
-    return pooled(own, forward=FORWARD)
+    chosen = [reading for reading in readings if reading.principle == principle and reading.asked in orders]
+    return pooled(chosen, forward=FORWARD)
 
 
 def merge_principles(voices: Iterable[Voice]) -> dict[str, float]:

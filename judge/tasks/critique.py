@@ -1,42 +1,65 @@
-"""What is good and bad about a response, in words.
-
-This module refuses to know verdicts: a critique has none, it has a text.
-"""
+"""What is good and bad about a response, in words."""
 
 import re
 
-from judge.judgements import Critique
+from judge.judgements import Critique, Shape
+from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import Response, Solution, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import ask, questions, together
-from judge.tasks.views import as_response
-from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
+from judge.tasks.queries import ask, gather, questions
+from judge.tasks.spec import TaskSpec, always
+from judge.tasks.views import as_response, responses
+from judge.verdicts import EMPTY, NO_VERDICT, Label, label_group, unfinished, unread
 
 
 def critique(record: Response | Solution, template: Template, options: Options) -> Program[Critique]:
     """One critique a vote and juror, all in one batch; the first that could be read is the verdict."""
-    seen = as_response(record)
-    messages = template.render(prompt=spoken(seen.prompt), response=spoken(seen.response), reference=seen.reference)
+    response = as_response(record)
+    messages = template.render(
+        prompt=spoken(response.prompt), response=spoken(response.response), reference=response.reference
+    )
 
     def read(text: str, finish: str) -> Label:
-        return read_text(text, template.verdict, finish=finish)
+        return read_text(text, template, finish=finish)
 
     asked = questions(record.id, "critique", messages, template, options, labels={}, read=read)
-    readings = yield from together([ask(question, options) for question in asked])
-    found = [reading.verdict for reading in readings if reading.verdict is not None]
-    if not found:
+    readings = yield from gather([ask(question, options) for question in asked])
+    texts = [reading.verdict for reading in readings if reading.verdict is not None]
+    if not texts:
         return Critique(verdict=None, reason=unread(readings), readings=tuple(readings))
-    return Critique(verdict=found[0], readings=tuple(readings))
+    return Critique(verdict=texts[0], readings=tuple(readings))
 
 
-def read_text(text: str, pattern: str, *, finish: str = "stop") -> Label:
-    """A reply in words: all of it, or what a pattern's last match holds. Words cut in the middle are not a reply."""
-    if finish == "length":
-        return Label(None, CUT)
-    if pattern:
-        matches = list(re.finditer(pattern, text))
-        text = matches[-1][label_group(re.compile(pattern))] or "" if matches else ""
-        if not matches:
-            return Label(None, NO_VERDICT)
-    return Label(text.strip()) if text.strip() else Label(None, EMPTY)
+def read_text(text: str, template: Template, *, finish: str = "stop") -> Label:
+    """A reply in words: all of it, or what stands between the tags that the prompt asks for.
+
+    The closing tag may be missing where the reply ended by itself: it is the stop of a reply that was begun with the
+    opening one. Words that were cut in the middle are not a reply.
+    """
+    words, whole = text, finish == "stop"
+    if template.verdict and text.strip():
+        compiled = re.compile(template.verdict)
+        matches = list(compiled.finditer(text))
+        opening = template.opening or template.choice_prefix
+        if matches:
+            words, whole = matches[-1][label_group(compiled)] or "", True
+        elif opening and opening in text:
+            words = text.rpartition(opening)[2]
+        else:
+            return Label(None, unfinished(finish) or NO_VERDICT)
+    if not whole:
+        return Label(None, unfinished(finish))
+    return Label(words.strip()) if words.strip() else Label(None, EMPTY)
+
+
+TASK = TaskSpec(
+    name="critique",
+    about="what is good and bad about a response, in words",
+    kinds=("response", "solution", "pair", "ranking"),
+    split=responses,
+    build=critique,
+    prompt=always("critique"),
+    prompts={"critique": PromptKind(variables=("prompt", "response", "reference"))},
+    shape=Shape(judgement=Critique, form="text", records=("response", "solution")),
+)

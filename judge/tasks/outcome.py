@@ -1,27 +1,26 @@
-"""Whether a whole answer is correct, with or without the known answer beside it.
+"""Whether a whole answer is correct, with or without the known answer beside it."""
 
-This module refuses to look into an answer: it sees one text.
-"""
-
-from judge.judgements import Outcome
+from judge.judgements import Outcome, Shape
+from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import OutcomeVerdict, Response, Solution, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import ask, questions, together
-from judge.tasks.views import as_response
+from judge.tasks.queries import ask, gather, questions
+from judge.tasks.spec import TaskSpec, always
+from judge.tasks.views import as_response, responses
 from judge.verdicts import distribution, mean, unread
 
 
 def outcome(record: Response | Solution, template: Template, options: Options) -> Program[Outcome]:
     """P(correct) is the mean over votes and jurors; exactly one half could go either way, so it is no verdict."""
-    seen = as_response(record)
+    response = as_response(record)
     messages = template.render(
-        prompt=spoken(seen.prompt),
-        response=spoken(seen.response),
-        reference=seen.reference if options.reference else "",
+        prompt=spoken(response.prompt),
+        response=spoken(response.response),
+        reference=response.reference if options.reference else "",
     )
     asked = questions(record.id, "outcome", messages, template, options)
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     merged = mean(distribution(reading) for reading in readings)
     if not merged:
         return Outcome(verdict=None, reason=unread(readings), readings=tuple(readings))
@@ -36,3 +35,23 @@ def decided(p_correct: float) -> OutcomeVerdict | None:
     if p_correct == 0.5:
         return None
     return "right" if p_correct > 0.5 else "wrong"
+
+
+TASK = TaskSpec(
+    name="outcome",
+    about="whether a whole answer is correct",
+    kinds=("response", "solution", "pair", "ranking"),
+    split=responses,
+    build=outcome,
+    prompt=always("outcome"),
+    prompts={"outcome": PromptKind(variables=("prompt", "response", "reference"), labels=("right", "wrong"))},
+    shape=Shape(
+        judgement=Outcome,
+        form="label",
+        records=("response", "solution"),
+        labels=("right", "wrong"),
+        probability="p_correct",
+        criterion="correct",
+    ),
+    exports=("unpaired", "sft"),
+)

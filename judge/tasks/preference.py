@@ -1,15 +1,15 @@
-"""Which of two responses is better: both orders, K votes, a jury.
-
-This module refuses to know how a reply is asked for again (asking.py) and how orders are merged (verdicts.py).
-"""
+"""Which of two responses is better: both orders, K votes, a jury."""
 
 from collections.abc import Sequence
 
-from judge.judgements import Preference, Reading
+from judge.judgements import Preference, Reading, Shape
+from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import Pair, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import Question, ask, questions, together
+from judge.tasks.queries import Question, ask, gather, questions
+from judge.tasks.spec import TaskSpec, always
+from judge.tasks.views import pairs
 from judge.verdicts import consistent, mean, merge_orders, p_first, preferred, swapped_labels, unread
 
 FORWARD, SWAPPED = "forward", "swapped"
@@ -18,7 +18,7 @@ FORWARD, SWAPPED = "forward", "swapped"
 def preference(pair: Pair, template: Template, options: Options) -> Program[Preference]:
     """Both orders in one batch, unless `one_order`; each juror's orders are merged, then the jury's mean is taken."""
     asked = pair_questions(pair, template, options, record_id=pair.id, names=(FORWARD, SWAPPED))
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     return merge(readings, forward=FORWARD)
 
 
@@ -65,3 +65,24 @@ def pooled(readings: Sequence[Reading], *, forward: str) -> dict[str, float]:
 def _orders(readings: Sequence[Reading], forward: str) -> tuple[list[Reading], list[Reading]]:
     as_given = [reading for reading in readings if reading.asked == forward]
     return as_given, [reading for reading in readings if reading.asked != forward]
+
+
+TASK = TaskSpec(
+    name="preference",
+    about="which of two responses is better, asked in both orders",
+    kinds=("pair", "ranking"),
+    split=pairs,
+    build=preference,
+    prompt=always("preference"),
+    prompts={
+        "preference": PromptKind(variables=("prompt", "first", "second"), labels=("first", "second"), third_label="tie")
+    },
+    shape=Shape(
+        judgement=Preference,
+        form="label",
+        records=("pair",),
+        labels=("first", "second", "tie"),
+        probability="p_first",
+    ),
+    exports=("preference", "unpaired", "sft"),
+)

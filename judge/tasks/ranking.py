@@ -1,19 +1,19 @@
-"""Several responses in order: one call that orders all, or every pair compared and Bradley-Terry strengths fitted.
-
-This module refuses to know how a pair is judged (preference.py) and how strengths are fitted (choix).
-"""
+"""Several responses in order: one call that orders all, or every pair compared and Bradley-Terry strengths fitted."""
 
 import re
 from collections.abc import Mapping
 from itertools import combinations
 
-from judge.judgements import Order, Reading
+from judge.judgements import Order, Reading, Shape
+from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import Ranking, spoken
 from judge.tasks.base import Options, Program
 from judge.tasks.preference import merge, pair_questions
-from judge.tasks.queries import ask, questions, together
-from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
+from judge.tasks.queries import ask, gather, questions
+from judge.tasks.spec import Prompt, TaskSpec
+from judge.tasks.views import rankings
+from judge.verdicts import Label, read_verdict, unread
 
 PRIOR_WINS = 0.05
 """Wins that every response has against every other one before any is judged; keeps all strengths finite."""
@@ -29,18 +29,20 @@ def ranking(record: Ranking, template: Template, options: Options) -> Program[Or
 def listwise(record: Ranking, template: Template, options: Options) -> Program[Order]:
     """One call for all; several votes or jurors are merged by Borda count: the mean place of each response."""
     count = len(record.responses)
-    messages = template.render(prompt=spoken(record.prompt), responses=[spoken(one) for one in record.responses])
+    messages = template.render(
+        prompt=spoken(record.prompt), responses=[spoken(response) for response in record.responses]
+    )
 
     def read(text: str, finish: str) -> Label:
         return read_order(text, template.verdict, count, finish=finish)
 
     asked = questions(record.id, "order", messages, template, options, labels={}, read=read)
-    readings = tuple((yield from together([ask(question, options) for question in asked])))
+    readings = tuple((yield from gather([ask(question, options) for question in asked])))
     orders = [parse_order(reading.verdict, count) for reading in readings if reading.verdict is not None]
-    given = [order for order in orders if order is not None]
-    if not given:
+    valid = [order for order in orders if order is not None]
+    if not valid:
         return Order(verdict=None, reason=unread(readings), readings=readings)
-    place = [sum(order.index(index) for order in given) for index in range(count)]
+    place = [sum(order.index(index) for order in valid) for index in range(count)]
     return Order(verdict=tuple(sorted(range(count), key=lambda index: (place[index], index))), readings=readings)
 
 
@@ -53,17 +55,17 @@ def round_robin(record: Ranking, template: Template, options: Options) -> Progra
         for pair, both in names.items()
         for question in pair_questions(record.pair(*pair), template, options, record_id=record_id, names=both)
     ]
-    readings = yield from together([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in asked])
     by_name: dict[str, list[Reading]] = {}
     for reading in readings:
         by_name.setdefault(reading.asked, []).append(reading)
     wins: dict[tuple[int, int], float] = {}
     for pair, both in names.items():
-        said = [reading for name in both for reading in by_name.get(name, [])]
-        judged = merge(said, forward=both[0])
-        if judged.p_first is None:
-            return Order(verdict=None, reason=judged.reason, readings=tuple(readings))
-        wins[pair] = judged.p_first
+        answers = [reading for name in both for reading in by_name.get(name, [])]
+        merged = merge(answers, forward=both[0])
+        if merged.p_first is None:
+            return Order(verdict=None, reason=merged.reason, readings=tuple(readings))
+        wins[pair] = merged.p_first
     strengths = bradley_terry(wins, len(record.responses))
     order = sorted(range(len(strengths)), key=lambda index: (-strengths[index], index))
     return Order(verdict=tuple(order), strengths=strengths, readings=tuple(readings))
@@ -94,21 +96,13 @@ def bradley_terry(wins: Mapping[tuple[int, int], float], count: int) -> tuple[fl
 
 
 def read_order(text: str, pattern: str, count: int, *, finish: str = "stop") -> Label:
-    """The last match of the pattern that names every response once, as "3 > 1 > 2" (numbers from 1, or letters)."""
-    if not text.strip():
-        return Label(None, CUT if finish == "length" else EMPTY)
-    compiled = re.compile(pattern or r"(?s)(.*)")
-    found = Label(None, CUT if finish == "length" else NO_VERDICT)
-    for match in compiled.finditer(text):
-        if finish == "length" and text[match.end() :].strip():
-            continue
-        said = (match[label_group(compiled)] or "").strip()
-        order = parse_order(said, count)
-        if order is not None:
-            found = Label(" > ".join(str(index + 1) for index in order))
-        elif said and found.verdict is None:
-            found = Label(None, f"not an order of {count}: '{said[:40]}'")
-    return found
+    """The order that a reply gives, as "3 > 1 > 2" (numbers from 1); see `read_verdict`."""
+
+    def meaning(label: str) -> str | None:
+        order = parse_order(label, count)
+        return " > ".join(str(index + 1) for index in order) if order is not None else None
+
+    return read_verdict(text, pattern or r"(?s)\A(.*)\Z", meaning, finish=finish, one_label=False)
 
 
 def parse_order(text: str, count: int) -> tuple[int, ...] | None:
@@ -116,3 +110,16 @@ def parse_order(text: str, count: int) -> tuple[int, ...] | None:
     words = re.findall(r"\d+|\b[A-Za-z]\b", text)
     order = tuple(int(word) - 1 if word.isdecimal() else ord(word.upper()) - ord("A") for word in words)
     return order if sorted(order) == list(range(count)) else None
+
+
+TASK = TaskSpec(
+    name="ranking",
+    about="several responses in order, at once or pair by pair",
+    kinds=("ranking", "pair"),
+    split=rankings,
+    build=ranking,
+    prompt=lambda options: Prompt("preference" if options.pairwise else "ranking", "default"),
+    prompts={"ranking": PromptKind(variables=("prompt", "responses"))},
+    shape=Shape(judgement=Order, form="order", records=("ranking",)),
+    exports=("preference", "unpaired"),
+)

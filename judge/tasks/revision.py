@@ -4,29 +4,32 @@
 
 The loop is that of constitutional AI (Bai et al. 2022, arXiv:2212.08073, section 3.1), with one step more: the paper
 goes on with every revision, here it must win. `BAI_2022` are the settings of the paper's section 3.2.
-
-This module refuses to know where a constitution comes from, and which model plays which role.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, assert_never, get_args
+from typing import Literal, NamedTuple, NoReturn, assert_never, get_args
 
 from judge.constitution.constitution import Constitution, Principle
 from judge.errors import ConfigError, unknown
-from judge.judgements import NOTHING_CHANGED, NOTHING_FOUND, Preference, Reading, Revision, Round
+from judge.judgements import Preference, Reading, Revision, Round, Row, Shape
+from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import Conversation, Message, Pair, Response, Solution, spoken
 from judge.tasks.base import Options, Program
 from judge.tasks.critique import read_text
 from judge.tasks.preference import merge, pair_questions
-from judge.tasks.queries import ask, questions, together
-from judge.tasks.views import as_response
+from judge.tasks.queries import ask, gather, questions
+from judge.tasks.spec import TaskSpec
+from judge.tasks.views import as_response, responses
 from judge.verdicts import Label, unread
 
 Keep = Literal["better", "all"]
 Stop = Literal["rounds", "nothing found", "not better", "unreadable"]
+
+NOTHING_FOUND = "the critique finds nothing"
+NOTHING_CHANGED = "the revision changes nothing"
 
 CLEAN = re.compile(r"\bno (faults?|mistakes?) found[.!\s*_]*\Z", re.IGNORECASE)
 """How a critique ends that found nothing: so the shipped prompts ask for it."""
@@ -109,27 +112,27 @@ def revision(
     A round leads nowhere when the critic finds nothing, when the revision does not win by the margin, or when
     something cannot be read; then the next principles are tried, as long as there are tries and principles left.
     """
-    given = as_response(record)
-    known = given.reference if options.reference else ""
-    asking = Asking(record.id, record.prompt, known, prompts, replace(options, judges=1), roles)
-    original = spoken(given.response) if given.response else (yield from asking.answer())
+    start = as_response(record)
+    reference = start.reference if options.reference else ""
+    asking = Asking(record.id, record.prompt, reference, prompts, replace(options, judges=1), roles)
+    original = spoken(start.response) if start.response else (yield from asking.answer())
     if original is None:
         return Revision(verdict=None, reason=unread(asking.readings), readings=tuple(asking.readings))
     text, rounds, ends = original, list[Round](), list[Stop]()
     for number in range(1, loop.rounds + 1):
         for drawn in draws(constitution, loop, options.seed, f"{record.id}/round {number}"):
-            done, end = yield from one_round(asking, f"round {len(rounds) + 1}", number, text, drawn, loop)
-            rounds.append(done)
-            ends.append("rounds" if done.kept else end)
-            if done.kept:
+            attempt, end = yield from one_round(asking, f"round {len(rounds) + 1}", number, text, drawn, loop)
+            rounds.append(attempt)
+            ends.append("rounds" if attempt.kept else end)
+            if attempt.kept:
                 break
         if not rounds[-1].kept:
             break
         text = rounds[-1].text or text
-    told = any(end != "unreadable" for end in ends)
+    readable = any(end != "unreadable" for end in ends)
     return Revision(
-        verdict=text if told else None,
-        reason="" if told else "; ".join(dict.fromkeys(one.reason for one in rounds)),
+        verdict=text if readable else None,
+        reason="" if readable else "; ".join(dict.fromkeys(attempt.reason for attempt in rounds)),
         original=original,
         stopped=ends[-1],
         rounds=tuple(rounds),
@@ -152,40 +155,40 @@ def one_round(
     asking: "Asking", name: str, number: int, text: str, drawn: Sequence[Principle], loop: Loop
 ) -> Program[tuple[Round, Stop]]:
     """Critique, revision and comparison of one text: what came of it, and why the loop would end with it."""
-    done = Round(number=number, principles=tuple(principle.id for principle in drawn))
+    attempt = Round(number=number, principles=tuple(principle.id for principle in drawn))
     critique = yield from asking.critique(name, text, drawn)
     if critique.verdict is None:
-        return replace(done, reason=unread([critique])), "unreadable"
-    done = replace(done, critique=critique.verdict)
+        return replace(attempt, reason=unread([critique])), "unreadable"
+    attempt = replace(attempt, critique=critique.verdict)
     if loop.keep != "all" and CLEAN.search(critique.verdict):
-        return replace(done, reason=NOTHING_FOUND), "nothing found"
+        return replace(attempt, reason=NOTHING_FOUND), "nothing found"
     written = yield from asking.revision(name, text, critique.verdict, drawn)
     if written.verdict is None:
-        return replace(done, reason=unread([written])), "unreadable"
-    done = replace(done, text=written.verdict)
+        return replace(attempt, reason=unread([written])), "unreadable"
+    attempt = replace(attempt, text=written.verdict)
     if written.verdict == text.strip():
-        return replace(done, kept=loop.keep == "all", reason=NOTHING_CHANGED), "not better"
-    said = yield from asking.comparison(name, written.verdict, text)
-    done = replace(done, verdict=said.verdict, p_better=said.p_first, consistent=said.consistent)
-    reason = said.reason or why_not(said, loop.margin)
+        return replace(attempt, kept=loop.keep == "all", reason=NOTHING_CHANGED), "not better"
+    compared = yield from asking.comparison(name, written.verdict, text)
+    attempt = replace(attempt, verdict=compared.verdict, p_better=compared.p_first, consistent=compared.consistent)
+    reason = compared.reason or why_not(compared, loop.margin)
     kept = loop.keep == "all" or not reason
-    return replace(done, kept=kept, reason=reason), "not better" if said.verdict else "unreadable"
+    return replace(attempt, kept=kept, reason=reason), "not better" if compared.verdict else "unreadable"
 
 
-def why_not(said: Preference, margin: float) -> str:
-    """Why a revision (the first of the two) has not won, "" when it has."""
-    match said.verdict:
+def why_not(compared: Preference, margin: float) -> str:
+    """Why a revision (the first of the two) does not win, "" when it does."""
+    match compared.verdict:
         case "first":
-            assert said.p_first is not None
-            return "" if 2.0 * said.p_first - 1.0 >= margin else "better by less than the margin"
+            assert compared.p_first is not None
+            return "" if 2.0 * compared.p_first - 1.0 >= margin else "better by less than the margin"
         case "second":
             return "the text before is better"
         case "tie":
             return "neither is better"
         case None:
-            return said.reason
+            return compared.reason
         case _:
-            assert_never(said.verdict)
+            assert_never(compared.verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,31 +207,31 @@ class Asking:
         """The author's response to the prompt."""
         template = self.prompts.answer
         messages = template.render(prompt=spoken(self.prompt)) if template else self.prompt
-        said = yield from self._words("answer", messages, template or _AS_IT_IS, self.roles.author)
-        return said.verdict
+        reading = yield from self._words("answer", messages, template or _AS_IT_IS, self.roles.author)
+        return reading.verdict
 
     def critique(self, name: str, text: str, drawn: Sequence[Principle]) -> Program[Reading]:
         """What the critic finds in a text by the principles that were drawn."""
-        template, held = self.prompts.critique, held_to((one.text, one.critique_request) for one in drawn)
+        template, held = self.prompts.critique, held_to((p.text, p.critique_request) for p in drawn)
         messages = template.render(prompt=spoken(self.prompt), response=text, reference=self.reference, **held)
-        ids = ", ".join(one.id for one in drawn)
+        ids = ", ".join(principle.id for principle in drawn)
         return (yield from self._words(f"{name} critique", messages, template, self.roles.critic, ids))
 
     def revision(self, name: str, text: str, critique: str, drawn: Sequence[Principle]) -> Program[Reading]:
         """The author's text after a critique."""
-        template, held = self.prompts.revision, held_to((one.text, one.revision_request) for one in drawn)
+        template, held = self.prompts.revision, held_to((p.text, p.revision_request) for p in drawn)
         messages = template.render(prompt=spoken(self.prompt), response=text, critique=critique, **held)
         return (yield from self._words(f"{name} revision", messages, template, self.roles.author))
 
     def comparison(self, name: str, better: str, text: str) -> Program[Preference]:
         """The referee's preference between a revision (the first) and the text before it, in both orders; greedy
         unless several votes are taken."""
-        pair = Pair(prompt=self.prompt, first=_said(better), second=_said(text))
+        pair = Pair(prompt=self.prompt, first=_message(better), second=_message(text))
         names = (f"{name} forward", f"{name} swapped")
         options = self.options if self.options.votes > 1 else replace(self.options, temperature=0.0)
         asked = pair_questions(pair, self.prompts.preference, options, record_id=self.id, names=names)
         asked = [replace(question, judge=self.roles.referee) for question in asked]
-        readings = yield from together([ask(question, options) for question in asked])
+        readings = yield from gather([ask(question, options) for question in asked])
         self.readings.extend(readings)
         return merge(readings, forward=names[0])
 
@@ -236,7 +239,7 @@ class Asking:
         self, asked: str, messages: Conversation, template: Template, judge: int, principle: str = ""
     ) -> Program[Reading]:
         def read(text: str, finish: str) -> Label:
-            return read_text(text, template.verdict, finish=finish)
+            return read_text(text, template, finish=finish)
 
         options = replace(self.options, votes=1)
         (question,) = questions(self.id, asked, messages, template, options, labels={}, read=read)
@@ -256,5 +259,43 @@ def held_to(principles: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {"principles": "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1)) if lines[1:] else lines[0]}
 
 
-def _said(text: str) -> Conversation:
+def _message(text: str) -> Conversation:
     return (Message("assistant", text),)
+
+
+def tally(judgement: Row) -> Iterator[str]:
+    """How each round of a row's judgement ended, in a word that can be counted."""
+    for attempt in judgement.get("rounds", ()):
+        if attempt.get("kept"):
+            yield "kept"
+        elif attempt.get("verdict") is not None:
+            yield "not kept"
+        else:
+            reason = attempt.get("reason", "")
+            yield {NOTHING_FOUND: "nothing found", NOTHING_CHANGED: "nothing changed"}.get(reason, "unreadable round")
+
+
+def summary(judgement: Revision) -> Iterator[str]:
+    """How many revisions were kept, in words that can be counted."""
+    kept = sum(attempt.kept for attempt in judgement.rounds)
+    yield "unreadable" if judgement.verdict is None else f"{kept} kept" if kept else "as it was"
+
+
+def _by_revise(*_: object) -> NoReturn:
+    raise ConfigError("the task 'revision' has a prompt for each of its parts; it is run by `rmjudge revise`")
+
+
+TASK = TaskSpec(
+    name="revision",
+    about="rounds of critique and revision, each kept only where it wins; run by `rmjudge revise`",
+    kinds=("response", "solution", "pair", "ranking"),
+    split=responses,
+    build=_by_revise,
+    prompt=_by_revise,
+    prompts={
+        "revision": PromptKind(variables=("prompt", "response", "critique")),
+        "answer": PromptKind(variables=("prompt",)),
+    },
+    shape=Shape(judgement=Revision, form="text", records=("response", "solution"), tally=tally, summary=summary),
+    exports=("preference", "unpaired", "sft"),
+)

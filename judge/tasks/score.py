@@ -1,17 +1,16 @@
-"""An integer on a stated scale, for the whole or for each of several named criteria.
-
-This module refuses to know how often a question is asked (asking.py).
-"""
+"""An integer on a stated scale, for the whole or for each of several named criteria."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from judge.judgements import Reading, Score
+from judge.judgements import Reading, Score, Shape
+from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import Response, Solution, spoken
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import ask, questions, together
-from judge.tasks.views import as_response
+from judge.tasks.queries import ask, gather, questions
+from judge.tasks.spec import TaskSpec, always
+from judge.tasks.views import as_response, responses
 from judge.verdicts import distribution, mean, unread
 
 WHOLE = ""
@@ -32,34 +31,34 @@ def criterion(text: str) -> Criterion:
 
 def score(record: Response | Solution, template: Template, options: Options) -> Program[Score]:
     """Every criterion, vote and juror in one batch. Without criteria the whole is scored, under the name ""."""
-    seen = as_response(record)
+    response = as_response(record)
     labels = {str(number): str(number) for number in range(options.low, options.high + 1)}
     criteria = [criterion(text) for text in options.criteria] or [Criterion(WHOLE, "")]
     record_id, asked = record.id, []
-    for one in criteria:
+    for name, meaning in criteria:
         # Without a criterion the prompt's own words for the whole stand.
-        named = {"criterion": f"{one.name}: {one.meaning}" if one.meaning else one.name} if one.name else {}
+        named = {"criterion": f"{name}: {meaning}" if meaning else name} if name else {}
         messages = template.render(
-            prompt=spoken(seen.prompt),
-            response=spoken(seen.response),
-            reference=seen.reference if options.reference else "",
+            prompt=spoken(response.prompt),
+            response=spoken(response.response),
+            reference=response.reference if options.reference else "",
             rubric=options.rubric,
             low=options.low,
             high=options.high,
             **named,
         )
-        asked += questions(record_id, one.name or "score", messages, template, options, labels=labels)
-    readings = yield from together([ask(question, options) for question in asked])
-    by_name = {one.name: [r for r in readings if r.asked == (one.name or "score")] for one in criteria}
+        asked += questions(record_id, name or "score", messages, template, options, labels=labels)
+    readings = yield from gather([ask(question, options) for question in asked])
+    by_name = {name: [r for r in readings if r.asked == (name or "score")] for name, _ in criteria}
     return Score(
-        verdict={name: given(said) for name, said in by_name.items()},
-        reason=unread([r for said in by_name.values() if given(said) is None for r in said]),
-        expected={name: expected(said) for name, said in by_name.items()},
+        verdict={name: likeliest(answers) for name, answers in by_name.items()},
+        reason=unread([reading for answers in by_name.values() if likeliest(answers) is None for reading in answers]),
+        expected={name: expected(answers) for name, answers in by_name.items()},
         readings=tuple(readings),
     )
 
 
-def given(readings: Sequence[Reading]) -> int | None:
+def likeliest(readings: Sequence[Reading]) -> int | None:
     """The score with the most weight in the mean of the readings' distributions; None when none could be read.
 
     Of two with the same weight the one nearer to the mean score is taken, then the lower one.
@@ -79,3 +78,15 @@ def expected(readings: Sequence[Reading]) -> float | None:
 
 def _mean_score(merged: Mapping[str, float]) -> float:
     return sum(int(name) * weight for name, weight in merged.items())
+
+
+TASK = TaskSpec(
+    name="score",
+    about="an integer on a scale, for the whole or for named criteria",
+    kinds=("response", "solution", "pair", "ranking"),
+    split=responses,
+    build=score,
+    prompt=always("score"),
+    prompts={"score": PromptKind(variables=("prompt", "response", "reference", "criterion", "rubric", "low", "high"))},
+    shape=Shape(judgement=Score, form="scores", records=("response", "solution")),
+)

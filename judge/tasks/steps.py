@@ -1,29 +1,31 @@
 """A verdict for each step of a solution: one call a step, or all steps in one call.
 
 Higher is better: p_right counts a neutral step as right, as PRM800K's authors do, so it is 1 - P(wrong).
-
-This module refuses to know where the steps come from.
 """
 
 from collections.abc import Sequence
 from itertools import chain
 
 from judge.engines.base import Completion
-from judge.judgements import Reading, Steps
+from judge.errors import ConfigError
+from judge.judgements import Reading, Shape, Steps
+from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import Solution, StepVerdict, spoken
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import (
     Question,
     ask,
+    gather,
     may_be_soft,
     questions,
     read_completion,
     reading,
     request_for,
     soft_request,
-    together,
 )
+from judge.tasks.spec import Prompt, TaskSpec
+from judge.tasks.views import solutions
 from judge.verdicts import Label, distribution, largest, mean, probabilities, read_steps, unread
 
 ALL = "all steps"
@@ -35,14 +37,14 @@ def steps(solution: Solution, template: Template, options: Options) -> Program[S
     if not options.each_step:
         messages = template.render(prompt=spoken(solution.prompt), steps=list(solution.steps))
         asked = questions(solution.id, ALL, messages, template, options)
-        readings = yield from together([ask_all(question, template.verdict, count, options) for question in asked])
+        readings = yield from gather([ask_all(question, template.verdict, count, options) for question in asked])
         return merge(list(chain.from_iterable(readings)), count)
-    prompt, given, record_id, asked = spoken(solution.prompt), list(solution.steps), solution.id, []
+    prompt, texts, record_id, asked = spoken(solution.prompt), list(solution.steps), solution.id, []
     for index in range(count):
-        messages = template.render(prompt=prompt, steps=given, index=index)
+        messages = template.render(prompt=prompt, steps=texts, index=index)
         asked += questions(record_id, step_name(index), messages, template, options)
-    said = yield from together([ask(question, options) for question in asked])
-    return merge(said, count)
+    answers = yield from gather([ask(question, options) for question in asked])
+    return merge(answers, count)
 
 
 def step_name(index: int) -> str:
@@ -61,13 +63,13 @@ def ask_all(question: Question, pattern: str, count: int, options: Options) -> P
     while best is None or (attempt <= options.retries and any(label.verdict is None for label in labels)):
         (completion,) = yield (request_for(question, options, attempt),)
         attempt += 1
-        found = [read_completion(completion, lambda *_: Label("read"))]
-        if found[0].verdict is None:
-            found *= count
+        reply = read_completion(completion, lambda *_: Label("read"))
+        if reply.verdict is None:
+            read = [reply] * count
         else:
-            found = read_steps(completion.text, pattern, question.labels, count, finish=completion.finish)
-        if best is None or _read(found) > _read(labels):
-            best, labels = completion, found
+            read = read_steps(completion.text, pattern, question.labels, count, finish=completion.finish)
+        if best is None or _verdicts(read) > _verdicts(labels):
+            best, labels = completion, read
     shares = yield from _shares(question, best, labels, options)
     each = [
         Reading(
@@ -87,7 +89,7 @@ def ask_all(question: Question, pattern: str, count: int, options: Options) -> P
     return [reading(question, best, whole, attempts=attempt), *each]
 
 
-def _read(labels: Sequence[Label]) -> int:
+def _verdicts(labels: Sequence[Label]) -> int:
     return sum(label.verdict is not None for label in labels)
 
 
@@ -113,15 +115,16 @@ def merge(readings: Sequence[Reading], count: int) -> Steps:
     """A step's verdict has the most weight in the mean over votes and jurors; with two alike it is unreadable."""
     by_step: list[list[Reading]] = [[] for _ in range(count)]
     places = {step_name(index): index for index in range(count)}
-    for one in readings:
-        if one.asked in places:
-            by_step[places[one.asked]].append(one)
-    merged = [mean(distribution(one) for one in said) for said in by_step]
-    verdicts = tuple(step_verdict(one) for one in merged)
+    for step_reading in readings:
+        if step_reading.asked in places:
+            by_step[places[step_reading.asked]].append(step_reading)
+    merged = [mean(distribution(answer) for answer in answers) for answers in by_step]
+    verdicts = tuple(step_verdict(shares) for shares in merged)
+    lost = [answers for answers, verdict in zip(by_step, verdicts, strict=True) if verdict is None]
     return Steps(
         verdict=verdicts,
-        reason=unread([r for said, verdict in zip(by_step, verdicts, strict=True) if verdict is None for r in said]),
-        p_right=tuple(1.0 - one.get("wrong", 0.0) if one else None for one in merged),
+        reason=unread(list(chain.from_iterable(lost))),
+        p_right=tuple(1.0 - shares.get("wrong", 0.0) if shares else None for shares in merged),
         first_wrong=first_wrong(verdicts),
         readings=tuple(readings),
     )
@@ -150,3 +153,29 @@ def first_wrong(verdicts: Sequence[StepVerdict | None]) -> int | None:
         if verdict == "wrong":
             return index
     return -1
+
+
+def check_prompt(template: Template, options: Options) -> None:
+    """Raise ConfigError for a prompt that asks about more or fewer steps a call than the options say."""
+    single = "index" in template.variables
+    if single != options.each_step:
+        asks, wanted = ("one step", "all steps") if single else ("all steps", "one step")
+        raise ConfigError(f"prompt {template.name} asks about {asks} in a call, the options say {wanted}")
+    if not single and not template.verdict:
+        raise ConfigError(f"prompt {template.name} has no verdict pattern, so it cannot judge all steps in one call")
+
+
+TASK = TaskSpec(
+    name="steps",
+    about="right, wrong or neutral for each step of a solution",
+    kinds=("solution",),
+    split=solutions,
+    build=steps,
+    prompt=lambda options: Prompt("steps", "default" if options.each_step else "all"),
+    prompts={
+        "steps": PromptKind(variables=("prompt", "steps", "index"), labels=("right", "wrong"), third_label="neutral")
+    },
+    shape=Shape(judgement=Steps, form="steps", records=("solution",)),
+    exports=("stepwise",),
+    check_prompt=check_prompt,
+)

@@ -1,7 +1,4 @@
-"""Records seen the way a task wants them: a solution as one text, a ranking as pairs.
-
-This module refuses to know prompts and engines.
-"""
+"""Records seen the way a task wants them: a solution as one text, a ranking as pairs."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -28,7 +25,7 @@ def pairs(record: Record) -> Iterator[Pair]:
         yield record
     elif isinstance(record, Ranking):
         for first, second in combinations(range(len(record.responses)), 2):
-            human = tuple(label for label in (_implied(one, first, second) for one in record.human) if label)
+            human = tuple(label for label in (_implied(vote, first, second) for vote in record.human) if label)
             yield Pair(
                 prompt=record.prompt,
                 first=record.responses[first],

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from judge.agreement.analyses.compared import yardstick
 from judge.agreement.analyses.judge_metrics import Measure
-from judge.agreement.build import Inputs, Settings, report
+from judge.agreement.analyses.main_figure import main_figure
+from judge.agreement.build import AgreementConfig, Inputs, report
 from judge.agreement.data.table import build
-from judge.agreement.schema import JudgeReport, Report
+from judge.agreement.schema import AgreementReport, JudgeReport
 from judge.agreement.statistics.bootstrap import Resampler
 from tests.agreement.support import Row, columns
 
-SETTINGS = Settings(resamples=50)
+SETTINGS = AgreementConfig(resamples=50)
 
 
 def row_of(kind: str, number: int, human: list[Any], judgement: Row, **body: Any) -> Row:
@@ -32,7 +32,7 @@ def row_of(kind: str, number: int, human: list[Any], judgement: Row, **body: Any
     }
 
 
-def reported(rows: list[Row]) -> tuple[Report, JudgeReport]:
+def reported(rows: list[Row]) -> tuple[AgreementReport, JudgeReport]:
     made = report(Inputs(columns({"j": rows}, rows)), SETTINGS)
     return made, made.judges[0]
 
@@ -149,7 +149,7 @@ def test_parts_and_judges_with_scores_are_compared_by_correlation() -> None:
     assert parts["true"].figure.unit == "coefficient"
     table = build(columns({"j": rows}, rows))
     measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
-    assert yardstick(measure).figure(measure, "", measure.rows).value == pytest.approx(0.0, abs=1e-9)
+    assert main_figure(measure).figure(measure, "", measure.rows).value == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_triangle_of_scores_is_one_of_correlations() -> None:
@@ -162,7 +162,7 @@ def test_a_triangle_of_scores_is_one_of_correlations() -> None:
             judgement = {"task": "score", "verdict": {"": given}}
             text = [{"role": "assistant", "content": "same"}]
             rows[name].append(row_of("response", at, [truth], judgement, response=text, reference=""))
-    made = report(Inputs(columns(rows, rows["judge"])), Settings(resamples=50, triangle=True)).triangle
+    made = report(Inputs(columns(rows, rows["judge"])), AgreementConfig(resamples=50, triangle=True)).triangle
     assert made is not None
     assert made.human_judge.value == pytest.approx((1.25 / (1.25 + 0.25)) ** 0.5)
     assert made.human_model.value == pytest.approx((1.25 / (1.25 + 0.0625)) ** 0.5)

@@ -13,9 +13,9 @@ from statsmodels.stats import inter_rater
 
 from judge.agreement.analyses import calibration as calibrated
 from judge.agreement.analyses.alt_test import alt_test
-from judge.agreement.analyses.estimates import mean_by_cluster, powered
 from judge.agreement.analyses.human_ceiling import ceiling
 from judge.agreement.analyses.judge_metrics import Measure
+from judge.agreement.analyses.win_rates import mean_by_cluster, powered
 from judge.agreement.data.alignment import aligned
 from judge.agreement.data.table import Table
 from judge.agreement.statistics.bootstrap import Resampler

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from judge.agreement.analyses.judge_metrics import Measure
-from judge.agreement.analyses.votes import among_people, kept_votes, with_judge
-from judge.agreement.build import Settings, agreement, report
+from judge.agreement.analyses.vote_agreement import among_people, kept_votes, with_judge
+from judge.agreement.build import AgreementConfig, agreement, report
 from judge.agreement.data.columns import READ, UNREADABLE
 from judge.agreement.data.table import TIE, Table, build
 from judge.agreement.schema import Figure
 from judge.agreement.statistics.bootstrap import Resampler
-from judge.cli.agreeing import read
 from judge.cli.main import main
+from judge.jobs.agree import read_inputs as read
 
-PLAIN = Settings(resamples=0)
+PLAIN = AgreementConfig(resamples=0)
 
 
 def by_name(figures: Sequence[Figure]) -> dict[str, float | None]:

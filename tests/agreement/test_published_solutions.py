@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from judge.agreement.build import Settings, report
-from judge.agreement.schema import Report
-from judge.cli.agreeing import read
+from judge.agreement.build import AgreementConfig, report
+from judge.agreement.schema import AgreementReport
 from judge.formats import read_records, to_row
+from judge.jobs.agree import read_inputs as read
 
 Row = dict[str, Any]
 
 
-def reported(folder: Path, rows: Iterable[Row], **settings: Any) -> Report:
+def reported(folder: Path, rows: Iterable[Row], **settings: Any) -> AgreementReport:
     """The report on a run whose rows hold people's labels too."""
     (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     wanted = (*settings.get("slices", ()), "answer")
-    return report(read([str(folder)], [], wanted=wanted), Settings(resamples=0, **settings))
+    return report(read([str(folder)], [], wanted=wanted), AgreementConfig(resamples=0, **settings))
 
 
 def test_gsm8k_share_of_right_solutions(data_dir: Path, tmp_path: Path) -> None:

@@ -11,11 +11,10 @@ from judge.cli.main import main
 from judge.engines.scripted import ScriptedEngine
 
 
-def _slow(path: str, settings: dict[str, object]) -> ScriptedEngine:
+def _slow(path: str) -> ScriptedEngine:
     return ScriptedEngine.from_file(path, shuffle=True, seed=os.getpid(), delay=float(os.environ.get("DELAY", "0.01")))
 
 
 if __name__ == "__main__":
-    engines.ENGINES["slow"] = _slow
-    engines.OBJECTS["slow"] = "RULES.jsonl"
+    engines.ENGINES.register("slow", _slow)
     sys.exit(main(sys.argv[1:]))

@@ -148,7 +148,7 @@ SAID = {"task": "preference", "verdict": "first"}
         ({"judgement": {"task": "outcome", "verdict": "right"}}, "its verdict is of the task outcome, those before"),
         ({"judgement": SAID, "kind": "bear"}, "field 'kind': found \"bear\" (accepted: pair, "),
         ({"judgement": SAID, "first": "one"}, "no row of rmjudge: "),
-        ({"judgement": None, "human": [{"verdict": "first"}] * 2}, "2 labels and no judgement"),
+        ({"judgement": None, "human": [{"verdict": "first"}] * 2}, "it holds labels and no judge's"),
     ],
 )
 def test_a_row_that_is_not_as_rmjudge_writes_it_is_named(
@@ -248,7 +248,7 @@ def test_a_triangle_and_a_benchmark(tmp_path: Path, capsys: pytest.CaptureFixtur
     human = people(tmp_path, ["f"] * 8)
     report = told(capsys, *runs, "--human", human, "--triangle", "--benchmark", "judgebench")
     triangle = report["triangle"]
-    assert triangle["parts"] == {"all agree": 4, "model alone": 2, "judge alone": 1, "human alone": 1, "all differ": 0}
+    assert triangle["parts"] == {"all_agree": 4, "model_alone": 2, "judge_alone": 1, "human_alone": 1, "all_differ": 0}
     assert [triangle[name]["value"] for name in ("human_judge", "judge_model", "human_model")] == [6 / 8, 5 / 8, 5 / 8]
     assert triangle["inherited"]["value"] == 1 / 2
     assert [one["figures"][0]["value"] for one in report["benchmarks"]] == [6 / 8, 5 / 8]

@@ -59,8 +59,8 @@ def test_an_audit_is_shown_in_a_report(tmp_path: Path, capsys: pytest.CaptureFix
     assert main([*command, "--report", str(page), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["audits"] == [{"name": saved["name"], "probes": saved["probes"]}]
-    (flag,) = [one for one in report["flags"] if one["name"].startswith("moved-by")]
-    assert (flag["name"], flag["judge"]) == ("moved-by-inject", "run")
+    (flag,) = [one for one in report["flags"] if one["name"].startswith("moved_by")]
+    assert (flag["name"], flag["judge"]) == ("moved_by_inject", "run")
     assert "Counterfactual audit" in page.read_text()
     assert main(command) == 0
     assert "what moved when nothing should" in capsys.readouterr().out

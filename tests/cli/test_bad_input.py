@@ -114,7 +114,7 @@ def test_unknown_names(judged, words, shown):
         (["--votes", "3"], "set a temperature"),
         (["--votes", "many"], "--votes"),
         (["--low", "5", "--high", "1"], "must be below"),
-        (["--steps", "some"], "unknown value of --steps 'some'"),
+        (["--steps", "some"], "unknown value of steps 'some'"),
         (["--set", "dtype"], "--set NAME=VALUE"),
         (["--limti", "3"], "--limti"),
     ],

@@ -105,7 +105,7 @@ def test_try_shows_who_speaks_decides_and_abstains(cli: "Cli", here: Path) -> No
     assert "right / short: 6 of 6" in ran.stdout
     assert "prefer first: right (0.99)\n  prefer second: short (0.01)\n  all together: first (0.66)" in ran.stdout
     row = json.loads(cli(*args, "--limit", "4", "--json", "-q").stdout)
-    assert row["pairs"] == 4 and len(row["sides"]) == 2
+    assert row["pairs"] == 4 and len(row["disputed"]) == 2
 
 
 def test_ablate_ranks_by_usefulness(cli: "Cli", here: Path) -> None:
@@ -115,10 +115,10 @@ def test_ablate_ranks_by_usefulness(cli: "Cli", here: Path) -> None:
     row = json.loads(cli(*args, "--json").stdout)
     # Right on 12 of 12: the exact interval begins at the 12th root of 0.025, 0.7354.
     assert row["whole"]["low"] == pytest.approx(0.025 ** (1 / 12)) and row["whole"]["high"] == 1.0
-    assert [use["id"] for use in row["uses"]] == ["right", "short"]
+    assert [use["id"] for use in row["principles"]] == ["right", "short"]
     # Alone, `short` is wrong on six pairs and abstains on six: agreement ¼. So it is without `right`.
-    assert row["uses"][0]["gain"]["value"] == 0.75 and row["uses"][0]["gain"]["low"] > 0
-    assert row["uses"][1]["alone"]["value"] == 0.25 and row["uses"][1]["gain"]["value"] == 0.0
+    assert row["principles"][0]["gain"]["value"] == 0.75 and row["principles"][0]["gain"]["low"] > 0
+    assert row["principles"][1]["alone"]["value"] == 0.25 and row["principles"][1]["gain"]["value"] == 0.0
     assert "earns its place" in ran.stdout
 
 
@@ -144,8 +144,8 @@ def test_diff_shows_words_and_verdicts(cli: "Cli", here: Path) -> None:
     row = json.loads(
         cli("constitution", "diff", "mine.yaml", "third.yaml", "-d", "pairs.jsonl", "-j", JUDGE, "-q", "--json").stdout
     )
-    assert row["pairs"] == 12 and len(row["turns"]) == 6
-    assert {(turn["before"], turn["after"]) for turn in row["turns"]} == {("first", "second")}
+    assert row["pairs"] == 12 and len(row["verdict_changes"]) == 6
+    assert {(turn["before"], turn["after"]) for turn in row["verdict_changes"]} == {("first", "second")}
     assert cli("constitution", "diff", "mine.yaml", "third.yaml", "-j", JUDGE).rc == 2
 
 
@@ -252,7 +252,7 @@ def test_the_papers_settings_by_name(cli: "Cli", here: Path) -> None:
         (["--constitution", "broken.yaml"], "broken.yaml:6: "),
         (["--constitution", "mine.yaml", "--prompt", "verdict"], "has no place for a principle"),
         (["--constitution", "mine.yaml", "--task", "outcome"], "the task 'outcome' takes no constitution"),
-        (["--constitution", "mine.yaml", "--clamp", "0.6"], "write --clamp LOW:HIGH"),
+        (["--constitution", "mine.yaml", "--clamp", "0.6"], "write LOW:HIGH, such as"),
         (["--constitution", "mine.yaml", "--clamp", "0.6:0.9"], "low must be 0 to 0.5"),
         (["--clamp", "0.4:0.6"], "a clamp belongs to the principles of a constitution"),
         (["--preset", "bai-2023"], "did you mean 'bai-2022'?"),

@@ -54,7 +54,7 @@ def test_numbers_as_json(run, tmp_path, capsys):
         "preference",
         12,
         {"train": 11},
-        {"a tie": 1},
+        {"tie": 1},
     )
 
 

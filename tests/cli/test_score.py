@@ -13,8 +13,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaModel
 import judge
 from judge.cli.main import main
 from judge.rewards.checkpoint.save_load import save
-from judge.rewards.config import Settings
-from judge.rewards.modeling.reward_model import build
+from judge.rewards.config import RewardConfig
+from judge.rewards.modeling.reward_model import build_reward_model
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"
 Make = Callable[..., Path]
@@ -33,15 +33,15 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
     def made(name: str, **given: Any) -> Path:
         if not (folder / name).exists():
-            settings = Settings(backbone=str(folder / "backbone"), **{"max_length": 512, **given})
+            config = RewardConfig.of(backbone=str(folder / "backbone"), **{"max_length": 512, **given})
             tokenizer = AutoTokenizer.from_pretrained(folder / "backbone")
-            model = build(settings, tokenizer).eval()
+            model = build_reward_model(config, tokenizer).eval()
             torch.manual_seed(1)
             with torch.no_grad():
                 for part, weight in model.named_parameters():
                     if ".lora_" in part or part.startswith("head."):
                         weight.normal_(std=0.1)
-            save(model, tokenizer, settings, None, [], folder / name)
+            save(model, tokenizer, config, None, [], folder / name)
         return folder / name
 
     return made

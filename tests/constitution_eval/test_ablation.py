@@ -7,7 +7,7 @@ import pytest
 
 from judge.constitution.constitution import Constitution, Principle
 from judge.constitution_eval.ablation import ablate, agreement, human_labels
-from judge.constitution_eval.principle_votes import Bench, Heard, read_pairs
+from judge.constitution_eval.principle_votes import PrincipleJudge, PrincipleVotes, read_pairs
 from judge.engines.base import Completion, Request
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, InputError, UnknownNameError
@@ -23,8 +23,8 @@ def person(verdict: str, name: str = "person") -> HumanLabel:
 
 
 def test_the_useful_principle_comes_first_with_an_interval_that_excludes_zero(judge: str) -> None:
-    found = ablate(FOUR, Bench([judge]).hear(PAIRS, FOUR), LABELS, resamples=1000)
-    best, *others = found.uses
+    found = ablate(FOUR, PrincipleJudge([judge]).vote(PAIRS, FOUR), LABELS, resamples=1000)
+    best, *others = found.principles
     assert best.id == "useful"
     assert best.gain.low is not None and best.gain.low > 0.1
     assert best.alone.value is not None and 0.85 <= best.alone.value <= 0.95  # right nine times in ten
@@ -53,22 +53,22 @@ def test_the_useful_principle_comes_first_on_hhh(judge: str, data_dir: Path) -> 
         right = toss % 5 != 0 if "is right" in principle else toss % 2 == 0
         return choose("A" if right_first == right else "B", 0.8)
 
-    bench = Bench([judge])
+    bench = PrincipleJudge([judge])
     bench.engines = [ScriptedEngine(answer)]
-    found = ablate(FOUR, bench.hear(records, FOUR), human_labels(records, records), resamples=1000)
+    found = ablate(FOUR, bench.vote(records, FOUR), human_labels(records, records), resamples=1000)
     assert (found.pairs, found.unlabelled, found.unreadable) == (221, 0, 0)
-    best, *others = found.uses
+    best, *others = found.principles
     assert best.id == "useful" and best.gain.low is not None and best.gain.low > 0.0
     assert all(use.gain.low is not None and use.gain.low <= 0.0 for use in others)
 
 
 def test_the_same_seed_gives_the_same_intervals_whatever_the_order_of_answers(judge: str) -> None:
-    heard = Bench([judge]).hear(PAIRS[:60], FOUR)
-    again = Bench([judge]).hear(PAIRS[:60], FOUR)
-    assert ablate(FOUR, heard, LABELS, resamples=200) == ablate(FOUR, again, LABELS, resamples=200)
-    other = ablate(FOUR, heard, LABELS, resamples=200, seed=1)
-    assert other.whole.value == ablate(FOUR, heard, LABELS, resamples=200).whole.value
-    assert other.whole != ablate(FOUR, heard, LABELS, resamples=200).whole
+    votes = PrincipleJudge([judge]).vote(PAIRS[:60], FOUR)
+    again = PrincipleJudge([judge]).vote(PAIRS[:60], FOUR)
+    assert ablate(FOUR, votes, LABELS, resamples=200) == ablate(FOUR, again, LABELS, resamples=200)
+    other = ablate(FOUR, votes, LABELS, resamples=200, seed=1)
+    assert other.whole.value == ablate(FOUR, votes, LABELS, resamples=200).whole.value
+    assert other.whole != ablate(FOUR, votes, LABELS, resamples=200).whole
 
 
 def test_figures_by_hand() -> None:
@@ -78,17 +78,17 @@ def test_figures_by_hand() -> None:
     first, second = {"first": 1.0, "second": 0.0}, {"first": 0.0, "second": 1.0}
     says = [(first, second), (second, first), (second, first), (first, {})]
     records = pairs(8)[::2]  # people prefer the first response in all of them
-    heard = [Heard(pair, {"a": a, "b": b}, ()) for pair, (a, b) in zip(records, says, strict=True)]
-    found = ablate(two, heard, {pair.id: pair.human for pair in records}, resamples=100)
+    votes = [PrincipleVotes(pair, {"a": a, "b": b}, ()) for pair, (a, b) in zip(records, says, strict=True)]
+    found = ablate(two, votes, {pair.id: pair.human for pair in records}, resamples=100)
     # The whole follows a, which weighs more: right on pairs 0 and 3.
     assert found.whole[0] == 0.5 and found.whole.pairs == 4
-    uses = {use.id: use for use in found.uses}
+    uses = {use.id: use for use in found.principles}
     assert (uses["a"].alone.value, uses["b"].alone.value) == (0.5, 2 / 3)
     assert uses["b"].alone.pairs == 3
     # Without a: b's verdicts 0, 1, 1 and a tie (½) where b could not be read: 2.5 of 4. The gain of a is 0.5 − 0.625.
     assert uses["a"].without.value == 0.625 and uses["a"].gain.value == pytest.approx(-0.125)
     assert uses["b"].gain.value == 0.0
-    assert [use.id for use in found.uses] == ["b", "a"]
+    assert [use.id for use in found.principles] == ["b", "a"]
     assert found.whole.low is None  # four prompts are too few to say
 
 
@@ -102,7 +102,9 @@ def test_pairs_of_one_prompt_are_drawn_together(judge: str) -> None:
         )
         for number in range(20)
     ]
-    found = ablate(FOUR, Bench([judge]).hear(alike, FOUR), {pair.id: pair.human for pair in alike}, resamples=100)
+    found = ablate(
+        FOUR, PrincipleJudge([judge]).vote(alike, FOUR), {pair.id: pair.human for pair in alike}, resamples=100
+    )
     assert (found.pairs, found.prompts) == (20, 10)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from judge.constitution.constitution import Constitution, Example, Principle
 from judge.constitution_eval.example_tests import run_examples
-from judge.constitution_eval.principle_votes import Bench
+from judge.constitution_eval.principle_votes import PrincipleJudge
 from tests.constitution_eval.support import rules
 
 SUM = Example(prompt="1+1?", first="It is 2, dear.", second="It is 3.", verdict="first")
@@ -28,7 +28,7 @@ JUDGE = (
 
 
 def test_each_example_is_judged_under_its_own_principle(tmp_path: Path) -> None:
-    bench = Bench([rules(tmp_path / "rules.jsonl", *JUDGE)])
+    bench = PrincipleJudge([rules(tmp_path / "rules.jsonl", *JUDGE)])
     first, second, third = run_examples(TWO, bench)
     assert (first.principle, first.number, first.verdict, first.passed) == ("right", 1, "first", True)
     assert first.p_first is not None and first.p_first > 0.98
@@ -38,7 +38,7 @@ def test_each_example_is_judged_under_its_own_principle(tmp_path: Path) -> None:
 
 
 def test_one_pair_under_two_principles_is_asked_under_these_alone(tmp_path: Path) -> None:
-    bench = Bench([rules(tmp_path / "rules.jsonl", '{"match": ".", "text": "C"}')])
+    bench = PrincipleJudge([rules(tmp_path / "rules.jsonl", '{"match": ".", "text": "C"}')])
     outcomes = run_examples(TWO, bench)
     assert bench.counts.calls == 2 * (2 + 1)  # the shared pair under two principles, the other under one
     assert [outcome.passed for outcome in outcomes] == [False, False, False]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from judge.constitution.constitution import Sampling
-from judge.constitution_eval.principle_votes import Bench, read_pairs
+from judge.constitution_eval.principle_votes import PrincipleJudge, read_pairs
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, InputError, UnknownNameError
 from tests.constitution_eval.support import FOUR, pairs
@@ -15,33 +15,33 @@ from tests.constitution_eval.support import FOUR, pairs
 def test_every_principle_is_heard_on_every_pair_whatever_the_sampling_rule(judge: str) -> None:
     from dataclasses import replace
 
-    bench = Bench([judge])
-    heard = bench.hear(pairs(5), replace(FOUR, sampling=Sampling(count=1)))
-    assert [one.pair for one in heard] == pairs(5)
+    bench = PrincipleJudge([judge])
+    votes = bench.vote(pairs(5), replace(FOUR, sampling=Sampling(count=1)))
+    assert [one.pair for one in votes] == pairs(5)
     assert bench.counts.calls == 5 * 4 * 2
-    for one in heard:
+    for one in votes:
         assert list(one.says) == [principle.id for principle in FOUR.principles]
         assert one.alone("idle-two") == "tie"
         assert one.verdict(FOUR.only("useful")) == one.alone("useful") != "tie"
 
 
 def test_an_unreadable_principle_says_nothing_and_why(judge: str) -> None:
-    bench = Bench([judge])
+    bench = PrincipleJudge([judge])
     bench.engines = [ScriptedEngine(lambda request: "no letter at all")]
-    (one,) = bench.hear(pairs(1), FOUR.only("useful"))
+    (one,) = bench.vote(pairs(1), FOUR.only("useful"))
     assert one.alone("useful") is None and one.verdict(FOUR.only("useful")) is None
     assert one.why_unread("useful").startswith("forward: ")
 
 
 def test_what_cannot_work_is_refused_at_once(judge: str) -> None:
     with pytest.raises(ConfigError, match="no judge is named"):
-        Bench([])
+        PrincipleJudge([])
     with pytest.raises(ConfigError, match="tiny has not learnt to judge under a principle"):
-        Bench(["tiny"])
+        PrincipleJudge(["tiny"])
     with pytest.raises(ConfigError, match="prompt preference/default has no place for a principle"):
-        Bench([judge], prompt="default")
+        PrincipleJudge([judge], prompt="default")
     with pytest.raises(UnknownNameError, match="unknown prompt"):
-        Bench([judge], prompt="principel")
+        PrincipleJudge([judge], prompt="principel")
 
 
 def test_pairs_are_read_once_each_up_to_a_limit(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from math import exp, log
 
 import pytest
 
-from judge.engines.choices import ChoiceTree, likeliest
+from judge.engines.choices import ChoiceTree, likeliest, listed_logprobs
 from judge.errors import ConfigError
 
 
@@ -51,3 +51,45 @@ def test_choices_that_share_every_token_are_refused() -> None:
 
 def test_equals_go_to_the_earlier_one() -> None:
     assert likeliest({"B": log(0.5), "A": log(0.5)}) == "B"
+
+
+def listed(**shares: float) -> dict[str, float]:
+    return {token: log(share) for token, share in shares.items()}
+
+
+def test_listed_tokens_are_evidence_for_the_one_choice_that_they_begin() -> None:
+    found = listed_logprobs({**listed(ri=0.3, wrong=0.2, The=0.1), " right": log(0.3)}, ("right", "wrong"))
+    # right: 0.3 + 0.3, wrong: 0.2, of 0.8.
+    assert {choice: exp(value) for choice, value in found.logprobs.items()} == pytest.approx(
+        {"right": 0.75, "wrong": 0.25}
+    )
+    assert (found.reason, found.bounds) == ("", ())
+
+
+def test_a_choice_that_is_not_listed_has_at_most_what_is_left() -> None:
+    found = listed_logprobs(listed(A=0.9, B=0.06, The=0.02), ("A", "B", "C"))
+    # left of the whole: 0.02, as much as the least listed; the whole of the three: 0.98.
+    assert exp(found.logprobs["C"]) == pytest.approx(0.02 / 0.98)
+    assert found.bounds == ("C",)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "choices", "reason"),
+    [
+        (listed(**{"1": 0.93, "9": 0.05}), tuple(map(str, range(1, 11))), "the likeliest token begins several choices"),
+        (
+            listed(**{"-": 0.96, "0": 0.02, "1": 0.01}),
+            ("-2", "-1", "0", "1", "2"),
+            "the likeliest token begins several",
+        ),
+        (listed(**{"9": 0.6, "1": 0.3}), ("1", "9", "10"), "the likeliest token begins several choices"),
+        (listed(The=0.9, A=0.01, Both=0.05), ("A", "B", "C"), "the choices hold 1% of the probability, less than 50%"),
+        ({}, ("A", "B"), "the choices hold 0% of the probability, less than 50%"),
+    ],
+)
+def test_what_the_list_does_not_support_has_no_probability(
+    tokens: dict[str, float], choices: tuple[str, ...], reason: str
+) -> None:
+    found = listed_logprobs(tokens, choices)
+    assert found.logprobs == {}
+    assert found.reason.startswith(reason)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from judge import engines
-from judge.engines import load_engine
+from judge.engines import load_engine, tiny, vllm
 from judge.engines.models import choose_dtype, fingerprint, locate
 from judge.errors import ConfigError, EngineError, MissingExtraError, UnknownNameError
 
@@ -42,14 +41,14 @@ def test_unknown_settings(small_model: Path) -> None:
 
 
 def test_a_missing_vllm_names_its_install_line(monkeypatch: pytest.MonkeyPatch, small_model: Path) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr(vllm, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'rmjudge\[vllm\]'"):
         load_engine(f"vllm:{small_model}")
 
 
 def test_tiny_runs_where_vllm_is_missing(monkeypatch: pytest.MonkeyPatch, small_model: Path) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    monkeypatch.setattr(engines, "TINY", small_model)
+    monkeypatch.setattr(tiny, "find_spec", lambda name: None)
+    monkeypatch.setattr(tiny, "MODEL", small_model)
     described = load_engine("tiny").describe()
     assert (described["engine"], described["model"]) == ("hf", "tiny")
 

@@ -15,7 +15,7 @@ from judge.engines.recorded import RecordedEngine
 from judge.errors import EngineError, InputError
 from judge.files import to_json
 from judge.formats import read_records, to_row
-from judge.formats.rmjudge import judgement_to_row
+from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Preference, readable
 from judge.prompting.template import list_templates, load_template
 from judge.records import Message, Pair, Ranking, Response, Solution

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from judge.errors import ConfigError, InputError, RunError, UnknownNameError
-from judge.exports.export import Choice, Exported, export, split_of, write_revised
+from judge.exports.export import Exported, ExportOptions, export_run, split_of, write_revised
 from judge.formats import judgement_to_row, read_records, to_row
 from judge.judgements import Judgement, Order, Outcome, Preference, Revision, Round, Steps
 from judge.records import Message, Pair, Ranking, Record, Response, Solution
@@ -67,7 +67,9 @@ def exported(
 ) -> tuple[list[dict[str, Any]], Exported]:
     """Everything that an export writes, in one list, and what it counted."""
     out = tmp_path / f"out-{to}-{choice.get('kind', '')}"
-    done = export(write_run(tmp_path / "run", items), out, Choice(to=to, validation=0.0, **choice), force=True)
+    done = export_run(
+        write_run(tmp_path / "run", items), out, ExportOptions(to=to, validation=0.0, **choice), force=True
+    )
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "train.jsonl"]
     return rows(out), done
 
@@ -199,10 +201,10 @@ def test_filters_leave_out_and_count(tmp_path: Path) -> None:
     written, done = exported(tmp_path, items, margin=0.5, agree=True)
     assert [row["prompt"][0]["content"] for row in written] == ["sure"]
     assert done.left_out == {
-        "below the least margin": 1,
-        "a tie": 1,
-        "no agreement of both orders": 2,
-        "both responses are the same": 1,
+        "below_min_margin": 1,
+        "tie": 1,
+        "orders_disagree": 2,
+        "equal_responses": 1,
     }
     assert done.records == 6
 
@@ -222,7 +224,7 @@ def test_a_pair_and_its_mirror_image_are_one_example_and_contradictions_are_told
     written, done = exported(tmp_path, [(pair("q"), first(0.9)), same])
     assert (len(written), done.left_out) == (1, {"repeated": 1})
     written, done = exported(tmp_path, [(pair("q"), first(0.9)), other])
-    assert (len(written), done.left_out) == (1, {"contradicts an example before it": 1})
+    assert (len(written), done.left_out) == (1, {"contradiction": 1})
 
 
 @pytest.mark.parametrize("to", ["nemo", "rmjudge"])
@@ -245,13 +247,13 @@ def test_either_place_holds_the_better_response_just_as_often(tmp_path: Path, to
 def test_all_examples_of_a_prompt_are_on_one_side_and_stay_there(tmp_path: Path) -> None:
     items: list[Item] = [(pair(f"q{n % 50}", f"good {n}"), first(0.9)) for n in range(200)]
     run = write_run(tmp_path / "run", items)
-    done = export(run, tmp_path / "out", Choice(to="trl", validation=0.3))
+    done = export_run(run, tmp_path / "out", ExportOptions(to="trl", validation=0.3))
     sides = [{row["prompt"][0]["content"] for row in rows(tmp_path / "out", name)} for name in ("train", "validation")]
     assert not sides[0] & sides[1]
     assert len(sides[0] | sides[1]) == 50
     assert done.rows.total() == 200
     more = write_run(tmp_path / "more", [*items, *((pair(f"new {n}"), first(0.9)) for n in range(50))])
-    export(more, tmp_path / "out2", Choice(to="trl", validation=0.3))
+    export_run(more, tmp_path / "out2", ExportOptions(to="trl", validation=0.3))
     assert sides[1] <= {row["prompt"][0]["content"] for row in rows(tmp_path / "out2", "validation")}
 
 
@@ -267,7 +269,7 @@ def test_the_order_in_which_a_run_was_made_changes_no_byte(tmp_path: Path) -> No
     items: list[Item] = [(pair(f"q{n}"), first(0.9)) for n in range(30)]
     here, there = write_run(tmp_path / "a" / "run", items), write_run(tmp_path / "b" / "run", items[::-1])
     for run in (here, there):
-        export(run, run.parent / "out", Choice(to="nemo", validation=0.3))
+        export_run(run, run.parent / "out", ExportOptions(to="nemo", validation=0.3))
     names = sorted(path.name for path in (tmp_path / "a" / "out").iterdir())
     assert names == ["README.md", "train.jsonl", "validation.jsonl"]
     assert all((tmp_path / "a/out" / n).read_bytes() == (tmp_path / "b/out" / n).read_bytes() for n in names)
@@ -276,7 +278,7 @@ def test_the_order_in_which_a_run_was_made_changes_no_byte(tmp_path: Path) -> No
 def test_the_card_says_where_the_data_comes_from(tmp_path: Path) -> None:
     config = {"constitution": {"name": "careful", "hash": "c0ffee"}}
     run = write_run(tmp_path / "run", [(pair("q"), first(0.9)), (pair("t"), first(0.5))], config=config)
-    export(run, tmp_path / "out", Choice(to="trl", validation=0.0, licence="cc-by-4.0"))
+    export_run(run, tmp_path / "out", ExportOptions(to="trl", validation=0.0, licence="cc-by-4.0"))
     text = (tmp_path / "out" / "README.md").read_text()
     front = yaml.safe_load(text.split("---")[1])
     assert front["license"] == "cc-by-4.0"
@@ -296,7 +298,7 @@ def test_datasets_loads_the_directory_by_its_card(tmp_path: Path) -> None:
     from datasets import load_dataset
 
     run = write_run(tmp_path / "run", [(pair(f"q{n}"), first(0.9)) for n in range(20)])
-    export(run, tmp_path / "out", Choice(to="trl", validation=0.3))
+    export_run(run, tmp_path / "out", ExportOptions(to="trl", validation=0.3))
     found = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert sorted(found) == ["train", "validation"]
     assert sum(len(part) for part in found.values()) == 20
@@ -313,12 +315,12 @@ def test_our_own_reader_reads_what_is_written(tmp_path: Path, to: str) -> None:
 
 def test_a_directory_that_is_there_is_replaced_only_on_demand(tmp_path: Path) -> None:
     run, out = write_run(tmp_path / "run", [(pair("q"), first(0.9))]), tmp_path / "out"
-    export(run, out, Choice(to="trl"))
+    export_run(run, out, ExportOptions(to="trl"))
     (out / "mine.txt").write_text("mine")
     with pytest.raises(RunError, match="is there already"):
-        export(run, out, Choice(to="trl"))
+        export_run(run, out, ExportOptions(to="trl"))
     assert (out / "mine.txt").read_text() == "mine"
-    export(run, out, Choice(to="trl"), force=True)
+    export_run(run, out, ExportOptions(to="trl"), force=True)
     assert not (out / "mine.txt").exists()
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -340,7 +342,7 @@ def test_what_cannot_be_exported_is_said_and_nothing_is_written(
 ) -> None:
     run = write_run(tmp_path / "run", [(pair("q"), first(0.9))])
     with pytest.raises((ConfigError, UnknownNameError), match=message):
-        export(run, tmp_path / "out", Choice(**choice))
+        export_run(run, tmp_path / "out", ExportOptions(**choice))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
@@ -349,7 +351,7 @@ def test_a_row_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
     path = run / "labels.jsonl"
     path.write_text(path.read_text().replace('"verdict": "first"', '"verdikt": "first"', 1))
     with pytest.raises(InputError, match=r"labels\.jsonl:1: field 'judgement\.verdikt': unknown"):
-        export(run, tmp_path / "out", Choice(to="trl"))
+        export_run(run, tmp_path / "out", ExportOptions(to="trl"))
     assert not (tmp_path / "out").exists()
 
 
@@ -357,4 +359,4 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [(pair("q"), first(0.9))])
     with (run / "labels.jsonl").open("a") as file:
         file.write('{"id": "torn')
-    assert export(run, tmp_path / "out", Choice(to="trl", validation=0.0)).records == 1
+    assert export_run(run, tmp_path / "out", ExportOptions(to="trl", validation=0.0)).records == 1

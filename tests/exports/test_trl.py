@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from judge.exports.export import Choice, export
+from judge.exports.export import ExportOptions, export_run
 from judge.formats import judgement_to_row, to_row
 from judge.judgements import Judgement, Preference, Steps
 from judge.records import Message, Pair, Record, Solution
@@ -48,7 +48,7 @@ def loaded(tmp_path: Path, items: list[tuple[Record, Judgement]], **choice: Any)
     rows = [to_row(record) | {"judgement": judgement_to_row(judgement)} for record, judgement in items]
     (run / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (run / "manifest.json").write_text(json.dumps({"config": {"task": items[0][1].task}}))
-    export(run, tmp_path / "out", Choice(to="trl", validation=0.0, **choice))
+    export_run(run, tmp_path / "out", ExportOptions(to="trl", validation=0.0, **choice))
     files = str(tmp_path / "out" / "train.jsonl")
     return load_dataset("json", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
 

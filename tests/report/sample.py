@@ -3,38 +3,38 @@
 from random import Random
 
 from judge.agreement.schema import (
+    AgreementReport,
     AltTest,
     AnnotatorRow,
-    Answer,
     Audit,
+    BaselineChange,
     Benchmark,
     Bias,
     Calibration,
     CalibrationCurve,
     Ceiling,
-    Change,
     Comparison,
     Confusion,
     Coverage,
     Disagreement,
     Equivalence,
-    Estimate,
     Figure,
     Flag,
     Headline,
+    JudgeReading,
     JudgeReport,
     League,
     LeagueRow,
     LengthBin,
-    Moved,
     NextLabel,
+    ProbeResult,
     ReliabilityBin,
-    Report,
     SelectivePoint,
     Slice,
     Triangle,
     Unit,
     Vote,
+    WinRate,
 )
 
 HOSTILE = (
@@ -48,7 +48,7 @@ def audit() -> Audit:
     return Audit(
         name="audit-of-judge",
         probes=tuple(
-            Moved(
+            ProbeResult(
                 probe=probe,
                 about=f"what {probe} changes",
                 moved=figure("moved", "Verdict moved", moved, n=400, of=probe),
@@ -119,7 +119,7 @@ def calibration(shift: float) -> Calibration:
         for k in range(1, 51)
     )
     return Calibration(
-        curves=(curve("as stated", shift), curve("temperature", 0.03), curve("isotonic", 0.01)),
+        curves=(curve("as_stated", shift), curve("temperature", 0.03), curve("isotonic", 0.01)),
         selective=points,
         selective_area=figure("selective_area", "Area under the selective accuracy curve", 0.81),
     )
@@ -222,7 +222,7 @@ def judge(name: str, top: float, *, whole: bool = True) -> JudgeReport:
         bias=bias() if whole else None,
         slices=slices() if whole else (),
         estimates=(
-            Estimate(
+            WinRate(
                 system="model-b", over="model-a", judge=figure("win", "judge", 0.62, 0.01, n=12000),
                 human=figure("win", "human", 0.56, 0.05), combined=figure("win", "both", 0.57, 0.02), saved=2140,
             ),
@@ -259,8 +259,10 @@ def disagreements(count: int) -> tuple[Disagreement, ...]:
                 confidence=sure,
                 votes=(Vote(annotator="ada", verdict=human), Vote(annotator="ben", verdict=human)),
                 answers=(
-                    Answer(asked="forward", verdict=said, text="The second answer is clearer. [[B]]", probability=sure),
-                    Answer(asked="swapped", verdict=human, text="Both are right. [[A]]", probability=0.6),
+                    JudgeReading(
+                        asked="forward", verdict=said, text="The second answer is clearer. [[B]]", probability=sure
+                    ),
+                    JudgeReading(asked="swapped", verdict=human, text="Both are right. [[A]]", probability=0.6),
                 ),
                 prompt=draw.choice(PROMPTS),
                 texts={"first": LOREM[: draw.randrange(60, 250)], "second": LOREM * draw.randrange(1, 4)},
@@ -281,7 +283,7 @@ def hostile() -> Disagreement:
         judge="second",
         confidence=0.999,
         votes=(Vote(annotator=HOSTILE, verdict="first"),),
-        answers=(Answer(asked="forward", verdict="second", text=HOSTILE, probability=0.999),),
+        answers=(JudgeReading(asked="forward", verdict="second", text=HOSTILE, probability=0.999),),
         prompt="needle " + HOSTILE,
         texts={"first": HOSTILE, "second": HOSTILE},
         fields={"source": HOSTILE},
@@ -292,28 +294,28 @@ def hostile() -> Disagreement:
 
 FLAGS = (
     Flag(
-        name="likes-length", severity="warn", judge="qwen-32b", what="It likes length: the longer response wins more "
+        name="likes_length", severity="warn", judge="qwen-32b", what="It likes length: the longer response wins more "
         "often than people say it should.", evidence="Log odds for doubling the length: +0.74 beyond people's own.",
         sure="95 % interval 0.63 to 0.85, p < 0.001",
         advice="Ask for the length-controlled win rate, or add a rule against padding to the prompt.",
     ),
     Flag(
-        name="always-first", severity="stop", judge="tiny", what="It says “first” whatever stands there.",
+        name="always_first", severity="stop", judge="tiny", what="It says “first” whatever stands there.",
         evidence="First in 98.1 % of rows in the given order and in 97.9 % when swapped.", sure="p < 0.001, n = 1,197",
         advice="Do not use its verdicts; ask in both orders and look at its prompt.",
     ),
     Flag(
-        name="annotator-off", severity="note", what="Annotator chris agrees less with the others than they do among "
+        name="annotator_off", severity="note", what="Annotator chris agrees less with the others than they do among "
         "themselves.", evidence="55.0 % against 74.0 and 69.0 %.", sure="p = 0.0004 after correction",
         advice="Look at ten of their labels before you rely on the ceiling.",
     ),
 )  # fmt: skip
 
 
-def report(count: int = 200, *, total: int | None = None) -> Report:
+def report(count: int = 200, *, total: int | None = None) -> AgreementReport:
     """The whole sample with `count` disagreements."""
     main = agreement(0.71)[0]
-    return Report(
+    return AgreementReport(
         title="qwen-32b, tiny and rm-1 against people",
         kind="pair",
         headline=Headline(
@@ -342,7 +344,7 @@ def report(count: int = 200, *, total: int | None = None) -> Report:
         triangle=Triangle(
             judge="qwen-32b", model="rm-1", human_judge=main, judge_model=figure("jm", "judge and model", 0.84),
             human_model=figure("hm", "people and model", 0.70),
-            parts={"all agree": 700, "model alone": 90, "judge alone": 80, "human alone": 250, "all differ": 70},
+            parts={"all_agree": 700, "model_alone": 90, "judge_alone": 80, "human_alone": 250, "all_differ": 70},
             inherited=figure("inherited", "Judge's mistakes that the model repeats", 0.76, n=330),
         ),
         audits=(audit(),),
@@ -351,8 +353,8 @@ def report(count: int = 200, *, total: int | None = None) -> Report:
                       source="rewardbench/constants.py", figures=(figure("rb", "Overall", 0.883),)),
         ),
         changes=(
-            Change(judge="qwen-32b", name="accuracy", title="Accuracy", before=0.74, now=0.71, low=0.69, high=0.73,
-                   worse=True),
+            BaselineChange(judge="qwen-32b", name="accuracy", title="Accuracy", before=0.74, now=0.71, low=0.69,
+                           high=0.73, worse=True),
         ),
         sources=("runs/qwen-32b", "runs/tiny", "data/pandalm.json"),
         resamples=2000,

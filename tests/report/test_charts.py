@@ -64,7 +64,7 @@ def test_two_drawings_of_a_page_share_classes_and_never_ids() -> None:
 @pytest.mark.parametrize("n", [1, 2])
 def test_little_data_is_drawn_or_left_out(n: int) -> None:
     one = ReliabilityBin(low=0.9, high=1.0, n=n, confidence=0.95, accuracy=1, accuracy_low=0.2, accuracy_high=1)
-    curve = CalibrationCurve(name="as stated", bins=(one,), ece=LOSS, brier=LOSS, log_loss=LOSS)
+    curve = CalibrationCurve(name="as_stated", bins=(one,), ece=LOSS, brier=LOSS, log_loss=LOSS)
     points = tuple(SelectivePoint(coverage=(k + 1) / n, accuracy=1, confidence=0.9, n=1) for k in range(n))
     seen = Calibration(curves=(curve,), selective=points, selective_area=LOSS)
     bins = (LengthBin(low=-9, high=9, n=n, human_first=0, judge_first=1, agreement=0),)

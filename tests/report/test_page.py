@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from judge.agreement.schema import Coverage, Figure, Flag, Headline, JudgeReport, Report
+from judge.agreement.schema import AgreementReport, Coverage, Figure, Flag, Headline, JudgeReport
 from judge.report.page import page, write_page
 from judge.report.rows import carry, inert
 from tests.report.sample import HOSTILE, disagreements, figure, report
@@ -144,7 +144,7 @@ def test_a_report_of_three_rows_is_a_page(tmp_path: Path) -> None:
     judge = JudgeReport(
         name="tiny", task="score", coverage=Coverage(labelled=3, readable=3, unreadable=0, missing=0), agreement=(few,)
     )
-    small = Report(
+    small = AgreementReport(
         title="tiny",
         kind="response",
         headline=Headline(level="unknown", sentence="3 rows are too few to say."),

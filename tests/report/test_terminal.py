@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from judge.agreement.schema import Coverage, Figure, Headline, JudgeReport, Report
+from judge.agreement.schema import AgreementReport, Coverage, Figure, Headline, JudgeReport
 from judge.report.terminal import drawing
 from tests.report.sample import report
 
 
-def shown(of: Report, width: int = 120) -> str:
+def shown(of: AgreementReport, width: int = 120) -> str:
     out = io.StringIO()
     Console(width=width, file=out, color_system=None).print(drawing(of))
     return out.getvalue()

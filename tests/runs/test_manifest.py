@@ -3,7 +3,7 @@ import json
 import pytest
 
 from judge.errors import RunChangedError, RunError
-from judge.runs.manifest import check_same, data_entry, new_manifest, read_manifest, same_data, write_manifest
+from judge.runs.manifest import check_same, new_manifest, read_manifest, write_manifest
 
 CONFIG = {
     "task": "steps",
@@ -55,18 +55,9 @@ def test_labels_without_a_manifest_are_nobodys_run(tmp_path):
         read_manifest(tmp_path)
 
 
-def test_data_may_grow_at_its_end_and_nowhere_else(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text("one\ntwo\n")
-    entry = data_entry(str(path))
-    assert entry["bytes"] == 8
-    path.write_text("one\ntwo\nthree\n")
-    assert same_data(entry, str(path))
-    path.write_text("zero\none\ntwo\n")
-    assert not same_data(entry, str(path))
-    path.write_text("one\n")
-    assert not same_data(entry, str(path))
-
-
-def test_hub_data_is_known_by_its_name():
-    assert data_entry("hf://some/set:train") == {"name": "hf://some/set:train"}
+def test_a_manifest_of_the_version_before_is_read(tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"config": {"task": "steps"}, "goes": 3}))
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest["attempts"] == 3
+    assert "goes" not in manifest

@@ -1,7 +1,9 @@
 import io
+import sys
+from types import ModuleType, SimpleNamespace
 
 from judge.runs.counts import Counts
-from judge.runs.progress import pace, progress, span
+from judge.runs.progress import pace, progress_bar, span
 
 
 def test_the_pace_is_that_of_this_go():
@@ -30,9 +32,9 @@ def test_spans_of_time():
 
 
 def test_quiet_draws_nothing_and_a_file_gets_no_line_at_once():
-    for quiet in (True, False):
+    for shown in (True, False):
         stream = io.StringIO()
-        with progress(10, stream, quiet=quiet) as watch:
+        with progress_bar(10, stream, shown=shown) as watch:
             watch(Counts(labelled=1))
         assert stream.getvalue() == ""
 
@@ -40,8 +42,39 @@ def test_quiet_draws_nothing_and_a_file_gets_no_line_at_once():
 def test_a_stream_that_is_no_terminal_gets_plain_lines(monkeypatch):
     monkeypatch.setattr("judge.runs.progress._LINE_SECONDS", 0.0)
     stream = io.StringIO()
-    with progress(10, stream) as watch:
+    with progress_bar(10, stream) as watch:
         watch(Counts(labelled=1))
         watch(Counts(labelled=4, unreadable=1))
     assert stream.getvalue().startswith("5/10 rows: ")
     assert stream.getvalue().count("\n") == 1
+
+
+def test_a_notebook_gets_one_output_that_changes(monkeypatch):
+    """Modules in the place of IPython, which is no requirement: what they are asked to show is kept."""
+    shown = []
+
+    class Output:
+        def update(self, data, *, raw):
+            shown.append(data)
+
+    def display(data, *, raw, display_id):
+        shown.append(data)
+        return Output()
+
+    shell = SimpleNamespace(kernel=object())
+    for name, module in {
+        "ipykernel": ModuleType("ipykernel"),
+        "IPython": SimpleNamespace(get_ipython=lambda: shell),
+        "IPython.display": SimpleNamespace(display=display),
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("judge.runs.progress._CELL_SECONDS", 0.0)
+    with progress_bar(10) as watch:
+        watch(Counts(labelled=1))
+        watch(Counts(labelled=4, unreadable=1))
+    assert [data["text/plain"].split(":")[0] for data in shown] == ["0 rows", "5 of 10 rows"]
+    assert '<progress max="10" value="5">' in shown[-1]["text/html"]
+    del shell.kernel  # IPython on a terminal
+    with progress_bar(10) as watch:
+        watch(Counts(labelled=1))
+    assert len(shown) == 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from judge.constitution.constitution import Constitution, Principle, Sampling, load_constitution
 from judge.engines.base import Completion, Request
 from judge.errors import ConfigError, UnknownNameError
-from judge.formats.rmjudge import judgement_from_row, judgement_to_row
+from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
 from judge.prompting.template import load_template
 from judge.tasks import TASKS
 from judge.tasks.base import Options, play

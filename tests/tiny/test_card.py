@@ -24,8 +24,8 @@ def test_the_card_says_what_the_files_say():
         f"{found['bytes']:,} bytes",
         f"{found['layers']} layers",
         f"width {found['width']}",
-        f"{found['heads']} heads of {found['head width']}",
-        f"MLP of {found['MLP width']}",
+        f"{found['heads']} heads of {found['head_width']}",
+        f"MLP of {found['mlp_width']}",
         f"{found['vocabulary']} tokens",
         f"{found['context']:,} tokens of context",
     ):

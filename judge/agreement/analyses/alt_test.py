@@ -15,7 +15,7 @@ ENOUGH = 30
 LEVEL = 0.05
 
 
-class Replaced(NamedTuple):
+class AnnotatorTest(NamedTuple):
     """One annotator against the judge. advantage: the share of rows on which the judge is at least as near to the
     others; p_value: of "not better than this person by the allowance"; wins: rejected after correction."""
 
@@ -25,7 +25,7 @@ class Replaced(NamedTuple):
     wins: bool | None
 
 
-def alt_test(lines: Alignment, people: int, epsilon: float) -> tuple[AltTest, list[Replaced]]:
+def alt_test(lines: Alignment, people: int, epsilon: float) -> tuple[AltTest, list[AnnotatorTest]]:
     """The alternative-annotator test of Calderon, Reichart and Dror (2025), "The Alternative Annotator Test for
     LLM-as-a-Judge", §3: for each annotator j, W^f = [S(f) >= S(h_j)] and W^h = [S(h_j) >= S(f)]; H0: ρ^f <= ρ^h - ε is
     rejected by a one-sided t-test of W^h - W^f < ε, over annotators by Benjamini and Yekutieli at 5 %. The winning rate
@@ -53,15 +53,15 @@ def alt_test(lines: Alignment, people: int, epsilon: float) -> tuple[AltTest, li
     return test, found
 
 
-def _replaced(lines: Alignment, who: int, epsilon: float) -> Replaced:
+def _replaced(lines: Alignment, who: int, epsilon: float) -> AnnotatorTest:
     own = lines.who == who
     judge, person = lines.judge[own], lines.person[own]
     # Sums of squares leave noise in the last digits of equal scores; a share of k others differs by far more.
     wins, loses = judge >= person - 1e-9, person >= judge - 1e-9
     if not len(judge):
-        return Replaced(0, float("nan"), None, None)
+        return AnnotatorTest(0, float("nan"), None, None)
     if len(judge) < ENOUGH:
-        return Replaced(len(judge), float(wins.mean()), None, None)
+        return AnnotatorTest(len(judge), float(wins.mean()), None, None)
     apart = loses.astype(np.float64) - wins
     if apart.std() == 0:
         p = 0.0 if apart[0] < epsilon else 1.0
@@ -69,7 +69,7 @@ def _replaced(lines: Alignment, who: int, epsilon: float) -> Replaced:
         from scipy.stats import ttest_1samp
 
         p = float(ttest_1samp(apart, epsilon, alternative="less").pvalue)
-    return Replaced(len(judge), float(wins.mean()), p, None)
+    return AnnotatorTest(len(judge), float(wins.mean()), p, None)
 
 
 def equivalence(draw: Resampler, sums: Floats, margin: float, clusters: int) -> Equivalence:

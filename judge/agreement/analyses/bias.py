@@ -24,7 +24,7 @@ FEW = 10
 
 def bias(measure: Measure) -> Bias:
     """Every leaning that the rows allow to measure."""
-    pairs = measure.table.task == "preference"
+    pairs = measure.table.paired
     length, bins = lengths(measure) if pairs else (_score_length(measure), ())
     return Bias(
         position=_position(measure) if pairs else (),
@@ -60,7 +60,7 @@ def _score_length(measure: Measure) -> tuple[Figure, ...]:
     """Whether a judge's score lies above the people's for long responses: Pearson's r of the two."""
     table = measure.table
     mask = measure.rows & ~np.isnan(table.length)
-    if table.task != "score" or not mask.any():
+    if table.form != "scores" or not mask.any():
         return ()
     sums = measure.draw.by_block(moments(measure.judge.verdict - table.truth, table.length, mask))
     title = "r of (judge's score minus people's) with log length"
@@ -108,7 +108,7 @@ def _consistency(measure: Measure) -> tuple[Figure, ...]:
     if repeated.any():
         sums = measure.draw.by_block(np.column_stack([judge.same, judge.pairs]).astype(np.float64))
         figures.append(measure.figure("self_consistency", "Two answers to one question agree", sums, ratio, repeated))
-    if measure.table.task == "preference":
+    if measure.table.paired:
         circles = _transitivity(measure)
         if circles is not None:
             figures.append(circles)

@@ -25,7 +25,7 @@ _SMALL = 1e-6
 def stated_rows(measure: Measure) -> Mask:
     """Rows with a stated probability and a human verdict that is no tie."""
     table = measure.table
-    if table.task not in ("preference", "outcome"):
+    if table.form != "label":
         return np.zeros(len(table), dtype=bool)
     return np.asarray(measure.rows & ~np.isnan(measure.judge.probability) & (table.truth < TIE))
 
@@ -36,7 +36,7 @@ def calibration(measure: Measure) -> Calibration | None:
     if not mask.any():
         return None
     p, right = measure.judge.probability[mask], (measure.table.truth[mask] == 0).astype(np.float64)
-    curves = [_curve(measure, mask, "as stated", p, right)]
+    curves = [_curve(measure, mask, "as_stated", p, right)]
     # Figures without intervals are asked for by those in a hurry: nothing is fitted for them.
     if measure.draw.resamples and len(p) >= ENOUGH and 0 < right.sum() < len(right):
         fold = folds(measure.draw.code[mask], measure.draw.seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from judge.agreement.analyses.alt_test import ENOUGH, Replaced, alt_test, equivalence
+from judge.agreement.analyses.alt_test import ENOUGH, AnnotatorTest, alt_test, equivalence
 from judge.agreement.analyses.judge_metrics import Measure, ratio
 from judge.agreement.data.alignment import Alignment, aligned, counts
 from judge.agreement.data.table import Mask
@@ -26,7 +26,7 @@ def ceiling(measure: Measure, *, epsilon: float, margin: float) -> Ceiling:
     """People among themselves and the judge beside them, over all lines and annotator by annotator."""
     table = measure.table
     lines = aligned(table, measure.judge)
-    share = table.task != "score"
+    share = table.form != "scores"
     unit: Unit = "share" if share else "number"
     what = "agreement with another person's vote" if share else "minus the distance to the others' scores"
     human = _pooled(measure, "human_agreement", f"People's {what}", lines, lines.person, unit)
@@ -63,7 +63,7 @@ def _pooled(
 
 
 def _annotators(
-    measure: Measure, lines: Alignment, replaced: list[Replaced], skilled: Estimated | None, unit: Unit
+    measure: Measure, lines: Alignment, replaced: list[AnnotatorTest], skilled: Estimated | None, unit: Unit
 ) -> tuple[AnnotatorRow, ...]:
     votes = measure.table.votes
     many = np.bincount(votes.who, minlength=len(votes.names))
@@ -100,7 +100,7 @@ def _judge_with(measure: Measure, who: int) -> Figure:
     row, value = votes.row[own], votes.value[own]
     mask = np.zeros(len(measure.table), dtype=bool)
     mask[row] = True
-    score = measure.table.task == "score"
+    score = measure.table.form == "scores"
     held = np.zeros(len(mask))
     held[row] = -np.abs(judge.verdict[row] - value) if score else judge.verdict[row] == value
     title = f"Judge with {votes.names[who]}"
@@ -160,7 +160,7 @@ def _among(measure: Measure) -> tuple[Figure, ...]:
     table, judge = measure.table, measure.judge
     held = np.bincount(table.votes.row, minlength=len(table))
     mask = (held > 1) & judge.read
-    if not mask.any() or table.task == "ranking":
+    if not mask.any() or table.form == "order":
         return ()
     votes = [(table.votes.row, table.votes.value)]
     whole = [*votes, (np.flatnonzero(mask), judge.verdict[mask])]
@@ -178,7 +178,7 @@ _WITH_JUDGE = "with_judge"
 def _reliability(measure: Measure, row: Ints, value: Floats, mask: Mask, who: str) -> list[Figure]:
     """Figures of any number of raters; row, value: (V,) one entry a label."""
     name, title = (f"_{who}", "with the judge as one more rater") if who else ("", "among people")
-    if measure.table.task == "score":
+    if measure.table.form == "scores":
         sums = measure.draw.by_block(_score_terms(row, value, len(measure.table)))
         title = f"Krippendorff's α {title}, interval"
         return [measure.figure(f"alpha_interval{name}", title, sums, _alpha_scores, mask, unit="coefficient")]

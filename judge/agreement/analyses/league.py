@@ -1,6 +1,6 @@
 """Several judges on the same rows: a table with paired tests, and the triangle of people, a judge and its student.
 
-Refuses to know by what judges are compared (compared.py).
+Refuses to know by what judges are compared (main_figure.py).
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from itertools import combinations
 
 import numpy as np
 
-from judge.agreement.analyses.compared import Yardstick, centred
 from judge.agreement.analyses.judge_metrics import Measure
+from judge.agreement.analyses.main_figure import MainFigure, centred
 from judge.agreement.data.table import Mask
 from judge.agreement.schema import Comparison, Figure, League, LeagueRow, Triangle
 from judge.agreement.statistics.bootstrap import Floats
@@ -19,7 +19,7 @@ from judge.agreement.statistics.correlation import moments, pearson_of
 LEVEL = 0.05
 
 
-def league(measures: Sequence[Measure], by: Sequence[Yardstick], masks: Sequence[Mask]) -> League:
+def league(measures: Sequence[Measure], by: Sequence[MainFigure], masks: Sequence[Mask]) -> League:
     """Judges by what they are compared by, on the rows that all of them judged readably; differences are tested
     pairwise by the cluster bootstrap, and all p-values corrected by Holm's method."""
     common = np.logical_and.reduce(list(masks))
@@ -38,7 +38,7 @@ def league(measures: Sequence[Measure], by: Sequence[Yardstick], masks: Sequence
     return League(rows=tuple(rows), comparisons=comparisons, common=int(common.sum()))
 
 
-def _compare(measures: Sequence[Measure], by: Sequence[Yardstick], common: Mask, one: int, other: int) -> Comparison:
+def _compare(measures: Sequence[Measure], by: Sequence[MainFigure], common: Mask, one: int, other: int) -> Comparison:
     measure, names = measures[one], [measures[at].judge.name for at in (one, other)]
     sums = np.concatenate([by[at].sums(measure, common) for at in (one, other)], axis=1)
     figure = measure.figure("difference", " minus ".join(names), sums, by[one].apart, common, unit=by[one].unit)
@@ -71,16 +71,16 @@ def triangle(judge: Measure, model: Measure) -> Triangle:
     ties, so rows with a tie of people or judge count as they are: the model differs there."""
     table = judge.table
     common = judge.rows & model.judge.read
-    if table.task == "score":
+    if table.form == "scores":
         return _of_scores(judge, model, common)
     truth, said, copied = table.truth, judge.judge.verdict, model.judge.verdict
     by_judge, by_model, alike = truth == said, truth == copied, said == copied
     parts = {
-        "all agree": common & by_judge & by_model,
-        "model alone": common & by_judge & ~by_model,
-        "judge alone": common & by_model & ~by_judge,
-        "human alone": common & alike & ~by_judge,
-        "all differ": common & ~by_judge & ~by_model & ~alike,
+        "all_agree": common & by_judge & by_model,
+        "model_alone": common & by_judge & ~by_model,
+        "judge_alone": common & by_model & ~by_judge,
+        "human_alone": common & alike & ~by_judge,
+        "all_differ": common & ~by_judge & ~by_model & ~alike,
     }
     return Triangle(
         judge=judge.judge.name,

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from judge.agreement.analyses.judge_metrics import ratio
-from judge.agreement.schema import Figure, Moved
+from judge.agreement.schema import Figure, ProbeResult
 from judge.agreement.statistics.bootstrap import Resampler
+from judge.judgements import shape_of
 
 _TURNED = {"first": "second", "second": "first", "tie": "tie"}
 _WORTH = {"first": 1.0, "tie": 0.0, "second": -1.0}
@@ -29,9 +30,10 @@ class Link(NamedTuple):
 
 def verdict_of(said: Mapping[str, Any]) -> Any:
     """What counts as the verdict of a judgement row: None when it could not be read."""
-    if said["task"] == "steps":
+    form = shape_of(said["task"]).form
+    if form == "steps":
         return said.get("first_wrong")
-    if said["task"] == "score":
+    if form == "scores":
         values = tuple(said["verdict"].values())
         return None if None in values else values
     return said["verdict"]
@@ -39,7 +41,7 @@ def verdict_of(said: Mapping[str, Any]) -> Any:
 
 def moved(
     verdicts: Mapping[str, Any], links: Iterable[Link], about: Mapping[str, str], *, seed: int, resamples: int = 1_000
-) -> tuple[Moved, ...]:
+) -> tuple[ProbeResult, ...]:
     """Each probe's figures, rows clustered by the record they come from (one a probe, so a plain bootstrap), the probe
     that moves most verdicts first. about: what each probe changes, in words."""
     rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -73,7 +75,9 @@ def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
     return changed, float(gain > 0)
 
 
-def _figures(probe: str, about: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int) -> Moved:
+def _figures(
+    probe: str, about: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int
+) -> ProbeResult:
     count = len(held)
     draw = Resampler(np.arange(count), resamples=resamples, seed=seed)
     told: list[Figure] = []
@@ -81,4 +85,4 @@ def _figures(probe: str, about: str, held: list[tuple[float, float]], lost: int,
         hit = np.array([row[at] for row in held])
         sums = draw.by_block(np.column_stack([hit, np.ones(count)])) if count else np.zeros((1, 2))
         told.append(draw.figure(name, title, sums, ratio, rows=count, clusters=count, of=probe))
-    return Moved(probe=probe, about=about, moved=told[0], toward=told[1], lost=lost)
+    return ProbeResult(probe=probe, about=about, moved=told[0], toward=told[1], lost=lost)

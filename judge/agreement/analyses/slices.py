@@ -1,14 +1,14 @@
 """Agreement by part of the rows: any field, and length. Small parts are marked, comparisons corrected for their number.
 
-Refuses to know by what parts are compared (compared.py).
+Refuses to know by what parts are compared (main_figure.py).
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from judge.agreement.analyses.compared import Yardstick
 from judge.agreement.analyses.judge_metrics import Measure
+from judge.agreement.analyses.main_figure import MainFigure
 from judge.agreement.data.table import Mask
 from judge.agreement.schema import Slice
 
@@ -17,7 +17,7 @@ MOST = 40
 THIRDS = ("shortest third", "middle third", "longest third")
 
 
-def slices(measure: Measure, by: Yardstick, mask: Mask) -> tuple[Slice, ...]:
+def slices(measure: Measure, by: MainFigure, mask: Mask) -> tuple[Slice, ...]:
     """What the judge is compared by, on every value of every field asked for, on the criteria, and on thirds of length.
 
     Each is compared with all other rows of its field; p by the cluster bootstrap, corrected over all slices that are
@@ -34,12 +34,12 @@ def slices(measure: Measure, by: Yardstick, mask: Mask) -> tuple[Slice, ...]:
         cuts = np.quantile(size[known], [1 / 3, 2 / 3])
         third = np.where(known, np.searchsorted(cuts, size, side="right"), -1)
         names = np.array([*THIRDS, ""], dtype=object)
-        what = "length difference" if table.task == "preference" else "response length"
+        what = "length difference" if table.paired else "response length"
         found += _by_value(measure, by, known, what, names[third])
     return _corrected(found)
 
 
-def _by_value(measure: Measure, by: Yardstick, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
+def _by_value(measure: Measure, by: MainFigure, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
     names, code = np.unique(values.astype(str), return_inverse=True)
     counts = np.bincount(code[mask], minlength=len(names))
     if (counts > 0).sum() < 2:
@@ -63,7 +63,7 @@ def _by_value(measure: Measure, by: Yardstick, mask: Mask, field: str, values: "
     return found
 
 
-def _against_rest(measure: Measure, by: Yardstick, inside: Mask, rest: Mask) -> tuple[float | None, float | None]:
+def _against_rest(measure: Measure, by: MainFigure, inside: Mask, rest: Mask) -> tuple[float | None, float | None]:
     both = np.concatenate([by.sums(measure, inside), by.sums(measure, rest)], axis=1)
     with np.errstate(all="ignore"):
         difference = float(by.apart(both.sum(axis=0)))

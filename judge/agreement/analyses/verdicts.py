@@ -3,7 +3,7 @@
 Refuses to know people apart (ceiling.py) and probabilities (calibration.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from judge.agreement.statistics.bootstrap import Floats, Ints
 from judge.agreement.statistics.correlation import auc
 from judge.agreement.statistics.nominal import Weights
 
-ORDERED = {"preference": (0, 2, 1), "outcome": (0, 1)}
-"""The verdicts on a scale, for weighted figures: first, tie, second."""
+ORDERED: Mapping[int, tuple[int, ...]] = {2: (0, 1), 3: (0, 2, 1)}
+"""The labels on a scale, for weighted figures, by how many there are: the good one, neither, its opposite."""
 
 
 def cells(truth: Any, verdict: Any, mask: Mask, size: int) -> Ints:
@@ -44,16 +44,16 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
     table, judge, mask = measure.table, measure.judge, measure.rows
     size = len(table.labels)
     sums = measure.draw.cells(cells(table.truth, judge.verdict, mask, size), size * size)
-    order = ORDERED[table.task]
+    order = ORDERED.get(size, ())
 
     def whole(name: str, title: str, formula: Callable[[Floats], Floats], *, share: bool = False) -> Figure:
         unit = "share" if share else "coefficient"
         return measure.figure(name, title, sums, square(formula, size, order), mask, unit=unit)  # type: ignore[arg-type]
 
-    pairs = table.task == "preference"
+    pairs = table.paired
     figures = [whole("accuracy", "Accuracy, a tie is a verdict" if pairs else "Accuracy", nominal.accuracy, share=True)]
     if pairs:
-        figures += _without_ties(measure, mask) + _by_order(measure)
+        figures += _without_ties(measure, mask) + _forced(measure, mask) + _by_order(measure)
     figures += [
         _votes(measure),
         whole("macro_precision", "Macro precision", nominal.macro_precision, share=True),
@@ -95,6 +95,37 @@ def _without_ties(measure: Measure, mask: Mask) -> list[Figure]:
         measure.share("accuracy_decided", "Accuracy where people decide (a judge's tie is wrong)", hit, decided),
         measure.share("accuracy_without_ties", "Accuracy where neither says tie", hit, both),
     ]
+
+
+def _forced(measure: Measure, mask: Mask) -> list[Figure]:
+    """What the judge says where it has to choose: κ without ties, its probability against 1/2, its contradictory ties.
+
+    A tie of the merged verdict is decided by the probability; exactly 1/2 is right half the time. Many ties of a weak
+    judge are none: its two orders name opposite responses.
+    """
+    truth, judge = measure.table.truth, measure.judge
+    figures = []
+    both = mask & (truth != TIE) & (judge.verdict != TIE)
+    if both.any():
+        sums = measure.draw.cells(cells(truth, judge.verdict, both, 2), 4)
+        title = "Cohen's κ where neither says tie"
+        figures.append(
+            measure.figure(
+                "cohen_kappa_without_ties", title, sums, square(nominal.cohen_kappa, 2), both, unit="coefficient"
+            )
+        )
+    stated = mask & (truth != TIE) & ~np.isnan(judge.probability)
+    if stated.any():
+        p = np.nan_to_num(judge.probability, nan=0.5)
+        hit = np.where(p == 0.5, 0.5, (p > 0.5) == (truth == 0))
+        title = "Accuracy of the likelier response, ties decided by its probability"
+        figures.append(measure.mean("accuracy_forced", title, hit, stated, unit="share"))
+    ties = mask & (judge.verdict == TIE) & ~np.isnan(judge.forward) & ~np.isnan(judge.swapped)
+    if ties.any():
+        title = "The judge's ties whose orders name opposite responses"
+        opposite = (judge.forward != judge.swapped) & (judge.forward != TIE) & (judge.swapped != TIE)
+        figures.append(measure.share("inconsistent_ties", title, opposite, ties))
+    return figures
 
 
 def _by_order(measure: Measure) -> list[Figure]:

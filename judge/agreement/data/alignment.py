@@ -54,7 +54,7 @@ def aligned(table: Table, judge: Judge) -> Alignment:
     kept = (held[votes.row] > 1) & judge.read[votes.row]
     row, who, value = votes.row[kept], votes.who[kept], votes.value[kept]
     said, many = judge.verdict[row], held[row]
-    if table.task == "score":
+    if table.form == "scores":
         person, by_judge, others = _distances(votes, row, value, said, many)
     else:
         person, by_judge, others = _shares(votes, row, value, said, many)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from judge.agreement.data.columns import LABELS, READ, UNREADABLE, Columns, JudgeColumns, Order
+from judge.agreement.data.columns import READ, UNREADABLE, Columns, JudgeColumns, Order
 from judge.agreement.statistics.bootstrap import Floats, Ints
 from judge.errors import InputError
+from judge.judgements import Form, Shape
 
 Mask = NDArray[np.bool_]
 TIE = 2.0
@@ -69,7 +70,7 @@ class Table:
     """
 
     task: str
-    labels: tuple[str, ...]
+    shape: Shape
     ids: tuple[str, ...]
     group: Ints
     criterion: Ints
@@ -92,6 +93,21 @@ class Table:
     def __len__(self) -> int:
         return len(self.group)
 
+    @property
+    def form(self) -> Form:
+        """What a verdict is: see judgements.Shape."""
+        return self.shape.form
+
+    @property
+    def paired(self) -> bool:
+        """Whether a verdict says which of two responses is better."""
+        return self.shape.paired
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The named verdicts; a verdict's code is its place."""
+        return self.shape.labels
+
 
 def build(columns: Columns) -> Table:
     """The table of everything entered; raises InputError when people and judges have no row in common."""
@@ -99,7 +115,7 @@ def build(columns: Columns) -> Table:
     for judge in columns.judges:
         judge.grow(size)
     votes = _votes(columns)
-    truth, split = together(columns.task, votes, size)
+    truth, split = together(columns.shape, votes, size)
     labelled = np.zeros(size, dtype=bool)
     labelled[votes.row] = True
     judges = tuple(_judge(judge, size) for judge in columns.judges)
@@ -108,7 +124,7 @@ def build(columns: Columns) -> Table:
     where = {name: at for at, name in enumerate(names)}
     return Table(
         task=columns.task,
-        labels=LABELS[columns.task],
+        shape=columns.shape,
         ids=tuple(columns.index),
         group=np.frombuffer(columns.group, dtype=np.int32).astype(np.int64),
         criterion=np.array([where[name] for name in columns.criterion], dtype=np.int64),
@@ -194,7 +210,7 @@ def _other_criteria(columns: Columns) -> str:
     return f" (criteria found: {', '.join(repr(name) for name in names)})" if names != [""] else ""
 
 
-def together(task: str, votes: Votes, size: int) -> tuple[Floats, Mask]:
+def together(shape: Shape, votes: Votes, size: int) -> tuple[Floats, Mask]:
     """What the people say together, and where they differ.
 
     The verdict that most of them gave; where none leads, a pair is a tie (PandaLM counts three different verdicts so),
@@ -203,7 +219,7 @@ def together(task: str, votes: Votes, size: int) -> tuple[Floats, Mask]:
     truth, split = np.full(size, np.nan), np.zeros(size, dtype=bool)
     if not len(votes.row):
         return truth, split
-    if task == "ranking":
+    if shape.form == "order":
         truth[votes.row] = 0.0
         return truth, split
     order = np.lexsort((votes.value, votes.row))
@@ -214,7 +230,7 @@ def together(task: str, votes: Votes, size: int) -> tuple[Floats, Mask]:
     first = np.flatnonzero(np.r_[True, run_row[1:] != run_row[:-1]])
     different = np.diff(np.r_[first, len(run_row)])
     split[run_row[first]] = different > 1
-    if task == "score":
+    if shape.form == "scores":
         sums, counts = np.bincount(row, weights=value, minlength=size), np.bincount(row, minlength=size)
         truth[run_row[first]] = (sums / np.maximum(counts, 1))[run_row[first]]
         return truth, split
@@ -223,5 +239,5 @@ def together(task: str, votes: Votes, size: int) -> tuple[Floats, Mask]:
     leaders = np.add.reduceat(leads.astype(np.int64), first)
     truth[run_row[leads]] = run_value[leads]
     undecided = run_row[first][leaders > 1]
-    truth[undecided] = TIE if task == "preference" else np.nan
+    truth[undecided] = TIE if shape.paired else np.nan
     return truth, split

@@ -13,7 +13,7 @@ from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.data.columns import UNREADABLE, Order, Row
 from judge.agreement.data.sources import Source
 from judge.agreement.data.table import Judge, Table
-from judge.agreement.schema import Answer, Disagreement, Vote
+from judge.agreement.schema import Disagreement, JudgeReading, Vote
 from judge.agreement.statistics.bootstrap import Floats, Ints
 
 LONGEST = 8_000
@@ -23,7 +23,7 @@ LONGEST = 8_000
 def confidence(table: Table, judge: Judge) -> Floats:
     """The judge's probability of its own verdict, nan where it states none (or says tie)."""
     p = judge.probability
-    if table.task in ("preference", "outcome"):
+    if table.form == "label":
         return np.where(judge.verdict == 0, p, np.where(judge.verdict == 1, 1 - p, np.nan))
     return np.full(len(table), np.nan)
 
@@ -37,7 +37,7 @@ def differing(measure: Measure, hit: Floats) -> Ints:
     rows = np.flatnonzero(wrong | lost)
     certain = np.nan_to_num(confidence(table, judge)[rows], nan=0.5)
     apart = np.zeros(len(rows))
-    if table.task in ("score", "steps"):
+    if table.form in ("scores", "steps"):
         apart = np.nan_to_num(np.abs(judge.verdict[rows] - table.truth[rows]))
     order = np.lexsort((rows, table.split[rows], -apart, -certain, lost[rows]))
     return np.asarray(rows[order])
@@ -113,7 +113,7 @@ def said(table: Table, value: float) -> str:
         return "none"
     if table.labels:
         return table.labels[int(value)]
-    if table.task == "steps":
+    if table.form == "steps":
         return "no mistake" if value < 0 else f"step {int(value) + 1}"
     return f"{value:g}"
 
@@ -147,7 +147,7 @@ def _parts(row: Row) -> Mapping[str, str]:
     return {}
 
 
-def _answers(row: Row | None) -> tuple[Answer, ...]:
+def _answers(row: Row | None) -> tuple[JudgeReading, ...]:
     if row is None or not row.get("judgement"):
         return ()
     found = []
@@ -155,7 +155,7 @@ def _answers(row: Row | None) -> tuple[Answer, ...]:
         verdict = reading["verdict"]
         chances = reading.get("probabilities") or {}
         found.append(
-            Answer(
+            JudgeReading(
                 asked=reading["asked"],
                 verdict="" if verdict is None else str(verdict),
                 text=str(reading.get("text") or "")[:LONGEST],
@@ -170,7 +170,7 @@ def _disagreement(
 ) -> Disagreement:
     table, judge = measure.table, measure.judge
     by_people, by_judge = said(table, float(table.truth[at])), said(table, float(judge.verdict[at]))
-    if table.task == "ranking":
+    if table.form == "order":
         words = {vote.verdict for vote in votes}
         by_people = words.pop() if len(words) == 1 else "different orders"
         by_judge = ordered(judge.detail[at][0]) if at in judge.detail else ""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from judge.agreement.findings.red_flags import FEW, shown
-from judge.agreement.schema import Change, Figure, Flag, Headline, JudgeReport, Level, Report
+from judge.agreement.schema import AgreementReport, BaselineChange, Figure, Flag, Headline, JudgeReport, Level
 
 
 def headline(judges: Sequence[JudgeReport], flags: Sequence[Flag]) -> Headline:
@@ -50,7 +50,7 @@ def _said(judge: JudgeReport, flags: Sequence[Flag]) -> tuple[Level, str, tuple[
     return "fair", "Not shown: this judge may be as good as a person, but these rows do not prove it.", tuple(told)
 
 
-def changes(now: Report, before: Report) -> tuple[Change, ...]:
+def changes(now: AgreementReport, before: AgreementReport) -> tuple[BaselineChange, ...]:
     """Every figure of agreement beside the same one of a saved report. A change counts when the old value lies outside
     the new interval (or the other way round where the new one has none); judges meet by name, or the only ones."""
     found = []
@@ -72,12 +72,12 @@ NEUTRAL = ("mean_difference", "accuracy_forward", "accuracy_swapped")
 """Figures of which neither more nor less is worse by itself."""
 
 
-def _change(judge: str, old: Figure, new: Figure) -> Change:
+def _change(judge: str, old: Figure, new: Figure) -> BaselineChange:
     moved = 0.0 if old.value is None or new.value is None else new.value - old.value
     outside = _outside(old, new)
     better_up = new.unit != "loss"
     counts = outside and new.name not in NEUTRAL
-    return Change(
+    return BaselineChange(
         judge=judge,
         name=new.name,
         title=new.title,

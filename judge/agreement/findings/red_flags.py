@@ -36,7 +36,7 @@ def moved(audit: Audit, judge: str) -> tuple[Flag, ...]:
             toward = "" if one.probe == "swap" else f"; in favour of what was changed {shown(one.toward)}"
             found.append(
                 Flag(
-                    name=f"moved-by-{one.probe}",
+                    name=f"moved_by_{one.probe}",
                     severity="warn",
                     judge=judge,
                     what=f"The verdict moves when it should not: {one.about}.",
@@ -125,7 +125,7 @@ def _always(judge: JudgeReport) -> Flag | None:
 def _always_flag(judge: JudgeReport, word: str, evidence: str) -> Flag:
     letter = {"first": "A (the first)", "second": "B (the second)"}.get(word, f"“{word}”")
     return Flag(
-        name=f"always-{word.replace(' ', '-')}",
+        name=f"always_{word.replace(' ', '_')}",
         severity="stop",
         judge=judge.name,
         what=f"This judge always says {letter}, whatever it reads.",
@@ -164,7 +164,7 @@ def _leaning(judge: JudgeReport, name: str, key: str, liked: str) -> Flag | None
     if coefficient is not None:
         evidence += f"; logistic coefficient with people's verdict held {shown(coefficient)}"
     return Flag(
-        name=f"{'likes' if likes else 'dislikes'}-{key}",
+        name=f"{'likes' if likes else 'dislikes'}_{key}",
         severity="stop" if strong else "warn",
         judge=judge.name,
         what=f"This judge {'likes' if likes else 'dislikes'} {liked}, more than people do.",
@@ -196,7 +196,7 @@ def _copies(judge: JudgeReport) -> Flag | None:
         return None
     name = people[0].name
     return Flag(
-        name=f"copies-{name}",
+        name="copies_annotator",
         severity="stop",
         judge=judge.name,
         what=f"This judge copies {name}: it gives that person's verdict, right or wrong.",
@@ -254,7 +254,7 @@ def _repeated(judge: JudgeReport) -> Flag | None:
     if not judge.coverage.repeated_votes:
         return None
     return Flag(
-        name="repeated-votes",
+        name="repeated_votes",
         severity="note",
         what="Some people labelled a row more than once; the first label of each counts.",
         evidence=f"{judge.coverage.repeated_votes:,} labels",
@@ -288,7 +288,7 @@ def _self(judge: JudgeReport) -> Flag | None:
     if own is None or own.low is None or own.low <= 0:
         return None
     return Flag(
-        name="self-preference",
+        name="self_preference",
         severity="warn",
         judge=judge.name,
         what="This judge prefers its own responses more than people do.",
@@ -304,7 +304,7 @@ def _slices(judge: JudgeReport) -> Flag | None:
         return None
     names = ", ".join(f"{part.field} = {part.value} {shown(part.figure)}" for part in worse[:3])
     return Flag(
-        name="weak-slices",
+        name="weak_slices",
         severity="warn",
         judge=judge.name,
         what="It agrees less with people on some parts of the data.",
@@ -319,7 +319,7 @@ def _annotators(judge: JudgeReport) -> Flag | None:
     if not off:
         return None
     return Flag(
-        name="annotator-off",
+        name="annotator_off",
         severity="note",
         what=f"{'One annotator differs' if len(off) == 1 else 'Some annotators differ'} from the others beyond chance.",
         evidence="; ".join(f"{row.name} {shown(row.agreement)}" for row in off[:5]),
@@ -332,7 +332,7 @@ def _few(judge: JudgeReport) -> Flag | None:
     if judge.coverage.readable >= FEW:
         return None
     return Flag(
-        name="too-few",
+        name="too_few",
         severity="warn",
         judge=judge.name,
         what="Too few rows to say anything.",
@@ -350,7 +350,7 @@ def _one_verdict(judge: JudgeReport) -> Flag | None:
             label = confusion.labels[rows.index(max(rows))]
             chosen = label == "first"
             return Flag(
-                name="one-human-verdict",
+                name="one_human_verdict",
                 severity="note" if chosen else "warn",
                 what=f"Every human verdict is “{label}”: agreement beyond chance cannot be measured.",
                 evidence=f"{sum(rows):,} rows",

@@ -1,6 +1,6 @@
 """reward.json: what a model directory says of itself. It is written last, so a directory without it is no model.
 
-Refuses to know torch and weights, so that a model can be described, and a wrong one refused, at once.
+Its keys are described by judge/schemas/reward.json. Nothing here imports torch: a wrong directory is refused at once.
 """
 
 import json
@@ -9,18 +9,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from judge.errors import InputError, RunError
+from judge.errors import ConfigError, InputError, RunError
 from judge.files import file_hash, write_atomic
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 
-REWARD = "reward.json"
-FORMAT = 1
+REWARD_FILE = "reward.json"
+FORMAT = 2  # 1 had flat `settings` under earlier names instead of `config`
 OURS = "rmjudge"  # what loads a model that no class of transformers holds
 
 
-def write_about(
+def write_metadata(
     folder: Path,
-    settings: Settings,
+    config: RewardConfig,
     *,
     loads_as: str,
     outputs: Sequence[str],
@@ -29,15 +29,26 @@ def write_about(
     parents: Sequence[Mapping[str, Any]],
     history: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Describe the model whose weights lie in `folder`."""
-    about = {
+    """Describe the model whose weights lie in `folder`.
+
+    Args:
+        folder: of the model; its weights are there already.
+        config: of the reward model.
+        loads_as: the class of transformers that loads it, or `OURS`.
+        outputs: what each output is called.
+        calibration: as plain values, None where there is none.
+        figures: counts of the training and figures of the validation.
+        parents: what it was made from.
+        history: of the training.
+    """
+    metadata = {
         "rmjudge": version("rmjudge"),
         "format": FORMAT,
-        "kind": settings.kind,
+        "kind": config.model.kind,
         "loads_as": loads_as,
         "outputs": list(outputs),
-        "reads": _reads(settings),
-        "settings": settings.to_dict(),
+        "reads": _reads(config),
+        "config": config.to_dict(),
         "calibration": calibration,
         "figures": dict(figures),
         "parents": [dict(parent) for parent in parents],
@@ -45,45 +56,56 @@ def write_about(
         "versions": _versions(),
         "history": [dict(row) for row in history],
     }
-    write_atomic(folder / REWARD, json.dumps(about, indent=2, ensure_ascii=False, allow_nan=True) + "\n")
+    write_atomic(folder / REWARD_FILE, json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=True) + "\n")
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """What reward.json says; InputError when the directory is no reward model of ours."""
-    path = folder / REWARD
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """What reward.json says, in the form of today whichever version wrote it.
+
+    Raises:
+        InputError: when the directory is no reward model of ours, or a newer one.
+    """
+    path = folder / REWARD_FILE
     try:
-        about = json.loads(path.read_text("utf-8"))
+        metadata = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        found = f"not a reward model (it has no {REWARD})" if folder.is_dir() else "no such directory"
-        raise InputError(f"{folder}: {found}") from None
+        reason = f"not a reward model (it has no {REWARD_FILE})" if folder.is_dir() else "no such directory"
+        raise InputError(f"{folder}: {reason}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(about, dict) or not isinstance(about.get("settings"), dict):
-        raise InputError(f"{path}: not a reward model's description (it has no 'settings')")
-    if about.get("format", 0) > FORMAT:
-        raise InputError(f"{path}: format {about['format']} is newer than this rmjudge reads ({FORMAT}); update it")
-    return about
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: not a reward model's description (it is no object)")
+    if metadata.get("format", 0) > FORMAT:
+        raise InputError(f"{path}: format {metadata['format']} is newer than this rmjudge reads ({FORMAT}); update it")
+    config = metadata.get("config", metadata.pop("settings", None))
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: not a reward model's description (it has no 'config')")
+    try:
+        metadata["config"] = RewardConfig.from_dict(config).to_dict()
+    except ConfigError as error:
+        raise InputError(f"{path}: config: {error}") from None
+    return metadata
 
 
 def refuse_finished(out: Path) -> None:
     """RunError when `out` holds a finished model, or is a file."""
-    if (out / REWARD).is_file():
+    if (out / REWARD_FILE).is_file():
         raise RunError(f"{out}: holds a reward model already; name another --out")
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: is a file; name a directory that is not there yet")
 
 
-def _reads(settings: Settings) -> dict[str, str]:
-    if settings.kind == "process":
+def _reads(config: RewardConfig) -> dict[str, str]:
+    if config.model.kind == "process":
         return {"at": "the last token of the separator after each step", "separator": "\n"}
     return {"at": "the last token of prompt and response in the chat template, or joined by an empty line"}
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in ("torch", "transformers", "accelerate", "peft"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

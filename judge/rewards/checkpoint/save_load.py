@@ -1,12 +1,11 @@
 """A reward model's directory: written whole or not at all, and read back as it was.
 
-    config.json, model.safetensors, tokenizer files   as transformers' own classes load them (plain.py)
+    config.json, model.safetensors, tokenizer files   as transformers' own classes load them (hf_format.py)
     adapter_config.json, adapter_model.safetensors    instead of the weights, for a model that keeps its adapter
     head.safetensors                                  what those classes cannot hold, over a plain AutoModel
-    reward.json                                       what it is: settings, calibration, parents, versions
+    reward.json                                       what it is: config, calibration, parents, versions
 
-`reward.json` is written last: a directory without it is not a model. This module refuses to know how a model is
-trained and how texts are scored.
+`reward.json` is written last: a directory without it is not a model.
 """
 
 import glob
@@ -16,7 +15,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +24,8 @@ from safetensors import SafetensorError
 from judge.errors import EngineError, RunError
 from judge.rewards.checkpoint.hf_format import (
     ADAPTER,
-    Linear,
+    HeadWeights,
+    as_classifier,
     auto_class,
     is_adapted,
     labels_of,
@@ -34,34 +33,41 @@ from judge.rewards.checkpoint.hf_format import (
     merged,
     on_disk,
     quiet,
-    read_by_4,
     read_head,
+    readable_by_transformers_4,
     save_adapter,
-    shell,
 )
-from judge.rewards.checkpoint.metadata import OURS, REWARD, read_about, refuse_finished, write_about
-from judge.rewards.config import Settings
+from judge.rewards.checkpoint.metadata import OURS, REWARD_FILE, read_metadata, refuse_finished, write_metadata
+from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
-from judge.rewards.modeling.backbone import longest
-from judge.rewards.modeling.reward_model import RewardModel, build
+from judge.rewards.modeling.backbone import learnt_positions
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 
-HEAD, SCORE, LORA = "head.safetensors", "head.score.weight", ".lora_"
+HEAD_FILE, SCORE_WEIGHT, LORA_MARK = "head.safetensors", "head.score.weight", ".lora_"
 
 
-class Loaded(NamedTuple):
-    """A reward model ready to score. about: all that its reward.json says."""
+class LoadedModel(NamedTuple):
+    """A reward model ready to score.
 
-    model: RewardModel
+    Attributes:
+        model: in evaluation, on its device.
+        tokenizer: its tokenizer.
+        config: as it was trained.
+        calibration: None where none was fitted.
+        metadata: all that its reward.json says.
+    """
+
+    model: RewardModule
     tokenizer: Any
-    settings: Settings
+    config: RewardConfig
     calibration: Calibration | None
-    about: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
 
 def save(
-    model: RewardModel,
+    model: RewardModule,
     tokenizer: Any,
-    settings: Settings,
+    config: RewardConfig,
     calibration: Calibration | None,
     history: Sequence[Mapping[str, Any]],
     out: Path,
@@ -71,25 +77,36 @@ def save(
     merge: bool = False,
     files: Mapping[str, str | bytes] | None = None,
 ) -> None:
-    """Write a model directory; RunError where a finished model stands already, or the disk says no.
+    """Write a model directory, whole or not at all.
 
-    parents: what it was made from, such as {"kind": "run", "path", "hash"} for labels. history, figures: of training
-    and of validation, for reward.json. merge: add a low-rank adapter to the weights instead of keeping it apart.
-    files: further ones by name (a card, curves). A directory of training states without a model in it is filled in.
+    Args:
+        model: on any device.
+        tokenizer: its tokenizer; it gets a padding token of its own.
+        config: as the model was trained.
+        calibration: None where none was fitted.
+        history: of the training.
+        out: the directory; one that holds training states alone is filled in.
+        parents: what it was made from, such as {"kind": "run", "path", "hash"} for labels.
+        figures: counts of the training and figures of the validation.
+        merge: add a low-rank adapter to the weights instead of keeping it apart.
+        files: further ones by name (a card, curves).
+
+    Raises:
+        RunError: where a finished model stands already, or the directory cannot be written.
     """
     refuse_finished(out)
     with staged(out) as folder, quiet():
         pad = set_padding(tokenizer, model.backbone)
         loads_as = _write_weights(model, folder, pad, merge=merge)
         tokenizer.save_pretrained(folder)
-        read_by_4(folder, tokenizer)
+        readable_by_transformers_4(folder, tokenizer)
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        write_about(
+        write_metadata(
             folder,
-            settings,
+            config,
             loads_as=loads_as,
-            outputs=labels_of(settings),
+            outputs=labels_of(config),
             calibration=None if calibration is None else calibration.to_dict(),
             figures=figures or {},
             parents=parents,
@@ -97,52 +114,58 @@ def save(
         )
 
 
-def load(path: str | Path, *, dtype: str = "", device: str = "") -> Loaded:
-    """Read a model directory. dtype: other than it was saved in; device: "" takes a GPU where there is one.
+def load(path: str | Path, *, dtype: str = "", device: str = "") -> LoadedModel:
+    """Read a model directory.
 
-    Raises InputError for a directory that is no model, EngineError for weights that do not fit.
+    Args:
+        path: the directory.
+        dtype: of the weights, other than it was saved in.
+        device: "" takes a GPU where there is one.
+
+    Raises:
+        InputError: for a directory that is no model.
+        EngineError: for weights that do not fit.
     """
     folder = Path(path)
-    about = read_about(folder)
-    settings = Settings.from_dict(about["settings"])
+    metadata = read_metadata(folder)
+    config = RewardConfig.from_dict(metadata["config"])
     tokenizer = _tokenizer(folder)
     # Adapters lie over the base they were trained on; all else has its backbone's weights in the directory.
-    source = str(folder) if (folder / "config.json").is_file() else settings.backbone
-    wanted = replace(
-        settings,
+    source = str(folder) if (folder / "config.json").is_file() else config.model.backbone
+    wanted = config.updated(
         backbone=source,
-        dtype=dtype or _saved_dtype(folder, settings),
-        freeze=not settings.lora_rank,  # nothing learns, so weights need not be held in fp32
+        dtype=dtype or _saved_dtype(folder, config),
+        freeze_backbone=not config.model.lora_rank,  # nothing learns, so weights need not be held in fp32
         dropout=0.0,
         lora_dropout=0.0,
-        checkpointing=False,
+        gradient_checkpointing=False,
     )
     try:
         with quiet():
-            model = build(wanted, tokenizer)
-        _read_weights(model, folder, about["loads_as"])
+            model = build_reward_model(wanted, tokenizer)
+        _read_weights(model, folder, metadata["loads_as"])
     except (OSError, RuntimeError, KeyError, SafetensorError) as error:
         if isinstance(error, RunError | EngineError):
             raise
         raise EngineError(f"{folder}: cannot be loaded as a reward model: {_first_line(error)}") from error
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model.eval()
-    calibration = Calibration.from_dict(about["calibration"]) if about.get("calibration") else None
-    return Loaded(model, tokenizer, settings, calibration, about)
+    calibration = Calibration.from_dict(metadata["calibration"]) if metadata.get("calibration") else None
+    return LoadedModel(model, tokenizer, config, calibration, metadata)
 
 
-def merge(loaded: Loaded, out: Path) -> None:
+def merge(loaded: LoadedModel, out: Path) -> None:
     """Write a loaded model again with its low-rank adapter added to its weights; its history goes with it."""
-    about = loaded.about
+    metadata = loaded.metadata
     save(
         loaded.model,
         loaded.tokenizer,
-        replace(loaded.settings, lora_rank=0),
+        loaded.config.updated(lora_rank=0),
         loaded.calibration,
-        about.get("history", ()),
+        metadata.get("history", ()),
         out,
-        parents=[*about.get("parents", ()), {"kind": "model", "weights": about.get("weights", {})}],
-        figures=about.get("figures", {}),
+        parents=[*metadata.get("parents", ()), {"kind": "model", "weights": metadata.get("weights", {})}],
+        figures=metadata.get("figures", {}),
         merge=True,
     )
 
@@ -165,7 +188,9 @@ def staged(out: Path) -> Iterator[Path]:
             if not out.exists():
                 os.replace(folder, out)
                 return
-            for file in sorted(folder.iterdir(), key=lambda file: (file.name == REWARD, file.name == "config.json")):
+            for file in sorted(
+                folder.iterdir(), key=lambda file: (file.name == REWARD_FILE, file.name == "config.json")
+            ):
                 os.replace(file, out / file.name)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -176,19 +201,19 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 def set_padding(tokenizer: Any, backbone: Any) -> int:
-    """The id of a padding token that is no other: classes that look for the last token which is not padding would
-    otherwise pass over the text's own end, and give every text the same score.
+    """The id of a padding token that is no other token.
 
-    Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else adds one. A backbone that
-    counts positions from the first token on, padding or not, has its texts padded on the right.
+    Classes that look for the last token which is not padding would otherwise pass over the text's own end, and give
+    every text the same score. Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else
+    adds one. A backbone that counts positions from the first token on, padding or not, gets texts padded on the right.
     """
     if counts_positions(backbone):
         tokenizer.padding_side = "right"
     eos = {tokenizer.eos_token_id} | _ids(getattr(backbone.config.get_text_config(), "eos_token_id", None))
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id in eos:
         known, taken = tokenizer.get_vocab(), {tokenizer.bos_token_id, tokenizer.unk_token_id, *eos}
-        spare = [name for name in _SPARE if name in known and known[name] not in taken]
-        tokenizer.add_special_tokens({"pad_token": spare[0] if spare else _SPARE[0]})
+        spare = [name for name in _PAD_TOKENS if name in known and known[name] not in taken]
+        tokenizer.add_special_tokens({"pad_token": spare[0] if spare else _PAD_TOKENS[0]})
     rows = backbone.get_input_embeddings().num_embeddings
     if tokenizer.pad_token_id >= rows:
         backbone.resize_token_embeddings(tokenizer.pad_token_id + 1, mean_resizing=False)
@@ -197,10 +222,10 @@ def set_padding(tokenizer: Any, backbone: Any) -> int:
 
 def counts_positions(backbone: Any) -> bool:
     """Whether positions are learnt ones, one a place in the row: GPT-2's, BERT's."""
-    return longest(backbone, 10**9) < 10**9
+    return learnt_positions(backbone) is not None
 
 
-_SPARE = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|reserved_special_token_0|>")
+_PAD_TOKENS = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|reserved_special_token_0|>")
 
 
 def _ids(value: Any) -> set[int]:
@@ -212,70 +237,76 @@ def _ids(value: Any) -> set[int]:
 # -- weights ----------------------------------------------------------------------------------------------------------
 
 
-def head_of(model: RewardModel) -> Linear | None:
+def head_weights(model: RewardModule) -> HeadWeights | None:
     """The head, where it is one linear layer that reads single states: what transformers' classes have."""
-    alone = model.settings.encoder == "joint" and model.pooling == "last" and model.settings.member_kind == "heads"
-    weight = model.own_state().get(SCORE)
-    return Linear(weight, None) if alone and weight is not None else None
+    alone = (
+        model.config.model.encoder == "joint" and model.pooling == "last" and model.config.model.member_kind == "heads"
+    )
+    weight = model.own_state().get(SCORE_WEIGHT)
+    return HeadWeights(weight, None) if alone and weight is not None else None
 
 
-def _write_weights(model: RewardModel, folder: Path, pad: int, *, merge: bool) -> str:
+def _write_weights(model: RewardModule, folder: Path, pad: int, *, merge: bool) -> str:
     """Write the weights; the name of what loads them."""
-    settings, head = model.settings, head_of(model)
+    config, head = model.config, head_weights(model)
     backbone: Any = model.backbone
     if is_adapted(backbone) and not merge:
-        if head is not None and save_adapter(backbone, head, settings, folder):
-            _write_own(model, folder, without=SCORE)
-            return auto_class(settings)
+        if head is not None and save_adapter(backbone, head, config, folder):
+            _write_own(model, folder, without=SCORE_WEIGHT)
+            return auto_class(config)
         _write_own(model, folder, adapters=True)
         return OURS
     backbone = merged(backbone)
-    made = shell(backbone, head, settings, pad) if head is not None else None
-    if made is not None:
-        made.save_pretrained(folder)
-        _write_own(model, folder, without=SCORE)
-        return auto_class(settings)
+    classifier = as_classifier(backbone, head, config, pad) if head is not None else None
+    if classifier is not None:
+        classifier.save_pretrained(folder)
+        _write_own(model, folder, without=SCORE_WEIGHT)
+        return auto_class(config)
     backbone.config.get_text_config().pad_token_id = backbone.config.pad_token_id = pad
     backbone.save_pretrained(folder)
     _write_own(model, folder)
     return OURS
 
 
-def _write_own(model: RewardModel, folder: Path, *, without: str = "", adapters: bool = False) -> None:
+def _write_own(model: RewardModule, folder: Path, *, without: str = "", adapters: bool = False) -> None:
     """Write what is not the backbone's, if there is any, with its low-rank adapters or without."""
     from safetensors.torch import save_file
 
-    own = {name: value for name, value in model.own_state().items() if name != without}
+    weights = {name: value for name, value in model.own_state().items() if name != without}
     if adapters:
-        own |= {name: value for name, value in model.state_dict().items() if LORA in name}
-    if own:
-        save_file({name: value.detach().cpu().contiguous().clone() for name, value in own.items()}, folder / HEAD)
+        weights |= {name: value for name, value in model.state_dict().items() if LORA_MARK in name}
+    if weights:
+        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+        save_file(tensors, folder / HEAD_FILE)
 
 
-def _read_weights(model: RewardModel, folder: Path, loads_as: str) -> None:
+def _read_weights(model: RewardModule, folder: Path, loads_as: str) -> None:
     """Put what lies beside the backbone into a model whose backbone was loaded."""
     from safetensors.torch import load_file
 
-    state = load_file(folder / HEAD) if (folder / HEAD).is_file() else {}
+    state = load_file(folder / HEAD_FILE) if (folder / HEAD_FILE).is_file() else {}
     if loads_as != OURS:
         head = load_adapter(model.backbone, folder) if (folder / ADAPTER).is_file() else read_head(folder)
-        state[SCORE] = on_disk(head, model.settings).weight
-    found = model.load_state_dict(state, strict=False)
-    missing = [name for name in found.missing_keys if name in model.own_state() or (loads_as == OURS and LORA in name)]
-    if missing or found.unexpected_keys:
-        raise EngineError(f"{folder}: its weights do not fit its settings ({[*missing, *found.unexpected_keys][0]})")
+        state[SCORE_WEIGHT] = on_disk(head, model.config).weight
+    unmatched = model.load_state_dict(state, strict=False)
+    missing = [
+        name for name in unmatched.missing_keys if name in model.own_state() or (loads_as == OURS and LORA_MARK in name)
+    ]
+    if missing or unmatched.unexpected_keys:
+        name = [*missing, *unmatched.unexpected_keys][0]
+        raise EngineError(f"{folder}: its weights do not fit its config ({name})")
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def _saved_dtype(folder: Path, settings: Settings) -> str:
+def _saved_dtype(folder: Path, config: RewardConfig) -> str:
     """What the weights were saved in; an adapter's base is loaded as it was for training."""
     path = folder / "config.json"
     if not path.is_file():
-        return settings.dtype if settings.lora_rank else "float32"
-    config = json.loads(path.read_text("utf-8"))
-    return str(config.get("dtype") or config.get("torch_dtype") or "float32")
+        return config.model.dtype if config.model.lora_rank else "float32"
+    hf_config = json.loads(path.read_text("utf-8"))
+    return str(hf_config.get("dtype") or hf_config.get("torch_dtype") or "float32")
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -4,7 +4,7 @@
 
 Reads come in the order of example, response, step, whatever the layout. In a packed batch the responses of a group
 share the tokens that they begin with: those are computed once. Documents are told apart by the attention
-(attention.py). This module refuses to know models and labels.
+(modeling/attention.py).
 """
 
 from collections import Counter
@@ -19,10 +19,10 @@ from torch import Tensor
 
 from judge.errors import InputError
 from judge.rewards.data.examples import Example
-from judge.rewards.data.tokenize import Ids, Text, Tokeniser, Tokens, common_prefix, fit
+from judge.rewards.data.tokenize import ExampleTokenizer, Ids, Text, Tokens, common_prefix, fit
 
 Layout = Literal["packed", "padded", "apart"]
-Any_ = TypeVar("Any_")
+BatchType = TypeVar("BatchType")
 
 
 class Document(NamedTuple):
@@ -46,8 +46,11 @@ class Document(NamedTuple):
 class Parts:
     """The tokens of each response (or step), for heads that read all of them, in the order of the reads.
 
-    tokens: (M,) index into a batch's flattened tokens; reads: (M,) whose they are, of N; ends: (M,) bool, where a
-    sentence or line ends; before: (M,) where the token before each stands.
+    Attributes:
+        tokens: (M,) index into a batch's flattened tokens.
+        reads: (M,) the read, of N, that a token belongs to.
+        ends: (M,) bool, where a sentence or line ends.
+        before: (M,) index of the token before each.
     """
 
     tokens: Tensor
@@ -60,7 +63,12 @@ class Parts:
 class Packed:
     """All texts of a batch in one row, for causal backbones.
 
-    tokens, positions: (T,) int64, a branch's positions going on from its prefix's; reads: (N,) int64.
+    Attributes:
+        tokens: (T,) int64.
+        positions: (T,) int64, a branch's positions going on from its prefix's.
+        documents: of the row, in its order.
+        reads: (N,) int64, where the head reads.
+        parts: for heads that read every token.
     """
 
     tokens: Tensor
@@ -85,7 +93,14 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Padded:
-    """A row a text, filled up on the right. tokens, mask: (B, T) int64; reads: (N, 2) int64 row and column."""
+    """A row a text, filled up on the right.
+
+    Attributes:
+        tokens: (B, T) int64.
+        mask: (B, T) int64, 1 where there is a token.
+        reads: (N, 2) int64, row and column where the head reads.
+        parts: for heads that read every token.
+    """
 
     tokens: Tensor
     mask: Tensor
@@ -106,7 +121,13 @@ class Padded:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """Prompts and responses in rows of their own, for two encoders. which: (N,) the prompt's row of each response."""
+    """Prompts and responses in rows of their own, for two encoders.
+
+    Attributes:
+        prompts: (Q, P) rows, each prompt once.
+        responses: (N, T) rows.
+        which: (N,) the prompt's row of each response.
+    """
 
     prompts: Padded
     responses: Padded
@@ -127,7 +148,7 @@ class Apart:
 Batch = Packed | Padded | Apart
 
 
-def _moved(batch: Any_, device: torch.device | str) -> Any_:
+def _moved(batch: BatchType, device: torch.device | str) -> BatchType:
     """The batch with every tensor on a device."""
     changes: dict[str, Any] = {}
     for field in fields(batch):  # type: ignore[arg-type]
@@ -147,10 +168,16 @@ class Fitted(NamedTuple):
 
 
 class Collator:
-    """Makes batches of examples. Tokens are kept from call to call: an example is tokenised once.
+    """Makes batches of examples. Tokens are kept from call to call: an example is tokenized once.
 
-    layout: "packed" (causal backbones), "padded" (any), "apart" (two encoders). shared_prefix: see Packed.
-    keep: how many examples' tokens are remembered. every: whether the head reads every token (see Parts).
+    Args:
+        tokenizer: of the backbone.
+        kind: of the reward model.
+        max_length: tokens of prompt and response together.
+        layout: "packed" (causal backbones), "padded" (any) or "apart" (two encoders).
+        shared_prefix: whether the responses of a group share the tokens that they begin with, in packed batches.
+        cache_size: how many examples' tokens are remembered.
+        every_token: whether the head reads every token, see Parts.
     """
 
     def __init__(
@@ -161,31 +188,38 @@ class Collator:
         layout: Layout = "packed",
         *,
         shared_prefix: bool = True,
-        keep: int = 200_000,
-        every: bool = False,
+        cache_size: int = 200_000,
+        every_token: bool = False,
     ) -> None:
-        self.every = every or kind == "hierarchical"
-        self.layout, self.kind, self.shared_prefix, self._keep = layout, kind, shared_prefix, keep
-        self.tokeniser = Tokeniser(tokenizer, kind, max_length, apart=layout == "apart")
+        self.every_token = every_token or kind == "hierarchical"
+        self.layout, self.kind, self.shared_prefix, self._cache_size = layout, kind, shared_prefix, cache_size
+        self.tokenizer = ExampleTokenizer(tokenizer, kind, max_length, apart=layout == "apart")
         pad = tokenizer.pad_token_id
         self._pad = int(pad if pad is not None else tokenizer.eos_token_id or 0)  # the mask decides, never this token
-        self._known: dict[Any, Tokens] = {}
+        self._cache: dict[Any, Tokens] = {}
         self._ends: dict[int, bool] = {}
 
     def fit(self, examples: Sequence[Example]) -> Fitted:
-        """Those that fit, tokenised once and for all; call it before `batches`, and tell its counts."""
-        kept, tokens, counts = fit(self.tokeniser, examples)
-        for example, made in zip(kept, tokens, strict=True):
-            self._remember(example, made)
+        """The examples that fit max_length, and counts of those that were cut or dropped; call it before `batches`."""
+        kept, tokens, counts = fit(self.tokenizer, examples)
+        for example, tokenized in zip(kept, tokens, strict=True):
+            self._remember(example, tokenized)
         return Fitted(kept, counts)
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
+        """A batch of all the examples.
+
+        Raises:
+            InputError: for an example that does not fit max_length.
+        """
         tokens = self._tokens(examples)
-        texts = [text for one in tokens for text in one.texts]
-        parts = self._parts_of(texts) if self.every else None
+        texts = [text for tokenized in tokens for text in tokenized.texts]
+        parts = self._parts_of(texts) if self.every_token else None
         match self.layout:
             case "packed":
-                groups = [example.group for example, one in zip(examples, tokens, strict=True) for _ in one.texts]
+                groups = [
+                    example.group for example, tokenized in zip(examples, tokens, strict=True) for _ in tokenized.texts
+                ]
                 return self._packed(texts, groups if self.shared_prefix else None, parts)
             case "padded":
                 return self._padded(texts, parts)
@@ -195,40 +229,41 @@ class Collator:
     def lengths(self, examples: Sequence[Example]) -> list[int]:
         """Tokens of each example, its prompt counted once: what a packed batch computes."""
         return [
-            max(text.start for text in one.texts) + sum(len(text.ids) - text.start for text in one.texts)
-            for one in self._tokens(examples)
+            max(text.start for text in tokenized.texts) + sum(len(text.ids) - text.start for text in tokenized.texts)
+            for tokenized in self._tokens(examples)
         ]
 
     def _tokens(self, examples: Sequence[Example]) -> list[Tokens]:
-        missing = [example for example in examples if _key(example) not in self._known]
+        missing = [example for example in examples if _key(example) not in self._cache]
         fresh: dict[Any, Tokens] = {}
-        for example, made in zip(missing, self.tokeniser(missing), strict=True):
-            if isinstance(made, str):
-                raise InputError(f"{example.id}: {made} ({self.tokeniser.max_length} tokens)")
-            fresh[_key(example)] = made
-            self._remember(example, made)
-        return [fresh[key] if (key := _key(example)) in fresh else self._known[key] for example in examples]
+        for example, tokenized in zip(missing, self.tokenizer(missing), strict=True):
+            if isinstance(tokenized, str):
+                raise InputError(f"{example.id}: {tokenized} ({self.tokenizer.max_length} tokens)")
+            fresh[_key(example)] = tokenized
+            self._remember(example, tokenized)
+        return [fresh[key] if (key := _key(example)) in fresh else self._cache[key] for example in examples]
 
     def _remember(self, example: Example, tokens: Tokens) -> None:
-        if len(self._known) < self._keep:
-            self._known[_key(example)] = tokens
+        if len(self._cache) < self._cache_size:
+            self._cache[_key(example)] = tokens
 
     def _packed(self, texts: list[Text], groups: list[str] | None, parts: "_Spans | None") -> Packed:
         families: dict[Any, list[int]] = {}
-        for at in range(len(texts)):
-            families.setdefault(at if groups is None else groups[at], []).append(at)
+        for number in range(len(texts)):
+            families.setdefault(number if groups is None else groups[number], []).append(number)
         row = _Row()
         places: list[_Place] = [_Place(0, 0, 0)] * len(texts)
         for members in families.values():
-            for at, place in zip(members, row.add([texts[at].ids for at in members]), strict=True):
-                places[at] = place
-        reads = [place.of(offset) for text, place in zip(texts, places, strict=True) for offset in text.reads]
+            added = row.add([texts[number].ids for number in members])
+            for number, place in zip(members, added, strict=True):
+                places[number] = place
+        reads = [place.locate(offset) for text, place in zip(texts, places, strict=True) for offset in text.reads]
         return Packed(
             tokens=torch.from_numpy(np.concatenate(row.tokens).astype(np.int64)),
             positions=torch.from_numpy(np.concatenate(row.positions).astype(np.int64)),
             documents=tuple(row.documents),
             reads=torch.tensor(reads),
-            parts=parts and parts.at(lambda text, offset: places[text].of(offset)),
+            parts=parts and parts.located(lambda text, offset: places[text].locate(offset)),
         )
 
     def _padded(self, texts: list[Text], parts: "_Spans | None") -> Padded:
@@ -241,22 +276,22 @@ class Collator:
         return Padded(
             tokens=torch.from_numpy(tokens),
             mask=torch.from_numpy(mask),
-            reads=torch.tensor([(row, at) for row, text in enumerate(texts) for at in text.reads]),
-            parts=parts and parts.at(lambda text, offset: text * width + offset),
+            reads=torch.tensor([(row, column) for row, text in enumerate(texts) for column in text.reads]),
+            parts=parts and parts.located(lambda text, offset: text * width + offset),
         )
 
     def _two(self, tokens: list[Tokens], texts: list[Text]) -> Apart:
-        """A prompt that several examples have stands there once."""
+        """A prompt of several examples is one row."""
         rows: dict[bytes, int] = {}
         prompts: list[Text] = []
         which: list[int] = []
-        for one in tokens:
-            assert one.prompt is not None
-            key = one.prompt.tobytes()
+        for tokenized in tokens:
+            assert tokenized.prompt is not None
+            key = tokenized.prompt.tobytes()
             if key not in rows:
                 rows[key] = len(prompts)
-                prompts.append(Text(one.prompt, 0, (len(one.prompt) - 1,)))
-            which += [rows[key]] * len(one.texts)
+                prompts.append(Text(tokenized.prompt, 0, (len(tokenized.prompt) - 1,)))
+            which += [rows[key]] * len(tokenized.texts)
         return Apart(
             prompts=self._padded(prompts, None), responses=self._padded(texts, None), which=torch.tensor(which)
         )
@@ -264,11 +299,11 @@ class Collator:
     def _parts_of(self, texts: list[Text]) -> "_Spans":
         spans = _Spans([], [], [], [])
         number = 0
-        for at, text in enumerate(texts):
+        for place, text in enumerate(texts):
             start = text.start
             for end in text.reads:
                 for offset in range(min(start, end), end + 1):
-                    spans.texts.append(at)
+                    spans.texts.append(place)
                     spans.reads.append(number)
                     spans.offsets.append(offset)
                     spans.ends.append(offset == end or self._ends_sentence(int(text.ids[offset])))
@@ -277,8 +312,8 @@ class Collator:
 
     def _ends_sentence(self, token: int) -> bool:
         if token not in self._ends:
-            said = self.tokeniser.tokenizer.decode([token])
-            self._ends[token] = "\n" in said or said.rstrip().endswith((".", "!", "?", "。", "！", "？"))
+            decoded = self.tokenizer.tokenizer.decode([token])
+            self._ends[token] = "\n" in decoded or decoded.rstrip().endswith((".", "!", "?", "。", "！", "？"))
         return self._ends[token]
 
 
@@ -289,7 +324,8 @@ class _Place(NamedTuple):
     shared: int
     branch: int
 
-    def of(self, offset: int) -> int:
+    def locate(self, offset: int) -> int:
+        """Where the token at an offset of the text stands in the row."""
         return self.start + offset if offset < self.shared else self.branch + offset - self.shared
 
 
@@ -301,7 +337,8 @@ class _Spans(NamedTuple):
     offsets: list[int]
     ends: list[bool]
 
-    def at(self, index: Any) -> Parts:
+    def located(self, index: Any) -> Parts:
+        """The tokens as a batch indexes them; index: (text, offset) to a place."""
         places = list(zip(self.texts, self.offsets, strict=True))
         return Parts(
             tokens=torch.tensor([index(text, offset) for text, offset in places]),
@@ -321,7 +358,7 @@ class _Row:
         self._length = 0
 
     def add(self, family: list[Ids]) -> list[_Place]:
-        """One document: what all begin with, then each one's own rest; equal texts lie there once."""
+        """One document: the prefix that all texts share, then the rest of each; equal texts stand in it once."""
         start, shared = self._length, common_prefix(family)
         self._put(family[0][:shared], 0)
         branches: dict[bytes, int] = {}
@@ -348,25 +385,31 @@ def _key(example: Example) -> Any:
 def batches(
     examples: Sequence[Example], size: int, seed: int, epoch: int, *, lengths: Sequence[int] | None = None
 ) -> Iterator[list[Example]]:
-    """Batches of about `size` examples for one epoch: whole groups, equal lengths together, in a drawn order.
+    """Batches for one epoch: whole groups, equal lengths together, in a drawn order.
 
-    The order depends on seed and epoch alone. Groups are drawn, every 50 batches' worth of them is sorted by length
-    (`lengths`, else characters) and cut into batches, and the batches are shuffled. A group larger than a batch is
-    one batch.
+    The order depends on seed and epoch alone. Groups are drawn, every 50 batches' worth of them is sorted by length and
+    cut into batches, and the batches are shuffled. A group larger than a batch is one batch.
+
+    Args:
+        examples: of the epoch.
+        size: about how many examples a batch has.
+        seed: of the draw.
+        epoch: 0-based.
+        lengths: of the examples in tokens; characters where they are not given.
     """
     rng = Random(f"{seed}:{epoch}")
-    long = lengths if lengths is not None else [_characters(example) for example in examples]
+    sizes = lengths if lengths is not None else [_characters(example) for example in examples]
     members: dict[str, list[int]] = {}
-    for at, example in enumerate(examples):
-        members.setdefault(example.group, []).append(at)
+    for place, example in enumerate(examples):
+        members.setdefault(example.group, []).append(place)
     groups = list(members.values())
     rng.shuffle(groups)
-    made: list[list[int]] = []
+    filled: list[list[int]] = []
     for pool in _pools(groups, 50 * size):
-        pool.sort(key=lambda group: max(long[at] for at in group))
-        made += _filled(pool, size)
-    rng.shuffle(made)
-    return ([examples[at] for at in batch] for batch in made)
+        pool.sort(key=lambda group: max(sizes[place] for place in group))
+        filled += _filled(pool, size)
+    rng.shuffle(filled)
+    return ([examples[place] for place in batch] for batch in filled)
 
 
 def _pools(groups: list[list[int]], wanted: int) -> Iterator[list[list[int]]]:
@@ -384,13 +427,13 @@ def _pools(groups: list[list[int]], wanted: int) -> Iterator[list[list[int]]]:
 
 def _filled(groups: list[list[int]], size: int) -> list[list[int]]:
     """Consecutive groups joined while they fit."""
-    made: list[list[int]] = []
+    filled: list[list[int]] = []
     for group in groups:
-        if made and len(made[-1]) + len(group) <= size:
-            made[-1] += group
+        if filled and len(filled[-1]) + len(group) <= size:
+            filled[-1] += group
         else:
-            made.append(list(group))
-    return made
+            filled.append(list(group))
+    return filled
 
 
 def _characters(example: Example) -> int:

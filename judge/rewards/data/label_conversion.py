@@ -1,7 +1,6 @@
 """From the verdicts of a judge, or of people, to what a reward model is to say: soft where they are soft.
 
-A probability is never rounded, neutral is a class of its own, and what cannot be read is a reason in words. This module
-refuses to know examples, files and models.
+A probability is never rounded, neutral is a class of its own, and what cannot be read is a reason in words.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from judge.errors import InputError
-from judge.judgements import Judgement, Order, Outcome, Preference, Reading, Score, Steps
+from judge.judgements import Judgement, Order, Reading, Score, Shape, Steps, shape_of, shapes
 from judge.records import Conversation, HumanLabel, Message, Pair, Ranking, Record, Response, Solution, spoken
 
 StepProbabilities = tuple[float, float, float]
@@ -22,9 +21,29 @@ EMPTY = "empty text"
 ALIKE = "both responses are the same"
 
 
-def unfit(found: str, kind: str) -> str:
-    """The reason of a row whose labels say nothing that the kind of model could learn."""
-    return f"{found} does not teach {kind}"
+LEARNS: Mapping[str, tuple[str, ...]] = {
+    "scalar": ("pair", "order", "scores"),
+    "ensemble": ("pair", "order", "scores"),
+    "multi": ("scores",),
+    "outcome": ("label", "steps"),
+    "process": ("steps",),
+    "hierarchical": ("pair", "order", "label", "steps"),
+}
+"""Kind of model -> the forms of verdict that it can be made from; "pair" is a label on two responses."""
+
+
+def teachers(kind: str) -> list[str]:
+    """The tasks whose judgements a kind of model can be made from."""
+    return [task for task, shape in shapes().items() if _form(shape) in LEARNS[kind]]
+
+
+def _form(shape: Shape) -> str:
+    return "pair" if shape.paired else shape.form
+
+
+def unfit(source: str, kind: str) -> str:
+    """The reason of a row whose labels (of a task, or on a kind of record) say nothing that the model could learn."""
+    return f"{source} does not teach {kind}"
 
 
 # ---- by a judge ------------------------------------------------------------------------------------------------------
@@ -32,39 +51,45 @@ def unfit(found: str, kind: str) -> str:
 
 def by_judge(record: Record, judgement: Judgement | None, kind: str) -> Made:
     """What a judgement teaches a kind of model."""
+    if judgement is None:
+        return UNLABELLED
+    shape = shape_of(judgement.task)
+    if _form(shape) not in LEARNS[kind]:
+        return unfit(judgement.task, kind)
     match judgement:
-        case None:
-            return UNLABELLED
-        case Preference() if isinstance(record, Pair) and kind in ("scalar", "ensemble", "hierarchical"):
-            return _preferred(record, judgement)
-        case Order() if isinstance(record, Ranking) and kind in ("scalar", "ensemble", "hierarchical"):
+        case Order() if isinstance(record, Ranking):
             return _ordered(record, judgement.verdict)
-        case Score() if not isinstance(record, Pair | Ranking) and kind in ("scalar", "ensemble", "multi"):
+        case Score() if isinstance(record, Response | Solution):
             return _scored(record, _scores(judgement), kind)
-        case Outcome() if not isinstance(record, Pair | Ranking) and kind in ("outcome", "hierarchical"):
-            return UNREADABLE if judgement.p_correct is None else _outcome(record, judgement.p_correct)
         case Steps() if isinstance(record, Solution) and kind == "outcome":
             p_correct = _all_right(judgement)
             return UNREADABLE if p_correct is None else _outcome(record, p_correct)
-        case Steps() if isinstance(record, Solution) and kind in ("process", "hierarchical"):
+        case Steps() if isinstance(record, Solution):
             return _stepwise(record, _step_shares(judgement, len(record.steps)))
+        case _ if shape.paired and isinstance(record, Pair):
+            return _preferred(record, judgement, shape)
+        case _ if shape.form == "label" and isinstance(record, Response | Solution):
+            p_good = shape.p(judgement)
+            return UNREADABLE if p_good is None else _outcome(record, p_good)
         case _:
             return unfit(judgement.task, kind)
 
 
-def _preferred(pair: Pair, said: Preference) -> Made:
-    if said.p_first is None:
+def _preferred(pair: Pair, judgement: Judgement, shape: Shape) -> Made:
+    p_first = shape.p(judgement)
+    if p_first is None:
         return UNREADABLE
-    tie = _mean_tie(said.readings)
-    if tie is None and said.verdict == "tie":
-        tie = 1.0
-    return _pair(pair, said.p_first, tie)
+    (tie,) = shape.labels[2:] or ("",)
+    p_tie = _mean_share_of(tie, judgement.readings)
+    if p_tie is None and tie and judgement.verdict == tie:
+        p_tie = 1.0
+    return _pair(pair, p_first, p_tie)
 
 
-def _mean_tie(readings: Sequence[Reading]) -> float | None:
-    """The mean of P(tie) over the readings that have probabilities."""
-    given = [reading.probabilities.get("tie", 0.0) for reading in readings if reading.probabilities]
-    return fmean(given) if given else None
+def _mean_share_of(label: str, readings: Sequence[Reading]) -> float | None:
+    """The mean probability of a label over the readings that have probabilities."""
+    shares = [reading.probabilities.get(label, 0.0) for reading in readings if reading.probabilities]
+    return fmean(shares) if shares else None
 
 
 def _pair(pair: Pair, p_first: float, p_tie: float | None) -> Made:
@@ -87,7 +112,7 @@ def _ordered(ranking: Ranking, order: tuple[int, ...] | None) -> Made:
     responses = tuple(ranking.responses[index] for index in order)
     if len(responses) < 2:
         return UNLABELLED
-    if not all(spoken(one).strip() for one in responses):
+    if not all(spoken(response).strip() for response in responses):
         return EMPTY
     if len(responses) == 2:
         return {"responses": responses, "p_first": 1.0}
@@ -99,10 +124,10 @@ def _ordered(ranking: Ranking, order: tuple[int, ...] | None) -> Made:
     }
 
 
-def _scores(said: Score) -> dict[str, float]:
+def _scores(judgement: Score) -> dict[str, float]:
     """Objective -> the expected score, else the score given; what could not be read is left out."""
-    expected = {name: said.expected.get(name) for name in said.verdict}
-    best = {name: given if expected[name] is None else expected[name] for name, given in said.verdict.items()}
+    expected = {name: judgement.expected.get(name) for name in judgement.verdict}
+    best = {name: score if expected[name] is None else expected[name] for name, score in judgement.verdict.items()}
     return {name: float(value) for name, value in best.items() if value is not None}
 
 
@@ -111,14 +136,15 @@ def _scored(record: Response | Solution, scores: Mapping[str, float], kind: str)
         return UNREADABLE
     if kind != "multi":
         scores = {"": fmean(scores.values())}
-    return _one(record) or {"responses": (_response(record),), "scores": (dict(scores),)}
+    return _emptiness(record) or {"responses": (_response(record),), "scores": (dict(scores),)}
 
 
 def _outcome(record: Response | Solution, p_correct: float) -> Made:
-    return _one(record) or {"responses": (_response(record),), "p_correct": p_correct}
+    return _emptiness(record) or {"responses": (_response(record),), "p_correct": p_correct}
 
 
-def _one(record: Response | Solution) -> str:
+def _emptiness(record: Response | Solution) -> str:
+    """The reason of a response that has no text, "" for one that has."""
     return "" if spoken(_response(record)).strip() else EMPTY
 
 
@@ -127,25 +153,28 @@ def _response(record: Response | Solution) -> Conversation:
     return record.response if isinstance(record, Response) else (Message("assistant", "\n".join(record.steps)),)
 
 
-def _all_right(said: Steps) -> float | None:
+def _all_right(judgement: Steps) -> float | None:
     """P(no step is wrong), by the product over steps; None when a step before the first wrong one is unreadable."""
-    if said.first_wrong is None:
+    if judgement.first_wrong is None:
         return None
     product = 1.0
-    for index, verdict in enumerate(said.verdict):
-        p_right = said.p_right[index] if index < len(said.p_right) else None
+    for index, verdict in enumerate(judgement.verdict):
+        p_right = judgement.p_right[index] if index < len(judgement.p_right) else None
         if p_right is None:
             p_right = {"right": 1.0, "neutral": 1.0, "wrong": 0.0}.get(verdict or "", 1.0)
         product *= p_right
     return product
 
 
-def _step_shares(said: Steps, count: int) -> list[StepProbabilities | None]:
+def _step_shares(judgement: Steps, count: int) -> list[StepProbabilities | None]:
     """(right, wrong, neutral) of each step: what is not wrong is shared as the readings share it."""
-    verdicts = [*said.verdict, *[None] * count][:count]
-    p_right = [*said.p_right, *[None] * count][:count]
+    verdicts = [*judgement.verdict, *[None] * count][:count]
+    p_right = [*judgement.p_right, *[None] * count][:count]
+    by_step: dict[str, list[Reading]] = {f"step {index}": [] for index in range(1, count + 1)}
+    for reading in judgement.readings:
+        by_step.get(reading.asked, []).append(reading)
     return [
-        None if verdict is None else _share(verdict, chance, [r for r in said.readings if r.asked == f"step {index}"])
+        None if verdict is None else _share(verdict, chance, by_step[f"step {index}"])
         for index, (verdict, chance) in enumerate(zip(verdicts, p_right, strict=True), start=1)
     ]
 
@@ -153,9 +182,9 @@ def _step_shares(said: Steps, count: int) -> list[StepProbabilities | None]:
 def _share(verdict: str, p_right: float | None, readings: Sequence[Reading]) -> StepProbabilities:
     if p_right is None:
         p_right = 0.0 if verdict == "wrong" else 1.0
-    given = [reading.probabilities for reading in readings if reading.probabilities]
-    right = fmean(one.get("right", 0.0) for one in given) if given else float(verdict != "neutral")
-    neutral = fmean(one.get("neutral", 0.0) for one in given) if given else float(verdict == "neutral")
+    right, neutral = _mean_share_of("right", readings), _mean_share_of("neutral", readings)
+    if right is None or neutral is None:
+        right, neutral = float(verdict != "neutral"), float(verdict == "neutral")
     share = neutral / (right + neutral) if right + neutral > 0 else 0.0
     return (p_right * (1 - share), 1 - p_right, p_right * share)
 
@@ -173,7 +202,7 @@ def _stepwise(solution: Solution, shares: Sequence[StepProbabilities | None]) ->
 
 def by_people(record: Record, kind: str) -> Made:
     """What the people's labels of a record teach a kind of model; several people count alike."""
-    compares, scores = kind in ("scalar", "ensemble", "hierarchical"), kind in ("scalar", "ensemble", "multi")
+    compares, scores = "pair" in LEARNS[kind], "scores" in LEARNS[kind]
     match record:
         case Pair() if compares:
             verdicts = [label.verdict for label in record.human if not label.criterion]
@@ -181,7 +210,8 @@ def by_people(record: Record, kind: str) -> Made:
             ties = sum(verdict == "tie" for verdict in verdicts)
             return _pair(record, fmean(values), ties / len(values)) if values else UNLABELLED
         case Ranking() if compares:
-            orders = [one.verdict for one in record.human if isinstance(one.verdict, tuple) and not one.criterion]
+            verdicts = [label.verdict for label in record.human if not label.criterion]
+            orders = [verdict for verdict in verdicts if isinstance(verdict, tuple)]
             return _ordered(record, _borda(orders)) if orders else UNLABELLED
         case Response() | Solution() if kind == "outcome":
             p_correct = _correct(record)
@@ -212,12 +242,13 @@ def _means(labels: Iterable[HumanLabel]) -> dict[str, float]:
 
 def _correct(record: Response | Solution) -> float | None:
     """The share of people who call the answer correct; of a solution, that no step is wrong where nobody said more."""
-    told = [label.verdict for label in record.human if label.criterion == "correct"]
-    if not told and isinstance(record, Solution):
-        told = [float(label.verdict == -1) for label in record.human if not label.criterion]
-    elif not told:
-        told = [label.verdict for label in record.human if not label.criterion]
-    values = [float(verdict) for verdict in told if isinstance(verdict, int | float)]
+    verdicts = [label.verdict for label in record.human if label.criterion == "correct"]
+    if not verdicts and isinstance(record, Solution):
+        verdicts = [float(label.verdict == -1) for label in record.human if not label.criterion]
+    elif not verdicts:
+        verdicts = [label.verdict for label in record.human if not label.criterion]
+    verdicts = [_RIGHT.get(verdict, verdict) if isinstance(verdict, str) else verdict for verdict in verdicts]
+    values = [float(verdict) for verdict in verdicts if isinstance(verdict, int | float)]
     if not values:
         return None
     if not all(0 <= value <= 1 for value in values):
@@ -225,6 +256,7 @@ def _correct(record: Response | Solution) -> float | None:
     return fmean(values)
 
 
+_RIGHT = {"right": 1.0, "wrong": 0.0}
 _RATED: dict[object, StepProbabilities] = {1: (1.0, 0.0, 0.0), -1: (0.0, 1.0, 0.0), 0: (0.0, 0.0, 1.0)}
 
 
@@ -235,20 +267,21 @@ def _marked(solution: Solution) -> Made:
     for name, read in _STEP_LABELS.items():
         rated = solution.meta.get(name)
         if isinstance(rated, list | tuple) and len(rated) == count:
-            return _stepwise(solution, [read(one) for one in rated])
-    given = [label.verdict for label in solution.human if not label.criterion]
-    firsts = [int(verdict) for verdict in given if isinstance(verdict, int | float)]
+            return _stepwise(solution, [read(rating) for rating in rated])
+    verdicts = [label.verdict for label in solution.human if not label.criterion]
+    firsts = [int(verdict) for verdict in verdicts if isinstance(verdict, int | float)]
     if not firsts:
         return UNLABELLED
     people: list[list[StepProbabilities]] = [[] for _ in range(count)]
     for first in firsts:
         for index in range(count if first < 0 else first + 1):
             people[index].append(_RATED[-1] if index == first else _RATED[1])
-    return _stepwise(solution, [_mean_share(said) if said else None for said in people])
+    return _stepwise(solution, [_mean_share(shares) if shares else None for shares in people])
 
 
-def _mean_share(said: Sequence[StepProbabilities]) -> StepProbabilities:
-    return (fmean(one[0] for one in said), fmean(one[1] for one in said), fmean(one[2] for one in said))
+def _mean_share(shares: Sequence[StepProbabilities]) -> StepProbabilities:
+    right, wrong, neutral = zip(*shares, strict=True)
+    return fmean(right), fmean(wrong), fmean(neutral)
 
 
 def _truth(value: object) -> StepProbabilities | None:

@@ -2,8 +2,7 @@
 
     E examples, K responses (or steps) of the longest example, N reads, C outputs, M objectives, P compared pairs.
 
-A label that is not there is NaN, never a number that a loss could mistake for one. This module refuses to know models
-and how a loss is computed.
+A label that is not there is NaN, never a number that a loss could mistake for one.
 """
 
 import math
@@ -24,8 +23,15 @@ NAN = math.nan
 class Pairs(NamedTuple):
     """Every comparison of a batch, both ends of it already looked up.
 
-    first, second: (P, C) fp32 rewards. p_first, p_tie, margin: (P,), p_tie and margin NaN where unknown. weight: (P,),
-    that of its example shared among all of the example's pairs. member_weight: (P, C) or None. example: (P,) whose.
+    Attributes:
+        first: (P, C) fp32 rewards of the first responses.
+        second: (P, C) fp32 rewards of the second responses.
+        p_first: (P,) P(the first is better).
+        p_tie: (P,) P(tie), NaN where unknown.
+        margin: (P,) how much better, NaN where unknown.
+        weight: (P,) the example's, shared among its pairs.
+        member_weight: (P, C) an ensemble's bootstrap, or None.
+        example: (P,) which of the E examples.
     """
 
     first: Tensor
@@ -47,11 +53,18 @@ class Pairs(NamedTuple):
 class Targets:
     """Labels of a batch. Fields that no example has a label for are None.
 
-    groups: (E, K) int64 indices into the N reads, -1 where an example has fewer responses (or steps), or where a
-    ranking leaves one out. p_first: (E,) P(the first is better), a tie counted half, NaN where there is none; p_tie,
-    margin: (E,), NaN where unknown. ranks: (E, K) int64, 0 best, K where there is none. scores: (N, M), NaN = unknown.
-    classes: (N, 3) P(right, wrong, neutral) of a step, NaN rows carry no loss. p_correct: (N,), NaN = unknown.
-    weight: (E,). member_weight: (E, members), the bootstrap of an ensemble, its mean 1.
+    Attributes:
+        groups: (E, K) int64 indices into the N reads, -1 where an example has fewer responses (or steps), or where a
+            ranking leaves one out.
+        weight: (E,).
+        p_first: (E,) P(the first is better), a tie counted half, NaN where there is none.
+        p_tie: (E,) P(tie), NaN where unknown.
+        margin: (E,) how much better, NaN where unknown.
+        ranks: (E, K) int64, 0 best, K where there is none.
+        scores: (N, M), NaN where unknown.
+        classes: (N, 3) P(right, wrong, neutral) of a step; rows of NaN carry no loss.
+        p_correct: (N,), NaN where unknown.
+        member_weight: (E, members) the bootstrap of an ensemble, its mean 1.
     """
 
     groups: Tensor
@@ -77,80 +90,88 @@ class Targets:
     ) -> "Targets":
         """The labels of examples, in the order of their reads: example, response, step.
 
-        objectives: names of the M columns of scores; without them a response has one score, the mean of all it was
-        given. members: draws a weight for each group and member of an ensemble, the same in every epoch.
+        Args:
+            examples: of a batch.
+            kind: of the model.
+            objectives: names of the M columns of scores; without them a response has one score, the mean of all it
+                was given.
+            members: of an ensemble with a bootstrap: a weight for each group and member, the same in every epoch.
+            seed: of these weights.
         """
-        sizes = [len(one.steps) if kind == "process" else len(one.responses) for one in examples]
-        starts = [sum(sizes[:at]) for at in range(len(sizes))]
+        sizes = [len(example.steps) if kind == "process" else len(example.responses) for example in examples]
+        starts = [sum(sizes[:number]) for number in range(len(sizes))]
         return cls(
             groups=_groups(examples, sizes, starts),
-            weight=_floats([one.weight for one in examples]),
-            p_first=_known([one.p_first for one in examples]),
-            p_tie=_known([one.p_tie for one in examples]),
-            margin=_known([one.margin for one in examples]),
+            weight=_floats([example.weight for example in examples]),
+            p_first=_known([example.p_first for example in examples]),
+            p_tie=_known([example.p_tie for example in examples]),
+            margin=_known([example.margin for example in examples]),
             ranks=_ranks(examples, sizes),
-            scores=_scores(examples, objectives) if any(one.scores for one in examples) else None,
+            scores=_scores(examples, objectives) if any(example.scores for example in examples) else None,
             classes=_classes(examples) if kind == "process" else None,
-            p_correct=_known([one.p_correct for one in examples for _ in one.responses]),
-            member_weight=_bootstrap([one.group for one in examples], members, seed) if members else None,
+            p_correct=_known([example.p_correct for example in examples for _ in example.responses]),
+            member_weight=_bootstrap([example.group for example in examples], members, seed) if members else None,
         )
 
     def to(self, device: Any) -> "Targets":
         """The same on another device."""
         moved: dict[str, Any] = {}
-        for one in fields(self):
-            value = getattr(self, one.name)
-            moved[one.name] = None if value is None else value.to(device)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            moved[field.name] = None if value is None else value.to(device)
         return Targets(**moved)
 
     def pairs(self, rewards: Tensor) -> Pairs:
         """All comparisons of rewards (N, C): a pair is one, a ranking of K all K (K - 1) / 2 of them.
 
         A ranking's pairs share its weight (Ouyang et al. 2022, eq. 1: the factor 1 / (K choose 2)), so a long one
-        counts no more than a pair. Raises ConfigError when the examples compare nothing.
+        counts no more than a pair.
+
+        Raises:
+            ConfigError: when the examples compare nothing.
         """
         if self.groups.shape[1] < 2 or (self.p_first is None and self.ranks is None):
             raise ConfigError("these examples compare no responses (accepted: a loss of scores, outcomes or steps)")
-        at, first, second = self._places()
-        p_first = self._p_first(at, first, second)
-        there = (self.groups[at, first] >= 0) & (self.groups[at, second] >= 0) & ~p_first.isnan()
-        at, first, second, p_first = at[there], first[there], second[there], p_first[there]
+        example, first, second = self._columns()
+        p_first = self._p_first(example, first, second)
+        present = (self.groups[example, first] >= 0) & (self.groups[example, second] >= 0) & ~p_first.isnan()
+        example, first, second, p_first = example[present], first[present], second[present], p_first[present]
         values = full(rewards)
-        mine = torch.bincount(at, minlength=len(self.groups))[at]
+        pair_count = torch.bincount(example, minlength=len(self.groups))[example]
         unknown = torch.full_like(p_first, NAN)
         return Pairs(
-            first=values[self.groups[at, first]],
-            second=values[self.groups[at, second]],
+            first=values[self.groups[example, first]],
+            second=values[self.groups[example, second]],
             p_first=p_first.to(values.dtype),
-            p_tie=unknown if self.p_tie is None else self.p_tie[at],
-            margin=unknown if self.margin is None else self.margin[at],
-            weight=self.weight[at].to(values.dtype) / mine,
-            member_weight=None if self.member_weight is None else self.member_weight[at],
-            example=at,
+            p_tie=unknown if self.p_tie is None else self.p_tie[example],
+            margin=unknown if self.margin is None else self.margin[example],
+            weight=self.weight[example].to(values.dtype) / pair_count,
+            member_weight=None if self.member_weight is None else self.member_weight[example],
+            example=example,
         )
 
-    def _places(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _columns(self) -> tuple[Tensor, Tensor, Tensor]:
         """Example, first and second column of every pair of columns, (E · K (K - 1) / 2,) each."""
         count, width = self.groups.shape
         first, second = torch.triu_indices(width, width, offset=1, device=self.groups.device)
-        at = torch.arange(count, device=self.groups.device).repeat_interleave(len(first))
-        return at, first.repeat(count), second.repeat(count)
+        example = torch.arange(count, device=self.groups.device).repeat_interleave(len(first))
+        return example, first.repeat(count), second.repeat(count)
 
-    def _p_first(self, at: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    def _p_first(self, example: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """P(first is better) of pairs of columns: the pair's own, else by ranks (equal ranks are a tie)."""
         if self.ranks is None:
             assert self.p_first is not None
-            return self.p_first[at]
-        by_rank = 0.5 + 0.5 * torch.sign(self.ranks[at, second] - self.ranks[at, first]).to(torch.float32)
+            return self.p_first[example]
+        by_rank = 0.5 + 0.5 * torch.sign(self.ranks[example, second] - self.ranks[example, first]).to(torch.float32)
         if self.p_first is None:
             return by_rank
-        return torch.where(self.p_first[at].isnan(), by_rank, self.p_first[at])
+        return torch.where(self.p_first[example].isnan(), by_rank, self.p_first[example])
 
     def of_reads(self, values: Tensor, count: int) -> Tensor:
         """(N, …) of values (E, …): each read gets its example's, 0 where a read belongs to none."""
         spread = values.new_zeros((count, *values.shape[1:]))
-        at, column = (self.groups >= 0).nonzero(as_tuple=True)
-        spread[self.groups[at, column]] = values[at]
+        example, column = (self.groups >= 0).nonzero(as_tuple=True)
+        spread[self.groups[example, column]] = values[example]
         return spread
 
 
@@ -173,32 +194,32 @@ def _known(values: Sequence[float | None]) -> Tensor | None:
 def _groups(examples: Sequence[Example], sizes: Sequence[int], starts: Sequence[int]) -> Tensor:
     """(E, K). A response that a ranking leaves out is read, but compared with nothing."""
     groups = torch.full((len(examples), max(sizes, default=0)), -1, dtype=torch.int64)
-    for row, (one, size, start) in enumerate(zip(examples, sizes, starts, strict=True)):
+    for row, (example, size, start) in enumerate(zip(examples, sizes, starts, strict=True)):
         for place in range(size):
-            if not one.order or place in one.order:
+            if not example.order or place in example.order:
                 groups[row, place] = start + place
     return groups
 
 
 def _ranks(examples: Sequence[Example], sizes: Sequence[int]) -> Tensor | None:
     """(E, K); a pair among rankings is ranked too, by the side that its label leans to."""
-    if not any(one.order for one in examples):
+    if not any(example.order for example in examples):
         return None
     width = max(sizes)
     ranks = torch.full((len(examples), width), width, dtype=torch.int64)
-    for row, one in enumerate(examples):
-        for rank, place in enumerate(one.order):
+    for row, example in enumerate(examples):
+        for rank, place in enumerate(example.order):
             ranks[row, place] = rank
-        if not one.order and one.p_first is not None:
-            ranks[row, 0], ranks[row, 1] = int(one.p_first < 0.5), int(one.p_first > 0.5)
+        if not example.order and example.p_first is not None:
+            ranks[row, 0], ranks[row, 1] = int(example.p_first < 0.5), int(example.p_first > 0.5)
     return ranks
 
 
 def _scores(examples: Sequence[Example], objectives: Sequence[str]) -> Tensor:
     """(N, M); one column of means without named objectives."""
     rows: list[Mapping[str, float]] = []
-    for one in examples:
-        rows += one.scores or ({},) * len(one.responses)
+    for example in examples:
+        rows += example.scores or ({},) * len(example.responses)
     if objectives:
         return torch.tensor([[row.get(name, NAN) for name in objectives] for row in rows], dtype=torch.float32)
     return _floats([sum(row.values()) / len(row) if row else NAN for row in rows])[:, None]
@@ -206,8 +227,8 @@ def _scores(examples: Sequence[Example], objectives: Sequence[str]) -> Tensor:
 
 def _classes(examples: Sequence[Example]) -> Tensor:
     """(N, 3)."""
-    nothing = (NAN, NAN, NAN)
-    rows = [nothing if shares is None else shares for one in examples for shares in one.step_probabilities]
+    unknown = (NAN, NAN, NAN)
+    rows = [unknown if step is None else step for example in examples for step in example.step_probabilities]
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 3)
 
 

@@ -1,34 +1,35 @@
-"""From rewards to probabilities that can be believed: temperature, isotonic, and how far off they are.
+"""From rewards to calibrated probabilities: temperature, isotonic regression, and the calibration error.
 
     N reads, C outputs, S statements (a pair, an outcome or a judged step each).
 
-Fitted on examples that training never saw; what is said of the fit is said out of fold, folds by prompt. A pair is
-taken in both orders, so that P(first) of a swapped pair is one minus that of the pair. This module refuses to know
-models and files.
+Fitted on examples that training never saw; errors are measured out of fold, folds by prompt. A pair is taken in both
+orders, so that P(first) of a swapped pair is one minus that of the pair.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from judge.errors import InputError, unknown
-from judge.rewards.config import Settings
+from judge.rewards.config import CALIBRATION_METHODS, RewardConfig
 from judge.rewards.data.examples import Example
+from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.statements import Statements, combined, statements_of
 
 Floats = NDArray[np.float64]
-Method = Literal["auto", "temperature", "isotonic", "none"]
-BINS, FOLDS, RESAMPLES, ENOUGH = 15, 5, 1000, 20
-_SHARE = 1e-3  # of the tempered curve in an isotonic one, so that no two rewards fall together and none is sure
+BINS, FOLDS, RESAMPLES, MIN_STATEMENTS = 15, 5, 1000, 20
+_TEMPERED_SHARE = (
+    1e-3  # of the tempered curve in an isotonic one, so that no two rewards fall together and none is sure
+)
 
 
-class Ece(NamedTuple):
+class CalibrationError(NamedTuple):
     """Expected calibration error with its 95 % interval, of `n` statements."""
 
     value: float
@@ -41,10 +42,18 @@ class Ece(NamedTuple):
 class Calibration:
     """How a model's numbers become probabilities; `temperature` 1 and no `knots` is the plain sigmoid or softmax.
 
-    about: what was fitted, "pair", "outcome" or "step". temperature: the divisor of logits (Guo et al. 2017). knots,
-    values: of the isotonic curve over logits, empty where it was not taken. mean, scale: of the rewards, so that
-    (r - mean) / scale has mean 0 and deviation 1. n: statements it was fitted on. before, after: ECE as they were and
-    out of fold.
+    Attributes:
+        about: what was fitted, "pair", "outcome" or "step".
+        method: temperature, isotonic or none.
+        temperature: the divisor of logits (Guo et al. 2017).
+        knots: of the isotonic curve over logits, empty where it was not taken.
+        values: of the curve at its knots.
+        mean: of the rewards.
+        scale: of the rewards, so that (r - mean) / scale has mean 0 and deviation 1.
+        n: statements it was fitted on.
+        before: calibration error of the plain probabilities.
+        after: calibration error out of fold.
+        losses: log loss by method, out of fold.
     """
 
     about: str = "pair"
@@ -55,8 +64,8 @@ class Calibration:
     mean: float = 0.0
     scale: float = 1.0
     n: int = 0
-    before: Ece | None = None
-    after: Ece | None = None
+    before: CalibrationError | None = None
+    after: CalibrationError | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
 
     def pair(self, difference: float) -> float:
@@ -74,24 +83,24 @@ class Calibration:
         shares = [share / sum(shares) for share in shares]
         if not self.knots or self.about != "step":
             return shares
-        rest = [value for at, value in enumerate(logits) if at != 1]
+        rest = [value for index, value in enumerate(logits) if index != 1]
         top = max(rest)
-        wrong = self._probability(logits[1] - top - math.log(sum(math.exp(one - top) for one in rest)), "step")
-        other = 1 - shares[1]
-        return [wrong if at == 1 else share * (1 - wrong) / max(other, 1e-300) for at, share in enumerate(shares)]
+        wrong = self._probability(logits[1] - top - math.log(sum(math.exp(value - top) for value in rest)), "step")
+        other = max(1 - shares[1], 1e-300)
+        return [wrong if index == 1 else share * (1 - wrong) / other for index, share in enumerate(shares)]
 
-    def standard(self, reward: float) -> float:
-        """A reward with the mean and scale of the data taken off."""
+    def standardized(self, reward: float) -> float:
+        """A reward with mean 0 and deviation 1 over the data."""
         return (reward - self.mean) / self.scale
 
     def _probability(self, logit: float, about: str) -> float:
         plain = _sigmoid(logit / self.temperature)
         if not self.knots or about != self.about:
             return plain
-        curve = _between(self.knots, self.values, logit)
+        curve = _interpolated(self.knots, self.values, logit)
         if about == "pair":  # exactly its own mirror image
-            curve = (curve + 1 - _between(self.knots, self.values, -logit)) / 2
-        return (1 - _SHARE) * curve + _SHARE * plain
+            curve = (curve + 1 - _interpolated(self.knots, self.values, -logit)) / 2
+        return (1 - _TEMPERED_SHARE) * curve + _TEMPERED_SHARE * plain
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -107,52 +116,70 @@ class Calibration:
         for name in ("knots", "values"):
             known[name] = tuple(float(value) for value in known.get(name, ()))
         for name in ("before", "after"):
-            known[name] = Ece(**known[name]) if known.get(name) else None
-        made = cls(**known)
-        if not made.temperature > 0 or len(made.knots) != len(made.values):
-            raise InputError(f"calibration: found temperature {made.temperature} and {len(made.knots)} knots")
-        return made
+            known[name] = CalibrationError(**known[name]) if known.get(name) else None
+        calibration = cls(**known)
+        if not calibration.temperature > 0 or len(calibration.knots) != len(calibration.values):
+            raise InputError(
+                f"calibration: found temperature {calibration.temperature} and {len(calibration.knots)} knots"
+            )
+        return calibration
 
 
 def calibrate(
-    rewards: Tensor, targets: Any, examples: Sequence[Example], settings: Settings, *, method: Method = "auto"
+    rewards: Tensor, targets: Targets, examples: Sequence[Example], config: RewardConfig, *, method: str = "auto"
 ) -> Calibration:
-    """A calibration from rewards (N, C) of examples that training never saw.
+    """Fit a calibration.
 
-    auto: the temperature, unless an isotonic curve has a lower log loss out of fold by more than one standard error.
-    Fewer than 20 statements change nothing: temperature 1, and `method` is none.
+    Args:
+        rewards: (N, C) of examples that training never saw.
+        targets: of the same N reads.
+        examples: whose reads they are.
+        config: of the reward model.
+        method: temperature, isotonic, none; auto is the temperature, unless an isotonic curve has a lower log loss out
+            of fold by more than one standard error.
+
+    Returns:
+        The calibration; fewer than 20 statements change nothing: temperature 1, and its method is none.
+
+    Raises:
+        UnknownNameError: for a method that is none.
     """
-    if method not in get_args(Method):
-        raise unknown("method", method, get_args(Method))
-    values = combined(rewards, settings).numpy()
+    if method not in CALIBRATION_METHODS:
+        raise unknown("method", method, CALIBRATION_METHODS)
+    values = combined(rewards, config).numpy()
     spread = Calibration(mean=float(values.mean()), scale=float(values.std()) or 1.0) if values.size else Calibration()
-    said = statements_of(rewards, targets, examples, settings)
-    if said is None:
+    statements = statements_of(rewards, targets, examples, config)
+    if statements is None:
         return spread
-    plain = replace(spread, about=said.about, n=len(said))
-    prompts = said.prompts
-    if method == "none" or len(said) < ENOUGH or len(np.unique(prompts)) < FOLDS:
-        return replace(plain, before=ece(probabilities(plain, said), said, prompts))
-    return _fitted(said, plain, method)
+    plain = replace(spread, about=statements.about, n=len(statements))
+    prompts = statements.prompts
+    if method == "none" or len(statements) < MIN_STATEMENTS or len(np.unique(prompts)) < FOLDS:
+        return replace(plain, before=ece(probabilities(plain, statements), statements, prompts))
+    return _fitted(statements, plain, method)
 
 
-def _fitted(said: Statements, plain: Calibration, method: Method) -> Calibration:
-    fold = folds(said.prompts)
-    apart = {name: _out_of_fold(said, fold, name) for name in ("temperature", "isotonic")}
-    loss = {name: log_loss(p, said) for name, p in apart.items()} | {"none": log_loss(probabilities(plain, said), said)}
-    taken: str = method
+def _fitted(statements: Statements, plain: Calibration, method: str) -> Calibration:
+    fold = folds(statements.prompts)
+    out_of_fold = {name: _out_of_fold(statements, fold, name) for name in ("temperature", "isotonic")}
+    loss = {name: log_loss(p, statements) for name, p in out_of_fold.items()} | {
+        "none": log_loss(probabilities(plain, statements), statements)
+    }
+    chosen = method
     if method == "auto":
         gain = loss["temperature"] - loss["isotonic"]
-        taken = "isotonic" if gain.mean() > _standard_error(gain, said.prompts) else "temperature"
-    temperature, (knots, values) = temperature_of(said), isotonic_of(said) if taken == "isotonic" else ((), ())
+        chosen = "isotonic" if gain.mean() > _standard_error(gain, statements.prompts) else "temperature"
+    temperature, (knots, values) = (
+        temperature_of(statements),
+        isotonic_of(statements) if chosen == "isotonic" else ((), ()),
+    )
     return replace(
         plain,
-        method=taken,
+        method=chosen,
         temperature=temperature,
         knots=knots,
         values=values,
-        before=ece(probabilities(plain, said), said, said.prompts),
-        after=ece(apart[taken], said, said.prompts),
+        before=ece(probabilities(plain, statements), statements, statements.prompts),
+        after=ece(out_of_fold[chosen], statements, statements.prompts),
         losses={name: float(values.mean()) for name, values in loss.items()},
     )
 
@@ -160,7 +187,7 @@ def _fitted(said: Statements, plain: Calibration, method: Method) -> Calibration
 # ---- fits ------------------------------------------------------------------------------------------------------------
 
 
-def temperature_of(said: Statements) -> float:
+def temperature_of(statements: Statements) -> float:
     """T > 0 of the lowest cross-entropy of softmax(z / T) with the labels: Guo et al. 2017, §4.2, by Brent's method.
 
     Labels are drawn a little towards even (Platt 1999): (n p + 1) / (n + C), so that a few statements that are all told
@@ -168,35 +195,37 @@ def temperature_of(said: Statements) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    labels = said.smoothed()
+    labels = statements.smoothed()
 
     def loss(log_t: float) -> float:
-        return float(-(labels * _log_softmax(said.logits * math.exp(-log_t))).sum(-1).mean())
+        return float(-(labels * _log_softmax(statements.logits * math.exp(-log_t))).sum(-1).mean())
 
     return float(math.exp(minimize_scalar(loss, bounds=(-5, 8), method="bounded", options={"xatol": 1e-4}).x))
 
 
-def isotonic_of(said: Statements) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def isotonic_of(statements: Statements) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Knots and values of the non-decreasing curve that fits the labels best over the logit of the statement's side
     (Zadrozny & Elkan 2002), straight between its knots; a pair's curve is its own mirror image."""
     from sklearn.isotonic import IsotonicRegression
 
-    logit, label = said.logit(), said.smoothed()[:, said.side]
-    if said.about == "pair":
+    logit, label = statements.logit(), statements.smoothed()[:, statements.side]
+    if statements.about == "pair":
         logit, label = np.concatenate([logit, -logit]), np.concatenate([label, 1 - label])
     fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(logit, label)
     return tuple(map(float, fit.X_thresholds_)), tuple(map(float, fit.y_thresholds_))
 
 
-def probabilities(by: Calibration, said: Statements) -> Floats:
+def probabilities(calibration: Calibration, statements: Statements) -> Floats:
     """(S,) the probability of each statement's side."""
-    logit = said.logit()
-    plain = np.exp(_log_softmax(said.logits / by.temperature))[:, said.side]
-    if not by.knots or by.about != said.about:
+    logit = statements.logit()
+    plain = np.exp(_log_softmax(statements.logits / calibration.temperature))[:, statements.side]
+    if not calibration.knots or calibration.about != statements.about:
         return np.asarray(plain)
     # The plain part of `step` mixes in the tempered odds of its own side, as `_probability` does.
-    tempered = 1 / (1 + np.exp(-np.clip(logit / by.temperature, -500, 500)))
-    return np.asarray((1 - _SHARE) * np.interp(logit, by.knots, by.values) + _SHARE * tempered)
+    tempered = 1 / (1 + np.exp(-np.clip(logit / calibration.temperature, -500, 500)))
+    return np.asarray(
+        (1 - _TEMPERED_SHARE) * np.interp(logit, calibration.knots, calibration.values) + _TEMPERED_SHARE * tempered
+    )
 
 
 def folds(prompts: NDArray[np.int64], count: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
@@ -205,46 +234,46 @@ def folds(prompts: NDArray[np.int64], count: int = FOLDS, seed: int = 0) -> NDAr
     return np.asarray((np.random.default_rng(seed).permutation(int(code.max()) + 1) % count)[code])
 
 
-def _out_of_fold(said: Statements, fold: NDArray[np.int64], method: str) -> Floats:
+def _out_of_fold(statements: Statements, fold: NDArray[np.int64], method: str) -> Floats:
     """(S,) each statement's probability by a fit that did not see its prompt."""
-    p = np.zeros(len(said))
+    p = np.zeros(len(statements))
     for number in np.unique(fold):
-        rest, own = said.some(fold != number), said.some(fold == number)
+        rest, held = statements.subset(fold != number), statements.subset(fold == number)
         knots, values = isotonic_of(rest) if method == "isotonic" else ((), ())
-        fit = Calibration(about=said.about, temperature=temperature_of(rest), knots=knots, values=values)
-        p[fold == number] = probabilities(fit, own)
+        fit = Calibration(about=statements.about, temperature=temperature_of(rest), knots=knots, values=values)
+        p[fold == number] = probabilities(fit, held)
     return p
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
 
 
-def log_loss(p: Floats, said: Statements) -> Floats:
+def log_loss(p: Floats, statements: Statements) -> Floats:
     """(S,) -[y log p + (1 - y) log(1 - p)], p kept 1e-6 away from 0 and 1."""
-    p, label = np.clip(p, 1e-6, 1 - 1e-6), said.labels[:, said.side]
+    p, label = np.clip(p, 1e-6, 1 - 1e-6), statements.labels[:, statements.side]
     return np.asarray(-(label * np.log(p) + (1 - label) * np.log1p(-p)))
 
 
-def ece(p: Floats, said: Statements, prompts: NDArray[np.int64]) -> Ece:
+def ece(p: Floats, statements: Statements, prompts: NDArray[np.int64]) -> CalibrationError:
     """Expected calibration error of probabilities (S,) with its interval; a pair is taken in both orders."""
-    label = said.labels[:, said.side]
-    if said.about == "pair":
+    label = statements.labels[:, statements.side]
+    if statements.about == "pair":
         p, label, prompts = np.concatenate([p, 1 - p]), np.concatenate([label, 1 - label]), np.tile(prompts, 2)
-    return expected_calibration_error(p, label, prompts)._replace(n=len(said))
+    return expected_calibration_error(p, label, prompts)._replace(n=len(statements))
 
 
 def expected_calibration_error(
     p: Floats, label: Floats, groups: NDArray[np.int64] | None = None, *, bins: int = BINS, seed: int = 0
-) -> Ece:
+) -> CalibrationError:
     """Σ_b (n_b / n) |mean label_b - mean p_b| over bins of equal width: Naeini et al. 2015; Guo et al. 2017, eq. 3.
 
     Its interval is the percentile bootstrap over groups. It leans upwards: resampling adds noise, and noise is error.
     """
-    at = np.minimum((p * bins).astype(np.int64), bins - 1)
+    bin_number = np.minimum((p * bins).astype(np.int64), bins - 1)
     _, code = np.unique(np.arange(len(p)) if groups is None else groups, return_inverse=True)
     count = int(code.max()) + 1
     sums = np.zeros((count, bins))
-    np.add.at(sums, (code, at), label - p)
+    np.add.at(sums, (code, bin_number), label - p)
     sizes = np.bincount(code, minlength=count).astype(np.float64)
     value = float(np.abs(sums.sum(0)).sum() / sizes.sum())
     draw = np.random.default_rng(seed)
@@ -253,7 +282,7 @@ def expected_calibration_error(
         weights = draw.multinomial(count, np.full(count, 1 / count), size=100).astype(np.float64)
         drawn[start : start + 100] = np.abs(weights @ sums).sum(-1) / (weights @ sizes)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Ece(value, min(float(low), value), max(float(high), value), len(p))
+    return CalibrationError(value, min(float(low), value), max(float(high), value), len(p))
 
 
 def _standard_error(values: Floats, groups: NDArray[np.int64]) -> float:
@@ -273,13 +302,13 @@ def _sigmoid(value: float) -> float:
     return 1 / (1 + grown) if value >= 0 else grown / (1 + grown)
 
 
-def _between(knots: Sequence[float], values: Sequence[float], at: float) -> float:
-    """The value of a broken line, level beyond its ends."""
-    place = bisect_right(knots, at)
+def _interpolated(knots: Sequence[float], values: Sequence[float], x: float) -> float:
+    """The value of a piecewise linear curve, constant beyond its ends."""
+    place = bisect_right(knots, x)
     if place == 0:
         return values[0]
     if place == len(knots):
         return values[-1]
     low, high = knots[place - 1], knots[place]
-    share = (at - low) / (high - low)
+    share = (x - low) / (high - low)
     return values[place - 1] * (1 - share) + values[place] * share

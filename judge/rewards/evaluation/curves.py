@@ -1,7 +1,6 @@
 """The curves of a training as one SVG that stands alone: loss, and accuracy or correlation, over the steps.
 
-Training is a thin line with its mean over a tenth of the steps, validation is dots. This module refuses to know how
-rows of a history are made and where the picture is written.
+Training is a thin line with its mean over a tenth of the steps, validation is dots.
 """
 
 import io
@@ -50,9 +49,9 @@ def smoothed(values: Sequence[float]) -> list[float]:
     """Means over the tenth of the values that ends at each, the value itself at the beginning."""
     width = max(1, len(values) // 10)
     means = []
-    for at in range(1, len(values) + 1):
-        held = values[max(0, at - width) : at]
-        means.append(sum(held) / len(held))
+    for end in range(1, len(values) + 1):
+        window = values[max(0, end - width) : end]
+        means.append(sum(window) / len(window))
     return means
 
 
@@ -77,8 +76,8 @@ def _panel(axes: Any, history: Sequence[Mapping[str, Any]], name: str, *, legend
 
 def _points(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
     """Steps and values of the rows that have a finite one."""
-    held = [(int(row["step"]), float(row[name])) for row in history if isinstance(row.get(name), int | float)]
-    finite = [(step, value) for step, value in held if abs(value) < float("inf")]
+    points = [(int(row["step"]), float(row[name])) for row in history if isinstance(row.get(name), int | float)]
+    finite = [(step, value) for step, value in points if abs(value) < float("inf")]
     return [step for step, _ in finite], [value for _, value in finite]
 
 

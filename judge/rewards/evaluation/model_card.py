@@ -1,31 +1,49 @@
 """A model's README.md: what it was made from, how, what it reaches, and what is wrong with it.
 
-Everything on it was counted or measured; what is not known is left out. This module refuses to know how a figure is
-made and where the card is written.
+Everything on it was counted or measured; what is not known is left out.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from judge.rewards.config import Settings
-from judge.rewards.evaluation.calibration import Calibration, Ece
+from judge.rewards.config import RewardConfig
+from judge.rewards.evaluation.calibration import Calibration, CalibrationError
+from judge.rewards.registry import KINDS
 
 CARD = "README.md"
 
-_MADE_OF = {
-    "scalar": "one reward for a response",
-    "multi": "a reward for each objective",
-    "outcome": "the logit of P(the answer is correct)",
-    "process": "a verdict after each step of a solution",
-    "ensemble": "{members} rewards for a response; their mean is the reward, their deviation its uncertainty",
-    "hierarchical": "a reward from token, segment and response level",
+_WORDS = {  # what a figure or count is called on the card, where its key does not say it
+    "best_step": "best step",
+    "calibration_error": "calibration error",
+    "label_contradictions": "labels against themselves",
+    "label_length_correlation": "length correlation, labels",
+    "label_longer_wins": "longer wins, labels",
+    "length_correlation": "length correlation",
+    "longer_wins": "longer wins",
+    "member_spread": "members' spread, of the rewards' own",
+    "memory_gib": "memory, GiB",
+    "order_shift": "moved by order",
+    "reward_max": "reward highest",
+    "reward_mean": "reward mean",
+    "reward_min": "reward lowest",
+    "reward_std": "reward deviation",
+    "tokens_per_second": "tokens/s",
+    "train_validation_gap": "training/validation gap",
+}
+_SHARES = {
+    "accuracy",
+    "longer_wins",
+    "label_longer_wins",
+    "label_contradictions",
+    "train_validation_gap",
+    "member_spread",
 }
 
 
-def card(
-    settings: Settings,
-    account: Mapping[str, Any],
+def model_card(
+    config: RewardConfig,
+    counts: Mapping[str, Any],
     *,
     parents: Sequence[Mapping[str, Any]] = (),
     validation: Mapping[str, float] | None = None,
@@ -38,38 +56,46 @@ def card(
 ) -> str:
     """The card as Markdown with the front matter that the hub reads.
 
-    account: counts of the training by their names (`Distilled.account()`). parents: what the labels were, see
-    checkpoint.save. validation: figures on examples that training never saw. figures, flags: of a diagnosis. name: the
-    directory, for the lines that use it. curves: the file of the picture, "" for none.
+    Args:
+        config: of the reward model.
+        counts: of the training by their names (`Distilled.to_dict()`).
+        parents: what the labels were, see checkpoint.save_load.save.
+        validation: figures on examples that training never saw.
+        calibration: fitted on the same examples.
+        figures: of the red flags.
+        flags: what is wrong, a sentence each.
+        versions: of the packages it was made with.
+        name: of the directory, for the lines that use it.
+        curves: the file of the picture, "" for none.
     """
     parts = [
-        _front(settings),
-        f"# A reward model: {settings.kind}",
-        _MADE_OF[settings.kind].format(members=settings.members).capitalize()
-        + f", on the backbone `{_backbone(settings)}`. Made by rmjudge.",
+        _front(config),
+        f"# A reward model: {config.model.kind}",
+        KINDS[config.model.kind].gives.format(members=config.model.members).capitalize()
+        + f", on the backbone `{_backbone(config)}`. Made by rmjudge.",
         _flags(flags),
         _figures(validation or {}, calibration, figures or {}),
         f"![loss and accuracy over the steps]({curves})" if curves else "",
-        _labels(account, parents),
-        _training(settings, account),
-        _use(settings, name),
+        _labels(counts, parents),
+        _training(config, counts),
+        _use(config, name),
         _versions(versions or {}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front(settings: Settings) -> str:
-    lines = ["---", "library_name: transformers", "tags:", "- reward-model", f"- {settings.kind}", "- rmjudge"]
-    if settings.backbone.count("/") == 1 and not settings.backbone.startswith((".", "/", "~")):
-        lines.append(f"base_model: {json.dumps(settings.backbone)}")
-    task = "token-classification" if settings.kind == "process" else "text-classification"
+def _front(config: RewardConfig) -> str:
+    lines = ["---", "library_name: transformers", "tags:", "- reward-model", f"- {config.model.kind}", "- rmjudge"]
+    if config.model.backbone.count("/") == 1 and not config.model.backbone.startswith((".", "/", "~")):
+        lines.append(f"base_model: {json.dumps(config.model.backbone)}")
+    task = "token-classification" if config.model.kind == "process" else "text-classification"
     return "\n".join([*lines, f"pipeline_tag: {task}", "---"])
 
 
-def _backbone(settings: Settings) -> str:
+def _backbone(config: RewardConfig) -> str:
     """A hub's name as it is; of a path the last part, which says enough and no more than it should."""
-    hub = settings.backbone.count("/") == 1 and not settings.backbone.startswith((".", "/", "~"))
-    return settings.backbone if hub else settings.backbone.rstrip("/").rsplit("/", 1)[-1]
+    hub = config.model.backbone.count("/") == 1 and not config.model.backbone.startswith((".", "/", "~"))
+    return config.model.backbone if hub else config.model.backbone.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _flags(flags: Sequence[str]) -> str:
@@ -79,35 +105,45 @@ def _flags(flags: Sequence[str]) -> str:
 
 
 def _figures(validation: Mapping[str, float], calibration: Calibration | None, figures: Mapping[str, float]) -> str:
-    rows = [(name, _number(name, value)) for name, value in validation.items() if isinstance(value, int | float)]
+    rows = [
+        (_WORDS.get(name, name), _number(name, value))
+        for name, value in validation.items()
+        if isinstance(value, int | float)
+    ]
     if calibration is not None:
-        told = {"pair": "pairs", "outcome": "outcomes", "step": "steps"}[calibration.about]
+        statements = {"pair": "pairs", "outcome": "outcomes", "step": "steps"}[calibration.about]
         if calibration.before is not None:
             rows.append(
-                (f"calibration error as it was (ECE, 15 bins, {calibration.n:,} {told})", _ece(calibration.before))
+                (
+                    f"calibration error as it was (ECE, 15 bins, {calibration.n:,} {statements})",
+                    _ece(calibration.before),
+                )
             )
         if calibration.after is not None:
             how = f"T = {calibration.temperature:.3g}" if calibration.method == "temperature" else calibration.method
             rows.append((f"calibration error out of fold, after calibration ({how})", _ece(calibration.after)))
-    told_already = {"calibration error", *validation}
-    rows += [(name, _number(name, value)) for name, value in figures.items() if name not in told_already]
+    shown = {"calibration_error", *validation}
+    rows += [(_WORDS.get(name, name), _number(name, value)) for name, value in figures.items() if name not in shown]
     return "## Figures on examples that training never saw\n\n" + _table(("figure", "value"), rows) if rows else ""
 
 
-def _labels(account: Mapping[str, Any], parents: Sequence[Mapping[str, Any]]) -> str:
+def _labels(counts: Mapping[str, Any], parents: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        (title, f"{account[name]:,}")
+        (title, f"{counts[name]:,}")
         for name, title in (
             ("examples", "training examples"),
-            ("validation examples", "held out, by prompt"),
+            ("validation_examples", "held out, by prompt"),
             ("prompts", "prompts"),
         )
-        if isinstance(account.get(name), int)
+        if isinstance(counts.get(name), int)
     ]
-    dropped = account.get("dropped") or {}
-    rows += [(f"left out: {_text(reason)}", f"{count:,}") for reason, count in dropped.items()]
-    said = {"judge": "by a judge", "human": "by people"}.get(str(account.get("labels")), "")
-    parts = ["## Labels" + (f", {said}" if said else ""), _table(("what", "how many"), rows) if rows else ""]
+    dropped = counts.get("dropped") or ()
+    rows += [(f"left out: {_text(entry['reason'])}", f"{entry['count']:,}") for entry in dropped]
+    labelled_by = {"judge": "by a judge", "human": "by people"}.get(str(counts.get("labels")), "")
+    parts = [
+        "## Labels" + (f", {labelled_by}" if labelled_by else ""),
+        _table(("what", "how many"), rows) if rows else "",
+    ]
     return "\n\n".join(part for part in [*parts, *(_parent(parent) for parent in parents)] if part)
 
 
@@ -120,21 +156,19 @@ def _parent(parent: Mapping[str, Any]) -> str:
     return _table((str(parent.get("kind", "source")), ""), rows)
 
 
-def _training(settings: Settings, account: Mapping[str, Any]) -> str:
-    default = Settings()
+def _training(config: RewardConfig, counts: Mapping[str, Any]) -> str:
+    defaults = RewardConfig().flat()
     changed = {
         name: value
-        for name, value in settings.to_dict().items()
-        if value != getattr(default, name)
-        and value not in ([], {}, "")
-        and name not in ("kind", "backbone", "trackers")
+        for name, value in config.flat().items()
+        if value != defaults[name] and value not in ([], {}, "") and name not in ("kind", "backbone", "report_to")
     }
-    loss = {"loss": settings.loss_name + _arguments(settings.loss_arguments)}
+    loss = {"loss": config.loss_name + _arguments(config.loss.arguments)}
     changed = loss | {name: value for name, value in changed.items() if name not in ("loss", "loss_arguments")}
     rows = [(name, _plain(value)) for name, value in changed.items()]
-    for name in ("steps", "best step", "seconds", "tokens/s", "memory, GiB"):
-        if name in account:
-            rows.append((name, _plain(account[name])))
+    for name in ("steps", "best_step", "seconds", "tokens_per_second", "memory_gib"):
+        if name in counts:
+            rows.append((_WORDS.get(name, name), _plain(counts[name])))
     return "## Training\n\nWhat is not named here is as rmjudge has it.\n\n" + _table(("setting", "value"), rows)
 
 
@@ -142,7 +176,7 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
     return f" ({', '.join(f'{name} {value}' for name, value in arguments.items())})" if arguments else ""
 
 
-def _use(settings: Settings, name: str) -> str:
+def _use(config: RewardConfig, name: str) -> str:
     lines = ["## Use", "```sh", f"rmjudge score {name} DATA --out RUN", f"rmjudge export {name} --check", "```"]
     return "\n".join([lines[0], "", *lines[1:]])
 
@@ -156,15 +190,12 @@ def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join([*lines, *(f"| {_text(name)} | {_text(value)} |" for name, value in rows)])
 
 
-def _ece(value: Ece) -> str:
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
-_SHARES = ("accuracy", "longer wins", "labels against themselves", "training/validation gap", "members' spread")
+def _ece(error: CalibrationError) -> str:
+    return f"{error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
 
 
 def _number(name: str, value: float) -> str:
-    return f"{value:.1%}" if name.startswith(_SHARES) else f"{value:.3g}"
+    return f"{value:.1%}" if name in _SHARES else f"{value:.3g}"
 
 
 def _plain(value: Any) -> str:
@@ -176,7 +207,7 @@ def _plain(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """Data's own words as one cell: no line breaks, no bars, no markup of Markdown or HTML."""
+    """Text of the data as one cell: no line breaks, no bars, no markup of Markdown or HTML."""
     joined = " ".join(value.split())
     for sign in ("\\", "|", "<", ">", "`", "*", "[", "]"):
         joined = joined.replace(sign, "\\" + sign if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])

@@ -1,8 +1,6 @@
-"""What a reward model said of labelled examples, as statements that are true or not: the ground of calibration.
+"""What a reward model says of labelled examples, as statements that are true or not: what calibration is fitted on.
 
-    N reads, C outputs, S statements.
-
-This module refuses to know how a statement is made a better one.
+N reads, C outputs, S statements.
 """
 
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
 
@@ -23,10 +21,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """about: "pair" (first, second), "outcome" (right, wrong) or "step" (right, wrong[, neutral]).
+    """Logits and labels of S statements.
 
-    logits, labels: (S, 2 or 3), labels soft and summing to 1. prompts: (S,) a number for each prompt. side: the column
-    that binary figures speak of: the first, the right one, or of steps the wrong one.
+    Attributes:
+        about: "pair" (first, second), "outcome" (right, wrong) or "step" (right, wrong[, neutral]).
+        logits: (S, 2 or 3).
+        labels: (S, 2 or 3), soft and summing to 1.
+        prompts: (S,) a number for each prompt.
     """
 
     about: str
@@ -39,6 +40,7 @@ class Statements:
 
     @property
     def side(self) -> int:
+        """The column that binary figures speak of: the first, the right one, or of steps the wrong one."""
         return 1 if self.about == "step" else 0
 
     def logit(self) -> Floats:
@@ -52,21 +54,21 @@ class Statements:
         count, classes = self.labels.shape
         return np.asarray((count * self.labels + 1) / (count + classes))
 
-    def some(self, held: NDArray[np.bool_]) -> "Statements":
-        """Those that are held."""
+    def subset(self, held: NDArray[np.bool_]) -> "Statements":
+        """The statements that are held."""
         return Statements(self.about, self.logits[held], self.labels[held], self.prompts[held])
 
 
 def statements_of(
-    rewards: Tensor, targets: Targets, examples: Sequence[Example], settings: Settings
+    rewards: Tensor, targets: Targets, examples: Sequence[Example], config: RewardConfig
 ) -> Statements | None:
     """Statements of rewards (N, C): steps, else pairs, else outcomes, else which of a prompt's responses scored more.
 
     None where the examples say nothing that can be true or not.
     """
-    codes = {group: number for number, group in enumerate(dict.fromkeys(one.group for one in examples))}
-    prompt = torch.tensor([codes[one.group] for one in examples])
-    reward = combined(rewards, settings)
+    codes = {group: number for number, group in enumerate(dict.fromkeys(example.group for example in examples))}
+    prompt = torch.tensor([codes[example.group] for example in examples])
+    reward = combined(rewards, config)
     if targets.classes is not None:
         return _steps(rewards, targets, prompt)
     if targets.groups.shape[1] > 1 and (targets.p_first is not None or targets.ranks is not None):
@@ -76,17 +78,17 @@ def statements_of(
         known = ~targets.p_correct.isnan()
         return _binary("outcome", reward[known], targets.p_correct[known], targets.of_reads(prompt, len(reward))[known])
     if targets.scores is not None:
-        return _scored(reward, targets, prompt, settings)
+        return _scored(reward, targets, prompt, config)
     return None
 
 
-def combined(rewards: Tensor, settings: Settings) -> Tensor:
+def combined(rewards: Tensor, config: RewardConfig) -> Tensor:
     """(N,) one reward of (N, C): objectives under their weights, members by their mean; of steps, right minus wrong."""
     values = rewards.detach().double().cpu()
-    if settings.kind == "process":
+    if config.model.kind == "process":
         return values[:, 0] - values[:, 1]
-    if settings.kind == "multi" and settings.objective_weights:
-        weights = torch.tensor(settings.objective_weights, dtype=torch.float64)
+    if config.model.kind == "multi" and config.model.objective_weights:
+        weights = torch.tensor(config.model.objective_weights, dtype=torch.float64)
         return values @ (weights / weights.abs().sum())
     return values.mean(-1)
 
@@ -99,32 +101,32 @@ def _steps(rewards: Tensor, targets: Targets, prompt: Tensor) -> Statements | No
     if logits.shape[1] == 2:
         labels = torch.stack([labels[:, 0] + labels[:, 2], labels[:, 1]], -1)
     labels = labels / labels.sum(-1, keepdim=True)
-    return _made("step", logits, labels, targets.of_reads(prompt, len(rewards))[known])
+    return _statements("step", logits, labels, targets.of_reads(prompt, len(rewards))[known])
 
 
-def _scored(reward: Tensor, targets: Targets, prompt: Tensor, settings: Settings) -> Statements | None:
+def _scored(reward: Tensor, targets: Targets, prompt: Tensor, config: RewardConfig) -> Statements | None:
     """Pairs of responses to one prompt whose scores differ."""
     assert targets.scores is not None
-    scores = combined(targets.scores, settings)
-    whose = targets.of_reads(prompt, len(reward))
+    scores = combined(targets.scores, config)
+    prompt_of_read = targets.of_reads(prompt, len(reward))
     differences, labels, prompts = [], [], []
-    order = torch.argsort(whose, stable=True)
-    for places in torch.split(order, torch.bincount(whose).tolist()):
+    order = torch.argsort(prompt_of_read, stable=True)
+    for places in torch.split(order, torch.bincount(prompt_of_read).tolist()):
         first, second = torch.combinations(places, 2).unbind(1) if len(places) > 1 else (places[:0], places[:0])
-        apart = scores[first] - scores[second]
-        told = (apart != 0) & ~apart.isnan()
-        differences.append((reward[first] - reward[second])[told])
-        labels.append((apart[told] > 0).double())
-        prompts.append(whose[first][told])
+        score_difference = scores[first] - scores[second]
+        decided = (score_difference != 0) & ~score_difference.isnan()
+        differences.append((reward[first] - reward[second])[decided])
+        labels.append((score_difference[decided] > 0).double())
+        prompts.append(prompt_of_read[first][decided])
     return _binary("pair", torch.cat(differences), torch.cat(labels), torch.cat(prompts))
 
 
 def _binary(about: str, logit: Tensor, p: Tensor, prompts: Tensor) -> Statements | None:
     p = p.double()
-    return _made(about, torch.stack([logit / 2, -logit / 2], -1), torch.stack([p, 1 - p], -1), prompts)
+    return _statements(about, torch.stack([logit / 2, -logit / 2], -1), torch.stack([p, 1 - p], -1), prompts)
 
 
-def _made(about: str, logits: Tensor, labels: Tensor, prompts: Tensor) -> Statements | None:
+def _statements(about: str, logits: Tensor, labels: Tensor, prompts: Tensor) -> Statements | None:
     if not len(logits):
         return None
     arrays = (logits.double().numpy(), labels.double().numpy(), prompts.numpy())

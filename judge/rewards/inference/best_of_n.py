@@ -1,7 +1,7 @@
 """Best of n: among all scored responses to a prompt the one with the highest score.
 
-The responses of a ranking or pair stand in one row, those of several response rows meet by their prompt. Refuses to
-know models; rows come from a run of scores.
+The responses of a ranking or pair stand in one row, those of several response rows meet by their prompt. Rows come from
+a run of scores.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,6 +41,7 @@ class _Choice:
         self._seen: set[str] = set()
 
     def add(self, response: list[Row], score: float) -> None:
+        """Consider a response, once."""
         key = content_id(response)
         if key in self._seen:
             return
@@ -51,9 +52,10 @@ class _Choice:
             self.second = score
 
     def row(self) -> dict[str, Any]:
+        """The best response with its lead."""
         margin = None if self.best is None or self.second is None else self.best - self.second
-        shown = {"prompt": self.prompt, "completion": self.response, "reward": self.best}
-        return {**shown, "of": len(self._seen), "margin": margin}
+        choice = {"prompt": self.prompt, "completion": self.response, "reward": self.best}
+        return {**choice, "of": len(self._seen), "margin": margin}
 
 
 def _responses(row: Row) -> list[list[Row]]:

@@ -6,8 +6,7 @@
     qwen            <extra_0> after each step, two classes by a small network, label 1 is right (Zhang et al. 2025)
     skywork         "\\n" after each step, a value head, sigmoid (Skywork-o1-Open-PRM)
 
-No code of a model's directory is run: the two with heads of their own are a plain backbone and the head's tensors. This
-module refuses to know what is made of the probabilities (judging.py).
+No code of a model's directory is run: the two with heads of their own are a plain backbone and the head's tensors.
 """
 
 import json
@@ -20,20 +19,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from judge.errors import ConfigError, EngineError, InputError, unknown
+from judge.errors import ConfigError, EngineError, InputError
 from judge.records import Conversation, Record, spoken
 from judge.rewards.checkpoint.hf_format import quiet
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.tokenize import TOO_LONG
-from judge.rewards.inference.judgements import Read, Rule, Uncalibrated, judged, task_of, unreadable
+from judge.rewards.inference.judgements import RawReward, Rule, Uncalibrated, judged, task_of, unreadable
 from judge.rewards.inference.scoring import Scored, solutions_of
+from judge.rewards.registry import EXTERNAL_PRMS
 
-SETTINGS = Settings(kind="process")
+PROCESS = RewardConfig.of(kind="process")
 SHEPHERD_TAG, QWEN_TAG = "ки", "<extra_0>"
 QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
 
-class Marked(NamedTuple):
+class MarkedSolution(NamedTuple):
     """A solution's tokens, and where a step's verdict is read."""
 
     ids: list[int]
@@ -41,92 +41,106 @@ class Marked(NamedTuple):
 
 
 class Convention(NamedTuple):
-    """How texts are written and outputs are read. write: (tokenizer, prompt, steps) -> tokens and places. load:
-    (folder, tokenizer, dtype) -> a module from padded tokens and mask (B, T) to P(right) (B, T)."""
+    """How texts are written and outputs are read.
 
-    write: Callable[[Any, Conversation, Sequence[str]], Marked]
+    Attributes:
+        write: (tokenizer, prompt, steps) to tokens and places.
+        load: (folder, tokenizer, dtype) to a module from padded tokens and mask (B, T) to P(right) (B, T).
+    """
+
+    write: Callable[[Any, Conversation, Sequence[str]], MarkedSolution]
     load: Callable[[Path, Any, torch.dtype], nn.Module]
 
 
-class Foreign:
-    """Someone else's process model, ready to score, from its directory."""
+class ExternalPrm:
+    """Someone else's process reward model, ready to score, from its directory.
+
+    Args:
+        folder: the model directory.
+        name: of the convention, of `EXTERNAL_PRMS`.
+        dtype: of the weights, float32 unless given.
+        device: "" takes a GPU where there is one.
+
+    Raises:
+        UnknownNameError: for a convention that is none.
+        EngineError: for a directory that cannot be loaded by it.
+    """
 
     def __init__(self, folder: Path, name: str, *, dtype: str = "", device: str = "") -> None:
-        if name not in CONVENTIONS:
-            raise unknown("convention", name, CONVENTIONS)
         from transformers import AutoTokenizer
 
-        self.convention = CONVENTIONS[name]
+        self.convention: Convention = EXTERNAL_PRMS.load(name)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             with quiet():
-                made = self.convention.load(folder, self.tokenizer, getattr(torch, dtype or "float32"))
+                model = self.convention.load(folder, self.tokenizer, getattr(torch, dtype or "float32"))
         except ConfigError:
             raise
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise EngineError(f"{folder}: cannot be loaded by the convention '{name}': {lines[0]}") from None
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = made.to(self.device).eval()
-        config: Any = made.config
+        self.model = model.to(self.device).eval()
+        config: Any = model.config
         positions = getattr(config.get_text_config(), "max_position_embeddings", None)
         self.longest = int(positions or 10**9)
 
-    def write(self, prompt: Conversation, steps: Sequence[str]) -> Marked:
+    def write(self, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
         """Tokens as the model's makers write them; InputError for a text whose steps they cannot mark."""
-        made = self.convention.write(self.tokenizer, prompt, steps)
-        if len(made.reads) != len(steps):
-            raise InputError(f"found {len(made.reads)} marks for {len(steps)} steps: a step holds the mark itself")
-        return made
+        marked = self.convention.write(self.tokenizer, prompt, steps)
+        if len(marked.reads) != len(steps):
+            raise InputError(f"found {len(marked.reads)} marks for {len(steps)} steps: a step holds the mark itself")
+        return marked
 
     @torch.inference_mode()
-    def read(self, batch: Sequence[Marked]) -> list[list[float]]:
+    def read(self, batch: Sequence[MarkedSolution]) -> list[list[float]]:
         """P(right) of each step."""
-        width = max(len(one.ids) for one in batch)
+        width = max(len(solution.ids) for solution in batch)
         tokens, mask = torch.zeros(len(batch), width, dtype=torch.int64), torch.zeros(len(batch), width)
-        for row, one in enumerate(batch):
-            tokens[row, : len(one.ids)], mask[row, : len(one.ids)] = torch.tensor(one.ids), 1
+        for row, solution in enumerate(batch):
+            length = len(solution.ids)
+            tokens[row, :length], mask[row, :length] = torch.tensor(solution.ids), 1
         shares = self.model(tokens.to(self.device), mask.to(self.device, torch.int64)).float().cpu()
-        return [shares[row, one.reads].tolist() for row, one in enumerate(batch)]
+        return [shares[row, solution.reads].tolist() for row, solution in enumerate(batch)]
 
 
 def score(
-    model: Foreign, records: Iterable[Record], *, rule: Rule, batch_tokens: int, window: int
+    model: ExternalPrm, records: Iterable[Record], *, rule: Rule, batch_tokens: int, window: int
 ) -> Iterator[list[Scored]]:
     """Judgements of all records in their order, as `scoring.score` gives them."""
     stream = iter(records)
     while part := list(islice(stream, window)):
         written = [[model.write(record.prompt, steps) for steps in solutions_of(record)] for record in part]
-        flat = sorted({id(one): one for own in written for one in own}.values(), key=lambda one: -len(one.ids))
-        fits = [one for one in flat if one.reads and len(one.ids) <= model.longest]
-        found: dict[int, list[float]] = {}
-        for batch in _batches(fits, batch_tokens):
-            found.update(zip(map(id, batch), model.read(batch), strict=True))
-        yield [_scored(record, own, found, rule) for record, own in zip(part, written, strict=True)]
+        solutions = [solution for of_record in written for solution in of_record]
+        fitting = [solution for solution in solutions if solution.reads and len(solution.ids) <= model.longest]
+        p_right: dict[int, list[float]] = {}  # by the identity of a solution
+        for batch in _batches(sorted(fitting, key=lambda solution: -len(solution.ids)), batch_tokens):
+            p_right.update(zip(map(id, batch), model.read(batch), strict=True))
+        yield [_scored(record, of_record, p_right, rule) for record, of_record in zip(part, written, strict=True)]
 
 
-def _scored(record: Record, own: Sequence[Marked], found: dict[int, list[float]], rule: Rule) -> Scored:
-    tokens = sum(len(one.ids) for one in own)
-    if any(id(one) not in found for one in own):
-        return Scored(record, unreadable(task_of(record, SETTINGS, rule), TOO_LONG, record), {}, tokens, 0, 0)
-    reads = [[_as_read(p) for p in found[id(one)]] for one in own]
-    made = judged(record, reads, SETTINGS, rule, Uncalibrated())
+def _scored(record: Record, solutions: Sequence[MarkedSolution], p_right: dict[int, list[float]], rule: Rule) -> Scored:
+    tokens = sum(len(solution.ids) for solution in solutions)
+    if any(id(solution) not in p_right for solution in solutions):
+        return Scored(record, unreadable(task_of(record, PROCESS, rule), TOO_LONG, record), {}, tokens, 0, 0)
+    rewards = [[_as_raw_reward(p) for p in p_right[id(solution)]] for solution in solutions]
+    made = judged(record, rewards, PROCESS, rule, Uncalibrated())
     return Scored(record, made.judgement, made.numbers, tokens, 0, 0)
 
 
-def _as_read(p: float) -> Read:
+def _as_raw_reward(p: float) -> RawReward:
     """P(right) as the logits (right, wrong) whose softmax it is."""
     p = min(max(p, 1e-12), 1 - 1e-12)
-    return Read((math.log(p), math.log1p(-p)), p)
+    return RawReward((math.log(p), math.log1p(-p)), p)
 
 
-def _batches(ordered: Sequence[Marked], batch_tokens: int) -> Iterator[list[Marked]]:
-    batch: list[Marked] = []
-    for one in ordered:
+def _batches(ordered: Sequence[MarkedSolution], batch_tokens: int) -> Iterator[list[MarkedSolution]]:
+    batch: list[MarkedSolution] = []
+    for solution in ordered:
         if batch and len(batch[0].ids) * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []
-        batch.append(one)
+        batch.append(solution)
     if batch:
         yield batch
 
@@ -139,47 +153,47 @@ def _bare(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _joined(head: list[int], steps: Iterable[list[int]]) -> Marked:
+def _joined(head: list[int], steps: Iterable[list[int]]) -> MarkedSolution:
     """Steps that end in their mark, one after another."""
     ids, reads = list(head), []
     for step in steps:
         ids += step
         reads.append(len(ids) - 1)
-    return Marked(ids, reads)
+    return MarkedSolution(ids, reads)
 
 
-def _trl(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> Marked:
-    """TRL's PRMTrainer: begin-of-text where there is one, the prompt, each step and the newline, tokenised apart."""
+def _trl(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
+    """TRL's PRMTrainer: begin-of-text where there is one, the prompt, each step and the newline, tokenized apart."""
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     mark = _bare(tokenizer, "\n")
     return _joined([*begin, *_bare(tokenizer, spoken(prompt))], [_bare(tokenizer, step) + mark for step in steps])
 
 
-def _shepherd(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> Marked:
+def _shepherd(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
     """Question, a space, "Step 1: … ки", newline, "Step 2: … ки"; read at the tag."""
     lines = [_numbered(step, number) for number, step in enumerate(steps, 1)]
     text = f"{spoken(prompt)} " + "\n".join(f"{line} {SHEPHERD_TAG}" for line in lines)
     tag, ids = tokenizer(SHEPHERD_TAG)["input_ids"][-1], tokenizer(text)["input_ids"]
-    return Marked(ids, [at for at, token in enumerate(ids) if token == tag])
+    return MarkedSolution(ids, [place for place, token in enumerate(ids) if token == tag])
 
 
 def _numbered(step: str, number: int) -> str:
     return step if step.startswith("Step ") else f"Step {number}: {step}"
 
 
-def _rlhflow(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> Marked:
-    """The first step follows the question in its turn; each turn is answered "+", and read where that is foretold."""
+def _rlhflow(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
+    """The first step follows the question in its turn; each turn is answered "+", and read where that is predicted."""
     turns: list[dict[str, str]] = []
     reads = []
     for number, step in enumerate(steps):
         turns.append({"role": "user", "content": f"{spoken(prompt)} {step}" if number == 0 else step})
-        asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True)["input_ids"]
-        reads.append(len(asked) - 1)
+        so_far = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True)["input_ids"]
+        reads.append(len(so_far) - 1)
         turns.append({"role": "assistant", "content": "+"})
-    return Marked(tokenizer.apply_chat_template(turns, tokenize=True)["input_ids"], reads)
+    return MarkedSolution(tokenizer.apply_chat_template(turns, tokenize=True)["input_ids"], reads)
 
 
-def _qwen(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> Marked:
+def _qwen(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
     """Chat of system, question, and the steps with <extra_0> after each; read there."""
     turns = [
         {"role": "system", "content": QWEN_SYSTEM},
@@ -188,11 +202,11 @@ def _qwen(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> Marked:
     ]
     ids = tokenizer.apply_chat_template(turns, tokenize=True)["input_ids"]
     tag = tokenizer.convert_tokens_to_ids(QWEN_TAG)
-    return Marked(ids, [at for at, token in enumerate(ids) if token == tag])
+    return MarkedSolution(ids, [place for place, token in enumerate(ids) if token == tag])
 
 
-def _skywork(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> Marked:
-    """Begin-of-text, the problem and a newline, then each step and the newline's last token, tokenised apart."""
+def _skywork(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
+    """Begin-of-text, the problem and a newline, then each step and the newline's last token, tokenized apart."""
     head = tokenizer((tokenizer.bos_token or "") + spoken(prompt) + "\n")["input_ids"]
     mark = tokenizer("\n")["input_ids"][-1]
     return _joined(head, [[*tokenizer(step)["input_ids"], mark] for step in steps])
@@ -201,7 +215,7 @@ def _skywork(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> Mark
 # -- how outputs are read ---------------------------------------------------------------------------------------------
 
 
-class Classes(nn.Module):
+class TokenClassifier(nn.Module):
     """A classifier of tokens with two labels: softmax, label 1."""
 
     def __init__(self, model: Any) -> None:
@@ -213,7 +227,7 @@ class Classes(nn.Module):
         return torch.softmax(self.model(input_ids=tokens, attention_mask=mask).logits.float(), -1)[..., 1]
 
 
-class Words(nn.Module):
+class NextWord(nn.Module):
     """A language model: P(good) of two next words."""
 
     def __init__(self, model: Any, good: int, bad: int) -> None:
@@ -226,7 +240,7 @@ class Words(nn.Module):
         return torch.softmax(logits.float(), -1)[..., 0]
 
 
-class Headed(nn.Module):
+class BackboneWithHead(nn.Module):
     """A backbone with a head of its own: one output is a sigmoid's, of two the second is right."""
 
     def __init__(self, model: Any, head: nn.Module) -> None:
@@ -246,7 +260,7 @@ def _load_classes(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=dtype)
     if model.config.num_labels != 2:
         raise ConfigError(f"{folder}: {model.config.num_labels} labels; the convention 'trl' has two, wrong and right")
-    return Classes(model)
+    return TokenClassifier(model)
 
 
 def _load_words(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
@@ -254,25 +268,25 @@ def _load_words(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     good, bad = tokenizer("+ -", add_special_tokens=False)["input_ids"][-2:]
-    return Words(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), good, bad)
+    return NextWord(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), good, bad)
 
 
 def _load_replies(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     good, bad = (tokenizer(word)["input_ids"][-1] for word in "+-")
-    return Words(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), good, bad)
+    return NextWord(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), good, bad)
 
 
 def _load_qwen(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
-    found = _tensors(folder, ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias"))
-    head = nn.Sequential(_linear(found, "score.0"), nn.ReLU(), _linear(found, "score.2"))
-    return Headed(_backbone(folder, dtype), head.to(dtype))
+    tensors = _tensors(folder, ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias"))
+    head = nn.Sequential(_linear(tensors, "score.0"), nn.ReLU(), _linear(tensors, "score.2"))
+    return BackboneWithHead(_backbone(folder, dtype), head.to(dtype))
 
 
 def _load_skywork(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
-    found = _tensors(folder, ("v_head.summary.weight", "v_head.summary.bias"))
-    return Headed(_backbone(folder, dtype), _linear(found, "v_head.summary"))
+    tensors = _tensors(folder, ("v_head.summary.weight", "v_head.summary.bias"))
+    return BackboneWithHead(_backbone(folder, dtype), _linear(tensors, "v_head.summary"))
 
 
 def _backbone(folder: Path, dtype: torch.dtype) -> Any:
@@ -281,12 +295,12 @@ def _backbone(folder: Path, dtype: torch.dtype) -> Any:
 
     config = json.loads((folder / "config.json").read_text("utf-8"))
     config.pop("auto_map", None)
-    kind = config.pop("model_type")
-    return AutoModel.from_pretrained(folder, config=AutoConfig.for_model(kind, **config), dtype=dtype)
+    model_type = config.pop("model_type")
+    return AutoModel.from_pretrained(folder, config=AutoConfig.for_model(model_type, **config), dtype=dtype)
 
 
-def _linear(found: dict[str, Tensor], name: str) -> nn.Linear:
-    weight, bias = found[f"{name}.weight"], found[f"{name}.bias"]
+def _linear(tensors: dict[str, Tensor], name: str) -> nn.Linear:
+    weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
     layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     layer.load_state_dict({"weight": weight, "bias": bias}, assign=True)
     return layer
@@ -296,21 +310,19 @@ def _tensors(folder: Path, names: Sequence[str]) -> dict[str, Tensor]:
     """Tensors by name from the weights of a directory; KeyError for one that is not there."""
     from safetensors import safe_open
 
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
-            there = set(file.keys())
-            found |= {name: file.get_tensor(name) for name in names if name in there}
+            keys = set(file.keys())
+            tensors |= {name: file.get_tensor(name) for name in names if name in keys}
     for name in names:
-        if name not in found:
+        if name not in tensors:
             raise KeyError(f"its weights have no '{name}'")
-    return found
+    return tensors
 
 
-CONVENTIONS: dict[str, Convention] = {
-    "trl": Convention(_trl, _load_classes),
-    "math-shepherd": Convention(_shepherd, _load_words),
-    "rlhflow": Convention(_rlhflow, _load_replies),
-    "qwen": Convention(_qwen, _load_qwen),
-    "skywork": Convention(_skywork, _load_skywork),
-}
+TRL = Convention(_trl, _load_classes)
+MATH_SHEPHERD = Convention(_shepherd, _load_words)
+RLHFLOW = Convention(_rlhflow, _load_replies)
+QWEN = Convention(_qwen, _load_qwen)
+SKYWORK = Convention(_skywork, _load_skywork)

@@ -4,11 +4,11 @@
 
 A pair's probability is sigmoid(r1 - r2) (Bradley & Terry 1952), after calibration where the model has one. Where the
 reward is the logit of P(correct), that is the chance that the first is the right one, given that exactly one of both
-is: p1(1-p2) / (p1(1-p2) + p2(1-p1)). This module refuses to know torch, models and files.
+is: p1(1-p2) / (p1(1-p2) + p2(1-p1)).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple, Protocol, cast
@@ -16,17 +16,23 @@ from typing import Any, NamedTuple, Protocol, cast
 from judge.errors import ConfigError, unknown
 from judge.judgements import Judgement, Order, Outcome, Preference, Reading, Score, Steps
 from judge.records import Pair, PairVerdict, Ranking, Record, Response, Solution, StepVerdict
-from judge.rewards.config import AGGREGATIONS, Settings
+from judge.rewards.config import RewardConfig
+from judge.rewards.registry import AGGREGATIONS
 
 STEP_VERDICTS: tuple[StepVerdict, ...] = ("right", "wrong", "neutral")
 LEVELS = ("token", "segment", "response")
 _TINY = 1e-12
 
 
-class Read(NamedTuple):
-    """What the model gives at one place where it reads. values: (C,) the head's. reward: one number of them, see
-    model.py. levels: (3,) token, segment and response of a hierarchical model. novelty: distance to what was seen in
-    training, where the model remembers it."""
+class RawReward(NamedTuple):
+    """What the model gives at one place where it reads.
+
+    Attributes:
+        values: (C,) the head's.
+        reward: one number of them, see RewardModule.combined.
+        levels: (3,) token, segment and response of a hierarchical model.
+        novelty: distance to the training features, where the model has a feature bank.
+    """
 
     values: tuple[float, ...]
     reward: float
@@ -34,29 +40,31 @@ class Read(NamedTuple):
     novelty: float | None = None
 
 
-Reads = Sequence[Read]
+RawRewards = Sequence[RawReward]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """How numbers become verdicts.
 
-    aggregation: of a process model's steps, "" the model's own. whole: it judges whole solutions, not each step.
-    lower: an ensemble's score is its mean minus so many standard deviations of its members.
+    Attributes:
+        aggregation: of a process model's steps, "" the model's own.
+        whole: it judges whole solutions, not each step.
+        lower: an ensemble's score is its mean minus so many standard deviations of its members.
     """
 
     aggregation: str = ""
     whole: bool = False
     lower: float = 0.0
 
-    def check(self, settings: Settings) -> None:
+    def check(self, config: RewardConfig) -> None:
         """Raise ConfigError for what a model of this kind has not got."""
         if self.aggregation and self.aggregation not in AGGREGATIONS:
             raise unknown("aggregation", self.aggregation, AGGREGATIONS)
-        if self.whole and settings.kind != "process":
-            raise ConfigError(f"steps are aggregated of a process model; this one is {settings.kind}")
-        if self.lower and settings.kind != "ensemble":
-            raise ConfigError(f"a lower bound needs the members of an ensemble; this model is {settings.kind}")
+        if self.whole and config.model.kind != "process":
+            raise ConfigError(f"steps are aggregated of a process model; this one is {config.model.kind}")
+        if self.lower and config.model.kind != "ensemble":
+            raise ConfigError(f"a lower bound needs the members of an ensemble; this model is {config.model.kind}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest."""
@@ -64,7 +72,7 @@ class Rule:
 
 
 class Calibrated(Protocol):
-    """What calibration does to a model's numbers; calibrate.py has one."""
+    """What calibration does to a model's numbers; see evaluation.calibration.Calibration."""
 
     def pair(self, difference: float) -> float:
         """P(first is better) of a difference of rewards."""
@@ -99,7 +107,7 @@ class Judged(NamedTuple):
     numbers: dict[str, Any]
 
 
-def task_of(record: Record, settings: Settings, rule: Rule) -> str:
+def task_of(record: Record, config: RewardConfig, rule: Rule) -> str:
     """What a model of this kind says of a record; "" where the record has no text."""
     match record:
         case Pair():
@@ -110,26 +118,36 @@ def task_of(record: Record, settings: Settings, rule: Rule) -> str:
             return ""
         case Solution() if not record.steps:
             return ""
-        case Solution() if settings.kind == "process" and not rule.whole:
+        case Solution() if config.model.kind == "process" and not rule.whole:
             return "steps"
         case _:
-            return "outcome" if settings.kind in ("outcome", "process") else "score"
+            return "outcome" if config.model.kind in ("outcome", "process") else "score"
 
 
-def judged(record: Record, reads: Sequence[Reads], settings: Settings, rule: Rule, by: Calibrated) -> Judged:
-    """What the model's reads (of each response: one, or one a step) say of a record."""
-    if settings.kind == "process":
-        return _by_steps(record, reads, settings, rule, by)
-    rows = [own[0] for own in reads]
-    scores, numbers = _scores(rows, settings, rule)
+def judged(
+    record: Record, rewards: Sequence[RawRewards], config: RewardConfig, rule: Rule, calibration: Calibrated
+) -> Judged:
+    """A model's rewards of a record as the judgement that a judge would write.
+
+    Args:
+        record: what was scored.
+        rewards: of each response one, or of each solution one a step.
+        config: of the reward model.
+        rule: how numbers become verdicts.
+        calibration: of the model, or `Uncalibrated`.
+    """
+    if config.model.kind == "process":
+        return _by_steps(record, rewards, config, rule, calibration)
+    rows = [response[0] for response in rewards]
+    scores, numbers = _scores(rows, config, rule)
     match record:
         case Pair():
-            readings = _members(rows, by) if settings.kind == "ensemble" else ()
-            return Judged(preference(by.pair(scores[0] - scores[1]), readings), numbers)
+            readings = _members(rows, calibration) if config.model.kind == "ensemble" else ()
+            return Judged(preference(calibration.pair(scores[0] - scores[1]), readings), numbers)
         case Ranking():
-            return Judged(order(scores, by), numbers)
-        case _ if settings.kind == "outcome":
-            return Judged(outcome(by.outcome(scores[0])), numbers)
+            return Judged(order(scores, calibration), numbers)
+        case _ if config.model.kind == "outcome":
+            return Judged(outcome(calibration.outcome(scores[0])), numbers)
         case _:
             named = numbers["objectives"][0] if "objectives" in numbers else {}
             # A reward is no whole number; the field's type is a scale's, its meaning (higher is better) is the same.
@@ -153,16 +171,16 @@ def unreadable(task: str, reason: str, record: Record) -> Judgement:
             return Score(verdict={"": None}, reason=reason)
 
 
-def _scores(rows: Reads, settings: Settings, rule: Rule) -> tuple[list[float], dict[str, Any]]:
+def _scores(rows: RawRewards, config: RewardConfig, rule: Rule) -> tuple[list[float], dict[str, Any]]:
     """One score a response, and the numbers behind them."""
     numbers: dict[str, Any] = {"scores": [row.reward for row in rows]}
-    if settings.kind == "ensemble":
+    if config.model.kind == "ensemble":
         # Of all members, not of a sample of them: the spread of the mixture (Lakshminarayanan et al. 2017).
         means, stds = [fmean(row.values) for row in rows], [pstdev(row.values) for row in rows]
         scores = [mean - rule.lower * std for mean, std in zip(means, stds, strict=True)]
         numbers = {"scores": scores, "mean": means, "std": stds, "members": [list(row.values) for row in rows]}
-    if settings.kind == "multi":
-        numbers["objectives"] = [dict(zip(settings.objectives, row.values, strict=True)) for row in rows]
+    if config.model.kind == "multi":
+        numbers["objectives"] = [dict(zip(config.model.objectives, row.values, strict=True)) for row in rows]
     if rows[0].levels:
         numbers["levels"] = [dict(zip(LEVELS, row.levels, strict=True)) for row in rows]
     if rows[0].novelty is not None:
@@ -181,20 +199,20 @@ def _side(p_first: float) -> PairVerdict:
     return "first" if p_first > 0.5 else "second"
 
 
-def _members(rows: Reads, by: Calibrated) -> tuple[Reading, ...]:
+def _members(rows: RawRewards, calibration: Calibrated) -> tuple[Reading, ...]:
     """What each member of an ensemble says of a pair, as jurors."""
-    shares = [by.pair(first - second) for first, second in zip(rows[0].values, rows[1].values, strict=True)]
+    shares = [calibration.pair(first - second) for first, second in zip(rows[0].values, rows[1].values, strict=True)]
     return tuple(
         Reading(asked="forward", verdict=_side(p), probabilities={"first": p, "second": 1 - p}, judge=member)
         for member, p in enumerate(shares)
     )
 
 
-def order(scores: Sequence[float], by: Calibrated) -> Order:
+def order(scores: Sequence[float], calibration: Calibrated) -> Order:
     """Best first; equal scores stay in their order. Strengths are log-odds, mean 0, on the calibrated scale."""
     ranked = tuple(sorted(range(len(scores)), key=lambda index: -scores[index]))
     centre = fmean(scores)
-    strengths = tuple(logit(by.pair(score - centre)) for score in scores)
+    strengths = tuple(logit(calibration.pair(score - centre)) for score in scores)
     middle = fmean(strengths)
     return Order(verdict=ranked, strengths=tuple(strength - middle for strength in strengths))
 
@@ -207,10 +225,12 @@ def outcome(p_correct: float) -> Outcome:
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 
-def _by_steps(record: Record, reads: Sequence[Reads], settings: Settings, rule: Rule, by: Calibrated) -> Judged:
-    combine = AGGREGATE[rule.aggregation or settings.aggregation]
-    shares = [[by.step(row.values) for row in own] for own in reads]
-    wholes = [combine([p_right(row) for row in own]) for own in shares]
+def _by_steps(
+    record: Record, rewards: Sequence[RawRewards], config: RewardConfig, rule: Rule, calibration: Calibrated
+) -> Judged:
+    combine = AGGREGATIONS[rule.aggregation or config.model.aggregation]
+    shares = [[calibration.step(step.values) for step in solution] for solution in rewards]
+    wholes = [combine([p_right(step) for step in solution]) for solution in shares]
     numbers = {"scores": wholes}
     match record:
         case Pair():
@@ -233,18 +253,6 @@ def steps(shares: Sequence[Sequence[float]]) -> Steps:
     verdict = tuple(STEP_VERDICTS[max(range(len(row)), key=row.__getitem__)] for row in shares)
     first = verdict.index("wrong") if "wrong" in verdict else -1
     return Steps(verdict=verdict, p_right=tuple(p_right(row) for row in shares), first_wrong=first)
-
-
-def _product(values: Sequence[float]) -> float:
-    return math.prod(values)
-
-
-AGGREGATE: dict[str, Callable[[Sequence[float]], float]] = {
-    "min": min,  # a chain is as strong as its weakest step (Lightman et al. 2023 use both this and the product)
-    "product": _product,  # P(all are right), were they independent
-    "last": lambda values: values[-1],  # a model that reads the whole so far (Snell et al. 2024)
-    "mean": fmean,
-}
 
 
 def sigmoid(value: float) -> float:

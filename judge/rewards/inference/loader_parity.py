@@ -1,7 +1,7 @@
 """The same texts through every loader that a model directory is meant for, and how far their scores lie apart.
 
 The reference is our own loader in fp32, one text at a time. A loader that is not installed, or that cannot hold this
-model, is named and not counted. This module refuses to know whether a difference matters (the command line does).
+model, is named and not counted.
 """
 
 import tempfile
@@ -17,7 +17,7 @@ from judge.errors import ConfigError, EngineError
 from judge.records import Conversation, Message, Record, Response, Solution, spoken
 from judge.rewards.checkpoint.hf_format import ADAPTER, STEP_LABELS, quiet
 from judge.rewards.checkpoint.metadata import OURS
-from judge.rewards.checkpoint.save_load import Loaded, counts_positions, load, merge
+from judge.rewards.checkpoint.save_load import LoadedModel, counts_positions, load, merge
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.tokenize import Text, Tokens
 from judge.rewards.inference.scoring import collator_for, examples_of, responses_of
@@ -27,9 +27,14 @@ Rows = list[Tensor]  # one (R, C) a text: R is 1, or the steps of a solution
 BATCH = 8
 
 
-class Difference(NamedTuple):
-    """What one loader gave. largest: the largest absolute difference from the reference, None when it was not run;
-    note: why, or what was compared."""
+class LoaderDifference(NamedTuple):
+    """What one loader gave.
+
+    Attributes:
+        loader: in words.
+        largest: the largest absolute difference from the reference, None when it was not run.
+        note: why, or what was compared.
+    """
 
     loader: str
     largest: float | None
@@ -40,80 +45,91 @@ class _Texts(NamedTuple):
     """What is scored: the texts as records, as our own tokens, and as the words that other loaders are given."""
 
     records: list[Record]
-    own: list[Text]
+    texts: list[Text]
     turns: list[list[dict[str, str]]]
 
 
-def check(folder: Path, records: Sequence[Record] = (), *, vllm: bool = True) -> list[Difference]:
+def check_loaders(folder: Path, records: Sequence[Record] = (), *, vllm: bool = True) -> list[LoaderDifference]:
     """Score the same texts by each loader; the first row says how many texts there are.
 
-    records: else texts of our own, short and long. A model that keeps its adapter is also checked merged.
+    A model that keeps its adapter is also checked merged.
+
+    Args:
+        folder: the model directory.
+        records: whose texts are scored; else texts of our own, short and long.
+        vllm: whether vLLM is among the loaders, where it is installed.
     """
     loaded = load(folder, dtype="float32", device="cpu")
     texts = _texts(loaded, records)
     reference = _one_by_one(loaded, texts)
-    found = [Difference("rmjudge, one text at a time", 0.0, f"{len(texts.own)} texts, the reference")]
-    found += [_compare(name, run, reference) for name, run in _ours(loaded, texts).items()]
-    if loaded.about["loads_as"] == OURS:
-        return [*found, Difference("transformers, TRL, RewardBench, vLLM", None, _why(loaded))]
+    differences = [LoaderDifference("rmjudge, one text at a time", 0.0, f"{len(texts.texts)} texts, the reference")]
+    differences += [_compare(name, run, reference) for name, run in _ours(loaded, texts).items()]
+    if loaded.metadata["loads_as"] == OURS:
+        return [*differences, LoaderDifference("transformers, TRL, RewardBench, vLLM", None, _why(loaded))]
     with tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name:
         plain = folder
         if (folder / ADAPTER).is_file():
-            found.append(_compare("peft, adapter and head over the base", _peft(folder, texts, loaded), reference))
+            differences.append(
+                _compare("peft, adapter and head over the base", _peft(folder, texts, loaded), reference)
+            )
             plain = Path(name) / "merged"
             merge(loaded, plain)
         with quiet():
-            found += [_compare(loader, run, reference) for loader, run in _others(plain, texts, loaded).items()]
+            differences += [_compare(loader, run, reference) for loader, run in _others(plain, texts, loaded).items()]
             if counts_positions(loaded.model.backbone):
                 note = "not possible: this class counts positions from the padding on (its tokenizer pads right)"
-                found.append(Difference("transformers, padded left", None, note))
-            found.append(_compare(*_vllm(plain, texts, loaded), reference) if vllm else Difference("vLLM", None, "off"))
-    return found
+                differences.append(LoaderDifference("transformers, padded left", None, note))
+            differences.append(
+                _compare(*_vllm(plain, texts, loaded), reference) if vllm else LoaderDifference("vLLM", None, "off")
+            )
+    return differences
 
 
-def _why(loaded: Loaded) -> str:
-    settings = loaded.settings
+def _why(loaded: LoadedModel) -> str:
+    config = loaded.config
     return (
-        f"no class of theirs holds kind {settings.kind}, encoder {settings.encoder}, head {settings.head} on "
-        f"{type(loaded.model.backbone).__name__}; rmjudge loads it"
+        f"no class of theirs holds kind {config.model.kind}, encoder {config.model.encoder}, head {config.model.head} "
+        f"on {type(loaded.model.backbone).__name__}; rmjudge loads it"
     )
 
 
-def _compare(loader: str, run: Callable[[], Rows], reference: Rows) -> Difference:
+def _compare(loader: str, run: Callable[[], Rows], reference: Rows) -> LoaderDifference:
     """A loader's largest difference; what it needs and lacks is a note. One that fails differs without bound."""
     try:
         rows = run()
     except ImportError as error:
-        return Difference(loader, None, f"not installed: {error.name or error}")
+        return LoaderDifference(loader, None, f"not installed: {error.name or error}")
     except EngineError as error:
-        return Difference(loader, float("inf"), str(error))
+        return LoaderDifference(loader, float("inf"), str(error))
     for got, wanted in zip(rows, reference, strict=True):
         if got.shape != wanted.shape:
-            return Difference(loader, float("inf"), f"shape {tuple(got.shape)} instead of {tuple(wanted.shape)}")
-    return Difference(loader, max(float((a - b).abs().max()) for a, b in zip(rows, reference, strict=True)))
+            return LoaderDifference(loader, float("inf"), f"shape {tuple(got.shape)} instead of {tuple(wanted.shape)}")
+    return LoaderDifference(loader, max(float((a - b).abs().max()) for a, b in zip(rows, reference, strict=True)))
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 
-def _texts(loaded: Loaded, records: Sequence[Record]) -> _Texts:
+def _texts(loaded: LoadedModel, records: Sequence[Record]) -> _Texts:
     """Texts that fit the model, whole: what is cut differs between loaders, and is not what is compared."""
-    process = loaded.settings.kind == "process"
+    process = loaded.config.model.kind == "process"
     chosen: list[Record] = []
-    own: list[Text] = []
+    texts: list[Text] = []
     for record in records or list(_samples(process)):
         for part in _apart(record, process):
-            made = collator_for(loaded).tokeniser(examples_of(part, loaded.settings.kind))
-            if len(made) == 1 and isinstance(made[0], Tokens) and not made[0].cut:
+            tokenized = collator_for(loaded).tokenizer(examples_of(part, loaded.config.model.kind))
+            if len(tokenized) == 1 and isinstance(tokenized[0], Tokens) and not tokenized[0].cut:
                 chosen.append(part)
-                own += made[0].texts
+                texts += tokenized[0].texts
     if not chosen:
-        raise ConfigError(f"no text fits the model's {loaded.settings.max_length} tokens: there is nothing to compare")
+        raise ConfigError(
+            f"no text fits the model's {loaded.config.data.max_length} tokens: there is nothing to compare"
+        )
     turns = [
         [{"role": turn.role, "content": turn.content} for turn in (*record.prompt, *_response(record))]
         for record in chosen
     ]
-    return _Texts(chosen, own, turns)
+    return _Texts(chosen, texts, turns)
 
 
 def _response(record: Record) -> Conversation:
@@ -142,20 +158,20 @@ def _samples(process: bool) -> Iterator[Record]:
 # -- our own loader ---------------------------------------------------------------------------------------------------
 
 
-def _one_by_one(loaded: Loaded, texts: _Texts) -> Rows:
+def _one_by_one(loaded: LoadedModel, texts: _Texts) -> Rows:
     collator = collator_for(loaded)
     return [row for record in texts.records for row in _batch(loaded, collator, [record])]
 
 
 @torch.no_grad()
-def _batch(loaded: Loaded, collator: Collator, records: Sequence[Record]) -> Rows:
+def _batch(loaded: LoadedModel, collator: Collator, records: Sequence[Record]) -> Rows:
     """The head's own numbers, before a bank or weights of objectives."""
-    examples = [example for record in records for example in examples_of(record, loaded.settings.kind)]
+    examples = [example for record in records for example in examples_of(record, loaded.config.model.kind)]
     values: Tensor = loaded.model(collator(examples))
     return list(values.split([len(example.steps) or len(example.responses) for example in examples]))
 
 
-def _ours(loaded: Loaded, texts: _Texts) -> dict[str, Callable[[], Rows]]:
+def _ours(loaded: LoadedModel, texts: _Texts) -> dict[str, Callable[[], Rows]]:
     runs: dict[str, Callable[[], Rows]] = {
         "rmjudge, all texts in one batch": lambda: _batch(loaded, collator_for(loaded), texts.records)
     }
@@ -168,8 +184,8 @@ def _ours(loaded: Loaded, texts: _Texts) -> dict[str, Callable[[], Rows]]:
 # -- transformers and what stands on it -------------------------------------------------------------------------------
 
 
-def _others(folder: Path, texts: _Texts, loaded: Loaded) -> dict[str, Callable[[], Rows]]:
-    process = loaded.settings.kind == "process"
+def _others(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str, Callable[[], Rows]]:
+    process = loaded.config.model.kind == "process"
     runs: dict[str, Callable[[], Rows]] = {
         "transformers, one text at a time": lambda: _transformers(folder, texts, loaded, size=1),
         f"transformers, {BATCH} a batch, padded right": lambda: _transformers(folder, texts, loaded, side="right"),
@@ -177,11 +193,11 @@ def _others(folder: Path, texts: _Texts, loaded: Loaded) -> dict[str, Callable[[
     if not counts_positions(loaded.model.backbone):
         left = f"transformers, {BATCH} a batch, padded left"
         runs[left] = lambda: _transformers(folder, texts, loaded, side="left")
-        many = len(texts.own)
+        many = len(texts.texts)
         runs["transformers, padded to 64s"] = lambda: _transformers(folder, texts, loaded, size=many, multiple=64)
     if not process:
         runs["RewardBench's way (text-classification pipeline)"] = lambda: _pipeline(folder, texts)
-    if loaded.settings.kind in ("scalar", "outcome"):
+    if loaded.config.model.kind in ("scalar", "outcome"):
         runs["TRL, RewardTrainer's loader and collator"] = lambda: _trl(folder, texts)
     return runs
 
@@ -195,12 +211,18 @@ def _auto(folder: Path, process: bool) -> Any:
 
 @torch.no_grad()
 def _transformers(
-    folder: Path, texts: _Texts, loaded: Loaded, *, size: int = BATCH, side: str = "right", multiple: int | None = None
+    folder: Path,
+    texts: _Texts,
+    loaded: LoadedModel,
+    *,
+    size: int = BATCH,
+    side: str = "right",
+    multiple: int | None = None,
 ) -> Rows:
     """Texts tokenised by the directory's own tokenizer, in batches of `size`."""
     from transformers import AutoTokenizer
 
-    process = loaded.settings.kind == "process"
+    process = loaded.config.model.kind == "process"
     model, tokenizer = _auto(folder, process), AutoTokenizer.from_pretrained(folder, padding_side=side)
     ids = _ids(tokenizer, texts, process)
     rows: Rows = []
@@ -208,8 +230,8 @@ def _transformers(
         part = ids[start : start + size]
         padded = tokenizer.pad({"input_ids": part}, return_tensors="pt", pad_to_multiple_of=multiple)
         logits = model(input_ids=padded["input_ids"], attention_mask=padded["attention_mask"]).logits
-        for row, (own, text) in enumerate(zip(part, texts.own[start : start + size], strict=True)):
-            shift = logits.shape[1] - len(own) if process and side == "left" else 0
+        for row, (tokens, text) in enumerate(zip(part, texts.texts[start : start + size], strict=True)):
+            shift = logits.shape[1] - len(tokens) if process and side == "left" else 0
             rows.append(_as_ours(logits[row], text, shift) if process else logits[row : row + 1])
     return rows
 
@@ -217,13 +239,13 @@ def _transformers(
 def _as_ours(logits: Tensor, text: Text, shift: int = 0) -> Tensor:
     """(T, C) in the order on the disk -> (S, C) at the steps' ends, as (right, wrong, neutral)."""
     order = [STEP_LABELS.index(name) for name in ("right", "wrong", "neutral")[: logits.shape[-1]]]
-    return logits[[at + shift for at in text.reads]][:, order]
+    return logits[[read + shift for read in text.reads]][:, order]
 
 
 def _ids(tokenizer: Any, texts: _Texts, process: bool) -> list[list[int]]:
     """Token ids; of steps they are the prompt's, then each step's and the separator's (there is no text to give)."""
     if process:
-        return [text.ids.tolist() for text in texts.own]
+        return [text.ids.tolist() for text in texts.texts]
     if tokenizer.chat_template:
         return [tokenizer.apply_chat_template(turns, tokenize=True)["input_ids"] for turns in texts.turns]
     return [tokenizer(text)["input_ids"] for text in _words(tokenizer, texts)]
@@ -232,7 +254,7 @@ def _ids(tokenizer: Any, texts: _Texts, process: bool) -> list[list[int]]:
 def _words(tokenizer: Any, texts: _Texts) -> list[str]:
     """Each text as one string, without the begin-of-text token that tokenizers add once more (RewardBench's rule)."""
     if not tokenizer.chat_template:
-        return [f"{spoken(one.prompt)}\n\n{spoken(_response(one))}" for one in texts.records]
+        return [f"{spoken(record.prompt)}\n\n{spoken(_response(record))}" for record in texts.records]
     written = [str(tokenizer.apply_chat_template(turns, tokenize=False)) for turns in texts.turns]
     return [text.removeprefix(tokenizer.bos_token or "") for text in written]
 
@@ -242,11 +264,12 @@ def _pipeline(folder: Path, texts: _Texts) -> Rows:
     from transformers import AutoTokenizer, pipeline
 
     tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left")
-    made = pipeline("text-classification", model=_auto(folder, False), tokenizer=tokenizer, device="cpu")
-    names = [made.model.config.id2label[index] for index in range(made.model.config.num_labels)]
-    given = {"truncation": True, "padding": True, "max_length": 4096, "return_token_type_ids": False}
-    said = made(_words(tokenizer, texts), batch_size=BATCH, function_to_apply="none", top_k=None, **given)
-    return [torch.tensor([[{one["label"]: one["score"] for one in row}[name] for name in names]]) for row in said]
+    classifier = pipeline("text-classification", model=_auto(folder, False), tokenizer=tokenizer, device="cpu")
+    names = [classifier.model.config.id2label[index] for index in range(classifier.model.config.num_labels)]
+    options = {"truncation": True, "padding": True, "max_length": 4096, "return_token_type_ids": False}
+    rows = classifier(_words(tokenizer, texts), batch_size=BATCH, function_to_apply="none", top_k=None, **options)
+    by_label = [{entry["label"]: entry["score"] for entry in row} for row in rows]
+    return [torch.tensor([[scores[name] for name in names]]) for scores in by_label]
 
 
 @torch.no_grad()
@@ -260,31 +283,34 @@ def _trl(folder: Path, texts: _Texts) -> Rows:
     model = loading.create_model_from_path(str(folder), AutoModelForSequenceClassification, num_labels=1).eval()
     collate = trainer.DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     ids = _ids(tokenizer, texts, False)
-    pairs = [{"chosen_ids": one, "rejected_ids": other} for one, other in zip(ids, ids[1:] + ids[:1], strict=True)]
+    pairs = [
+        {"chosen_ids": chosen, "rejected_ids": rejected}
+        for chosen, rejected in zip(ids, ids[1:] + ids[:1], strict=True)
+    ]
     rewards = torch.cat(
         [
-            model(**collate(pairs[at : at + BATCH]), use_cache=False).logits.chunk(2)[0]
-            for at in range(0, len(pairs), BATCH)
+            model(**collate(pairs[start : start + BATCH]), use_cache=False).logits.chunk(2)[0]
+            for start in range(0, len(pairs), BATCH)
         ]
     )
     return list(rewards.split(1))
 
 
-def _peft(folder: Path, texts: _Texts, loaded: Loaded) -> Callable[[], Rows]:
+def _peft(folder: Path, texts: _Texts, loaded: LoadedModel) -> Callable[[], Rows]:
     """The adapter's directory by peft's own class; the base model is told how many labels there are."""
 
     @torch.no_grad()
     def run() -> Rows:
         from peft import AutoPeftModelForSequenceClassification, AutoPeftModelForTokenClassification
 
-        process = loaded.settings.kind == "process"
+        process = loaded.config.model.kind == "process"
         auto = AutoPeftModelForTokenClassification if process else AutoPeftModelForSequenceClassification
         with quiet():
             extra = {"token_classification_bias": False} if process else {}
-            model = auto.from_pretrained(folder, num_labels=loaded.settings.outputs, dtype=torch.float32, **extra)
+            model = auto.from_pretrained(folder, num_labels=loaded.config.model.outputs, dtype=torch.float32, **extra)
         model.eval()
         rows = []
-        for ids, text in zip(_ids(loaded.tokenizer, texts, process), texts.own, strict=True):
+        for ids, text in zip(_ids(loaded.tokenizer, texts, process), texts.texts, strict=True):
             logits = model(input_ids=torch.tensor([ids])).logits
             rows.append(_as_ours(logits[0], text) if process else logits)
         return rows
@@ -295,15 +321,15 @@ def _peft(folder: Path, texts: _Texts, loaded: Loaded) -> Callable[[], Rows]:
 # -- vLLM -------------------------------------------------------------------------------------------------------------
 
 
-def _vllm(folder: Path, texts: _Texts, loaded: Loaded) -> tuple[str, Callable[[], Rows]]:
-    process = loaded.settings.kind == "process"
+def _vllm(folder: Path, texts: _Texts, loaded: LoadedModel) -> tuple[str, Callable[[], Rows]]:
+    process = loaded.config.model.kind == "process"
     task = "token_classify" if process else "classify"
 
     def run() -> Rows:
         from transformers import AutoTokenizer
 
         ids = _ids(AutoTokenizer.from_pretrained(folder), texts, process)
-        said = [torch.tensor(rows) for rows in vllm_scores(folder, ids, task)]
-        return [_as_ours(rows, text) for rows, text in zip(said, texts.own, strict=True)] if process else said
+        outputs = [torch.tensor(rows) for rows in vllm_scores(folder, ids, task)]
+        return [_as_ours(rows, text) for rows, text in zip(outputs, texts.texts, strict=True)] if process else outputs
 
     return f"vLLM, {task}", run

@@ -1,7 +1,6 @@
 """Records through a reward model, batch by batch: sorted by length, shared prompts once, rows in the order of the data.
 
-A batch's composition changes no score beyond the arithmetic's last digits (checks.py measures it). This module refuses
-to know what the numbers mean (judging.py) and where rows are written.
+A batch's composition changes no score beyond the arithmetic's last digits (loader_parity.py measures it).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,21 +11,37 @@ import torch
 from torch import Tensor
 
 from judge.judgements import Judgement
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, spoken
-from judge.rewards.checkpoint.save_load import Loaded
+from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
+from judge.rewards.checkpoint.save_load import LoadedModel
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example
 from judge.rewards.data.tokenize import Tokens
-from judge.rewards.inference.judgements import Judged, Read, Reads, Rule, Uncalibrated, judged, task_of, unreadable
-from judge.rewards.modeling.backbone import longest
+from judge.rewards.inference.judgements import (
+    Judged,
+    RawReward,
+    RawRewards,
+    Rule,
+    Uncalibrated,
+    judged,
+    task_of,
+    unreadable,
+)
 
 WINDOW = 1024
 BATCH_TOKENS = 16384
 
 
 class Scored(NamedTuple):
-    """A record with its judgement. numbers: what stands behind it, for the row's meta. tokens: of all its texts;
-    shared: those of them that were computed once for several of its texts. cut: how many of its prompts were cut."""
+    """A record with its judgement.
+
+    Attributes:
+        record: what was scored.
+        judgement: its verdict, or the reason why it has none.
+        numbers: behind the verdict, for the row's meta.
+        tokens: of all its texts.
+        shared: those of them that were computed once for several of its texts.
+        cut: how many of its prompts were cut.
+    """
 
     record: Record
     judgement: Judgement
@@ -48,7 +63,7 @@ class _Piece(NamedTuple):
 
 
 def score(
-    loaded: Loaded,
+    loaded: LoadedModel,
     records: Iterable[Record],
     *,
     rule: Rule | None = None,
@@ -57,51 +72,55 @@ def score(
 ) -> Iterator[list[Scored]]:
     """Judgements of all records, a list at a time, each list in the order of the records.
 
-    batch_tokens: about how many tokens are computed at once; a record alone may have more. window: records that are
-    read ahead and sorted by length.
+    Args:
+        loaded: the model.
+        records: read a window at a time.
+        rule: how numbers become verdicts.
+        batch_tokens: about how many tokens are computed at once; a record alone may have more.
+        window: records that are read ahead and sorted by length.
     """
     rule = rule or Rule()
     stream = iter(records)
     while part := list(islice(stream, window)):
-        collator = collator_for(loaded, keep=8 * len(part))
+        collator = collator_for(loaded, cache_size=8 * len(part))
         pieces, done = _pieces(loaded, collator, part, rule)
         for batch in _batches(pieces, batch_tokens, padded=collator.layout != "packed"):
             flat = [example for piece in batch for example in piece.examples]
-            reads = iter(read(loaded, collator, flat))
+            rewards = iter(compute_rewards(loaded, collator, flat))
             for piece in batch:
-                own = [part for example in piece.examples for part in _apart(example, next(reads))]
-                made = _judged(loaded, piece.record, own, rule)
-                done[piece.place] = Scored(piece.record, made.judgement, made.numbers, *piece[3:])
+                by_text = [text for example in piece.examples for text in _by_text(example, next(rewards))]
+                judgement = _judged(loaded, piece.record, by_text, rule)
+                done[piece.place] = Scored(piece.record, judgement.judgement, judgement.numbers, *piece[3:])
         yield [done[place] for place in range(len(part))]
 
 
-def collator_for(loaded: Loaded, *, keep: int = 0, layout: Layout | None = None) -> Collator:
+def collator_for(loaded: LoadedModel, *, cache_size: int = 0, layout: Layout | None = None) -> Collator:
     """How this model's texts become batches. layout: other than the model's own."""
-    settings = loaded.settings
+    config = loaded.config
     return Collator(
         loaded.tokenizer,
-        settings.kind,
-        longest(loaded.model.backbone, settings.max_length),
+        config.model.kind,
+        min(loaded.model.max_tokens, config.data.max_length),
         layout or loaded.model.layout,
-        shared_prefix=settings.shared_prefix,
-        keep=keep,
-        every=settings.head == "likelihood",
+        shared_prefix=config.data.shared_prefix,
+        cache_size=cache_size,
+        every_token=config.model.head == "likelihood",
     )
 
 
 @torch.inference_mode()
-def read(loaded: Loaded, collator: Collator, examples: Sequence[Example]) -> list[Reads]:
-    """What the model gives for a batch: of each example its responses' or its steps' reads."""
+def compute_rewards(loaded: LoadedModel, collator: Collator, examples: Sequence[Example]) -> list[RawRewards]:
+    """Rewards of a batch: of each example one a response, or one a step."""
     device = next(loaded.model.parameters()).device
-    said = loaded.model.rewards(collator(examples).to(device))
-    count = len(said.values)
-    parts = (said.values, said.combined, said.levels, said.novelty)
+    rewards = loaded.model.rewards(collator(examples).to(device))
+    count = len(rewards.values)
+    parts = (rewards.values, rewards.combined, rewards.levels, rewards.novelty)
     columns = zip(*(_rows(part, count) for part in parts), strict=True)
-    reads = (
-        Read(tuple(values), reward[0], tuple(levels), novelty[0] if novelty else None)
+    raw_rewards = (
+        RawReward(tuple(values), reward[0], tuple(levels), novelty[0] if novelty else None)
         for values, reward, levels, novelty in columns
     )
-    return [list(islice(reads, len(example.steps) or len(example.responses))) for example in examples]
+    return [list(islice(raw_rewards, len(example.steps) or len(example.responses))) for example in examples]
 
 
 def _rows(values: Tensor | None, count: int) -> list[list[float]]:
@@ -114,7 +133,7 @@ def _rows(values: Tensor | None, count: int) -> list[list[float]]:
 
 def examples_of(record: Record, kind: str) -> list[Example]:
     """A record's texts as unlabelled examples: all its responses in one, or for a process model a solution each."""
-    group = content_id([[message.role, message.content] for message in record.prompt])
+    group = content_id(plain(record.prompt))
     if kind == "process":
         return [
             Example(id=record.id, group=group, prompt=record.prompt, steps=written) for written in solutions_of(record)
@@ -143,24 +162,24 @@ def solutions_of(record: Record) -> list[tuple[str, ...]]:
 
 
 def _pieces(
-    loaded: Loaded, collator: Collator, part: Sequence[Record], rule: Rule
+    loaded: LoadedModel, collator: Collator, part: Sequence[Record], rule: Rule
 ) -> tuple[list[_Piece], dict[int, Scored]]:
     """The records of a window that the model can read, and the others judged as unreadable with the reason."""
     pieces: list[_Piece] = []
     done: dict[int, Scored] = {}
     for place, record in enumerate(part):
-        own = examples_of(record, loaded.settings.kind)
-        made = collator.tokeniser(own)
-        reason = next((one for one in made if isinstance(one, str)), "")
-        tokens = [one for one in made if isinstance(one, Tokens)]
-        count = sum(len(text.ids) for one in tokens for text in one.texts)
+        examples = examples_of(record, loaded.config.model.kind)
+        tokenized = collator.tokenizer(examples)
+        reason = next((entry for entry in tokenized if isinstance(entry, str)), "")
+        tokens = [entry for entry in tokenized if isinstance(entry, Tokens)]
+        count = sum(len(text.ids) for entry in tokens for text in entry.texts)
         if reason:
-            said = unreadable(task_of(record, loaded.settings, rule), reason, record)
-            done[place] = Scored(record, said, {}, count, 0, 0)
+            judgement = unreadable(task_of(record, loaded.config, rule), reason, record)
+            done[place] = Scored(record, judgement, {}, count, 0, 0)
         else:
             shares = collator.layout == "packed" and collator.shared_prefix
-            shared = count - sum(collator.lengths(own)) if shares else 0
-            pieces.append(_Piece(place, record, own, count, shared, sum(one.cut > 0 for one in tokens)))
+            shared = count - sum(collator.lengths(examples)) if shares else 0
+            pieces.append(_Piece(place, record, examples, count, shared, sum(entry.cut > 0 for entry in tokens)))
     return pieces, done
 
 
@@ -180,10 +199,10 @@ def _batches(pieces: Sequence[_Piece], batch_tokens: int, *, padded: bool) -> It
         yield batch
 
 
-def _apart(example: Example, reads: Reads) -> list[Reads]:
-    """The reads of each response: of a solution all its steps', else one each."""
-    return [reads] if example.steps else [[one] for one in reads]
+def _by_text(example: Example, rewards: RawRewards) -> list[RawRewards]:
+    """The rewards of each text: of a solution all its steps', of a response its one."""
+    return [rewards] if example.steps else [[reward] for reward in rewards]
 
 
-def _judged(loaded: Loaded, record: Record, reads: Sequence[Reads], rule: Rule) -> Judged:
-    return judged(record, reads, loaded.settings, rule, loaded.calibration or Uncalibrated())
+def _judged(loaded: LoadedModel, record: Record, rewards: Sequence[RawRewards], rule: Rule) -> Judged:
+    return judged(record, rewards, loaded.config, rule, loaded.calibration or Uncalibrated())

@@ -1,8 +1,8 @@
 """Scores by vLLM's pooling runner, in a process of its own.
 
 One process can hold several engines of vLLM only while none of them is shut down, and a check must not take another
-one's engine with it. `python -m judge.rewards.inference.vllm_pooling ASKED SAID` is that process: JSON in, JSON out,
-its words shown only when it fails. This module refuses to know what the numbers mean.
+one's engine with it. `python -m judge.rewards.inference.vllm_pooling REQUEST REPLY` is that process: JSON in, JSON out,
+its output shown only when it fails.
 """
 
 import json
@@ -29,34 +29,43 @@ ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
 def vllm_scores(folder: Path, ids: Sequence[Sequence[int]], task: str) -> list[list[list[float]]]:
-    """Raw outputs (rows of C) of each text's tokens by the task `classify` (one row) or `token_classify` (one a token).
+    """Raw outputs of each text.
 
-    Raises ImportError where vLLM is not installed, EngineError when it cannot load or score.
+    Args:
+        folder: the model directory.
+        ids: tokens of each text.
+        task: `classify` (one row a text) or `token_classify` (one a token).
+
+    Returns:
+        Of each text rows of C numbers.
+
+    Raises:
+        ImportError: where vLLM is not installed.
+        EngineError: when it cannot load or score.
     """
     if find_spec("vllm") is None:
         raise ModuleNotFoundError("vllm", name="vllm")
     with tempfile.TemporaryDirectory(prefix="rmjudge-vllm-") as name:
-        asked, said = Path(name) / "asked.json", Path(name) / "said.json"
-        asked.write_text(json.dumps({"model": str(folder), "ids": [list(one) for one in ids], "task": task}))
-        given = {**QUIET, **os.environ}
-        done = subprocess.run(
-            [sys.executable, "-m", "judge.rewards.inference.vllm_pooling", str(asked), str(said)],
-            env=given,
+        request, reply = Path(name) / "request.json", Path(name) / "reply.json"
+        request.write_text(json.dumps({"model": str(folder), "ids": [list(text) for text in ids], "task": task}))
+        process = subprocess.run(
+            [sys.executable, "-m", "judge.rewards.inference.vllm_pooling", str(request), str(reply)],
+            env={**QUIET, **os.environ},
             capture_output=True,
             text=True,
             encoding="utf-8",
             errors="replace",
             check=False,
         )
-        if done.returncode or not said.is_file():
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise EngineError(f"vllm could not score '{folder}': {lines[-1] if lines else 'it said nothing'}")
-        found: list[list[list[float]]] = json.loads(said.read_text())
-        return found
+        if process.returncode or not reply.is_file():
+            lines = [line.strip() for line in process.stderr.splitlines() if line.strip()]
+            raise EngineError(f"vllm could not score '{folder}': {lines[-1] if lines else 'no output'}")
+        outputs: list[list[list[float]]] = json.loads(reply.read_text())
+        return outputs
 
 
-def answer(asked: Any) -> list[list[list[float]]]:
-    """What the process is for."""
+def serve(request: Any) -> list[list[list[float]]]:
+    """What the process does: load the model and score every text of a request."""
     import torch
 
     if not torch.cuda.is_available():
@@ -65,21 +74,21 @@ def answer(asked: Any) -> list[list[list[float]]]:
     from vllm import LLM, PoolingParams
 
     engine = LLM(
-        model=asked["model"],
+        model=request["model"],
         runner="pooling",
         dtype="float32",
         enforce_eager=True,
-        max_model_len=max(map(len, asked["ids"])) + 16,
+        max_model_len=max(map(len, request["ids"])) + 16,
         max_num_seqs=8,
         disable_log_stats=True,
         use_tqdm_on_load=False,
     )
-    prompts = [{"prompt_token_ids": ids} for ids in asked["ids"]]
-    given = PoolingParams(use_activation=False)
-    said = engine.encode(prompts, pooling_task=asked["task"], pooling_params=given, use_tqdm=False)
-    rows = [one.outputs.data.float().cpu() for one in said]
+    prompts = [{"prompt_token_ids": ids} for ids in request["ids"]]
+    params = PoolingParams(use_activation=False)
+    outputs = engine.encode(prompts, pooling_task=request["task"], pooling_params=params, use_tqdm=False)
+    rows = [output.outputs.data.float().cpu() for output in outputs]
     return [row.reshape(1, -1).tolist() if row.dim() == 1 else row.tolist() for row in rows]
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(json.dumps(answer(json.loads(Path(sys.argv[1]).read_text()))))
+    Path(sys.argv[2]).write_text(json.dumps(serve(json.loads(Path(sys.argv[1]).read_text()))))

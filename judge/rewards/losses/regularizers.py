@@ -1,8 +1,6 @@
-"""What is added to a loss, each by its coefficient: none of it looks at who is better, but for the Brier score.
+"""Terms added to a loss by a coefficient each. None looks at which response is better, but for the Brier score.
 
-    N reads, P pairs, C outputs (members of an ensemble).
-
-This module refuses to know models and how labels came about.
+N reads, P pairs, C outputs (members of an ensemble). Each takes rewards (N, C) and targets and gives () fp32.
 """
 
 from collections.abc import Callable
@@ -14,8 +12,8 @@ from judge.rewards.data.targets import Pairs, Targets, full
 from judge.rewards.losses.pairwise import Loss, mean_of
 
 
-def centring(rewards: Tensor, targets: Targets) -> Tensor:
-    """mean (r_first + r_second)²: Eisenstein et al. 2023, "reward centring"; TRL's center_rewards_coefficient.
+def center_rewards(rewards: Tensor, targets: Targets) -> Tensor:
+    """mean (r_first + r_second)²: Eisenstein et al. 2023, "reward centering"; TRL's center_rewards_coefficient.
 
     Bradley-Terry knows differences alone; this pins their middle to 0 without a pull on their distance. Single texts:
     mean r².
@@ -39,8 +37,8 @@ def diversity(rewards: Tensor, targets: Targets) -> Tensor:
     cannot outgrow the loss. Without pairs: σ of each reward. 0 for a single output.
     """
     pairs = _pairs(rewards, targets)
-    said = torch.sigmoid(full(rewards) if pairs is None else pairs.difference)
-    spread = (said - said.mean(-1, keepdim=True)).square()
+    probabilities = torch.sigmoid(full(rewards) if pairs is None else pairs.difference)
+    spread = (probabilities - probabilities.mean(-1, keepdim=True)).square()
     return -spread.mean() if pairs is None else -mean_of(spread, pairs.weight, None)
 
 
@@ -50,35 +48,35 @@ def brier(rewards: Tensor, targets: Targets) -> Tensor:
     """
     pairs = _pairs(rewards, targets)
     if pairs is not None:
-        apart = torch.sigmoid(pairs.difference) - pairs.p_first[:, None]
-        return mean_of(apart.square(), pairs.weight, None)
+        errors = torch.sigmoid(pairs.difference) - pairs.p_first[:, None]
+        return mean_of(errors.square(), pairs.weight, None)
     values = full(rewards)
     if targets.p_correct is None:
         return values.sum() * 0
     p = targets.p_correct.to(values.dtype)[:, None]
     known = ~p.isnan()
-    apart = torch.where(known, torch.sigmoid(values) - torch.where(known, p, 0.0), 0.0)
-    return apart.square().sum() / (known.sum() * values.shape[-1]).clamp(min=1)
+    errors = torch.where(known, torch.sigmoid(values) - torch.where(known, p, 0.0), 0.0)
+    return errors.square().sum() / (known.sum() * values.shape[-1]).clamp(min=1)
 
 
-PENALTIES: dict[str, Callable[[Tensor, Targets], Tensor]] = {
-    "calibration": brier,
-    "centre": centring,
+REGULARIZERS: dict[str, Callable[[Tensor, Targets], Tensor]] = {  # each has a setting NAME_coefficient in LossConfig
+    "brier": brier,
+    "center_rewards": center_rewards,
     "diversity": diversity,
     "l2": l2,
 }
 
 
-def with_penalties(loss: Loss, **coefficients: float) -> Loss:
-    """loss + Σ coefficient · penalty, by the names of PENALTIES; the loss itself when all are 0."""
-    added = [(PENALTIES[name], value) for name, value in sorted(coefficients.items()) if value]
+def with_regularizers(loss: Loss, **coefficients: float) -> Loss:
+    """loss + Σ coefficient · term, by the names of REGULARIZERS; the loss itself when all are 0."""
+    added = [(REGULARIZERS[name], value) for name, value in sorted(coefficients.items()) if value]
     if not added:
         return loss
 
     def total(rewards: Tensor, targets: Targets) -> Tensor:
         value = loss(rewards, targets)
-        for penalty, coefficient in added:
-            value = value + coefficient * penalty(rewards, targets)
+        for term, coefficient in added:
+            value = value + coefficient * term(rewards, targets)
         return value
 
     return total

@@ -1,97 +1,244 @@
-"""Backbones: any AutoModel from a directory or the hub, its adapters, its precision, and what it can read.
+"""The backbone of a reward model: any AutoModel that reads one text, its adapters, and what it can do.
 
     T tokens, B rows, H width.
 
-What a backbone can do is tried, not looked up: whether a later token changes an earlier state (bidirectional), and
-whether a packed row gives the states of plain rows. This module refuses to know heads, labels and losses.
+What a backbone can do is tried, not looked up: whether a later token changes an earlier state, whether a packed row
+gives the states of plain rows, and whether its last layer can be computed for some rows alone.
 """
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Document, Packed, Padded
-from judge.rewards.modeling.attention import Plan, register
-from judge.rewards.modeling.last_layer import Narrow
+from judge.rewards.modeling.attention import PackedAttention, register
+from judge.rewards.modeling.last_layer import LastLayerRows
 
 TRANSFORMERS = {"flex": "flex_attention", "flash": "flash_attention_2", "sdpa": "sdpa", "eager": "eager"}
-CLOSE = 2e-3  # of the largest state: how far packed states may lie from plain ones, in fp32
+TOLERANCE = 2e-3  # of the largest state: how far packed states may lie from plain ones, in fp32
+_WAYS = {"cpu": ("products", "sdpa"), "cuda": ("flash", "flex", "sdpa")}  # of packed attention, the fastest first
 
 
-def load(settings: Settings) -> Any:
-    """The AutoModel that `settings.backbone` names, with adapters, dropout and checkpointing as set.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backbone can do, found once when it is wrapped.
 
-    Raises ConfigError for a model that reads no text by itself, EngineError for one that cannot be loaded.
+    Attributes:
+        hidden_size: H.
+        causal: no state depends on a later token.
+        max_positions: tokens of the longest text, where positions are learnt; None where they are not.
+        packed_attention: how packed rows are attended to on the device where the model was built, "" where it reads
+            padded rows alone.
+        last_layer_rows: its last layer can be computed for the rows that are read alone.
+        tied_embeddings: input and output embeddings are one matrix, so states can be read as expectations of tokens.
+        dtype: of the weights.
+        chat_template: its tokenizer has one; None where no tokenizer was given.
     """
-    if not settings.backbone:
+
+    hidden_size: int
+    causal: bool
+    max_positions: int | None
+    packed_attention: str
+    last_layer_rows: bool
+    tied_embeddings: bool
+    dtype: torch.dtype
+    chat_template: bool | None = None
+
+    @property
+    def packing(self) -> bool:
+        """Whether texts can lie in one row without padding."""
+        return self.packed_attention != ""
+
+
+class Backbone:
+    """A model with its configuration and `capabilities`; it computes hidden states of batches.
+
+    Not an nn.Module: the module `model` is registered by the reward model that owns it, under the name by which its
+    weights are saved.
+    """
+
+    def __init__(self, model: Any, config: RewardConfig, tokenizer: Any = None) -> None:
+        self.model, self.config = model, config
+        self._ways: dict[str, str] = {}  # packed attention by device and precision, found when first needed
+        causal = is_causal(model)
+        way = self.packed_attention() if causal and self._may_pack() else ""
+        self.last_layer = self._last_layer(way)
+        hf_config = core(model).config
+        self.capabilities = Capabilities(
+            hidden_size=int(hf_config.get_text_config().hidden_size),
+            causal=causal,
+            max_positions=learnt_positions(model),
+            packed_attention=way,
+            last_layer_rows=self.last_layer is not None,
+            tied_embeddings=bool(getattr(hf_config, "tie_word_embeddings", False)),
+            dtype=next(model.parameters()).dtype,
+            chat_template=None if tokenizer is None else bool(getattr(tokenizer, "chat_template", None)),
+        )
+
+    @classmethod
+    def load(cls, config: RewardConfig, tokenizer: Any = None) -> "Backbone":
+        """The AutoModel that `config.model.backbone` names, with adapters, dropout and checkpointing as set.
+
+        Args:
+            config: of the reward model.
+            tokenizer: its tokenizer; the embeddings grow where it has more tokens.
+
+        Returns:
+            The backbone with its capabilities.
+
+        Raises:
+            ConfigError: for a model that reads no text by itself.
+            EngineError: for one that cannot be loaded.
+        """
+        model = _load_model(config)
+        if tokenizer is not None and len(tokenizer) > core(model).get_input_embeddings().weight.shape[0]:
+            core(model).resize_token_embeddings(len(tokenizer))
+        return cls(model, config, tokenizer)
+
+    def states(self, batch: Packed | Padded, attention: PackedAttention | None = None) -> Tensor:
+        """The last hidden states: (T, H) of a packed batch, (B, T, H) of a padded one."""
+        return hidden_states(self.model, batch, attention)
+
+    def embeddings(self) -> Tensor:
+        """The matrix (V, H) by which states become expectations of tokens; ConfigError where it has none."""
+        if not self.capabilities.tied_embeddings:
+            raise ConfigError(
+                "head likelihood needs a causal backbone whose input and output embeddings are one "
+                "(tie_word_embeddings)"
+            )
+        weight: Tensor = core(self.model).get_input_embeddings().weight
+        return weight
+
+    def packed_attention(self) -> str:
+        """How packed rows are attended to here and now, the fastest that gives plain rows' states; "" for none."""
+        device = next(self.model.parameters()).device
+        key = f"{device.type}, {'autocast' if torch.is_autocast_enabled(device.type) else 'plain'}"
+        if key not in self._ways:
+            wanted = self.config.model.attention
+            gpu_only = wanted in ("flash", "flex") and device.type != "cuda"  # a model is built before it is moved
+            ways = _WAYS.get(device.type, ("sdpa",)) if wanted == "auto" or gpu_only else (wanted,)
+            self._ways[key] = next((way for way in ways if packs(self.model, way)), "")
+        return self._ways[key]
+
+    def set_attention(self, name: str) -> None:
+        """transformers' own implementation by our name (sdpa, eager, …), or that for packed rows."""
+        set_attention(self.model, name)
+
+    def prepare_packed(self, batch: Packed) -> PackedAttention:
+        """What the attention of a packed batch needs to know; the model is switched to that attention.
+
+        Raises:
+            ConfigError: for a backbone that takes no packed batches.
+        """
+        way = self.packed_attention()
+        if not way:
+            raise ConfigError("this model reads padded batches: its backbone does not take packed ones")
+        self.set_attention("packed")
+        if self.last_layer is None:
+            return PackedAttention(batch.documents, batch.positions, way)
+        reads = batch.reads if batch.parts is None else torch.cat([batch.reads, batch.parts.tokens, batch.parts.before])
+        self.last_layer.set(reads.unique(), batch.size)
+        return PackedAttention(
+            batch.documents, batch.positions, way, self.last_layer.rows, self.last_layer.layer_count - 1
+        )
+
+    def release(self) -> None:
+        """Compute every row of the last layer again, for whoever else calls the model."""
+        if self.last_layer is not None:
+            self.last_layer.set(None)
+
+    def _may_pack(self) -> bool:
+        model, data = self.config.model, self.config.data
+        return model.encoder == "joint" and data.layout != "padded" and model.attention != "eager"
+
+    def _last_layer(self, way: str) -> LastLayerRows | None:
+        """Computes the last layer only where the head reads; None where that differs, or is checkpointed."""
+        if not way or self.config.training.gradient_checkpointing:
+            return None
+        last_layer = LastLayerRows(core(self.model))
+        if computes_some_rows(self.model, way, last_layer):
+            return last_layer
+        last_layer.remove()
+        return None
+
+
+# ---- loading ---------------------------------------------------------------------------------------------------------
+
+
+def _load_model(config: RewardConfig) -> Any:
+    name = config.model.backbone
+    if not name:
         raise ConfigError("a reward model needs a backbone (accepted: a model directory or a name on the hub)")
     from transformers import AutoConfig, AutoModel
 
     try:
-        config = AutoConfig.from_pretrained(settings.backbone)
-        if getattr(config, "is_encoder_decoder", False):
-            what = f"'{settings.backbone}' is an encoder-decoder ({config.model_type})"
+        hf_config = AutoConfig.from_pretrained(name)
+        if getattr(hf_config, "is_encoder_decoder", False):
+            what = f"'{name}' is an encoder-decoder ({hf_config.model_type})"
             raise ConfigError(f"{what}; a backbone reads one text (accepted: causal or bidirectional)")
         with _quiet():
-            model = AutoModel.from_pretrained(settings.backbone, dtype=weights_dtype(settings))
+            model = AutoModel.from_pretrained(name, dtype=weights_dtype(config))
     except ConfigError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise EngineError(f"the backbone '{settings.backbone}' cannot be loaded: {lines[0]}") from None
-    return prepare(model, settings)
+        raise EngineError(f"the backbone '{name}' cannot be loaded: {lines[0]}") from None
+    return prepare(model, config)
 
 
-def prepare(model: Any, settings: Settings) -> Any:
+def prepare(model: Any, config: RewardConfig) -> Any:
     """A loaded model made ready: dropout, adapters or frozen weights, checkpointing."""
     if getattr(model.get_input_embeddings(), "weight", None) is None:
-        raise ConfigError(f"'{settings.backbone}' ({model.config.model_type}) has no word embeddings: it reads no text")
-    _set_dropout(model, settings.dropout)
+        name = config.model.backbone
+        raise ConfigError(f"'{name}' ({model.config.model_type}) has no word embeddings: it reads no text")
+    _set_dropout(model, config.model.dropout)
     pooler = getattr(model, "pooler", None)
     if isinstance(pooler, nn.Module):
-        pooler.requires_grad_(False)  # saved with the model, never used: reads are pooled here
-    if settings.checkpointing:
+        pooler.requires_grad_(False)  # saved with the model, never used: reads are pooled by the encoder
+    if config.training.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    if settings.freeze:
+    if config.model.freeze_backbone:
         model.requires_grad_(False)
-    return adapted(model, settings) if settings.lora_rank else model
+    return with_adapters(model, config) if config.model.lora_rank else model
 
 
-def adapted(model: Any, settings: Settings) -> Any:
+def with_adapters(model: Any, config: RewardConfig) -> Any:
     """Low-rank adapters (Hu et al. 2021) by peft, one, or one a member; the head trains in full beside them."""
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        target_modules=list(settings.lora_targets) or "all-linear",
+    lora = LoraConfig(
+        r=config.model.lora_rank,
+        lora_alpha=config.model.lora_alpha,
+        lora_dropout=config.model.lora_dropout,
+        target_modules=list(config.model.lora_target_modules) or "all-linear",
         task_type="FEATURE_EXTRACTION",
     )
-    names = adapter_names(settings)
+    names = adapter_names(config)
     try:
-        model = get_peft_model(model, config, adapter_name=names[0])
+        model = get_peft_model(model, lora, adapter_name=names[0])
         for number, name in enumerate(names[1:], 1):
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(settings.seed * 1000 + number)  # members begin apart
-                model.add_adapter(name, config)
+                torch.manual_seed(config.training.seed * 1000 + number)  # members begin differently
+                model.add_adapter(name, lora)
     except ValueError as error:
-        raise ConfigError(f"lora_targets: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"lora_target_modules: {str(error).splitlines()[0]}") from None
     for name, weight in model.named_parameters():
         weight.requires_grad_("lora_" in name)
     return model
 
 
-def adapter_names(settings: Settings) -> list[str]:
+def adapter_names(config: RewardConfig) -> list[str]:
     """peft's names of the adapters: `default`, or one a member."""
-    if settings.kind == "ensemble" and settings.member_kind == "adapters":
-        return [f"member{number}" for number in range(settings.members)]
+    if config.model.kind == "ensemble" and config.model.member_kind == "adapters":
+        return [f"member{number}" for number in range(config.model.members)]
     return ["default"]
 
 
@@ -100,41 +247,58 @@ def core(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def weights_dtype(settings: Settings) -> torch.dtype:
+def weights_dtype(config: RewardConfig) -> torch.dtype:
     """The dtype that weights are held in. Weights that learn are fp32; autocast makes the products half precision."""
-    if (settings.lora_rank or settings.freeze) and settings.dtype in ("bfloat16", "float16"):
-        return torch.bfloat16 if settings.dtype == "bfloat16" else torch.float16
+    if (config.model.lora_rank or config.model.freeze_backbone) and config.model.dtype in ("bfloat16", "float16"):
+        return torch.bfloat16 if config.model.dtype == "bfloat16" else torch.float16
     return torch.float32
 
 
-def precision(settings: Settings, device: torch.device | str) -> str:
-    """accelerate's mixed precision: "no", "bf16" or "fp16". Left to itself: bf16 where the hardware multiplies it."""
-    if settings.dtype != "auto":
-        return {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[settings.dtype]
+def mixed_precision(config: RewardConfig, device: torch.device | str) -> str:
+    """accelerate's mixed precision: "no", "bf16" or "fp16". With dtype auto: bf16 where the hardware multiplies it."""
+    if config.model.dtype != "auto":
+        return {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.model.dtype]
     kind = torch.device(device).type
     return "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "no"
 
 
-def states(model: Any, batch: Packed | Padded, plan: Plan | None = None) -> Tensor:
+def _set_dropout(model: nn.Module, probability: float) -> None:
+    """Set every dropout of the backbone; scores of a reward model are compared, noise in them only hurts."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = probability  # type: ignore[assignment]
+
+
+# ---- states ----------------------------------------------------------------------------------------------------------
+
+
+def hidden_states(model: Any, batch: Packed | Padded, attention: PackedAttention | None = None) -> Tensor:
     """The last hidden states: (T, H) of a packed batch, (B, T, H) of a padded one."""
     inner = core(model)
     cache = {"use_cache": False} if getattr(inner.config, "use_cache", None) is not None else {}
     if isinstance(batch, Packed):
-        out = inner(input_ids=batch.tokens[None], position_ids=batch.positions[None], packed=plan, **cache)
-        hidden: Tensor = out.last_hidden_state[0]
-        return hidden
+        out = inner(input_ids=batch.tokens[None], position_ids=batch.positions[None], packed=attention, **cache)
+        packed: Tensor = out.last_hidden_state[0]
+        return packed
     out = inner(input_ids=batch.tokens, attention_mask=batch.mask, **cache)
-    rows: Tensor = out.last_hidden_state
-    return rows
+    padded: Tensor = out.last_hidden_state
+    return padded
 
 
-def longest(model: Any, wanted: int) -> int:
-    """`wanted` tokens, or as many as there are learnt positions, where those are fewer."""
+def learnt_positions(model: Any) -> int | None:
+    """How many positions were learnt (GPT-2's, BERT's); None where positions are computed."""
     for name, module in core(model).named_modules():
         if isinstance(module, nn.Embedding) and name.split(".")[-1] in ("position_embeddings", "wpe"):
             offset = 0 if module.padding_idx is None else module.padding_idx + 1  # RoBERTa counts from there
-            return min(wanted, module.num_embeddings - offset)
-    return wanted
+            return module.num_embeddings - offset
+    return None
+
+
+def longest_text(model: Any, wanted: int = sys.maxsize) -> int:
+    """`wanted` tokens, or as many as there are learnt positions, where those are fewer."""
+    return min(wanted, learnt_positions(model) or wanted)
 
 
 def set_attention(model: Any, name: str) -> None:
@@ -149,103 +313,98 @@ def set_attention(model: Any, name: str) -> None:
         raise ConfigError(f"attention {name}: {str(error).splitlines()[0]}") from None
 
 
+# ---- probes ----------------------------------------------------------------------------------------------------------
+
+
 @contextmanager
-def _still(model: Any) -> Iterator[Any]:
-    """The model in evaluation, without gradients, its mode given back afterwards."""
+def _evaluating(model: Any) -> Iterator[None]:
+    """The model in evaluation, without gradients; its mode is restored afterwards."""
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            yield model
+            yield
     finally:
         model.train(training)
 
 
-def _some_tokens(model: Any, count: int) -> Tensor:
+def _probe_tokens(model: Any, count: int) -> Tensor:
     """(count,) arbitrary tokens, the same each time."""
-    size = int(model.get_input_embeddings().weight.shape[0])
-    drawn = torch.randint(0, size, (count,), generator=torch.Generator().manual_seed(0))
-    return drawn.to(model.get_input_embeddings().weight.device)
+    weight = model.get_input_embeddings().weight
+    drawn = torch.randint(0, int(weight.shape[0]), (count,), generator=torch.Generator().manual_seed(0))
+    return drawn.to(weight.device)
+
+
+def _single_row(text: Tensor) -> Padded:
+    return Padded(tokens=text[None], mask=torch.ones_like(text)[None], reads=text[:0, None])
 
 
 def is_causal(model: Any) -> bool:
     """Whether no state depends on a later token; tried with two texts that differ in their last one."""
-    tokens = _some_tokens(core(model), 8)
+    tokens = _probe_tokens(core(model), 8)
     size = core(model).get_input_embeddings().weight.shape[0]
     rows = torch.stack([tokens, torch.cat([tokens[:-1], (tokens[-1:] + 1) % size])])
-    with _still(model):
-        hidden = states(model, Padded(tokens=rows, mask=torch.ones_like(rows), reads=rows[:, :2])).float()
-    return bool((hidden[0, :-1] - hidden[1, :-1]).abs().max() <= CLOSE * hidden.abs().max())
+    with _evaluating(model):
+        hidden = hidden_states(model, Padded(tokens=rows, mask=torch.ones_like(rows), reads=rows[:, :2])).float()
+    return bool((hidden[0, :-1] - hidden[1, :-1]).abs().max() <= TOLERANCE * hidden.abs().max())
 
 
 def packs(model: Any, way: str) -> bool:
     """Whether a packed row gives the states of plain rows; tried with a branched document and a bare one."""
-    tokens = _some_tokens(core(model), 24)
+    tokens = _probe_tokens(core(model), 24)
     texts = [tokens[:9], torch.cat([tokens[:5], tokens[9:16]]), tokens[16:]]
     documents = (Document(0, 5, ((5, 9), (9, 16))), Document(16, 24, ()))
     positions = torch.cat([torch.arange(9), torch.arange(5, 12), torch.arange(8)]).to(tokens.device)
     before = core(model).config._attn_implementation
-    with _still(model):
+    with _evaluating(model):
         set_attention(model, "sdpa")
-        plain = [states(model, _one(text))[0].float() for text in texts]
+        plain = [hidden_states(model, _single_row(text))[0].float() for text in texts]
         try:
             set_attention(model, "packed")
             row = Packed(tokens, positions, documents, positions[:1])
-            made = states(model, row, Plan(documents, positions, way)).float()
+            packed = hidden_states(model, row, PackedAttention(documents, positions, way)).float()
         except (ConfigError, TypeError, ValueError, RuntimeError, ImportError, AttributeError):
             return False
         finally:
             core(model).set_attn_implementation(before)
     wanted = torch.cat([plain[0], plain[1][5:], plain[2]])
     exact = next(model.parameters()).dtype == torch.float32 and not torch.is_autocast_enabled(tokens.device.type)
-    close = CLOSE if exact else 20 * CLOSE
-    return made.shape == wanted.shape and bool((made - wanted).abs().max() <= close * wanted.abs().max())
+    tolerance = TOLERANCE if exact else 20 * TOLERANCE
+    return packed.shape == wanted.shape and bool((packed - wanted).abs().max() <= tolerance * wanted.abs().max())
 
 
-def narrows(model: Any, way: str, narrow: Narrow) -> bool:
-    """Whether a last layer that is computed for two rows gives them the states that it gives when it computes all."""
-    tokens = _some_tokens(core(model), 12)
+def computes_some_rows(model: Any, way: str, last_layer: LastLayerRows) -> bool:
+    """Whether a last layer computed for two rows gives them the states that it gives when it computes all."""
+    tokens = _probe_tokens(core(model), 12)
     documents, positions = (Document(0, 8, ()), Document(8, 12, ())), torch.tensor([*range(8), *range(4)])
     rows, positions = torch.tensor([5, 11]).to(tokens.device), positions.to(tokens.device)
-    row = Packed(tokens, positions, documents, rows)
-    with _still(model):
+    batch = Packed(tokens, positions, documents, rows)
+    with _evaluating(model):
         set_attention(model, "packed")
-        whole = states(model, row, Plan(documents, positions, way))[rows].float()
-        narrow.set(rows, len(tokens))
+        all_rows = hidden_states(model, batch, PackedAttention(documents, positions, way))[rows].float()
+        last_layer.set(rows, len(tokens))
         try:
-            made = states(model, row, Plan(documents, positions, way, rows, narrow.layers - 1))[rows].float()
+            attention = PackedAttention(documents, positions, way, rows, last_layer.layer_count - 1)
+            some_rows = hidden_states(model, batch, attention)[rows].float()
         except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
             return False
         finally:
-            narrow.set(None)
-    return bool((made - whole).abs().max() <= CLOSE * whole.abs().max())
-
-
-def _one(text: Tensor) -> Padded:
-    return Padded(tokens=text[None], mask=torch.ones_like(text)[None], reads=text[:0, None])
-
-
-def _set_dropout(model: nn.Module, share: float) -> None:
-    """Every dropout of the backbone at `share`; scores of a reward model are compared, noise in them only hurts."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = share
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = share  # type: ignore[assignment]
+            last_layer.set(None)
+    return bool((some_rows - all_rows).abs().max() <= TOLERANCE * all_rows.abs().max())
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without transformers' bars, and its notes on weights left over: a language model's own head is not used here."""
-    from transformers.utils import logging as bars
+    from transformers.utils import logging as hf_logging
 
-    logger, shown = logging.getLogger("transformers"), bars.is_progress_bar_enabled()
+    logger, shown = logging.getLogger("transformers"), hf_logging.is_progress_bar_enabled()
     level = logger.level
     logger.setLevel(logging.ERROR)
-    bars.disable_progress_bar()
+    hf_logging.disable_progress_bar()
     try:
         yield
     finally:
         logger.setLevel(level)
         if shown:
-            bars.enable_progress_bar()
+            hf_logging.enable_progress_bar()

@@ -6,18 +6,16 @@
     fusion  prompt and response apart, their means joined as [u, v, |u − v|, u ⊙ v]
     cross   prompt and response apart, the response's states attending to the prompt's
 
-`fusion` and `cross` read both sides with one set of weights. This module refuses to know heads and labels.
+`fusion` and `cross` read both sides with one set of weights.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from judge.errors import unknown
 from judge.rewards.data.collate import Apart, Batch, Packed
-from judge.rewards.modeling.attention import Plan
-from judge.rewards.modeling.backbone import states
+from judge.rewards.modeling.attention import PackedAttention
+from judge.rewards.modeling.backbone import Backbone
+from judge.rewards.registry import ENCODERS
 
 
 def pooled(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -26,19 +24,17 @@ def pooled(hidden: Tensor, mask: Tensor) -> Tensor:
     return (hidden.float() * weights).sum(1) / weights.sum(1)
 
 
-class Joint(nn.Module):
+class JointEncoder(nn.Module):
     """One sequence. pooling: "last" reads a state where the collator says, "mean" a text's mean."""
-
-    layout = None
 
     def __init__(self, width: int, pooling: str) -> None:
         super().__init__()
         self.width, self.pooling = width, pooling
 
-    def forward(self, backbone: Any, batch: Batch, plan: Plan | None) -> tuple[Tensor, Tensor]:
+    def forward(self, backbone: Backbone, batch: Batch, attention: PackedAttention | None) -> tuple[Tensor, Tensor]:
         """Features (N, H), and all states flattened, (T, H) or (B·T, H), as a batch's parts index them."""
         assert not isinstance(batch, Apart)
-        hidden = states(backbone, batch, plan)
+        hidden = backbone.states(batch, attention)
         if isinstance(batch, Packed):
             return hidden[batch.reads], hidden
         if self.pooling == "mean":
@@ -48,20 +44,18 @@ class Joint(nn.Module):
         return features, hidden.flatten(0, 1)
 
 
-class Fusion(nn.Module):
+class FusionEncoder(nn.Module):
     """Two encoders: features [u, v, |u − v|, u ⊙ v] of the prompt's mean u and the response's mean v, (N, H) mapped.
 
     Conneau et al. 2017 (InferSent); a layer with GELU brings them to the backbone's width.
     """
 
-    layout = "apart"
-
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, pooling: str = "mean") -> None:
         super().__init__()
         self.width = width
         self.layer = nn.Sequential(nn.LayerNorm(4 * width), nn.Linear(4 * width, width), nn.GELU())
 
-    def forward(self, backbone: Any, batch: Batch, plan: Plan | None) -> tuple[Tensor, Tensor]:
+    def forward(self, backbone: Backbone, batch: Batch, attention: PackedAttention | None) -> tuple[Tensor, Tensor]:
         """Features (N, H), and the responses' states flattened, (B·T, H)."""
         assert isinstance(batch, Apart)
         prompt, response = _sides(backbone, batch)
@@ -71,49 +65,48 @@ class Fusion(nn.Module):
         return features, response.flatten(0, 1)
 
 
-class Cross(nn.Module):
+class CrossEncoder(nn.Module):
     """Cross-attention: the response's states ask the prompt's, h + Attention(h, p, p), then their mean.
 
     Vaswani et al. 2017, eq. 1, with layer norms before it.
     """
 
-    layout = "apart"
-
-    def __init__(self, width: int, heads: int = 4) -> None:
+    def __init__(self, width: int, pooling: str = "mean", *, heads: int = 4) -> None:
         super().__init__()
         self.width = width
         self.asking, self.asked = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads if width % heads == 0 else 1, batch_first=True)
         self.out = nn.LayerNorm(width)
 
-    def forward(self, backbone: Any, batch: Batch, plan: Plan | None) -> tuple[Tensor, Tensor]:
+    def forward(self, backbone: Backbone, batch: Batch, attention: PackedAttention | None) -> tuple[Tensor, Tensor]:
         """Features (N, H), and the responses' states flattened, (B·T, H)."""
         assert isinstance(batch, Apart)
         prompt, response = _sides(backbone, batch)
-        asked = self.asked(prompt)[batch.which]  # (N, P, H)
-        hidden = batch.prompts.mask[batch.which] == 0
-        found, _ = self.attention(self.asking(response), asked, asked, key_padding_mask=hidden, need_weights=False)
-        features: Tensor = self.out(pooled(response + found, batch.responses.mask))
+        prompts = self.asked(prompt)[batch.which]  # (N, P, H)
+        padding = batch.prompts.mask[batch.which] == 0
+        attended, _ = self.attention(
+            self.asking(response), prompts, prompts, key_padding_mask=padding, need_weights=False
+        )
+        features: Tensor = self.out(pooled(response + attended, batch.responses.mask))
         return features, response.flatten(0, 1)
 
 
-def _sides(backbone: Any, batch: Apart) -> tuple[Tensor, Tensor]:
-    """States of the prompts (Q, P, H) and of the responses (N, T, H), in the features' own dtype fp32."""
-    prompt, response = states(backbone, batch.prompts), states(backbone, batch.responses)
+def _sides(backbone: Backbone, batch: Apart) -> tuple[Tensor, Tensor]:
+    """States of the prompts (Q, P, H) and of the responses (N, T, H), in fp32."""
+    prompt, response = backbone.states(batch.prompts), backbone.states(batch.responses)
     return prompt.float(), response.float()
 
 
-ENCODERS = ("joint", "fusion", "cross")
+def make_encoder(name: str, width: int, pooling: str) -> nn.Module:
+    """An arrangement by name: backbone, batch and its packed attention to features (N, F) and all states.
 
+    Args:
+        name: of `ENCODERS`.
+        width: H of the backbone.
+        pooling: "last" or "mean", for the joint encoder.
 
-def encoder(name: str, width: int, pooling: str) -> nn.Module:
-    """An arrangement by name; UnknownNameError for one that is none."""
-    match name:
-        case "joint":
-            return Joint(width, pooling)
-        case "fusion":
-            return Fusion(width)
-        case "cross":
-            return Cross(width)
-        case _:
-            raise unknown("encoder", name, ENCODERS)
+    Raises:
+        UnknownNameError: for a name that is none.
+    """
+    made: nn.Module = ENCODERS.load(name)(width, pooling)
+    return made

@@ -2,19 +2,18 @@
 
     N reads, H width of the backbone, C outputs: 1, objectives, members or step classes.
 
-A head knows nothing of backbones, batches and losses. Every linear head is one bias-free matrix `score.weight` of shape
-(C, H), which is what AutoModelForSequenceClassification and AutoModelForTokenClassification call by the same name; an
-ensemble of K is K rows of it.
+Every linear head is one bias-free matrix `score.weight` of shape (C, H), which is what
+AutoModelForSequenceClassification and AutoModelForTokenClassification call by the same name; an ensemble of K is K rows
+of it.
 """
 
 import torch
 from torch import Tensor, nn
 
-from judge.errors import unknown
-from judge.rewards.modeling.likelihood_head import Likelihood
+from judge.rewards.registry import HEADS
 
 
-class Linear(nn.Module):
+class LinearHead(nn.Module):
     """r = W h (Christiano et al. 2017), W of shape (C, H); rows are drawn apart, so members differ from the start."""
 
     def __init__(self, width: int, outputs: int, dropout: float = 0.0) -> None:
@@ -29,11 +28,12 @@ class Linear(nn.Module):
             return nn.functional.linear(self.dropout(hidden.float()), self.score.weight.float())
 
 
-class Mlp(nn.Module):
+class MlpHead(nn.Module):
     """C small networks on shared features: LayerNorm, a layer of `inner` GELU units, one number each.
 
-    Each network has weights of its own from its own draw, with spreads that differ (Lakshminarayanan et al. 2017: what
-    ensembles gain comes from different beginnings). All are computed by two batched products.
+    r_c = w_cᵀ gelu(W_c LN_c(h) + b_c). Each network has weights of its own from its own draw, with spreads that differ
+    (Lakshminarayanan et al. 2017: what ensembles gain comes from different beginnings). All are computed by two batched
+    products.
     """
 
     def __init__(self, width: int, outputs: int, dropout: float = 0.0, inner: int = 0) -> None:
@@ -72,7 +72,7 @@ class Gate(nn.Module):
         )
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)  # equal weights to begin with
+        nn.init.zeros_(last.weight)  # equal weights at the start
         nn.init.zeros_(last.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Gate(nn.Module):
             return torch.softmax(self.layers(hidden.detach().float()), -1)
 
 
-class Levels(nn.Module):
+class LevelsHead(nn.Module):
     """Token, segment and response level rewards with learnt shares: r = Σ_level share_level · mean over its units.
 
     A segment (sentence or line) is the mean of its tokens' states; the response is its last token's state. Token and
@@ -92,15 +92,22 @@ class Levels(nn.Module):
     def __init__(self, width: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.token = Linear(width, 1)
-        self.segment = Linear(width, 1)
-        self.response = Linear(width, 1)
-        self.shares = nn.Parameter(torch.zeros(3))  # equal shares to begin with
+        self.token = LinearHead(width, 1)
+        self.segment = LinearHead(width, 1)
+        self.response = LinearHead(width, 1)
+        self.shares = nn.Parameter(torch.zeros(3))  # equal shares at the start
 
     def forward(self, last: Tensor, tokens: Tensor, reads: Tensor, ends: Tensor) -> Tensor:
-        """(N, 3) token, segment, response level rewards; `combine` makes one of them.
+        """Rewards of each level; `combine` makes one of them.
 
-        last: (N, H); tokens: (M, H) states of all response tokens in order; reads: (M,) whose; ends: (M,) bool.
+        Args:
+            last: (N, H) states of the last tokens.
+            tokens: (M, H) states of all response tokens, in order.
+            reads: (M,) the read that a token belongs to.
+            ends: (M,) bool, where a segment ends.
+
+        Returns:
+            (N, 3) fp32: token, segment and response level.
         """
         last, tokens = self.dropout(last.float()), self.dropout(tokens.float())
         count = len(last)
@@ -121,24 +128,25 @@ class Levels(nn.Module):
         return (levels * torch.softmax(self.shares, -1)).sum(-1, keepdim=True)
 
 
-def _means(rows: Tensor, of: Tensor, count: int) -> Tensor:
-    """(count, X): means of the rows (M, X) that belong together."""
-    sums = rows.new_zeros(count, rows.shape[-1]).index_add(0, of, rows)
-    sizes = rows.new_zeros(count).index_add(0, of, rows.new_ones(len(rows)))
+def _means(rows: Tensor, group: Tensor, count: int) -> Tensor:
+    """(count, X): means of the rows (M, X) by their group (M,)."""
+    sums = rows.new_zeros(count, rows.shape[-1]).index_add(0, group, rows)
+    sizes = rows.new_zeros(count).index_add(0, group, rows.new_ones(len(rows)))
     return sums / sizes[:, None]
 
 
-HEADS: dict[str, type[Linear] | type[Mlp] | type[Likelihood]] = {
-    "linear": Linear,
-    "mlp": Mlp,
-    "likelihood": Likelihood,
-}
+def make_head(name: str, width: int, outputs: int, dropout: float = 0.0, *, steps: bool = False) -> nn.Module:
+    """A head by name.
 
+    Args:
+        name: of `HEADS`.
+        width: H of the backbone.
+        outputs: C.
+        dropout: of the features.
+        steps: whether it tells steps right from wrong, which a likelihood head must know.
 
-def head(name: str, width: int, outputs: int, dropout: float = 0.0, *, steps: bool = False) -> nn.Module:
-    """A head by name; UnknownNameError for one that is none. steps: whether it tells steps right from wrong."""
-    if name not in HEADS:
-        raise unknown("head", name, HEADS)
-    if name == "likelihood":
-        return Likelihood(width, outputs, dropout, steps=steps)
-    return HEADS[name](width, outputs, dropout)
+    Raises:
+        UnknownNameError: for a name that is none.
+    """
+    made: nn.Module = HEADS.load(name)(width, outputs, dropout, **({"steps": steps} if name == "likelihood" else {}))
+    return made

@@ -4,7 +4,7 @@
 
 Nothing looks at the last layer's other rows, so its queries, its attention's output and its feed-forward part are
 computed for the read rows alone; keys and values still need all. Numbers and gradients stay the same. Whether a
-backbone is built so that this holds is tried (backbone.py). This module refuses to know heads and labels.
+backbone is built so that this holds is tried (backbone.py).
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 PARTS = {"mlp", "q_proj", "o_proj"}  # modules of a layer that work row by row
 
 
-class Narrow:
+class LastLayerRows:
     """Hooks on the last layer's parts; `rows` (R,) are read, `length` is T; None computes all."""
 
     def __init__(self, backbone: Any) -> None:
         self.rows: Tensor | None = None
         self.length = 0
-        self.layers = int(getattr(backbone.config.get_text_config(), "num_hidden_layers", 0))
+        self.layer_count = int(getattr(backbone.config.get_text_config(), "num_hidden_layers", 0))
         self._hooks = []
         for part in self._parts(backbone):
             self._hooks.append(part.register_forward_pre_hook(self._before))
@@ -39,7 +39,11 @@ class Narrow:
         self._hooks = []
 
     def _parts(self, backbone: Any) -> list[nn.Module]:
-        stacks = [one for one in backbone.modules() if isinstance(one, nn.ModuleList) and len(one) == self.layers]
+        stacks = [
+            module
+            for module in backbone.modules()
+            if isinstance(module, nn.ModuleList) and len(module) == self.layer_count
+        ]
         if len(stacks) != 1:
             return []
         return [part for name, part in stacks[0][-1].named_modules() if name.split(".")[-1] in PARTS]
@@ -51,7 +55,7 @@ class Narrow:
         return (arguments[0].index_select(1, self.rows), *arguments[1:])
 
     def _after(self, module: nn.Module, arguments: tuple[Any, ...], out: Tensor) -> Tensor | None:
-        """(1, R, X) -> (1, T, X), 0 in rows that nobody reads."""
+        """(1, R, X) -> (1, T, X), 0 in rows that are not read."""
         if self.rows is None or not arguments or arguments[0].shape[1] != len(self.rows):
             return None
         return out.new_zeros(1, self.length, out.shape[-1]).index_copy(1, self.rows, out)

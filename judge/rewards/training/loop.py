@@ -1,11 +1,10 @@
 """One visible loop over `accelerate`: batch, forward, loss, backward, step, log.
 
-    N reads, C outputs (see model.py).
+    N reads, C outputs (see modeling/reward_model.py).
 
 The order of the work follows from the seed and the examples alone, and everything that a step depends on lies in the
 checkpoint, so a training that was killed and started again ends in the same weights. On several devices
-(`accelerate launch`) each takes its own batches of a step. This module refuses to know files of data, calibration and
-how a finished model is saved.
+(`accelerate launch`) each takes its own batches of a step.
 """
 
 import math
@@ -21,30 +20,37 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import EngineError, MissingExtraError
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, batches
 from judge.rewards.data.examples import Example
+from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.metrics import figures
-from judge.rewards.losses.registry import Loss, Targets
-from judge.rewards.modeling.backbone import precision
-from judge.rewards.training.optimizers import factor, optimizers_for, set_rate
+from judge.rewards.losses.pairwise import Loss
+from judge.rewards.modeling.backbone import mixed_precision
+from judge.rewards.training.optimizers import lr_factor, make_optimizers, set_learning_rate
 from judge.rewards.training.resume import Position, checkpoint, load_best, resume, save_best
-from judge.rewards.training.training_log import Recent, Silent, Watch
+from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback
 
 LOGS = "logs"
-WINDOW = 200  # at most so many rows of history an evaluation-free stretch gets, however long the training
+MAX_HISTORY_ROWS = 200  # of training steps, however long the training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """What a training came to. history: rows in the order of steps; those of a validation have `validation_…` figures.
+    """A finished training.
 
-    steps: done; planned: at most; best_step: whose weights the model has, where it stopped early or was told to.
-    state: of a sharded model the whole weights, on the CPU of the first process; else None, and the model has them.
+    Attributes:
+        steps: optimizer steps that were taken.
+        planned_steps: that would have been taken without early stopping.
+        best_step: whose weights the model has.
+        tokens: computed in training.
+        seconds: of training, over all its runs.
+        history: rows in the order of steps; those of a validation have `validation_…` figures.
+        state: of a sharded model the whole weights, on the CPU of the first process; else None, and the model has them.
     """
 
     steps: int
-    planned: int
+    planned_steps: int
     best_step: int
     tokens: int
     seconds: float
@@ -52,16 +58,16 @@ class Trained:
     state: dict[str, Tensor] | None = None
 
 
-def accelerator_for(settings: Settings, folder: Path) -> Any:
+def make_accelerator(config: RewardConfig, folder: Path) -> Any:
     """Devices from the environment (`accelerate launch`), precision and trackers from the settings."""
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    _check_trackers(settings.trackers)
-    unused = settings.kind == "hierarchical" or settings.bank != ""
+    _check_trackers(config.training.report_to)
+    unused = config.model.kind == "hierarchical" or config.model.feature_bank != ""
     return Accelerator(
-        mixed_precision=precision(settings, "cuda" if torch.cuda.is_available() else "cpu"),
-        log_with=list(settings.trackers) or None,
+        mixed_precision=mixed_precision(config, "cuda" if torch.cuda.is_available() else "cpu"),
+        log_with=list(config.training.report_to) or None,
         project_dir=str(folder / LOGS),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
     )
@@ -71,98 +77,118 @@ def _check_trackers(names: Sequence[str]) -> None:
     """Raise MissingExtraError for a tracker whose package is not there."""
     from accelerate.tracking import get_available_trackers
 
-    there = {str(one.value if hasattr(one, "value") else one) for one in get_available_trackers()}
+    installed = {str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()}
     for name in names:
-        if name not in there:
+        if name not in installed:
             raise MissingExtraError(f"tracker {name} is not installed: pip install {name}")
 
 
-def plan(examples: Sequence[Example], settings: Settings, lengths: Sequence[int], world: int = 1) -> int:
-    """How many optimizer steps a training takes: every example is seen `epochs` times."""
-    count = sum(1 for _ in batches(examples, settings.batch, settings.seed, 0, lengths=lengths))
-    return max(1, math.ceil(settings.epochs * count / (settings.accumulate * world)))
+def count_steps(examples: Sequence[Example], config: RewardConfig, lengths: Sequence[int], world: int = 1) -> int:
+    """How many optimizer steps a training takes: every example is seen `epochs` times.
+
+    Args:
+        examples: of the training.
+        config: of the reward model.
+        lengths: of the examples, in tokens.
+        world: how many devices share a step.
+    """
+    count = sum(1 for _ in batches(examples, config.training.batch_size, config.training.seed, 0, lengths=lengths))
+    return max(1, math.ceil(config.training.epochs * count / (config.training.gradient_accumulation_steps * world)))
 
 
-def stream(examples: Sequence[Example], settings: Settings, lengths: Sequence[int]) -> Iterator[list[Example]]:
+def stream(examples: Sequence[Example], config: RewardConfig, lengths: Sequence[int]) -> Iterator[list[Example]]:
     """Batches, epoch after epoch, without end."""
     epoch = 0
     while True:
-        yield from batches(examples, settings.batch, settings.seed, epoch, lengths=lengths)
+        yield from batches(examples, config.training.batch_size, config.training.seed, epoch, lengths=lengths)
         epoch += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """All that a training needs: the model and its collator, the loss, and examples that fit the collator."""
+class TrainingJob:
+    """What a training needs: the model and its collator, the loss, and examples that fit the collator."""
 
     model: nn.Module
     collate: Collator
     loss: Loss
     examples: Sequence[Example]
     validation: Sequence[Example]
-    settings: Settings
+    config: RewardConfig
     targets: Callable[[Sequence[Example]], Targets]
 
 
-def train(job: Job, folder: Path, accelerator: Any, watch: Watch | None = None) -> Trained:
-    """Train `job.model` in place, going on from the newest checkpoint in `folder`; RunError where it does not fit.
+def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCallback | None = None) -> Trained:
+    """Train `job.model` in place, going on from the newest checkpoint.
 
-    Raises EngineError, naming the step and its rows, when the loss is not a number.
+    Args:
+        job: the model, its loss and its examples.
+        folder: of the model; checkpoints lie in its `state`.
+        accelerator: of `make_accelerator`.
+        callback: is told of each row of the history.
+
+    Returns:
+        Counts and history; the model has the weights of the last step, or of the best one where it stopped early.
+
+    Raises:
+        RunError: for a checkpoint that does not fit.
+        EngineError: when the loss is not a number, naming the step and its rows.
     """
-    settings, watch, position = job.settings, watch or Silent(), Position()
+    config, callback, position = job.config, callback or NoCallback(), Position()
     lengths = job.collate.lengths(job.examples)
     world, rank = accelerator.num_processes, accelerator.process_index
-    steps = plan(job.examples, settings, lengths, world)
-    opts = optimizers_for(job.model, settings)
-    model, *opts = accelerator.prepare(job.model, *opts)
+    steps = count_steps(job.examples, config, lengths, world)
+    optimizers = make_optimizers(job.model, config)
+    model, *optimizers = accelerator.prepare(job.model, *optimizers)
     accelerator.register_for_checkpointing(position)
     resume(accelerator, folder)
-    chunk = settings.accumulate * world
-    coming = islice(stream(job.examples, settings, lengths), position.step * chunk, None)
-    every = max(1, steps // WINDOW)
-    evaluate_at = evaluations(steps, settings)
-    _start_trackers(accelerator, settings)
-    recent = Recent()
+    chunk = config.training.gradient_accumulation_steps * world
+    remaining = islice(stream(job.examples, config, lengths), position.step * chunk, None)
+    every = max(1, steps // MAX_HISTORY_ROWS)
+    evaluate_at = evaluation_steps(steps, config)
+    _start_trackers(accelerator, config)
+    recent = RecentBatches()
     model.train()
     began = time.monotonic() - position.seconds
     while position.step < steps:
-        mine = list(islice(coming, chunk))[rank::world]
-        rate = set_rate(opts, factor(position.step, steps, settings))
-        for place, examples in enumerate(mine, 1):
-            with nullcontext() if place == len(mine) else accelerator.no_sync(model):
+        step_batches = list(islice(remaining, chunk))[rank::world]
+        learning_rate = set_learning_rate(optimizers, lr_factor(position.step, steps, config))
+        for place, examples in enumerate(step_batches, 1):
+            with nullcontext() if place == len(step_batches) else accelerator.no_sync(model):
                 batch, targets = job.collate(examples).to(accelerator.device), job.targets(examples)
                 rewards = model(batch)
                 loss = job.loss(rewards, targets.to(accelerator.device))
-                _check(loss, position.step + 1, examples)
-                accelerator.backward(loss / len(mine))
-            recent.add(loss, rewards, targets, batch.size, len(examples), settings)
+                _check_finite(loss, position.step + 1, examples)
+                accelerator.backward(loss / len(step_batches))
+            recent.add(loss, rewards, targets, batch.size, len(examples), config)
             position.tokens += batch.size * world
-        norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip or math.inf)
-        for opt in opts:
-            opt.step()
-            opt.zero_grad()
+        norm = accelerator.clip_grad_norm_(model.parameters(), config.training.max_grad_norm or math.inf)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         position.step += 1
         position.seconds = time.monotonic() - began
         if position.step % every == 0 or position.step == steps:
-            row = recent.row(position, steps, rate, float(norm), world)
+            row = recent.row(position, steps, learning_rate, float(norm), world)
             position.history.append(row)
             accelerator.log(row, step=position.step)
-            watch.step(row)
-            recent = Recent()
+            callback.on_step(row)
+            recent = RecentBatches()
         if position.step in evaluate_at and job.validation:
-            _evaluate(job, model, accelerator, position, folder, watch)
-        if position.step in evaluate_at or (settings.save_every and position.step % settings.save_every == 0):
+            _evaluate(job, model, accelerator, position, folder, callback)
+        if position.step in evaluate_at or (
+            config.training.save_steps and position.step % config.training.save_steps == 0
+        ):
             checkpoint(accelerator, folder, position.step)
-        if settings.patience and position.stale >= settings.patience:
+        if config.training.early_stopping_patience and position.stale >= config.training.early_stopping_patience:
             break
-    return _finished(model, position, settings, accelerator, folder, steps)
+    return _finished(model, position, config, accelerator, folder, steps)
 
 
 def _finished(
-    model: Any, position: Position, settings: Settings, accelerator: Any, folder: Path, steps: int
+    model: Any, position: Position, config: RewardConfig, accelerator: Any, folder: Path, steps: int
 ) -> Trained:
     """What a training came to, the best weights in place where it stopped early; sharded weights are gathered."""
-    stopped = settings.patience and position.best_step
+    stopped = config.training.early_stopping_patience and position.best_step
     if stopped and position.best_step != position.step:
         load_best(accelerator, model, folder)
     sharded = "FSDP" in str(accelerator.distributed_type) or "DEEPSPEED" in str(accelerator.distributed_type)
@@ -175,7 +201,7 @@ def _finished(
     return Trained(
         state=state,
         steps=position.step,
-        planned=steps,
+        planned_steps=steps,
         best_step=position.best_step if stopped else position.step,
         tokens=position.tokens,
         seconds=position.seconds,
@@ -183,62 +209,74 @@ def _finished(
     )
 
 
-def evaluations(steps: int, settings: Settings) -> set[int]:
+def evaluation_steps(steps: int, config: RewardConfig) -> set[int]:
     """After which steps the validation part is looked at: so many times an epoch, and at the end."""
-    count = max(1, round(settings.evaluations * settings.epochs))
+    count = max(1, round(config.training.evaluations_per_epoch * config.training.epochs))
     return {max(1, round(steps * place / count)) for place in range(1, count + 1)}
 
 
 @torch.no_grad()
-def predict(job: Job, model: nn.Module, examples: Sequence[Example], device: Any) -> tuple[Tensor, Targets]:
-    """Rewards (N, C) in fp32 on the CPU, and targets, of examples in their order.
+def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], device: Any) -> tuple[Tensor, Targets]:
+    """Rewards and targets of examples, in their order.
 
-    On several devices every one computes all of them: sharded models need the same number of forwards on each.
+    On several devices each computes all of them: sharded models need the same number of forwards on each.
+
+    Args:
+        job: whose collator and targets are used.
+        model: in training or evaluation; its mode is restored.
+        examples: that fit the collator.
+        device: of the model.
+
+    Returns:
+        Rewards (N, C) in fp32 on the CPU, and the targets of the same N reads.
     """
     training = model.training
     model.eval()
-    size = max(1, job.settings.batch)
+    size = max(1, job.config.training.batch_size)
     lengths = job.collate.lengths(examples)
-    order = sorted(range(len(examples)), key=lambda at: lengths[at])
-    reads: dict[int, Tensor] = {}
+    order = sorted(range(len(examples)), key=lambda place: lengths[place])
+    by_place: dict[int, Tensor] = {}
     for start in range(0, len(order), size):
         places = order[start : start + size]
-        some = [examples[at] for at in places]
-        out = model(job.collate(some).to(device)).float().cpu()
-        counts = [len(one.steps) if job.settings.kind == "process" else len(one.responses) for one in some]
-        reads.update(zip(places, out.split(counts), strict=True))
-    rewards = [reads[at] for at in range(len(examples))]
+        batch = [examples[place] for place in places]
+        rewards = model(job.collate(batch).to(device)).float().cpu()
+        process = job.config.model.kind == "process"
+        counts = [len(example.steps) if process else len(example.responses) for example in batch]
+        by_place.update(zip(places, rewards.split(counts), strict=True))
+    in_order = [by_place[place] for place in range(len(examples))]
     model.train(training)
-    return torch.cat(rewards), job.targets(examples)
+    return torch.cat(in_order), job.targets(examples)
 
 
-def _evaluate(job: Job, model: Any, accelerator: Any, position: Position, folder: Path, watch: Watch) -> None:
+def _evaluate(
+    job: TrainingJob, model: Any, accelerator: Any, position: Position, folder: Path, callback: TrainingCallback
+) -> None:
     """Figures on the validation part, and whether they are the best so far; then the weights are kept."""
     rewards, targets = predict(job, model, job.validation, accelerator.device)
-    found = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, job.settings)}
-    row = {"step": position.step} | {f"validation_{name}": value for name, value in found.items()}
+    metrics = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, job.config)}
+    row = {"step": position.step} | {f"validation_{name}": value for name, value in metrics.items()}
     position.history.append(row)
     accelerator.log(row, step=position.step)
-    watch.evaluated(row)
-    if position.best is None or found["loss"] < position.best:
-        position.best, position.best_step, position.stale = found["loss"], position.step, 0
-        if job.settings.patience:
+    callback.on_evaluate(row)
+    if position.best is None or metrics["loss"] < position.best:
+        position.best, position.best_step, position.stale = metrics["loss"], position.step, 0
+        if job.config.training.early_stopping_patience:
             save_best(accelerator, model, folder)
     else:
         position.stale += 1
 
 
-def _check(loss: Tensor, step: int, examples: Sequence[Example]) -> None:
+def _check_finite(loss: Tensor, step: int, examples: Sequence[Example]) -> None:
     value = float(loss.detach())
     if not math.isfinite(value):
-        ids = ", ".join(one.id for one in examples[:8]) + (", …" if len(examples) > 8 else "")
+        ids = ", ".join(example.id for example in examples[:8]) + (", …" if len(examples) > 8 else "")
         raise EngineError(
-            f"step {step}: the loss is {value} (rows {ids}); a lower rate or --set dtype=float32 may help"
+            f"step {step}: the loss is {value} (rows {ids}); a lower learning_rate or --set dtype=float32 may help"
         )
 
 
-def _start_trackers(accelerator: Any, settings: Settings) -> None:
-    if not settings.trackers:
+def _start_trackers(accelerator: Any, config: RewardConfig) -> None:
+    if not config.training.report_to:
         return
-    plain = {name: value for name, value in settings.to_dict().items() if isinstance(value, str | int | float)}
+    plain = {name: value for name, value in config.flat().items() if isinstance(value, str | int | float)}
     accelerator.init_trackers("rmjudge", config=plain)

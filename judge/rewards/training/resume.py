@@ -1,7 +1,4 @@
-"""Where a training stands, on disk: everything that its next step depends on, written whole before the last is removed.
-
-This module refuses to know what a step does.
-"""
+"""Checkpoints: everything that the next step of a training depends on, written whole before the last is removed."""
 
 import os
 import shutil
@@ -18,7 +15,17 @@ STATE = "state"
 
 @dataclass(slots=True)
 class Position:
-    """Where a training stands: all that a checkpoint holds beside weights, optimizers and random states."""
+    """Where a training is: what a checkpoint holds beside weights, optimizers and random states.
+
+    Attributes:
+        step: optimizer steps that were taken.
+        tokens: computed so far.
+        seconds: of training so far.
+        best: the lowest validation loss.
+        best_step: where it was reached.
+        stale: validations since then.
+        history: rows of figures.
+    """
 
     step: int = 0
     tokens: int = 0
@@ -29,9 +36,11 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, Any]:
+        """What accelerate writes."""
         return {name: getattr(self, name) for name in Position.__slots__}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """What accelerate reads."""
         for name in Position.__slots__:
             setattr(self, name, state[name])
 
@@ -55,16 +64,23 @@ def checkpoint(accelerator: Any, folder: Path, step: int) -> None:
 
 
 def resume(accelerator: Any, folder: Path) -> int:
-    """Load the newest checkpoint; 0 when there is none, else its step."""
-    found = {int(path.name.removeprefix("step-")): path for path in (folder / STATE).glob("step-*")}
-    if not found:
+    """Load the newest checkpoint.
+
+    Returns:
+        Its step, 0 when there is none.
+
+    Raises:
+        RunError: for a checkpoint that cannot be loaded.
+    """
+    checkpoints = {int(path.name.removeprefix("step-")): path for path in (folder / STATE).glob("step-*")}
+    if not checkpoints:
         return 0
-    newest = max(found)
+    newest = max(checkpoints)
     try:
-        accelerator.load_state(str(found[newest]))
+        accelerator.load_state(str(checkpoints[newest]))
     except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{found[newest]}: cannot be taken up again: {reason}") from None
+        raise RunError(f"{checkpoints[newest]}: cannot be taken up again: {reason}") from None
     return newest
 
 

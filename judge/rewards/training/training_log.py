@@ -1,7 +1,4 @@
-"""What a training tells of itself: rows of figures, and who looks on.
-
-This module refuses to know what a step does and how a row is shown.
-"""
+"""The log of a training: rows of figures, and who is told of them."""
 
 import resource
 import sys
@@ -12,33 +9,33 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
+from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.metrics import figures
-from judge.rewards.losses.registry import Targets
 from judge.rewards.training.resume import Position
 
 
-class Watch(Protocol):
-    """Who looks on: the command line draws a bar from it, a test keeps the rows."""
+class TrainingCallback(Protocol):
+    """Is told of a training while it runs: a progress bar, or a test that keeps the rows."""
 
-    def step(self, row: dict[str, Any]) -> None:
-        """A row of the history: step, steps, loss, accuracy, margin, rate, tokens/s, memory (GiB), seconds."""
+    def on_step(self, row: dict[str, Any]) -> None:
+        """A row of the history: step, steps, loss, accuracy, margin, learning_rate, tokens_per_second, seconds, …"""
 
-    def evaluated(self, row: dict[str, Any]) -> None:
-        """The validation's figures at a step."""
+    def on_evaluate(self, row: dict[str, Any]) -> None:
+        """The figures of the validation at a step: step, validation_loss, …"""
 
 
-class Silent:
-    """Nobody looks on."""
+class NoCallback:
+    """Is told and does nothing."""
 
-    def step(self, row: dict[str, Any]) -> None:
+    def on_step(self, row: dict[str, Any]) -> None:
         pass
 
-    def evaluated(self, row: dict[str, Any]) -> None:
+    def on_evaluate(self, row: dict[str, Any]) -> None:
         pass
 
 
-class Recent:
+class RecentBatches:
     """The batches since the last row of history."""
 
     def __init__(self) -> None:
@@ -47,25 +44,28 @@ class Recent:
         self._tokens = self._examples = 0
         self._since = time.monotonic()
 
-    def add(self, loss: Tensor, rewards: Tensor, targets: Targets, tokens: int, count: int, settings: Settings) -> None:
+    def add(
+        self, loss: Tensor, rewards: Tensor, targets: Targets, tokens: int, count: int, config: RewardConfig
+    ) -> None:
+        """Keep a batch's loss and figures; rewards: (N, C)."""
         self._losses.append(loss.detach())
-        self._figures.append(figures(rewards.detach().float().cpu(), targets, settings))
+        self._figures.append(figures(rewards.detach().float().cpu(), targets, config))
         self._tokens, self._examples = self._tokens + tokens, self._examples + count
 
-    def row(self, position: Position, steps: int, rate: float, norm: float, world: int) -> dict[str, Any]:
-        now = time.monotonic()
-        past = max(now - self._since, 1e-9)
-        names = dict.fromkeys(name for one in self._figures for name in one)
+    def row(self, position: Position, steps: int, learning_rate: float, grad_norm: float, world: int) -> dict[str, Any]:
+        """A row of the history."""
+        elapsed = max(time.monotonic() - self._since, 1e-9)
+        names = dict.fromkeys(name for metrics in self._figures for name in metrics)
         return {
             "step": position.step,
             "steps": steps,
             "loss": float(torch.stack(self._losses).mean()),
-            **{name: _mean([one[name] for one in self._figures if name in one]) for name in names},
-            "rate": rate,
-            "gradient": norm,
-            "tokens/s": self._tokens * world / past,
-            "examples/s": self._examples * world / past,
-            "memory": memory(),
+            **{name: _mean([metrics[name] for metrics in self._figures if name in metrics]) for name in names},
+            "learning_rate": learning_rate,
+            "grad_norm": grad_norm,
+            "tokens_per_second": self._tokens * world / elapsed,
+            "examples_per_second": self._examples * world / elapsed,
+            "memory_gib": peak_memory(),
             "seconds": position.seconds,
         }
 
@@ -74,7 +74,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def memory() -> float:
+def peak_memory() -> float:
     """The most memory that was in use so far, GiB: of the first CUDA device, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from judge.agreement.analyses.bias import bias
-from judge.agreement.analyses.estimates import estimates, label_next
 from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.analyses.length_style_bias import logistic
 from judge.agreement.analyses.solutions import compare_orders
-from judge.agreement.build import Inputs, Settings, report
+from judge.agreement.analyses.win_rates import estimates, label_next
+from judge.agreement.build import AgreementConfig, Inputs, report
 from judge.agreement.data.table import Table, build
-from judge.agreement.schema import Bias, Report
+from judge.agreement.schema import AgreementReport, Bias
 from judge.agreement.serialization import from_row, to_json
 from judge.agreement.statistics.bootstrap import Resampler
 from tests.agreement.support import Row, columns, judged, pair_row, votes
@@ -139,5 +139,7 @@ def test_a_report_comes_back_from_its_json() -> None:
 
     rows = [pair_row(at, first="a" * (at + 1)) for at in range(60)]
     said = [judged(row, "fs"[at % 2], "f", p_first=0.6) for at, row in enumerate(rows)]
-    made: Report = report(Inputs(columns({"j": said}, [votes(row, "ffs") for row in rows])), Settings(resamples=50))
+    made: AgreementReport = report(
+        Inputs(columns({"j": said}, [votes(row, "ffs") for row in rows])), AgreementConfig(resamples=50)
+    )
     assert from_row(json.loads(to_json(made))) == made

@@ -4,15 +4,15 @@ import random
 
 import pytest
 
-from judge.agreement.build import Inputs, Settings, report
-from judge.agreement.schema import Report
+from judge.agreement.build import AgreementConfig, Inputs, report
+from judge.agreement.schema import AgreementReport
 from tests.agreement.support import columns, judged, pair_row, votes
 
 ROWS = 400
 OTHER = {"f": "s", "s": "f", "t": "t"}
 
 
-def simulated(kind: str, *, rows: int = ROWS, both: bool = True, seed: int = 1) -> Report:
+def simulated(kind: str, *, rows: int = ROWS, both: bool = True, seed: int = 1) -> AgreementReport:
     """Three people who agree with a true verdict in 85 of 100 rows, and a judge of a kind. Length has nothing to do
     with the truth."""
     draw = random.Random(seed)
@@ -35,7 +35,7 @@ def simulated(kind: str, *, rows: int = ROWS, both: bool = True, seed: int = 1) 
             "fair, flips": (fair, OTHER[fair]) if draw.random() < 0.3 else (fair, fair),
         }[kind]
         judge.append(judged(row, forward, swapped if both else ""))
-    return report(Inputs(columns({kind: judge}, people)), Settings(resamples=300))
+    return report(Inputs(columns({kind: judge}, people)), AgreementConfig(resamples=300))
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def simulated(kind: str, *, rows: int = ROWS, both: bool = True, seed: int = 1) 
     [
         ("coin", True, "coin"),
         ("coin", False, "coin"),
-        ("always A", True, "always-first"),
-        ("always A", False, "always-first"),
-        ("always B", True, "always-second"),
-        ("always B", False, "always-second"),
-        ("likes length", True, "likes-length"),
-        ("likes length", False, "likes-length"),
-        ("copies b", True, "copies-b"),
+        ("always A", True, "always_first"),
+        ("always A", False, "always_first"),
+        ("always B", True, "always_second"),
+        ("always B", False, "always_second"),
+        ("likes length", True, "likes_length"),
+        ("likes length", False, "likes_length"),
+        ("copies b", True, "copies_annotator"),
     ],
 )
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -75,10 +75,11 @@ def test_flips_are_a_warning() -> None:
 def test_three_rows_are_too_few_to_say() -> None:
     rows = [pair_row(number) for number in range(3)]
     found = report(
-        Inputs(columns({"j": [judged(row, "f") for row in rows]}, [votes(row, "ff") for row in rows])), Settings()
+        Inputs(columns({"j": [judged(row, "f") for row in rows]}, [votes(row, "ff") for row in rows])),
+        AgreementConfig(),
     )
     assert found.headline.level == "unknown"
-    assert [one.name for one in found.flags] == ["too-few", "one-human-verdict"]
+    assert [one.name for one in found.flags] == ["too_few", "one_human_verdict"]
     assert found.judges[0].agreement[0].low is None
 
 
@@ -88,9 +89,9 @@ def test_all_ties_and_one_annotator() -> None:
         Inputs(
             columns({"j": [judged(row, "ft"[at % 2]) for at, row in enumerate(rows)]}, [votes(r, "t") for r in rows])
         ),
-        Settings(resamples=100),
+        AgreementConfig(resamples=100),
     )
-    assert "one-human-verdict" in [one.name for one in found.flags]
+    assert "one_human_verdict" in [one.name for one in found.flags]
     assert found.headline.level == "unknown"
     assert found.judges[0].ceiling is not None
     assert found.judges[0].ceiling.human.value is None

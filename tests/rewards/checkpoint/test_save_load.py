@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,13 @@ from transformers import (
 import judge
 from judge.errors import EngineError, InputError, RunError
 from judge.records import Message
-from judge.rewards.checkpoint.metadata import read_about
-from judge.rewards.checkpoint.save_load import load, merge, save, set_padding
 from judge.rewards.checkpoint import save_load as checkpoint
-from judge.rewards.config import Settings
+from judge.rewards.checkpoint.metadata import read_metadata
+from judge.rewards.checkpoint.save_load import load, merge, save, set_padding
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
-from judge.rewards.inference.loader_parity import check
-from judge.rewards.modeling.reward_model import RewardModel, build
+from judge.rewards.inference.loader_parity import check_loaders
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"
 
@@ -79,14 +78,14 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Made = tuple[RewardModel, Any, Settings]
+Made = tuple[RewardModule, Any, RewardConfig]
 
 
 def make(backbone: Path, **given: Any) -> Made:
     """A model that was not trained, with a head that is not nothing."""
-    settings = Settings(backbone=str(backbone), max_length=64, **given)
+    config = RewardConfig.of(backbone=str(backbone), max_length=64, **given)
     tokenizer = AutoTokenizer.from_pretrained(backbone)
-    return build(settings, tokenizer).eval(), tokenizer, settings
+    return build_reward_model(config, tokenizer).eval(), tokenizer, config
 
 
 PAIR = Example(
@@ -98,7 +97,7 @@ PAIR = Example(
 SOLUTION = Example(id="b", group="g", prompt=PAIR.prompt, steps=("1 + 2 = 3", "the answer is 3"))
 
 
-def values(model: RewardModel, tokenizer: Any, kind: str) -> torch.Tensor:
+def values(model: RewardModule, tokenizer: Any, kind: str) -> torch.Tensor:
     """(N, C) of the pair, or of the solution."""
     with torch.no_grad():
         return model.rewards(model.collator(tokenizer)([SOLUTION if kind == "process" else PAIR])).values
@@ -125,7 +124,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def shaken(model: RewardModel) -> None:
+def shaken(model: RewardModule) -> None:
     """Adapters begin as nothing, banks empty: give every weight a value that only a reloaded file can have."""
     torch.manual_seed(1)
     with torch.no_grad():
@@ -133,7 +132,7 @@ def shaken(model: RewardModel) -> None:
             if ".lora_" in name or not name.startswith("backbone."):
                 weight.normal_(std=0.3)
         if model.bank is not None:
-            model.bank.add(torch.randn(3, 32), torch.randn(3, model.settings.outputs))
+            model.bank.add(torch.randn(3, 32), torch.randn(3, model.config.model.outputs))
 
 
 @pytest.mark.parametrize(
@@ -143,26 +142,26 @@ def shaken(model: RewardModel) -> None:
 def test_what_is_loaded_is_what_was_saved(
     name: str, family: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    model, tokenizer, settings = make(request.getfixturevalue(family), **KINDS[name])
+    model, tokenizer, config = make(request.getfixturevalue(family), **KINDS[name])
     shaken(model)
-    wanted = values(model, tokenizer, settings.kind)
-    save(model, tokenizer, settings, None, [{"step": 1}], tmp_path / "model", parents=[{"kind": "run"}])
+    wanted = values(model, tokenizer, config.model.kind)
+    save(model, tokenizer, config, None, [{"step": 1}], tmp_path / "model", parents=[{"kind": "run"}])
     loaded = load(tmp_path / "model", device="cpu")
-    assert torch.equal(values(loaded.model, loaded.tokenizer, settings.kind), wanted)
-    assert loaded.settings == settings
-    assert loaded.about["parents"] == [{"kind": "run"}]
-    assert loaded.about["history"] == [{"step": 1}]
+    assert torch.equal(values(loaded.model, loaded.tokenizer, config.model.kind), wanted)
+    assert loaded.config == config
+    assert loaded.metadata["parents"] == [{"kind": "run"}]
+    assert loaded.metadata["history"] == [{"step": 1}]
     assert not loaded.model.training
 
 
 @pytest.mark.parametrize("name", ["scalar", "gated", "ensemble", "bank"])
 def test_transformers_reads_a_causal_model_as_a_sequence_classifier(name: str, llama: Path, tmp_path: Path) -> None:
-    model, tokenizer, settings = make(llama, **KINDS[name])
+    model, tokenizer, config = make(llama, **KINDS[name])
     shaken(model)
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     theirs, info = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", output_loading_info=True)
     assert not any(info.values())
-    assert theirs.config.num_labels == settings.outputs
+    assert theirs.config.num_labels == config.model.outputs
     assert theirs.config.pad_token_id == 0 != theirs.config.eos_token_id
     assert theirs.config.problem_type == "regression"  # or vLLM would squash a reward
     rows = model.collator(tokenizer)([PAIR])
@@ -182,24 +181,24 @@ def test_transformers_reads_a_causal_model_as_a_sequence_classifier(name: str, l
 def test_transformers_reads_a_process_model_as_a_token_classifier(
     name: str, family: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    model, tokenizer, settings = make(request.getfixturevalue(family), **KINDS[name])
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    model, tokenizer, config = make(request.getfixturevalue(family), **KINDS[name])
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     theirs = AutoModelForTokenClassification.from_pretrained(tmp_path / "model").eval()
-    text = model.collator(tokenizer).tokeniser([SOLUTION])[0].texts[0]  # type: ignore[union-attr]
+    text = model.collator(tokenizer).tokenizer([SOLUTION])[0].texts[0]  # type: ignore[union-attr]
     with torch.no_grad():
         wanted = values(model, tokenizer, "process")
         logits = theirs(torch.tensor([text.ids.tolist()])).logits[0, list(text.reads)]
     # On the disk 0 is wrong and 1 is right, as in other people's process models; ours are the other way round.
     assert theirs.config.id2label[0] == "wrong" and theirs.config.id2label[1] == "right"
-    torch.testing.assert_close(logits[:, [1, 0, 2][: settings.classes]], wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(logits[:, [1, 0, 2][: config.model.step_classes]], wanted, atol=1e-5, rtol=0)
 
 
 def test_what_transformers_4_reads_is_said_in_its_names_too(tmp_path: Path) -> None:
     """RewardBench 0.1.4 asks for transformers 4.51, which knows neither the newer names nor that they are missing."""
     rotary = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
     scaled = save_llama(tmp_path / "backbone", rope_parameters=rotary | {"original_max_position_embeddings": 64})
-    model, tokenizer, settings = make(scaled)
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    model, tokenizer, config = make(scaled)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     said = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
     assert said["rope_theta"] == 5e5 and said["rope_scaling"]["factor"] == 8.0
     words = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text("utf-8"))
@@ -219,18 +218,18 @@ def test_learnt_positions_are_padded_on_the_right(tmp_path: Path) -> None:
         tmp_path / "b"
     )
     AutoTokenizer.from_pretrained(TINY, padding_side="left").save_pretrained(tmp_path / "b")
-    model, tokenizer, settings = make(tmp_path / "b")
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    model, tokenizer, config = make(tmp_path / "b")
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     assert AutoTokenizer.from_pretrained(tmp_path / "model").padding_side == "right"
-    found = check(tmp_path / "model", vllm=False)
+    found = check_loaders(tmp_path / "model", vllm=False)
     assert max(one.largest for one in found if one.largest is not None) < 1e-4
     assert any("counts positions" in one.note for one in found)
 
 
 def test_a_bidirectional_model_says_that_only_we_load_it(bert: Path, tmp_path: Path) -> None:
-    model, tokenizer, settings = make(bert)
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
-    assert read_about(tmp_path / "model")["loads_as"] == "rmjudge"
+    model, tokenizer, config = make(bert)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
+    assert read_metadata(tmp_path / "model")["loads_as"] == "rmjudge"
     assert (tmp_path / "model" / "head.safetensors").is_file()
 
 
@@ -240,12 +239,12 @@ def test_a_bidirectional_model_says_that_only_we_load_it(bert: Path, tmp_path: P
 def test_an_adapter_is_saved_with_its_head_and_peft_reads_both(llama: Path, tmp_path: Path) -> None:
     from peft import AutoPeftModelForSequenceClassification
 
-    model, tokenizer, settings = make(llama, lora_rank=4)
+    model, tokenizer, config = make(llama, lora_rank=4)
     shaken(model)
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     assert not (tmp_path / "model" / "model.safetensors").exists()
     theirs = AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "model", num_labels=1).eval()
-    ids = model.collator(tokenizer).tokeniser([PAIR])[0].texts[1].ids.tolist()  # type: ignore[union-attr]
+    ids = model.collator(tokenizer).tokenizer([PAIR])[0].texts[1].ids.tolist()  # type: ignore[union-attr]
     with torch.no_grad():
         got = theirs(torch.tensor([ids])).logits
     torch.testing.assert_close(got[0], values(model, tokenizer, "scalar")[1], atol=1e-5, rtol=0)
@@ -253,27 +252,27 @@ def test_an_adapter_is_saved_with_its_head_and_peft_reads_both(llama: Path, tmp_
 
 @pytest.mark.parametrize("name", ["lora", "lora process"])
 def test_a_merged_adapter_is_a_plain_model(name: str, llama: Path, tmp_path: Path) -> None:
-    model, tokenizer, settings = make(llama, **KINDS[name])
+    model, tokenizer, config = make(llama, **KINDS[name])
     shaken(model)
-    wanted = values(model, tokenizer, settings.kind)
-    save(model, tokenizer, settings, None, [], tmp_path / "adapter")
+    wanted = values(model, tokenizer, config.model.kind)
+    save(model, tokenizer, config, None, [], tmp_path / "adapter")
     merge(load(tmp_path / "adapter", device="cpu"), tmp_path / "merged")
     loaded = load(tmp_path / "merged", device="cpu")
-    assert loaded.settings == replace(settings, lora_rank=0)
-    torch.testing.assert_close(values(loaded.model, loaded.tokenizer, settings.kind), wanted, atol=1e-5, rtol=1e-4)
-    parent = loaded.about["parents"][-1]
-    assert parent["weights"] == read_about(tmp_path / "adapter")["weights"]
+    assert loaded.config == config.updated(lora_rank=0)
+    torch.testing.assert_close(values(loaded.model, loaded.tokenizer, config.model.kind), wanted, atol=1e-5, rtol=1e-4)
+    parent = loaded.metadata["parents"][-1]
+    assert parent["weights"] == read_metadata(tmp_path / "adapter")["weights"]
     # Merging made a copy: the model that was saved can train on.
-    assert torch.equal(values(model, tokenizer, settings.kind), wanted)
+    assert torch.equal(values(model, tokenizer, config.model.kind), wanted)
 
 
 # -- padding ----------------------------------------------------------------------------------------------------------
 
 
 def test_padding_is_never_the_end_of_text(llama: Path, tmp_path: Path) -> None:
-    model, tokenizer, settings = make(llama)
+    model, tokenizer, config = make(llama)
     tokenizer.pad_token = tokenizer.eos_token
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     saved = AutoTokenizer.from_pretrained(tmp_path / "model")
     assert saved.pad_token_id == config["pad_token_id"] == 0 != saved.eos_token_id  # the spare <pad>
@@ -296,60 +295,60 @@ def test_a_padding_token_is_added_where_there_is_none_to_spare(llama: Path) -> N
 # -- the directory ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("broken", ["_write_own", "write_about", "_synced"])
+@pytest.mark.parametrize("broken", ["_write_own", "write_metadata", "_synced"])
 def test_a_crash_in_saving_leaves_nothing(
     broken: str, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, tokenizer, settings = make(llama)
+    model, tokenizer, config = make(llama)
 
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(checkpoint, broken, stop)
     with pytest.raises(KeyboardInterrupt):
-        save(model, tokenizer, settings, None, [], tmp_path / "model")
+        save(model, tokenizer, config, None, [], tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, tokenizer, settings = make(llama)
+    model, tokenizer, config = make(llama)
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_about", full)
+    monkeypatch.setattr(checkpoint, "write_metadata", full)
     with pytest.raises(RunError, match="cannot be written: No space left on device"):
-        save(model, tokenizer, settings, None, [], tmp_path / "model")
+        save(model, tokenizer, config, None, [], tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_cleared(llama: Path, tmp_path: Path) -> None:
-    model, tokenizer, settings = make(llama)
+    model, tokenizer, config = make(llama)
     (tmp_path / ".model.abc.part").mkdir()
     (tmp_path / ".model.abc.part" / "model.safetensors").write_bytes(b"half")
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_nothing_is_overwritten(llama: Path, tmp_path: Path) -> None:
-    model, tokenizer, settings = make(llama)
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    model, tokenizer, config = make(llama)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
     with pytest.raises(RunError, match="holds a reward model already"):
-        save(model, tokenizer, settings, None, [], tmp_path / "model")
+        save(model, tokenizer, config, None, [], tmp_path / "model")
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
 
 
 def test_a_model_is_put_beside_the_states_of_its_training(llama: Path, tmp_path: Path) -> None:
-    model, tokenizer, settings = make(llama)
+    model, tokenizer, config = make(llama)
     (tmp_path / "model" / "state").mkdir(parents=True)
     (tmp_path / "model" / "state" / "plan.json").write_text("{}")
-    save(model, tokenizer, settings, None, [], tmp_path / "model", files={"README.md": "# a card"})
+    save(model, tokenizer, config, None, [], tmp_path / "model", files={"README.md": "# a card"})
     assert (tmp_path / "model" / "state" / "plan.json").is_file()
     assert (tmp_path / "model" / "README.md").read_text() == "# a card"
-    assert load(tmp_path / "model", device="cpu").settings == settings
+    assert load(tmp_path / "model", device="cpu").config == config
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -358,7 +357,7 @@ def test_a_model_is_put_beside_the_states_of_its_training(llama: Path, tmp_path:
     [
         (lambda folder: (folder / "reward.json").unlink(), InputError, "not a reward model"),
         (lambda folder: (folder / "reward.json").write_text("{"), InputError, "reward.json: cannot be read"),
-        (lambda folder: (folder / "reward.json").write_text("{}"), InputError, "has no 'settings'"),
+        (lambda folder: (folder / "reward.json").write_text("{}"), InputError, "has no 'config'"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), EngineError, "tokenizer cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), EngineError, "cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").unlink(), EngineError, "cannot be loaded"),
@@ -368,8 +367,8 @@ def test_a_model_is_put_beside_the_states_of_its_training(llama: Path, tmp_path:
 def test_what_is_no_model_is_refused_in_one_line(
     spoil: Callable[[Path], object], error: type[Exception], message: str, llama: Path, tmp_path: Path
 ) -> None:
-    model, tokenizer, settings = make(llama)
-    save(model, tokenizer, settings, None, [], tmp_path / "model")
+    model, tokenizer, config = make(llama)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
     spoil(tmp_path / "model")
     with pytest.raises(error, match=message) as told:
         load(tmp_path / "model", device="cpu")

@@ -11,7 +11,7 @@ import torch
 
 from judge.errors import InputError, UnknownNameError
 from judge.records import Conversation, Message
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.calibration import Calibration, calibrate, expected_calibration_error, folds, isotonic_of
@@ -35,7 +35,7 @@ def drawn(count: int, sharpness: float, *, seed: int = 0, bias: bool = False) ->
         Example(id=str(at), group=str(at // 2), prompt=said("p"), responses=(said("a"), said("b")), p_first=p)
         for at, p in enumerate(label.tolist())
     ]
-    return rewards, Targets.of(examples, "scalar"), examples, Settings()
+    return rewards, Targets.of(examples, "scalar"), examples, RewardConfig.of()
 
 
 # ---- expected calibration error --------------------------------------------------------------------------------------
@@ -110,15 +110,15 @@ def test_a_swapped_pair_has_the_other_probability_and_order_is_kept(method: Any)
 
 def test_chosen_first_or_not_is_the_same() -> None:
     """Data that always names the better one first gives the temperature of the same data in mixed order."""
-    rewards, targets, examples, settings = drawn(400, 3.0)
+    rewards, targets, examples, config = drawn(400, 3.0)
     sides = rewards.reshape(-1, 2)
     turned = [one.p_first == 0.0 for one in examples]
     chosen = torch.stack([pair.flip(0) if turn else pair for pair, turn in zip(sides, turned, strict=True)])
     first = [
         Example(id=one.id, group=one.group, prompt=one.prompt, responses=one.responses, p_first=1.0) for one in examples
     ]
-    mixed = calibrate(rewards, targets, examples, settings)
-    again = calibrate(chosen.reshape(-1, 1), Targets.of(first, "scalar"), first, settings)
+    mixed = calibrate(rewards, targets, examples, config)
+    again = calibrate(chosen.reshape(-1, 1), Targets.of(first, "scalar"), first, config)
     assert again.temperature == pytest.approx(mixed.temperature, rel=1e-3)
     assert again.before is not None and mixed.before is not None
     assert again.before.value == pytest.approx(mixed.before.value)
@@ -131,7 +131,7 @@ def test_pairs_that_are_all_told_right_do_not_make_it_sure_of_everything() -> No
         Example(id=one.id, group=one.id, prompt=one.prompt, responses=one.responses, p_first=1.0) for one in examples
     ]
     rewards = torch.tensor([[1.0], [0.0]] * 30)
-    found = calibrate(rewards, Targets.of(examples, "scalar"), examples, Settings(), method="temperature")
+    found = calibrate(rewards, Targets.of(examples, "scalar"), examples, RewardConfig.of(), method="temperature")
     assert found.pair(1.0) == pytest.approx(31 / 32, abs=1e-3)
 
 
@@ -142,11 +142,11 @@ def test_few_pairs_change_nothing() -> None:
 
 
 def test_mean_and_scale_of_the_rewards() -> None:
-    rewards, targets, examples, settings = drawn(2, 1.0)
+    rewards, targets, examples, config = drawn(2, 1.0)
     rewards = torch.tensor([[1.0], [5.0], [3.0], [3.0]])
-    found = calibrate(rewards, targets, examples, settings)
+    found = calibrate(rewards, targets, examples, config)
     assert (found.mean, found.scale) == pytest.approx((3.0, math.sqrt(2)))
-    assert found.standard(5.0) == pytest.approx(math.sqrt(2))
+    assert found.standardized(5.0) == pytest.approx(math.sqrt(2))
 
 
 # ---- outcomes, steps, scores -----------------------------------------------------------------------------------------
@@ -160,8 +160,8 @@ def test_outcomes() -> None:
         Example(id=str(at), group=str(at), prompt=said("p"), responses=(said("a"),), p_correct=p)
         for at, p in enumerate(right)
     ]
-    settings = Settings(kind="outcome")
-    found = calibrate(5 * logit[:, None], Targets.of(examples, "outcome"), examples, settings, method="temperature")
+    config = RewardConfig.of(kind="outcome")
+    found = calibrate(5 * logit[:, None], Targets.of(examples, "outcome"), examples, config, method="temperature")
     assert found.about == "outcome"
     assert found.outcome(5 * D) == pytest.approx(0.75, abs=0.002)
     assert found.pair(5 * D) == pytest.approx(
@@ -181,8 +181,8 @@ def test_steps(classes: int, method: Any) -> None:
         Example(id=str(at), group=str(at), prompt=said("p"), steps=("a", "b", "c"), step_probabilities=tuple(three))
         for at, three in enumerate(zip(*[iter(shares)] * 3, strict=True))
     ]
-    settings = Settings(kind="process", classes=classes)
-    found = calibrate(3 * logits, Targets.of(examples, "process"), examples, settings, method=method)
+    config = RewardConfig.of(kind="process", step_classes=classes)
+    found = calibrate(3 * logits, Targets.of(examples, "process"), examples, config, method=method)
     assert found.about == "step" and found.method == method
     rows = [found.step(row) for row in (3 * logits[:200]).tolist()]
     wanted = torch.softmax(logits[:200], -1)[:, 1]
@@ -193,8 +193,8 @@ def test_steps(classes: int, method: Any) -> None:
 def test_two_classes_count_neutral_as_right_and_unjudged_steps_do_not_count() -> None:
     shares = ((0.5, 0.3, 0.2), None)
     one = Example(id="1", group="g", prompt=said("p"), steps=("a", "b"), step_probabilities=shares)
-    settings = Settings(kind="process")
-    found = statements_of(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), Targets.of([one], "process"), [one], settings)
+    config = RewardConfig.of(kind="process")
+    found = statements_of(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), Targets.of([one], "process"), [one], config)
     assert found is not None
     assert found.labels.tolist() == [pytest.approx([0.7, 0.3])]
     assert found.logit().tolist() == [-1.0]  # of the wrong one
@@ -208,7 +208,7 @@ def test_scores_of_one_prompt_make_pairs() -> None:
         for at, (score, group) in enumerate(zip(scores, groups, strict=True))
     ]
     rewards = torch.tensor([[0.5], [0.1], [0.2], [9.0]])
-    found = statements_of(rewards, Targets.of(examples, "scalar"), examples, Settings())
+    found = statements_of(rewards, Targets.of(examples, "scalar"), examples, RewardConfig.of())
     assert found is not None and found.about == "pair"
     assert found.logit().tolist() == pytest.approx([0.4, 0.3])
     assert found.labels[:, 0].tolist() == [1.0, 1.0]
@@ -217,7 +217,7 @@ def test_scores_of_one_prompt_make_pairs() -> None:
 def test_an_ensemble_speaks_by_its_mean() -> None:
     _, targets, examples, _ = drawn(1, 1.0)
     rewards = torch.tensor([[1.0, 3.0], [0.0, 0.0]])
-    found = statements_of(rewards, targets, examples, Settings(kind="ensemble", members=2))
+    found = statements_of(rewards, targets, examples, RewardConfig.of(kind="ensemble", members=2))
     assert found is not None and found.logit().tolist() == [2.0]
 
 

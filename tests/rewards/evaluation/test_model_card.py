@@ -4,23 +4,24 @@ import re
 
 import yaml
 
-from judge.rewards.config import KINDS, Settings
-from judge.rewards.evaluation.calibration import Calibration, Ece
-from judge.rewards.evaluation.model_card import card
+from judge.rewards.config import RewardConfig
+from judge.rewards.evaluation.calibration import Calibration, CalibrationError
+from judge.rewards.evaluation.model_card import model_card
+from judge.rewards.registry import KINDS
 
 ACCOUNT = {
     "labels": "judge",
     "examples": 1800,
-    "validation examples": 200,
+    "validation_examples": 200,
     "prompts": 1000,
-    "dropped": {"verdict could not be read": 12},
+    "dropped": [{"reason": "verdict could not be read", "count": 12}],
     "steps": 225,
     "seconds": 61.5,
 }
 
 
-def made(settings: Settings | None = None, **given: object) -> str:
-    return card(settings or Settings(backbone="org/model"), ACCOUNT, **given)  # type: ignore[arg-type]
+def made(config: RewardConfig | None = None, **given: object) -> str:
+    return model_card(config or RewardConfig.of(backbone="org/model"), ACCOUNT, **given)  # type: ignore[arg-type]
 
 
 def test_front_matter_is_what_the_hub_reads() -> None:
@@ -34,14 +35,14 @@ def test_front_matter_is_what_the_hub_reads() -> None:
 
 
 def test_a_path_is_not_published() -> None:
-    text = made(Settings(backbone="/home/someone/models/tiny"))
+    text = made(RewardConfig.of(backbone="/home/someone/models/tiny"))
     assert "/home/someone" not in text and "`tiny`" in text and "base_model" not in text
 
 
 def test_every_kind_has_a_card() -> None:
     for kind in KINDS:
-        assert f"# A reward model: {kind}" in made(Settings(kind=kind, backbone="org/model"))
-    assert "5 rewards for a response" in made(Settings(kind="ensemble"))
+        assert f"# A reward model: {kind}" in made(RewardConfig.of(kind=kind, backbone="org/model"))
+    assert "5 rewards for a response" in made(RewardConfig.of(kind="ensemble"))
 
 
 def test_labels_and_what_was_left_out() -> None:
@@ -53,17 +54,21 @@ def test_labels_and_what_was_left_out() -> None:
 
 
 def test_losses_and_settings_that_differ() -> None:
-    text = made(Settings(loss="focal", loss_arguments={"gamma": 1.0}, epochs=2, rate=3e-4))
+    text = made(RewardConfig.of(loss="focal", loss_arguments={"gamma": 1.0}, epochs=2, learning_rate=3e-4))
     assert "| loss | focal (gamma 1.0) |" in text
-    assert "| epochs | 2 |" in text and "| rate | 0.0003 |" in text
-    assert "| warmup |" not in text and "| steps | 225 |" in text
+    assert "| epochs | 2 |" in text and "| learning_rate | 0.0003 |" in text
+    assert "| warmup_ratio |" not in text and "| steps | 225 |" in text
 
 
 def test_figures_with_their_intervals() -> None:
     calibration = Calibration(
-        method="temperature", temperature=2.0, n=200, before=Ece(0.1, 0.08, 0.12, 200), after=Ece(0.02, 0.01, 0.05, 200)
+        method="temperature",
+        temperature=2.0,
+        n=200,
+        before=CalibrationError(0.1, 0.08, 0.12, 200),
+        after=CalibrationError(0.02, 0.01, 0.05, 200),
     )
-    text = made(validation={"accuracy": 0.912, "loss": 0.25}, calibration=calibration, figures={"longer wins": 0.5})
+    text = made(validation={"accuracy": 0.912, "loss": 0.25}, calibration=calibration, figures={"longer_wins": 0.5})
     assert "| accuracy | 91.2% |" in text and "| loss | 0.25 |" in text
     assert "| calibration error as it was (ECE, 15 bins, 200 pairs) | 0.100 (0.080 to 0.120) |" in text
     assert "| calibration error out of fold, after calibration (T = 2) | 0.020 (0.010 to 0.050) |" in text
@@ -71,7 +76,7 @@ def test_figures_with_their_intervals() -> None:
 
 
 def test_a_figure_stands_once() -> None:
-    text = made(validation={"accuracy": 0.9, "reward mean": 0.1}, figures={"reward mean": 0.1})
+    text = made(validation={"accuracy": 0.9, "reward_mean": 0.1}, figures={"reward_mean": 0.1})
     assert text.count("reward mean") == 1
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from judge.records import Conversation, Message
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
-from judge.rewards.evaluation.calibration import Calibration, Ece
-from judge.rewards.evaluation.red_flags import Diagnosis, Evidence, diagnose, rank_correlation, reversed_order
+from judge.rewards.evaluation.calibration import Calibration, CalibrationError
+from judge.rewards.evaluation.red_flags import Evidence, RedFlags, find_red_flags, rank_correlation, reversed_order
 
 
 def said(text: str) -> Conversation:
@@ -36,84 +36,86 @@ def seen(count: int = 200, **changes: Any) -> Evidence:
         rewards=rewards,
         targets=Targets.of(examples, "scalar"),
         examples=examples,
-        settings=Settings(),
+        config=RewardConfig.of(),
         training={"accuracy": 0.86},
         validation={"accuracy": 0.84},
     )
     return replace(held, **changes)
 
 
-def flag(found: Diagnosis) -> str:
+def flag(found: RedFlags) -> str:
     assert len(found.flags) == 1, found.flags
     return found.flags[0]
 
 
 def test_a_healthy_model_has_none() -> None:
-    found = diagnose(seen())
+    found = find_red_flags(seen())
     assert found.flags == ()
-    assert found.figures["training/validation gap"] == pytest.approx(0.02)
-    assert found.figures["reward mean"] == pytest.approx(0, abs=1e-6)
+    assert found.figures["train_validation_gap"] == pytest.approx(0.02)
+    assert found.figures["reward_mean"] == pytest.approx(0, abs=1e-6)
 
 
 def test_training_above_validation() -> None:
-    found = diagnose(seen(training={"accuracy": 0.99}))
+    found = find_red_flags(seen(training={"accuracy": 0.99}))
     assert flag(found).startswith("training/validation gap: 99.0% of the training examples are told right and 84.0%")
 
 
 def test_a_gap_within_the_noise_is_none() -> None:
     """At 100 examples the standard error is 3.7 points: 6 points are not two of them."""
-    assert diagnose(seen(100, training={"accuracy": 0.90})).flags == ()
+    assert find_red_flags(seen(100, training={"accuracy": 0.90})).flags == ()
 
 
 def test_a_loss_that_rises_again() -> None:
     history = [{"step": 10, "validation_loss": 0.4}, {"step": 20, "validation_loss": 0.3}, {"step": 30, "loss": 0.1}]
-    assert diagnose(seen(history=[*history, {"step": 40, "validation_loss": 0.32}])).flags == ()
-    found = diagnose(seen(history=[*history, {"step": 40, "validation_loss": 0.5}]))
+    assert find_red_flags(seen(history=[*history, {"step": 40, "validation_loss": 0.32}])).flags == ()
+    found = find_red_flags(seen(history=[*history, {"step": 40, "validation_loss": 0.5}]))
     assert flag(found).startswith("the validation loss rose from 0.3 at step 20 to 0.5")
 
 
 def test_no_better_than_a_coin() -> None:
-    assert "no better than chance: 55.0% of 200" in flag(diagnose(seen(validation={"accuracy": 0.55}, training={})))
+    assert "no better than chance: 55.0% of 200" in flag(
+        find_red_flags(seen(validation={"accuracy": 0.55}, training={}))
+    )
 
 
 def test_extreme_rewards() -> None:
     held = seen()
     wild = held.rewards.clone()
     wild[0] = 50.0
-    assert "extreme rewards: 1 of 400" in flag(diagnose(replace(held, rewards=wild)))
+    assert "extreme rewards: 1 of 400" in flag(find_red_flags(replace(held, rewards=wild)))
     wild[0] = 5000.0
-    assert "one is 5e+03" in flag(diagnose(replace(held, rewards=wild)))
+    assert "one is 5e+03" in flag(find_red_flags(replace(held, rewards=wild)))
     wild[0] = torch.nan
-    assert any("1 of 400 rewards are not finite" in one for one in diagnose(replace(held, rewards=wild)).flags)
+    assert any("1 of 400 rewards are not finite" in one for one in find_red_flags(replace(held, rewards=wild)).flags)
 
 
 def test_two_clusters_are_not_extreme() -> None:
     """Right at 5, wrong at -5, and a few in between: far from the median of a half, but no outliers."""
     rewards = torch.tensor([[5.0], [-5.0]] * 200)
-    assert diagnose(replace(seen(), rewards=rewards)).flags == ()
+    assert find_red_flags(replace(seen(), rewards=rewards)).flags == ()
 
 
 def test_rewards_that_are_all_the_same() -> None:
-    found = diagnose(replace(seen(), rewards=torch.full((400, 1), 0.25)))
+    found = find_red_flags(replace(seen(), rewards=torch.full((400, 1), 0.25)))
     assert "all 400 rewards are the same (0.25)" in found.flags
 
 
 def _ensemble(spread: float) -> Evidence:
     held = seen()
     members = held.rewards + spread * torch.randn(400, 5, generator=torch.Generator().manual_seed(1))
-    settings = Settings(kind="ensemble")
-    return replace(held, rewards=members, settings=settings, targets=Targets.of(held.examples, "ensemble"))
+    config = RewardConfig.of(kind="ensemble")
+    return replace(held, rewards=members, config=config, targets=Targets.of(held.examples, "ensemble"))
 
 
 def test_a_collapsed_ensemble() -> None:
-    assert diagnose(_ensemble(0.2)).flags == ()
-    assert "the ensemble has collapsed" in flag(diagnose(_ensemble(0.001)))
+    assert find_red_flags(_ensemble(0.2)).flags == ()
+    assert "the ensemble has collapsed" in flag(find_red_flags(_ensemble(0.001)))
 
 
 def test_members_that_differ_by_a_constant_have_collapsed_too() -> None:
     held = _ensemble(0.0)
     shifted = replace(held, rewards=held.rewards + torch.arange(5.0))
-    assert "the ensemble has collapsed" in flag(diagnose(shifted))
+    assert "the ensemble has collapsed" in flag(find_red_flags(shifted))
 
 
 def _turned(rewards: Tensor) -> Tensor:
@@ -122,10 +124,10 @@ def _turned(rewards: Tensor) -> Tensor:
 
 def test_rewards_that_move_with_the_order() -> None:
     held = seen()
-    assert diagnose(replace(held, turned=_turned(held.rewards))).flags == ()
+    assert find_red_flags(replace(held, reversed_rewards=_turned(held.rewards))).flags == ()
     moved = _turned(held.rewards)
     moved[7] += 0.5
-    assert "inconsistent order: a reward moves by 0.5" in flag(diagnose(replace(held, turned=moved)))
+    assert "inconsistent order: a reward moves by 0.5" in flag(find_red_flags(replace(held, reversed_rewards=moved)))
 
 
 def test_reversed_examples_keep_their_labels() -> None:
@@ -139,9 +141,9 @@ def test_labels_that_contradict_each_other() -> None:
     examples = [example(at) for at in range(199)]
     examples += [example(199, "a", "b", 1.0, "g"), example(200, "b", "a", 1.0, "g")]
     held = seen(201, examples=examples, targets=Targets.of(examples, "scalar"))
-    assert "1 of 1 pairs that are judged in both orders have two winners" in flag(diagnose(held))
+    assert "1 of 1 pairs that are judged in both orders have two winners" in flag(find_red_flags(held))
     examples[-1] = example(200, "b", "a", 0.0, "g")
-    assert diagnose(replace(held, examples=examples, targets=Targets.of(examples, "scalar"))).flags == ()
+    assert find_red_flags(replace(held, examples=examples, targets=Targets.of(examples, "scalar"))).flags == ()
 
 
 def _by_length(share_by_label: float) -> Evidence:
@@ -163,13 +165,13 @@ def _by_length(share_by_label: float) -> Evidence:
 
 
 def test_a_preference_for_length() -> None:
-    found = diagnose(_by_length(0.6))
+    found = find_red_flags(_by_length(0.6))
     assert "the longer response wins 100.0% of 200 pairs by the model and 60.0% by the labels" in flag(found)
-    assert found.figures["length correlation"] > 0.9
+    assert found.figures["length_correlation"] > 0.9
 
 
 def test_labels_that_like_length_are_no_fault_of_the_model() -> None:
-    assert diagnose(_by_length(0.95)).flags == ()
+    assert find_red_flags(_by_length(0.95)).flags == ()
 
 
 def test_length_of_single_answers() -> None:
@@ -183,20 +185,20 @@ def test_length_of_single_answers() -> None:
         rewards=torch.arange(100.0)[:, None] / 50,
         targets=Targets.of(examples, "outcome"),
         examples=examples,
-        settings=Settings(kind="outcome"),
+        config=RewardConfig.of(kind="outcome"),
     )
-    assert "reward and length correlate by 1.00" in flag(diagnose(held))
+    assert "reward and length correlate by 1.00" in flag(find_red_flags(held))
 
 
 def test_probabilities_that_are_off() -> None:
-    off = Calibration(after=Ece(0.2, 0.15, 0.25, 200))
-    assert "off by 20.0% on average" in flag(diagnose(seen(calibration=off)))
-    noisy = Calibration(after=Ece(0.2, 0.05, 0.35, 200))
-    assert diagnose(seen(calibration=noisy)).flags == ()
+    off = Calibration(after=CalibrationError(0.2, 0.15, 0.25, 200))
+    assert "off by 20.0% on average" in flag(find_red_flags(seen(calibration=off)))
+    noisy = Calibration(after=CalibrationError(0.2, 0.05, 0.35, 200))
+    assert find_red_flags(seen(calibration=noisy)).flags == ()
 
 
 def test_few_examples() -> None:
-    assert "only 50 validation examples" in flag(diagnose(seen(50)))
+    assert "only 50 validation examples" in flag(find_red_flags(seen(50)))
 
 
 def test_a_process_model_can_be_looked_at() -> None:
@@ -209,12 +211,12 @@ def test_a_process_model_can_be_looked_at() -> None:
         rewards=torch.randn(150, 2),
         targets=Targets.of(examples, "process"),
         examples=examples,
-        settings=Settings(kind="process"),
-        turned=torch.zeros(150, 2),
+        config=RewardConfig.of(kind="process"),
+        reversed_rewards=torch.zeros(150, 2),
         training={"accuracy": 0.9},
         validation={"accuracy": 0.9},
     )
-    assert diagnose(held).flags == ()
+    assert find_red_flags(held).flags == ()
 
 
 def test_rank_correlation() -> None:

@@ -21,7 +21,7 @@ from transformers import (
 from judge.errors import ConfigError, EngineError, InputError, UnknownNameError
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
-from judge.rewards.inference.external_prms import CONVENTIONS, Foreign, score
+from judge.rewards.inference.external_prms import EXTERNAL_PRMS, ExternalPrm, score
 from judge.rewards.inference.judgements import Rule
 
 WORDS = [
@@ -78,12 +78,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokeni
         weights = {f"model.{key}": value for key, value in weights.items()}
         weights |= {key: torch.randn(shape) for key, shape in own.items()}
         save_file(weights, root / name / "model.safetensors", metadata={"format": "pt"})
-    for name in CONVENTIONS:
+    for name in EXTERNAL_PRMS:
         tokenizer.save_pretrained(root / name)
     return root
 
 
-def words(model: Foreign, record: Solution = SOLUTION) -> tuple[list[str], list[str]]:
+def words(model: ExternalPrm, record: Solution = SOLUTION) -> tuple[list[str], list[str]]:
     """The tokens of a solution, and those at which it is read."""
     made = model.write(record.prompt, record.steps)
     said = model.tokenizer.convert_ids_to_tokens(made.ids)
@@ -104,20 +104,20 @@ def words(model: Foreign, record: Solution = SOLUTION) -> tuple[list[str], list[
     ],
 )
 def test_texts_are_written_as_their_makers_write_them(name: str, said: str, read: list[str], folder: Path) -> None:
-    tokens, places = words(Foreign(folder / name, name, device="cpu"))
+    tokens, places = words(ExternalPrm(folder / name, name, device="cpu"))
     assert tokens == said.split(" ")
     assert places == read
 
 
 def test_qwens_steps_end_in_its_mark(folder: Path) -> None:
-    tokens, places = words(Foreign(folder / "qwen", "qwen", device="cpu"))
+    tokens, places = words(ExternalPrm(folder / "qwen", "qwen", device="cpu"))
     assert tokens[0] == "<system>" and places == ["<extra_0>", "<extra_0>"]
     assert tokens[tokens.index("<assistant>") :] == "<assistant> 1 + 1 = 2 <extra_0> so 3 <extra_0> <eos>".split(" ")
 
 
 def by_hand(name: str, folder: Path) -> list[float]:
     """P(right) by the makers' own classes."""
-    model = Foreign(folder / name, name, device="cpu")
+    model = ExternalPrm(folder / name, name, device="cpu")
     made = model.write(SOLUTION.prompt, SOLUTION.steps)
     ids = torch.tensor([made.ids])
     with torch.no_grad():
@@ -137,9 +137,9 @@ def by_hand(name: str, folder: Path) -> list[float]:
         return [float(p) for p in logits.softmax(-1)[:, 1]]
 
 
-@pytest.mark.parametrize("name", CONVENTIONS)
+@pytest.mark.parametrize("name", EXTERNAL_PRMS)
 def test_numbers_are_those_of_the_makers_classes(name: str, folder: Path) -> None:
-    model = Foreign(folder / name, name, device="cpu")
+    model = ExternalPrm(folder / name, name, device="cpu")
     longer = Solution(prompt=PROMPT, steps=("1 + 1 = 2", "so 3", "x is 4"))  # padding beside it changes nothing
     batches = list(score(model, [longer, SOLUTION], rule=Rule(), batch_tokens=1000, window=10))
     judgement = batches[0][1].judgement
@@ -151,7 +151,7 @@ def test_numbers_are_those_of_the_makers_classes(name: str, folder: Path) -> Non
 
 
 def test_whole_solutions_lines_and_pairs(folder: Path) -> None:
-    model = Foreign(folder / "trl", "trl", device="cpu")
+    model = ExternalPrm(folder / "trl", "trl", device="cpu")
     text = (Message("assistant", "1 + 1 = 2\nso 3"),)
     records = [SOLUTION, Response(prompt=PROMPT, response=text)]
     rule = Rule(aggregation="product", whole=True)
@@ -164,18 +164,18 @@ def test_whole_solutions_lines_and_pairs(folder: Path) -> None:
 
 
 def test_what_cannot_be_read_is_told(folder: Path) -> None:
-    model = Foreign(folder / "trl", "trl", device="cpu")
+    model = ExternalPrm(folder / "trl", "trl", device="cpu")
     long = Solution(prompt=PROMPT, steps=("x " * 70,))
     judgement = next(score(model, [long], rule=Rule(), batch_tokens=100, window=10))[0].judgement
     assert isinstance(judgement, Steps) and judgement.verdict == (None,) and judgement.reason
-    shepherd = Foreign(folder / "math-shepherd", "math-shepherd", device="cpu")
+    shepherd = ExternalPrm(folder / "math-shepherd", "math-shepherd", device="cpu")
     with pytest.raises(InputError, match="3 marks for 2 steps"):
         shepherd.write(PROMPT, ("1 ки 2", "so 3"))
     with pytest.raises(UnknownNameError, match="did you mean 'skywork'"):
-        Foreign(folder / "trl", "skywrk")
+        ExternalPrm(folder / "trl", "skywrk")
     with pytest.raises(EngineError, match=r"no 'v_head.summary.weight'"):
-        Foreign(folder / "trl", "skywork", device="cpu")
+        ExternalPrm(folder / "trl", "skywork", device="cpu")
     LlamaForTokenClassification(LlamaConfig(**CONFIG, num_labels=3)).save_pretrained(folder / "three")
     model.tokenizer.save_pretrained(folder / "three")
     with pytest.raises(ConfigError, match="two, wrong and right"):
-        Foreign(folder / "three", "trl", device="cpu")
+        ExternalPrm(folder / "three", "trl", device="cpu")

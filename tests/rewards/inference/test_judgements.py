@@ -8,11 +8,11 @@ import pytest
 from judge.errors import ConfigError, InputError, UnknownNameError
 from judge.judgements import Order, Outcome, Preference, Score, Steps, readable
 from judge.records import Message, Pair, Ranking, Record, Response, Solution
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.inference.best_of_n import best_of
 from judge.rewards.inference.judgements import (
-    AGGREGATE,
-    Read,
+    AGGREGATIONS,
+    RawReward,
     Rule,
     Uncalibrated,
     judged,
@@ -30,12 +30,12 @@ RESPONSE = Response(prompt=PROMPT, response=TWO)
 SOLUTION = Solution(prompt=PROMPT, steps=("1 + 1 = 2", "so 3"))
 
 
-def one(*values: float, reward: float | None = None, **more: Any) -> list[Read]:
-    return [Read(values, values[0] if reward is None else reward, **more)]
+def one(*values: float, reward: float | None = None, **more: Any) -> list[RawReward]:
+    return [RawReward(values, values[0] if reward is None else reward, **more)]
 
 
-def said(record: Record, reads: list[list[Read]], rule: Rule | None = None, **settings: Any) -> Any:
-    return judged(record, reads, Settings(**settings), rule or Rule(), Uncalibrated())
+def said(record: Record, reads: list[list[RawReward]], rule: Rule | None = None, **config: Any) -> Any:
+    return judged(record, reads, RewardConfig.of(**config), rule or Rule(), Uncalibrated())
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_calibration_reaches_every_verdict() -> None:
         def outcome(self, logit: float) -> float:
             return sigmoid(logit / 2)
 
-    settings, reads = Settings(), [one(2 * math.log(3)), one(0.0)]
-    assert judged(PAIR, reads, settings, Rule(), Halved()).judgement.p_first == pytest.approx(0.75)  # type: ignore[union-attr]
-    order = judged(RANKING, [*reads, one(0.0)], settings, Rule(), Halved()).judgement
+    config, reads = RewardConfig.of(), [one(2 * math.log(3)), one(0.0)]
+    assert judged(PAIR, reads, config, Rule(), Halved()).judgement.p_first == pytest.approx(0.75)  # type: ignore[union-attr]
+    order = judged(RANKING, [*reads, one(0.0)], config, Rule(), Halved()).judgement
     assert isinstance(order, Order) and order.strengths
     assert order.strengths[0] - order.strengths[1] == pytest.approx(math.log(3))
-    outcome = judged(RESPONSE, reads[:1], Settings(kind="outcome"), Rule(), Halved()).judgement
+    outcome = judged(RESPONSE, reads[:1], RewardConfig.of(kind="outcome"), Rule(), Halved()).judgement
     assert isinstance(outcome, Outcome) and outcome.p_correct == pytest.approx(0.75)
 
 
@@ -107,7 +107,7 @@ def test_levels_and_novelty_travel_along() -> None:
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 # softmax(0, 0) is half; softmax(log 3, 0) is 3/4 right; softmax(0, log 4) is 1/5 right.
-STEPS = [[Read((math.log(3), 0.0), 0.0), Read((0.0, math.log(4)), 0.0)]]
+STEPS = [[RawReward((math.log(3), 0.0), 0.0), RawReward((0.0, math.log(4)), 0.0)]]
 
 
 def test_steps_have_a_verdict_each_and_the_first_wrong_one() -> None:
@@ -119,7 +119,9 @@ def test_steps_have_a_verdict_each_and_the_first_wrong_one() -> None:
 
 
 def test_a_neutral_step_is_no_mistake() -> None:
-    reads = [[Read((0.0, 0.0, math.log(2)), 0.0), Read((math.log(8), 0.0, 0.0), 0.0)]]  # 1/4 1/4 1/2; 8/10 1/10 1/10
+    reads = [
+        [RawReward((0.0, 0.0, math.log(2)), 0.0), RawReward((math.log(8), 0.0, 0.0), 0.0)]
+    ]  # 1/4 1/4 1/2; 8/10 1/10 1/10
     judgement, _ = said(SOLUTION, reads, kind="process", classes=3)
     assert judgement.verdict == ("neutral", "right") and judgement.first_wrong == -1
     assert judgement.p_right == pytest.approx((0.75, 0.9))
@@ -130,7 +132,7 @@ def test_steps_become_one_number(name: str, p: float) -> None:
     judgement, _ = said(SOLUTION, STEPS, Rule(aggregation=name, whole=True), kind="process")
     assert isinstance(judgement, Outcome)
     assert judgement.p_correct == pytest.approx(p)
-    assert AGGREGATE[name]([0.75, 0.2]) == pytest.approx(p)
+    assert AGGREGATIONS[name]([0.75, 0.2]) == pytest.approx(p)
 
 
 def test_a_process_model_prefers_what_is_likelier_to_be_the_right_one_of_two() -> None:
@@ -165,24 +167,24 @@ def test_sigmoid_and_logit_do_not_overflow() -> None:
     ],
 )
 def test_the_task_follows_from_record_and_model(record: Record, kind: str, whole: bool, task: str) -> None:
-    assert task_of(record, Settings(kind=kind), Rule(whole=whole)) == task
+    assert task_of(record, RewardConfig.of(kind=kind), Rule(whole=whole)) == task
 
 
 @pytest.mark.parametrize("record", [PAIR, RANKING, RESPONSE, SOLUTION])
 @pytest.mark.parametrize("kind", ["scalar", "outcome", "process"])
 def test_what_was_too_long_is_unreadable_with_its_reason(record: Record, kind: str) -> None:
-    judgement = unreadable(task_of(record, Settings(kind=kind), Rule()), "too long", record)
+    judgement = unreadable(task_of(record, RewardConfig.of(kind=kind), Rule()), "too long", record)
     assert judgement.reason == "too long" and not readable(judgement)
 
 
 def test_rules_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'product'"):
-        Rule(aggregation="produkt").check(Settings(kind="process"))
+        Rule(aggregation="produkt").check(RewardConfig.of(kind="process"))
     with pytest.raises(ConfigError, match="steps are aggregated of a process model; this one is scalar"):
-        Rule(aggregation="min", whole=True).check(Settings())
+        Rule(aggregation="min", whole=True).check(RewardConfig.of())
     with pytest.raises(ConfigError, match="needs the members of an ensemble"):
-        Rule(lower=1.0).check(Settings())
-    Rule(lower=1.0).check(Settings(kind="ensemble"))
+        Rule(lower=1.0).check(RewardConfig.of())
+    Rule(lower=1.0).check(RewardConfig.of(kind="ensemble"))
 
 
 # -- best of n --------------------------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaModel
 import judge
 from judge.judgements import Outcome, Preference, Score, Steps
 from judge.records import Message, Pair, Ranking, Record, Response, Solution
-from judge.rewards.checkpoint.metadata import REWARD
-from judge.rewards.checkpoint.save_load import Loaded, load, save
-from judge.rewards.config import Settings
+from judge.rewards.checkpoint.metadata import REWARD_FILE
+from judge.rewards.checkpoint.save_load import LoadedModel, load, save
+from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.inference.judgements import Rule, sigmoid
-from judge.rewards.inference.scoring import Scored, collator_for, examples_of, read, score
-from judge.rewards.modeling.reward_model import build
+from judge.rewards.inference.scoring import Scored, collator_for, compute_rewards, examples_of, score
+from judge.rewards.modeling.reward_model import build_reward_model
 
 TINY = Path(judge.__file__).parent / "tiny" / "model"
 
@@ -32,11 +32,11 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def loaded(backbone: str, **given: object) -> Loaded:
-    settings = Settings(backbone=backbone, **{"max_length": 96, **given})  # type: ignore[arg-type]
+def loaded(backbone: str, **given: object) -> LoadedModel:
+    config = RewardConfig.of(backbone=backbone, **{"max_length": 96, **given})  # type: ignore[arg-type]
     tokenizer = AutoTokenizer.from_pretrained(backbone)
-    model = build(settings, tokenizer).eval()
-    return Loaded(model, tokenizer, settings, None, {})
+    model = build_reward_model(config, tokenizer).eval()
+    return LoadedModel(model, tokenizer, config, None, {})
 
 
 def said(text: str, role: str = "assistant") -> tuple[Message, ...]:
@@ -91,9 +91,9 @@ def test_a_calibrated_model_says_what_its_description_says(backbone: str, tmp_pa
     """The sigmoid of the difference, divided by the temperature that stands in reward.json."""
     model = loaded(backbone)
     calibration = Calibration(about="pair", method="temperature", temperature=2.5)
-    save(model.model, model.tokenizer, model.settings, calibration, [], tmp_path / "model")
+    save(model.model, model.tokenizer, model.config, calibration, [], tmp_path / "model")
     again = load(tmp_path / "model", device="cpu")
-    assert again.about["calibration"]["temperature"] == 2.5 and (tmp_path / "model" / REWARD).is_file()
+    assert again.metadata["calibration"]["temperature"] == 2.5 and (tmp_path / "model" / REWARD_FILE).is_file()
     for one in flat(list(score(again, pairs(6)))):
         first, second = one.numbers["scores"]
         assert isinstance(one.judgement, Preference)
@@ -168,7 +168,7 @@ def test_an_ensemble_of_equal_members_is_sure(backbone: str) -> None:
 def test_a_read_has_what_the_model_has(backbone: str) -> None:
     model = loaded(backbone, kind="multi", objectives=("kind", "true"), objective_weights=(1.0, 3.0), bank="fifo")
     example = examples_of(pairs(1)[0], "multi")
-    reads = read(model, collator_for(model), example)[0]
+    reads = compute_rewards(model, collator_for(model), example)[0]
     assert len(reads) == 2 and len(reads[0].values) == 2
     assert reads[0].reward == pytest.approx(reads[0].values[0] / 4 + reads[0].values[1] * 3 / 4, abs=1e-6)
     assert reads[0].novelty == 1.0  # an empty memory knows nothing

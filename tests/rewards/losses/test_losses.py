@@ -11,10 +11,12 @@ from torch import Tensor
 
 from judge.errors import ConfigError, UnknownNameError
 from judge.records import Conversation, Message
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
-from judge.rewards.losses import registry
-from judge.rewards.losses.registry import LOSSES, NEEDS, Targets, default_loss, loss_for, loss_of, with_penalties
+from judge.rewards.data.targets import Targets
+from judge.rewards.losses.registry import default_loss, get_loss, loss_arguments, loss_reads, training_loss
+from judge.rewards.losses.regularizers import with_regularizers
+from judge.rewards.registry import LOSSES
 
 D = math.log(3)  # σ(D) = 3/4, σ(-D) = 1/4
 WIN, LOSE = math.log(4 / 3), math.log(4)  # -log σ(D), -log σ(-D)
@@ -40,7 +42,7 @@ def one(**labels: Any) -> Example:
 def value(name: str, rewards: list[float], *examples: Example, kind: str = "scalar", **arguments: Any) -> float:
     """The loss of one column of rewards."""
     targets = Targets.of(examples, kind)
-    return float(loss_for(name, **arguments)(torch.tensor(rewards)[:, None], targets))
+    return float(get_loss(name, **arguments)(torch.tensor(rewards)[:, None], targets))
 
 
 def near(expected: float) -> Any:
@@ -75,7 +77,7 @@ def test_the_log_of_one_plus_exp_is_the_same_loss(smoothing: float) -> None:
     examples = [pair(p) for p in (0.0, 0.3, 0.5, 1.0)] + [ranking(2, 0, 1)]
     targets = Targets.of(examples, "scalar")
     rewards = (torch.randn(11, 1) * 30).requires_grad_()
-    losses = [loss_for(name, smoothing=smoothing)(rewards, targets) for name in ("bradley-terry", "log1p-exp")]
+    losses = [get_loss(name, smoothing=smoothing)(rewards, targets) for name in ("bradley-terry", "log1p-exp")]
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-6, atol=1e-6)
     gradients = [torch.autograd.grad(loss, rewards)[0] for loss in losses]
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-6, atol=1e-7)
@@ -186,7 +188,7 @@ def test_robust_losses_let_go_of_a_label_that_is_surely_wrong(name: str) -> None
     pulls = {}
     for loss in (name, "bradley-terry"):
         rewards = torch.tensor([12.0, 0.0] + [1.0, 0.0] * 4)[:, None].requires_grad_()
-        loss_for(loss)(rewards, Targets.of(examples, "scalar")).backward()
+        get_loss(loss)(rewards, Targets.of(examples, "scalar")).backward()
         assert rewards.grad is not None
         pulls[loss] = abs(float(rewards.grad[0])) * 5
     assert pulls["bradley-terry"] == pytest.approx(1, abs=1e-3)
@@ -268,7 +270,7 @@ def test_regression_on_objectives_leaves_out_what_is_not_known() -> None:
     scored = [one(scores=({"help": 3.0, "harm": 1.0},)), one(scores=({"help": 2.0},))]
     targets = Targets.of(scored, "multi", ("harm", "help"))
     rewards = torch.tensor([[0.0, 1.0], [9.0, 2.5]]).requires_grad_()
-    loss = loss_for("regression")(rewards, targets)
+    loss = get_loss("regression")(rewards, targets)
     assert loss.item() == near((1 + 4 + 0.25) / 3)
     loss.backward()
     assert rewards.grad is not None and float(rewards.grad[1, 0]) == 0
@@ -287,7 +289,7 @@ def solution(*shares: tuple[float, float, float] | None) -> Example:
 
 
 def step_loss(logits: list[list[float]], *examples: Example, **arguments: Any) -> float:
-    return float(loss_for("steps", **arguments)(torch.tensor(logits), Targets.of(examples, "process")))
+    return float(get_loss("steps", **arguments)(torch.tensor(logits), Targets.of(examples, "process")))
 
 
 def test_steps_of_three_classes_are_soft() -> None:
@@ -304,7 +306,7 @@ def test_neutral_is_right_where_there_are_two_classes() -> None:
 def test_a_step_that_was_not_judged_has_no_loss() -> None:
     targets = Targets.of([solution((1.0, 0.0, 0.0), None)], "process")
     logits = torch.tensor([[D, 0.0], [5.0, 1.0]]).requires_grad_()
-    loss = loss_for("steps")(logits, targets)
+    loss = get_loss("steps")(logits, targets)
     loss.backward()
     assert loss.item() == near(WIN)
     assert logits.grad is not None and logits.grad[1].tolist() == [0, 0]
@@ -324,7 +326,7 @@ def test_weights_of_examples() -> None:
 
 def test_an_ensembles_loss_is_the_mean_over_members() -> None:
     rewards = torch.tensor([[D, 0.0], [0.0, D]])
-    assert float(loss_for("bradley-terry")(rewards, Targets.of([pair()], "ensemble"))) == near((WIN + LOSE) / 2)
+    assert float(get_loss("bradley-terry")(rewards, Targets.of([pair()], "ensemble"))) == near((WIN + LOSE) / 2)
 
 
 def test_members_see_each_group_with_a_weight_of_their_own() -> None:
@@ -336,7 +338,7 @@ def test_members_see_each_group_with_a_weight_of_their_own() -> None:
     assert again is not None and torch.equal(again[0], targets.member_weight[0])
     rewards = torch.tensor([[D, 0.0], [0.0, D]])
     first, second = targets.member_weight[0].tolist()
-    loss = float(loss_for("bradley-terry")(rewards, Targets.of(examples[:1], "ensemble", members=2, seed=1)))
+    loss = float(get_loss("bradley-terry")(rewards, Targets.of(examples[:1], "ensemble", members=2, seed=1)))
     assert loss == near((first * WIN + second * LOSE) / 2)
 
 
@@ -356,8 +358,8 @@ def test_centring_and_l2() -> None:
     def nothing(rewards: Tensor, targets: Targets) -> Tensor:
         return rewards.sum() * 0
 
-    assert float(with_penalties(nothing, centre=0.01)(rewards, targets)) == near(0.16)
-    assert float(with_penalties(nothing, l2=0.1)(rewards, targets)) == near(0.5)
+    assert float(with_regularizers(nothing, center_rewards=0.01)(rewards, targets)) == near(0.16)
+    assert float(with_regularizers(nothing, l2=0.1)(rewards, targets)) == near(0.5)
 
 
 def test_diversity_and_calibration() -> None:
@@ -368,13 +370,13 @@ def test_diversity_and_calibration() -> None:
     def nothing(rewards: Tensor, targets: Targets) -> Tensor:
         return rewards.sum() * 0
 
-    assert float(with_penalties(nothing, diversity=1.0)(rewards, targets)) == near(-1 / 16)
-    assert float(with_penalties(nothing, calibration=1.0)(rewards, targets)) == near((1 / 16 + 9 / 16) / 2)
+    assert float(with_regularizers(nothing, diversity=1.0)(rewards, targets)) == near(-1 / 16)
+    assert float(with_regularizers(nothing, brier=1.0)(rewards, targets)) == near((1 / 16 + 9 / 16) / 2)
 
 
 # ---- gradients and limits --------------------------------------------------------------------------------------------
 
-PAIRED = sorted(set(LOSSES) - set(NEEDS))
+PAIRED = [name for name in LOSSES if loss_reads(name) == "comparisons"]
 
 
 @pytest.mark.parametrize("name", PAIRED)
@@ -383,10 +385,10 @@ def test_gradients_of_pairs_and_rankings(name: str) -> None:
     examples = [pair(1.0, margin=2.0), pair(0.3, p_tie=0.2, margin=-1.0), pair(0.5, p_tie=1.0), ranking(2, 0, 3, of=4)]
     targets = Targets.of(examples, "ensemble", members=2, seed=3)
     rewards = torch.randn(10, 2, dtype=torch.float64, requires_grad=True)
-    loss = loss_for(name)
+    loss = get_loss(name)
 
     def total(rewards: Tensor) -> Tensor:
-        return with_penalties(loss, centre=0.1, l2=0.1, diversity=0.1, calibration=0.1)(rewards, targets)
+        return with_regularizers(loss, center_rewards=0.1, l2=0.1, diversity=0.1, brier=0.1)(rewards, targets)
 
     assert torch.autograd.gradcheck(total, rewards)
 
@@ -396,13 +398,13 @@ def test_gradients_of_single_texts(arguments: dict[str, float]) -> None:
     torch.manual_seed(0)
     logits = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
     steps = Targets.of([solution((0.5, 0.3, 0.2), None, (0.0, 1.0, 0.0))], "process")
-    assert torch.autograd.gradcheck(lambda z: loss_for("steps", **arguments)(z, steps), logits)
+    assert torch.autograd.gradcheck(lambda z: get_loss("steps", **arguments)(z, steps), logits)
     outcomes = Targets.of([one(p_correct=p) for p in (0.0, 0.4, 1.0)], "outcome")
     rewards = torch.randn(3, 1, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda r: loss_for("outcome", **arguments)(r, outcomes), rewards)
+    assert torch.autograd.gradcheck(lambda r: get_loss("outcome", **arguments)(r, outcomes), rewards)
     scores = Targets.of([one(scores=({"": s},)) for s in (0.0, 0.4, 3.0)], "scalar")
     for delta in (0.0, 0.5):
-        assert torch.autograd.gradcheck(lambda r, d=delta: loss_for("regression", delta=d)(r, scores), rewards)
+        assert torch.autograd.gradcheck(lambda r, d=delta: get_loss("regression", delta=d)(r, scores), rewards)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e2, 1e4])
@@ -411,7 +413,7 @@ def test_nothing_overflows(name: str, size: float) -> None:
     """Rewards far apart, on the side of the label and against it: loss and gradient stay finite in fp32."""
     examples = [pair(1.0), pair(0.0), pair(0.5, p_tie=1.0), ranking(0, 1, 2), ranking(2, 1, 0)]
     rewards = torch.tensor([size, -size] * 3 + [size, 0.0, -size] * 2)[:, None].requires_grad_()
-    loss = loss_for(name)(rewards, Targets.of(examples, "scalar"))
+    loss = get_loss(name)(rewards, Targets.of(examples, "scalar"))
     loss.backward()
     assert rewards.grad is not None
     assert math.isfinite(loss.item()) and bool(rewards.grad.isfinite().all())
@@ -432,7 +434,7 @@ def test_a_common_shift_of_rewards_changes_nothing(name: str) -> None:
 def test_losses_are_taken_in_fp32() -> None:
     """In bf16, with 8 bits, log(1 + e^-6) = 0.002476 would be off in its third digit."""
     rewards = torch.tensor([[8.0], [2.0]], dtype=torch.bfloat16)
-    loss = loss_for("bradley-terry")(rewards, Targets.of([pair()], "scalar"))
+    loss = get_loss("bradley-terry")(rewards, Targets.of([pair()], "scalar"))
     assert loss.dtype == torch.float32
     assert loss.item() == near(math.log1p(math.exp(-6)))
 
@@ -448,13 +450,13 @@ def refused(act: Callable[[], object]) -> str:
 
 def test_names_and_values_are_checked() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'focal'"):
-        loss_for("focall")
+        get_loss("focall")
     with pytest.raises(UnknownNameError, match="did you mean 'gamma'"):
-        loss_for("focal", gama=1.0)
-    assert refused(lambda: loss_for("focal", gamma="2")) == "loss focal, gamma: found '2' (accepted: a number)"
-    assert refused(lambda: loss_for("focal", gamma=-1.0)) == "gamma: found -1 (accepted: 0 or more)"
-    assert "true or false" in refused(lambda: loss_for("bradley-terry", hard=1))
-    assert "a whole number" in refused(lambda: loss_for("plackett-luce", top=1.5))
+        get_loss("focal", gama=1.0)
+    assert refused(lambda: get_loss("focal", gamma="two")) == "loss focal, gamma: found 'two' (accepted: a number)"
+    assert refused(lambda: get_loss("focal", gamma=-1.0)) == "gamma: found -1 (accepted: 0 or more)"
+    assert "true or false" in refused(lambda: get_loss("bradley-terry", hard=1))
+    assert "a whole number" in refused(lambda: get_loss("plackett-luce", top=1.5))
 
 
 def test_a_loss_says_which_labels_it_lacks() -> None:
@@ -466,18 +468,20 @@ def test_a_loss_says_which_labels_it_lacks() -> None:
 
 
 def test_kinds_and_losses_fit() -> None:
-    assert "its own is steps" in refused(lambda: loss_of(Settings(kind="process", loss="focal")))
-    assert "its own is bradley-terry" in refused(lambda: loss_of(Settings(loss="steps")))
+    assert "its own is step_cross_entropy" in refused(
+        lambda: training_loss(RewardConfig.of(kind="process", loss="focal"))
+    )
+    assert "its own is bradley_terry" in refused(lambda: training_loss(RewardConfig.of(loss="steps")))
     for kind in ("scalar", "multi", "outcome", "process", "ensemble", "hierarchical"):
-        loss_of(Settings(kind=kind, centre=0.01))
+        training_loss(RewardConfig.of(kind=kind, center_rewards_coefficient=0.01))
 
 
 def test_the_default_loss_goes_by_the_labels() -> None:
-    assert default_loss(Settings(), [pair()]) == "bradley-terry"
-    assert default_loss(Settings(), [one(scores=({"": 1.0},))]) == "regression"
-    assert default_loss(Settings(kind="hierarchical"), [one(p_correct=1.0)]) == "outcome"
-    assert default_loss(Settings(loss="focal"), [one(scores=({"": 1.0},))]) == "focal"
-    assert default_loss(Settings(kind="process"), [solution((1.0, 0.0, 0.0))]) == "steps"
+    assert default_loss(RewardConfig.of(), [pair()]) == "bradley_terry"
+    assert default_loss(RewardConfig.of(), [one(scores=({"": 1.0},))]) == "regression"
+    assert default_loss(RewardConfig.of(kind="hierarchical"), [one(p_correct=1.0)]) == "outcome_cross_entropy"
+    assert default_loss(RewardConfig.of(loss="focal"), [one(scores=({"": 1.0},))]) == "focal"
+    assert default_loss(RewardConfig.of(kind="process"), [solution((1.0, 0.0, 0.0))]) == "step_cross_entropy"
 
 
 def test_targets_of_a_mixed_batch() -> None:
@@ -491,8 +495,8 @@ def test_targets_of_a_mixed_batch() -> None:
 
 
 def test_the_documentation_names_every_loss_and_argument() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "rewards.md").read_text("utf-8")
+    text = (Path(__file__).resolve().parents[3] / "docs" / "rewards.md").read_text("utf-8")
     rows = {line.split("|")[1].strip(" `"): line for line in text.splitlines() if line.startswith("| `")}
     for name in LOSSES:
         assert name in rows
-        assert [one for one in registry.arguments_of(name) if f"`{one}`" not in rows[name]] == []
+        assert [one for one in loss_arguments(name) if f"`{one}`" not in rows[name]] == []

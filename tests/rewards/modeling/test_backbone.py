@@ -8,29 +8,32 @@ import torch
 from torch import Tensor
 
 from judge.errors import ConfigError, EngineError
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, Document
-from judge.rewards.losses.registry import Targets, loss_for
+from judge.rewards.data.targets import Targets
+from judge.rewards.losses.registry import get_loss
 from judge.rewards.modeling import cpu_attention as products
-from judge.rewards.modeling.attention import Plan, attend
-from judge.rewards.modeling.backbone import core, precision, weights_dtype
-from judge.rewards.modeling.reward_model import RewardModel, build
+from judge.rewards.modeling.attention import PackedAttention, attend
+from judge.rewards.modeling.backbone import core, mixed_precision, weights_dtype
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from tests.rewards.models import example, pairs, save, tokenizer, words
 
 EXAMPLES = pairs(6, responses=2)
 
 
-def losses(model: RewardModel, name: str = "bradley-terry") -> tuple[Tensor, dict[str, Tensor]]:
+def losses(model: RewardModule, name: str = "bradley-terry") -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of one batch and every gradient."""
-    loss = loss_for(name)(model(model.collator(tokenizer())(EXAMPLES)), Targets.of(EXAMPLES, "scalar"))
+    loss = get_loss(name)(model(model.collator(tokenizer())(EXAMPLES)), Targets.of(EXAMPLES, "scalar"))
     loss.backward()
     return loss.detach(), {key: weight.grad for key, weight in model.named_parameters() if weight.grad is not None}
 
 
 def compare(folder: Path, **changes: Any) -> None:
     """Packed beside padded rows, the same weights, in fp32: losses to 1e-5, gradients to 1e-4 of the largest."""
-    packed = build(Settings(backbone=str(folder), **changes))
-    plain = build(Settings(backbone=str(folder), **changes | {"layout": "padded", "attention": "auto"}))
+    packed = build_reward_model(RewardConfig.of(backbone=str(folder), **changes))
+    plain = build_reward_model(
+        RewardConfig.of(backbone=str(folder), **changes | {"layout": "padded", "attention": "auto"})
+    )
     plain.load_state_dict(packed.state_dict())
     assert packed.layout == "packed" and plain.layout == "padded"
     (loss, gradients), (wanted, expected) = losses(packed), losses(plain)
@@ -73,13 +76,13 @@ def test_with_low_rank_adapters_too(llama: Path) -> None:
 
 def test_blocks_and_made_again_probabilities_change_nothing(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("judge.rewards.modeling.attention.ROWS", 3)
-    monkeypatch.setattr(products, "KEPT", 0)
+    monkeypatch.setattr(products, "MAX_SAVED_BYTES", 0)
     compare(llama)
 
 
 def test_ragged_runs_name_each_segments_queries_and_keys() -> None:
     documents = (Document(0, 2, ((2, 4), (4, 5))), Document(5, 7, ()))
-    plan = Plan(documents, torch.tensor([0, 1, 2, 3, 2, 0, 1]), "flash")
+    plan = PackedAttention(documents, torch.tensor([0, 1, 2, 3, 2, 0, 1]), "flash")
     queries, keys, places, longest_query, longest_key = plan.ragged
     assert queries.tolist() == [0, 2, 4, 5, 7]
     assert keys.tolist() == [0, 2, 6, 9, 11]
@@ -95,7 +98,13 @@ def test_every_way_sees_the_same(window: int | None) -> None:
     query, key, value = (torch.randn(1, heads, 20, 8, generator=drawn) for heads in (4, 2, 2))
     seen = [
         attend(
-            torch.nn.Identity(), query, key, value, None, packed=Plan(documents, positions, way), sliding_window=window
+            torch.nn.Identity(),
+            query,
+            key,
+            value,
+            None,
+            packed=PackedAttention(documents, positions, way),
+            sliding_window=window,
         )
         for way in ("products", "sdpa", "flex")
     ]
@@ -109,7 +118,7 @@ def test_ways_of_a_gpu_are_left_for_it(llama: Path) -> None:
 
 
 def test_the_last_layer_is_computed_where_it_is_read(llama: Path) -> None:
-    model = build(Settings(backbone=str(llama)))
+    model = build_reward_model(RewardConfig.of(backbone=str(llama)))
     rows: list[tuple[int, ...]] = []
     for layer in model.backbone.layers:
         layer.mlp.gate_proj.register_forward_hook(lambda module, given, out: rows.append(tuple(out.shape)))
@@ -117,13 +126,13 @@ def test_the_last_layer_is_computed_where_it_is_read(llama: Path) -> None:
     model(batch)
     assert rows == [(1, batch.size, 64), (1, len(batch.reads), 64)]
     rows.clear()
-    unnarrowed = build(Settings(backbone=str(llama), checkpointing=True))
+    unnarrowed = build_reward_model(RewardConfig.of(backbone=str(llama), gradient_checkpointing=True))
     torch.testing.assert_close(unnarrowed(batch), model(batch))
 
 
 def test_what_no_packed_attention_can_do_is_refused() -> None:
     states = torch.zeros(1, 1, 2, 4)
-    plan = Plan((Document(0, 2, ()),), torch.arange(2), "products")
+    plan = PackedAttention((Document(0, 2, ()),), torch.arange(2), "products")
     with pytest.raises(ConfigError, match="layout padded"):
         attend(torch.nn.Identity(), states, states, states, None, packed=plan, softcap=30.0)
     with pytest.raises(ConfigError, match="does not pass a packed batch on"):
@@ -132,38 +141,38 @@ def test_what_no_packed_attention_can_do_is_refused() -> None:
 
 def test_a_backbone_that_takes_no_positions_reads_padded_rows(tmp_path: Path) -> None:
     folder = save(tmp_path / "bloom", "bloom")
-    model = build(Settings(backbone=str(folder)))
-    assert model.causal and model.layout == "padded"
+    model = build_reward_model(RewardConfig.of(backbone=str(folder)))
+    assert model.capabilities.causal and model.layout == "padded"
     with pytest.raises(ConfigError, match=r"layout packed: the backbone '.*' gives a packed row other states"):
-        build(Settings(backbone=str(folder), layout="packed"))
+        build_reward_model(RewardConfig.of(backbone=str(folder), layout="packed"))
 
 
 def test_a_bidirectional_backbone_is_known_by_trial(bert: Path) -> None:
-    model = build(Settings(backbone=str(bert)))
-    assert not model.causal and model.layout == "padded" and model.pooling == "mean"
+    model = build_reward_model(RewardConfig.of(backbone=str(bert)))
+    assert not model.capabilities.causal and model.layout == "padded" and model.pooling == "mean"
     with pytest.raises(ConfigError, match="is bidirectional"):
-        build(Settings(backbone=str(bert), layout="packed"))
+        build_reward_model(RewardConfig.of(backbone=str(bert), layout="packed"))
 
 
 def test_wrong_backbones_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a backbone"):
-        build(Settings())
+        build_reward_model(RewardConfig.of())
     with pytest.raises(ConfigError, match=r"is an encoder-decoder \(t5\)"):
-        build(Settings(backbone=str(save(tmp_path / "t5", "t5"))))
+        build_reward_model(RewardConfig.of(backbone=str(save(tmp_path / "t5", "t5"))))
     (tmp_path / "empty").mkdir()
     with pytest.raises(EngineError, match=r"the backbone '.*empty' cannot be loaded: ") as caught:
-        build(Settings(backbone=str(tmp_path / "empty")))
+        build_reward_model(RewardConfig.of(backbone=str(tmp_path / "empty")))
     assert "\n" not in str(caught.value)
 
 
 def test_unknown_adapter_targets_are_one_clear_line(llama: Path) -> None:
-    with pytest.raises(ConfigError, match="lora_targets: "):
-        build(Settings(backbone=str(llama), lora_rank=2, lora_targets=("nothing",)))
+    with pytest.raises(ConfigError, match="lora_target_modules: "):
+        build_reward_model(RewardConfig.of(backbone=str(llama), lora_rank=2, lora_target_modules=("nothing",)))
 
 
 def test_what_learns(llama: Path) -> None:
     def learning(**changes: Any) -> set[str]:
-        model = build(Settings(backbone=str(llama), **changes))
+        model = build_reward_model(RewardConfig.of(backbone=str(llama), **changes))
         return {name for name, weight in model.named_parameters() if weight.requires_grad}
 
     assert learning(freeze=True) == {"head.score.weight"}
@@ -173,14 +182,18 @@ def test_what_learns(llama: Path) -> None:
 
 
 def test_precision_is_decided_in_one_place() -> None:
-    assert weights_dtype(Settings(dtype="bfloat16")) == torch.float32  # what learns is fp32
-    assert weights_dtype(Settings(dtype="bfloat16", lora_rank=4)) == torch.bfloat16
-    assert [precision(Settings(dtype=name), "cpu") for name in ("auto", "float32", "bfloat16")] == ["no", "no", "bf16"]
+    assert weights_dtype(RewardConfig.of(dtype="bfloat16")) == torch.float32  # what learns is fp32
+    assert weights_dtype(RewardConfig.of(dtype="bfloat16", lora_rank=4)) == torch.bfloat16
+    assert [mixed_precision(RewardConfig.of(dtype=name), "cpu") for name in ("auto", "float32", "bfloat16")] == [
+        "no",
+        "no",
+        "bf16",
+    ]
 
 
 def test_autocast_packs_too(llama: Path) -> None:
-    packed = build(Settings(backbone=str(llama)))
-    plain = build(Settings(backbone=str(llama), layout="padded"))
+    packed = build_reward_model(RewardConfig.of(backbone=str(llama)))
+    plain = build_reward_model(RewardConfig.of(backbone=str(llama), layout="padded"))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         a, b = (model(model.collator(tokenizer())(EXAMPLES)) for model in (packed, plain))
     assert a.dtype == torch.float32
@@ -189,16 +202,16 @@ def test_autocast_packs_too(llama: Path) -> None:
 
 def test_dropout_is_what_the_settings_say(bert: Path) -> None:
     for share in (0.0, 0.25):
-        model = build(Settings(backbone=str(bert), dropout=share))
+        model = build_reward_model(RewardConfig.of(backbone=str(bert), dropout=share))
         found = {module.p for module in core(model.backbone).modules() if isinstance(module, torch.nn.Dropout)}
         assert found == {share}
 
 
 def test_texts_are_no_longer_than_the_learnt_positions(bert: Path, tmp_path: Path) -> None:
-    model = build(Settings(backbone=str(bert), max_length=4000))
-    assert model.collator(tokenizer(chat=False)).tokeniser.max_length == 256
+    model = build_reward_model(RewardConfig.of(backbone=str(bert), max_length=4000))
+    assert model.collator(tokenizer(chat=False)).tokenizer.max_length == 256
     long = Collator(tokenizer(chat=False), "scalar", 4000, "padded")([example("w10", words(*[20] * 300))])
     with pytest.raises(ConfigError, match=r"a text of 30\d tokens, .* 256 positions \(accepted: max_length 256"):
         model(long)
-    roberta = build(Settings(backbone=str(save(tmp_path / "roberta", "roberta", pad_token_id=1))))
-    assert roberta.collator(tokenizer(chat=False)).tokeniser.max_length == 254
+    roberta = build_reward_model(RewardConfig.of(backbone=str(save(tmp_path / "roberta", "roberta", pad_token_id=1))))
+    assert roberta.collator(tokenizer(chat=False)).tokenizer.max_length == 254

@@ -5,21 +5,19 @@ import torch
 
 from judge.errors import UnknownNameError
 from judge.rewards.data.collate import Apart, Padded
-from judge.rewards.modeling.encoders import Cross, Fusion, encoder, pooled
+from judge.rewards.modeling.encoders import CrossEncoder, FusionEncoder, make_encoder, pooled
 
 
 class Table(torch.nn.Module):
     """A backbone that gives each token's own vector."""
 
-    class config:
-        use_cache = None
-
     def __init__(self) -> None:
         super().__init__()
         self.table = torch.nn.Embedding(10, 8)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> object:
-        return type("Out", (), {"last_hidden_state": self.table(input_ids)})()
+    def states(self, batch: Padded) -> torch.Tensor:
+        states: torch.Tensor = self.table(batch.tokens)
+        return states
 
 
 def padded(*rows: list[int]) -> Padded:
@@ -35,7 +33,7 @@ def test_a_mean_leaves_padding_out() -> None:
 
 
 def test_fusion_joins_both_sides_their_difference_and_product() -> None:
-    made, table = Fusion(8), Table()
+    made, table = FusionEncoder(8), Table()
     made.layer = torch.nn.Identity()  # type: ignore[assignment]
     batch = Apart(prompts=padded([1, 2]), responses=padded([3], [4, 5]), which=torch.tensor([0, 0]))
     features, _ = made(table, batch, None)
@@ -44,7 +42,7 @@ def test_fusion_joins_both_sides_their_difference_and_product() -> None:
     torch.testing.assert_close(features[1], torch.cat([u, v, (u - v).abs(), u * v]))
 
 
-@pytest.mark.parametrize("made", [Fusion(8), Cross(8)], ids=["fusion", "cross"])
+@pytest.mark.parametrize("made", [FusionEncoder(8), CrossEncoder(8)], ids=["fusion", "cross"])
 def test_each_response_meets_its_own_prompt_and_no_padding(made: torch.nn.Module) -> None:
     table = Table()
     both = Apart(prompts=padded([1, 2, 3], [4]), responses=padded([5], [6, 7]), which=torch.tensor([1, 0]))
@@ -56,4 +54,4 @@ def test_each_response_meets_its_own_prompt_and_no_padding(made: torch.nn.Module
 
 def test_an_unknown_arrangement_is_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'fusion'"):
-        encoder("fussion", 8, "last")
+        make_encoder("fussion", 8, "last")

@@ -38,7 +38,7 @@ def test_reservoir_keeps_an_even_sample() -> None:
 def test_distance_and_neighbours_rewards() -> None:
     bank = FeatureBank(4, 2, 1, neighbours=2, temperature=1.0, share=0.5)
     bank.add(10 * unit(0, 60, 180), torch.tensor([[1.0], [3.0], [100.0]]))
-    near = bank.near(7 * unit(0))
+    near = bank.nearest(7 * unit(0))
     assert float(near.distance) == pytest.approx(1 - (1 + 0.5) / 2)
     weights = [math.exp(1.0), math.exp(0.5)]
     wanted = (weights[0] * 1 + weights[1] * 3) / sum(weights)

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from judge.errors import ConfigError, InputError
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.modeling.gating import fit_gate
-from judge.rewards.modeling.reward_model import build
+from judge.rewards.modeling.reward_model import build_reward_model
 from tests.rewards.models import example, pairs, tokenizer
 
 
 def test_a_gate_learns_what_counts(llama: Path) -> None:
-    model = build(Settings(kind="multi", objectives=("a", "b"), gated=True, backbone=str(llama)))
+    model = build_reward_model(RewardConfig.of(kind="multi", objectives=("a", "b"), gated=True, backbone=str(llama)))
     collate = model.collator(tokenizer())
     some = pairs(40, seed=5)
     with torch.no_grad():  # the truth: objective b alone decides
@@ -34,9 +34,9 @@ def test_a_gate_learns_what_counts(llama: Path) -> None:
 
 
 def test_a_gate_needs_itself_and_pairs(llama: Path) -> None:
-    plain = build(Settings(kind="multi", objectives=("a", "b"), backbone=str(llama)))
+    plain = build_reward_model(RewardConfig.of(kind="multi", objectives=("a", "b"), backbone=str(llama)))
     with pytest.raises(ConfigError, match="no gate"):
         fit_gate(plain, plain.collator(tokenizer()), pairs(2))
-    gated = build(Settings(kind="multi", objectives=("a", "b"), gated=True, backbone=str(llama)))
+    gated = build_reward_model(RewardConfig.of(kind="multi", objectives=("a", "b"), gated=True, backbone=str(llama)))
     with pytest.raises(InputError, match="there is none"):
         fit_gate(gated, gated.collator(tokenizer()), [example("w10", "w20")])

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from judge.errors import UnknownNameError
-from judge.rewards.modeling.heads import Gate, Levels, Linear, Mlp, head
+from judge.rewards.modeling.heads import Gate, LevelsHead, LinearHead, MlpHead, make_head
 
 
 def test_a_linear_head_is_one_matrix_without_bias() -> None:
-    made = Linear(2, 3)
+    made = LinearHead(2, 3)
     made.score.weight.data = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, -1.0]])
     assert made.score.bias is None
     assert made(torch.tensor([[3.0, 5.0]])).tolist() == [[3.0, 10.0, -2.0]]
@@ -16,13 +16,13 @@ def test_a_linear_head_is_one_matrix_without_bias() -> None:
 
 def test_heads_answer_in_fp32_even_under_autocast() -> None:
     hidden = torch.randn(4, 8, dtype=torch.bfloat16)
-    for made in (Linear(8, 2), Mlp(8, 2), Gate(8, 2)):
+    for made in (LinearHead(8, 2), MlpHead(8, 2), Gate(8, 2)):
         with torch.autocast("cpu", torch.bfloat16):
             assert made(hidden).dtype == torch.float32
 
 
 def test_members_of_an_mlp_are_networks_of_their_own() -> None:
-    made = Mlp(8, 3)
+    made = MlpHead(8, 3)
     hidden = torch.randn(5, 8)
     whole = made(hidden)
     for member in range(3):
@@ -36,7 +36,7 @@ def test_members_of_an_mlp_are_networks_of_their_own() -> None:
 
 
 def test_levels_are_means_of_their_units() -> None:
-    made = Levels(1)
+    made = LevelsHead(1)
     for part in (made.token, made.segment, made.response):
         part.score.weight.data.fill_(1.0)
     # one response of two sentences, (1 2) and (6), and one of a single token 10
@@ -59,4 +59,4 @@ def test_a_gate_begins_with_equal_weights_and_stops_the_gradient() -> None:
 
 def test_an_unknown_head_is_named() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'linear'"):
-        head("liner", 4, 1)
+        make_head("liner", 4, 1)

@@ -9,10 +9,10 @@ import torch
 
 from judge.errors import ConfigError
 from judge.rewards.checkpoint.save_load import load, save
-from judge.rewards.config import Settings
-from judge.rewards.distill import tokenizer_of
-from judge.rewards.modeling.likelihood_head import OFFSET, SLOPE, Likelihood
-from judge.rewards.modeling.reward_model import build
+from judge.rewards.config import RewardConfig
+from judge.rewards.distill import load_tokenizer
+from judge.rewards.modeling.likelihood_head import OFFSET, SLOPE, LikelihoodHead
+from judge.rewards.modeling.reward_model import build_reward_model
 from tests.rewards.models import example
 from tests.rewards.models import save as save_model
 
@@ -24,7 +24,7 @@ def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_text_is_as_right_as_all_of_its_tokens() -> None:
     """A text of two tokens and one of one: log p is log 1/2 where both words are alike."""
-    head = Likelihood(4, 1)
+    head = LikelihoodHead(4, 1)
     torch.nn.init.zeros_(head.linear.weight)
     torch.nn.init.constant_(head.slope, 2.0)
     torch.nn.init.constant_(head.offset, 1.0)
@@ -35,26 +35,26 @@ def test_a_text_is_as_right_as_all_of_its_tokens() -> None:
     assert odds[:, 0].tolist() == pytest.approx([math.log(both / (1 - both)), math.log(one / (1 - one))], rel=1e-5)
 
 
-def settings(tied: Path, **values: Any) -> Settings:
-    return Settings(**{"backbone": str(tied), "head": "likelihood", "dtype": "float32", **values})
+def config(tied: Path, **values: Any) -> RewardConfig:
+    return RewardConfig.of(**{"backbone": str(tied), "head": "likelihood", "dtype": "float32", **values})
 
 
 @pytest.mark.parametrize("kind", ["scalar", "process", "ensemble"])
 def test_packed_and_padded_say_the_same_and_it_is_what_the_language_model_says(kind: str, tied: Path) -> None:
-    tokenizer = tokenizer_of(str(tied))
+    tokenizer = load_tokenizer(str(tied))
     rows = [example("w7 w8", "w9 w10 w11", "w9 w12"), example("w7", "w20", "w21 w22 w23")]
     if kind == "process":
         rows = [example("w7 w8", steps=("w9 w10", "w11")), example("w7", steps=("w20", "w21 w22", "w23"))]
     found = []
     for layout in ("packed", "padded"):
-        model = build(settings(tied, kind=kind, layout=layout), tokenizer).eval()
+        model = build_reward_model(config(tied, kind=kind, layout=layout), tokenizer).eval()
         torch.nn.init.zeros_(model.head.linear.weight)  # type: ignore[union-attr]
         with torch.no_grad():
             found.append(model(model.collator(tokenizer)(rows)))
     assert torch.allclose(found[0], found[1], atol=1e-4)
     if kind != "process":
         return
-    collator = build(settings(tied, kind=kind, layout="padded"), tokenizer).collator(tokenizer)
+    collator = build_reward_model(config(tied, kind=kind, layout="padded"), tokenizer).collator(tokenizer)
     ids = collator(rows[:1]).tokens
     with torch.no_grad():
         hidden = model.backbone(input_ids=ids).last_hidden_state[0]
@@ -67,9 +67,9 @@ def test_packed_and_padded_say_the_same_and_it_is_what_the_language_model_says(k
 
 
 def test_it_is_saved_and_loaded_with_its_numbers(tied: Path, tmp_path: Path) -> None:
-    tokenizer = tokenizer_of(str(tied))
-    chosen = settings(tied, kind="process")
-    model = build(chosen, tokenizer).eval()
+    tokenizer = load_tokenizer(str(tied))
+    chosen = config(tied, kind="process")
+    model = build_reward_model(chosen, tokenizer).eval()
     rows = [example("w7 w8", steps=("w9 w10", "w11"))]
     with torch.no_grad():
         before = model(model.collator(tokenizer)(rows))
@@ -77,14 +77,14 @@ def test_it_is_saved_and_loaded_with_its_numbers(tied: Path, tmp_path: Path) -> 
         loaded = load(tmp_path / "model", device="cpu")
         after = loaded.model(loaded.model.collator(loaded.tokenizer)(rows))
     assert torch.allclose(before, after, atol=1e-6)
-    assert loaded.about["loads_as"] == "rmjudge"
+    assert loaded.metadata["loads_as"] == "rmjudge"
 
 
 def test_what_it_cannot_read_is_refused(llama: Path, bert: Path) -> None:
     for values in ({"kind": "multi"}, {"kind": "process", "classes": 3}, {"encoder": "cross"}):
         with pytest.raises(ConfigError, match="head likelihood"):
-            Settings(head="likelihood", **values)  # type: ignore[arg-type]
-    tokenizer = tokenizer_of(str(llama))
-    model = build(settings(llama), tokenizer)
+            RewardConfig.of(head="likelihood", **values)  # type: ignore[arg-type]
+    tokenizer = load_tokenizer(str(llama))
+    model = build_reward_model(config(llama), tokenizer)
     with pytest.raises(ConfigError, match="tie_word_embeddings"):
         model(model.collator(tokenizer)([example("w7", "w20", "w21")]))

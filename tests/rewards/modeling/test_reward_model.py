@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.modeling.heads import Gate
-from judge.rewards.modeling.reward_model import RewardModel, build
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from tests.rewards.models import example, pairs, said, tokenizer
 
 EXAMPLES = pairs(5)
@@ -24,7 +24,7 @@ KINDS: list[tuple[str, dict[str, Any], int]] = [
 ]
 
 
-def read(model: RewardModel, examples: Sequence[Example], tokens: Any = None) -> Tensor:
+def read(model: RewardModule, examples: Sequence[Example], tokens: Any = None) -> Tensor:
     with torch.no_grad():
         values: Tensor = model.eval()(model.collator(tokens or tokenizer())(examples))
     return values
@@ -35,7 +35,7 @@ def read(model: RewardModel, examples: Sequence[Example], tokens: Any = None) ->
 def test_a_number_for_each_read_and_the_batch_changes_none(
     kind: str, more: dict[str, Any], outputs: int, backbone: str, request: pytest.FixtureRequest
 ) -> None:
-    model = build(Settings(kind=kind, backbone=str(request.getfixturevalue(backbone)), **more))
+    model = build_reward_model(RewardConfig.of(kind=kind, backbone=str(request.getfixturevalue(backbone)), **more))
     together = read(model, EXAMPLES)
     assert together.shape == (10, outputs) and together.dtype == torch.float32
     assert len(together.unique(dim=0)) > 1
@@ -46,7 +46,7 @@ def test_a_number_for_each_read_and_the_batch_changes_none(
 @pytest.mark.parametrize("encoder", ["fusion", "cross"])
 @pytest.mark.parametrize("backbone", ["llama", "bert"])
 def test_two_encoders_read_whatever_the_batch(encoder: str, backbone: str, request: pytest.FixtureRequest) -> None:
-    model = build(Settings(encoder=encoder, backbone=str(request.getfixturevalue(backbone))))
+    model = build_reward_model(RewardConfig.of(encoder=encoder, backbone=str(request.getfixturevalue(backbone))))
     assert model.layout == "apart"
     together = read(model, EXAMPLES)
     alone = torch.cat([read(model, [one]) for one in EXAMPLES])
@@ -63,7 +63,9 @@ def test_a_process_model_reads_every_step(classes: int, backbone: str, request: 
         Example(id="a", group="a", prompt=said("user", "w10"), steps=("w20 w21", "w22", "w23")),
         Example(id="b", group="b", prompt=said("user", "w11 w12"), steps=("w30",)),
     ]
-    model = build(Settings(kind="process", classes=classes, backbone=str(request.getfixturevalue(backbone))))
+    model = build_reward_model(
+        RewardConfig.of(kind="process", classes=classes, backbone=str(request.getfixturevalue(backbone)))
+    )
     together = read(model, some)
     assert together.shape == (4, classes)
     alone = torch.cat([read(model, [one]) for one in some])
@@ -71,7 +73,7 @@ def test_a_process_model_reads_every_step(classes: int, backbone: str, request: 
 
 
 def test_a_step_is_judged_by_what_came_before_it_alone(llama: Path) -> None:
-    model = build(Settings(kind="process", backbone=str(llama)))
+    model = build_reward_model(RewardConfig.of(kind="process", backbone=str(llama)))
     steps = ("w20 w21", "w22", "w23")
     some = [Example(id=str(n), group=str(n), prompt=said("user", "w10"), steps=steps[:n]) for n in (1, 2, 3)]
     rows = [read(model, [one]) for one in some]
@@ -81,29 +83,31 @@ def test_a_step_is_judged_by_what_came_before_it_alone(llama: Path) -> None:
 
 def test_a_pad_token_that_is_the_end_token_changes_nothing(llama: Path) -> None:
     for layout in ("packed", "padded"):
-        model = build(Settings(backbone=str(llama), layout=layout))
+        model = build_reward_model(RewardConfig.of(backbone=str(llama), layout=layout))
         usual, same = read(model, EXAMPLES), read(model, EXAMPLES, tokenizer(pad="<eos>"))
         torch.testing.assert_close(usual, same)
 
 
 def test_the_seed_alone_decides_the_head(llama: Path) -> None:
-    first = build(Settings(backbone=str(llama), seed=1)).own_state()
+    first = build_reward_model(RewardConfig.of(backbone=str(llama), seed=1)).own_state()
     torch.rand(100)
-    again, other = (build(Settings(backbone=str(llama), seed=seed)).own_state() for seed in (1, 2))
+    again, other = (build_reward_model(RewardConfig.of(backbone=str(llama), seed=seed)).own_state() for seed in (1, 2))
     assert torch.equal(first["head.score.weight"], again["head.score.weight"])
     assert not torch.equal(first["head.score.weight"], other["head.score.weight"])
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_members_of_an_ensemble_begin_apart(llama: Path, head: str) -> None:
-    values = read(build(Settings(kind="ensemble", members=5, head=head, backbone=str(llama))), EXAMPLES)
+    values = read(
+        build_reward_model(RewardConfig.of(kind="ensemble", members=5, head=head, backbone=str(llama))), EXAMPLES
+    )
     apart = (values[:, :, None] - values[:, None]).abs().mean(0)
     assert float(apart[~torch.eye(5, dtype=torch.bool)].min()) > 0.01
 
 
 def test_members_of_adapters_learn_each_for_itself(llama: Path) -> None:
-    settings = Settings(kind="ensemble", members=3, member_kind="adapters", lora_rank=2, backbone=str(llama))
-    model = build(settings)
+    config = RewardConfig.of(kind="ensemble", members=3, member_kind="adapters", lora_rank=2, backbone=str(llama))
+    model = build_reward_model(config)
     values = model(model.collator(tokenizer())(EXAMPLES))
     assert values.shape == (10, 3)
     values[:, 1].sum().backward()
@@ -116,14 +120,14 @@ def _moves(weight: Tensor) -> bool:
 
 
 def test_objectives_under_fixed_weights(llama: Path) -> None:
-    settings = Settings(kind="multi", objectives=("a", "b"), objective_weights=(3.0, 1.0), backbone=str(llama))
-    model = build(settings)
+    config = RewardConfig.of(kind="multi", objectives=("a", "b"), objective_weights=(3.0, 1.0), backbone=str(llama))
+    model = build_reward_model(config)
     rewards = model.rewards(model.collator(tokenizer())(EXAMPLES))
     torch.testing.assert_close(rewards.combined[:, 0], 0.75 * rewards.values[:, 0] + 0.25 * rewards.values[:, 1])
 
 
 def test_objectives_under_gated_weights(llama: Path) -> None:
-    model = build(Settings(kind="multi", objectives=("a", "b"), gated=True, backbone=str(llama)))
+    model = build_reward_model(RewardConfig.of(kind="multi", objectives=("a", "b"), gated=True, backbone=str(llama)))
     assert isinstance(model.gate, Gate)
     torch.nn.init.normal_(model.gate.layers[-1].weight)  # type: ignore[arg-type]
     with torch.no_grad():
@@ -135,7 +139,7 @@ def test_objectives_under_gated_weights(llama: Path) -> None:
 
 
 def test_the_bank_fills_in_training_and_speaks_in_rewards(llama: Path) -> None:
-    model = build(Settings(bank="fifo", bank_size=64, backbone=str(llama)))
+    model = build_reward_model(RewardConfig.of(feature_bank="fifo", feature_bank_size=64, backbone=str(llama)))
     collate = model.collator(tokenizer())
     batch = collate(EXAMPLES)
     assert model.bank is not None and model.bank.filled == 0
@@ -151,7 +155,9 @@ def test_the_bank_fills_in_training_and_speaks_in_rewards(llama: Path) -> None:
 
 
 def test_own_state_is_all_but_the_backbone(llama: Path) -> None:
-    model = build(Settings(kind="multi", objectives=("a", "b"), gated=True, bank="reservoir", backbone=str(llama)))
+    model = build_reward_model(
+        RewardConfig.of(kind="multi", objectives=("a", "b"), gated=True, feature_bank="reservoir", backbone=str(llama))
+    )
     names = {name.split(".")[0] for name in model.own_state()}
     assert names == {"head", "gate", "bank"}
     assert set(model.own_state()) | {f"backbone.{name}" for name in model.backbone.state_dict()} == set(

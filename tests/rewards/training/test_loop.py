@@ -11,11 +11,19 @@ import torch
 from judge.errors import EngineError, MissingExtraError, RunError
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
-from judge.rewards.config import Settings
+from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import job_of, prepare
-from judge.rewards.training.loop import Job, Trained, accelerator_for, evaluations, plan, stream, train
-from judge.rewards.training.optimizers import factor, optimizers_for, usual_rate
+from judge.rewards.distill import prepare, training_job
+from judge.rewards.training.loop import (
+    Trained,
+    TrainingJob,
+    count_steps,
+    evaluation_steps,
+    make_accelerator,
+    stream,
+    train,
+)
+from judge.rewards.training.optimizers import default_learning_rate, lr_factor, make_optimizers
 from judge.rewards.training.resume import STATE
 
 YES, NO = "w10", "w20"  # words of the small models' tokenizer
@@ -55,18 +63,18 @@ def solutions(count: int) -> list[Labelled]:
     return made
 
 
-def job(llama: Path, labelled: Sequence[Labelled] | None = None, **settings: Any) -> Job:
+def job(llama: Path, labelled: Sequence[Labelled] | None = None, **config: Any) -> TrainingJob:
     """A small model and 32 pairs."""
-    values = {"kind": "scalar", "batch": 4, "rate": 3e-3, "validation": 0.25, "dtype": "float32", **settings}
-    return job_of(prepare(labelled or pairs(32), Settings(backbone=str(llama), **values)))
+    values = {"kind": "scalar", "batch": 4, "rate": 3e-3, "validation": 0.25, "dtype": "float32", **config}
+    return training_job(prepare(labelled or pairs(32), RewardConfig.of(backbone=str(llama), **values)))
 
 
-def run(job: Job, folder: Path, watch: Any = None) -> Trained:
+def run(job: TrainingJob, folder: Path, watch: Any = None) -> Trained:
     torch.manual_seed(0)
-    return train(job, folder, accelerator_for(job.settings, folder), watch)
+    return train(job, folder, make_accelerator(job.config, folder), watch)
 
 
-def weights(job: Job) -> dict[str, torch.Tensor]:
+def weights(job: TrainingJob) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in job.model.state_dict().items()}
 
 
@@ -75,16 +83,16 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 class StopAt:
-    """A watcher that ends the process's work after a step, as a crash would."""
+    """A callback that ends the process's work after a step, as a crash would."""
 
     def __init__(self, step: int) -> None:
         self.at = step
 
-    def step(self, row: dict[str, Any]) -> None:
+    def on_step(self, row: dict[str, Any]) -> None:
         if row["step"] == self.at:
             raise KeyboardInterrupt
 
-    def evaluated(self, row: dict[str, Any]) -> None:
+    def on_evaluate(self, row: dict[str, Any]) -> None:
         pass
 
 
@@ -98,43 +106,55 @@ def test_a_model_learns_what_its_labels_say(kind: str, labelled: Any, llama: Pat
     assert last["validation_accuracy"] == 1.0
     rows = [row for row in done.history if "loss" in row]
     assert rows[-1]["loss"] < rows[0]["loss"]
-    assert {"loss", "accuracy", "margin", "rate", "gradient", "tokens/s", "memory", "seconds"} <= rows[0].keys()
+    assert {
+        "loss",
+        "accuracy",
+        "margin",
+        "learning_rate",
+        "grad_norm",
+        "tokens_per_second",
+        "memory_gib",
+        "seconds",
+    } <= rows[0].keys()
     assert done.tokens > 0
-    assert done.steps == done.planned == 36  # 24 training examples in batches of 4, six times
+    assert done.steps == done.planned_steps == 36  # 24 training examples in batches of 4, six times
 
 
 def test_steps_batches_and_epochs_add_up(llama: Path) -> None:
     made = job(llama)
     lengths = made.collate.lengths(made.examples)
     assert len(made.examples) == 24
-    assert plan(made.examples, made.settings, lengths) == 6
-    assert plan(made.examples, Settings(batch=4, accumulate=2, epochs=1.5), lengths) == 5  # ceil(1.5 * 6 / 2)
-    assert plan(made.examples, Settings(batch=4), lengths, world=4) == 2  # ceil(6 / 4)
-    coming = stream(made.examples, made.settings, lengths)
+    assert count_steps(made.examples, made.config, lengths) == 6
+    assert (
+        count_steps(made.examples, RewardConfig.of(batch_size=4, gradient_accumulation_steps=2, epochs=1.5), lengths)
+        == 5
+    )  # ceil(1.5 * 6 / 2)
+    assert count_steps(made.examples, RewardConfig.of(batch_size=4), lengths, world=4) == 2  # ceil(6 / 4)
+    coming = stream(made.examples, made.config, lengths)
     epochs = [[one.id for _ in range(6) for one in next(coming)] for _ in range(2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(one.id for one in made.examples)
     assert epochs[0] != epochs[1]
 
 
 def test_the_rate_rises_and_falls_as_told() -> None:
-    linear = Settings(schedule="linear", warmup=0.2)
+    linear = RewardConfig.of(lr_scheduler_type="linear", warmup_ratio=0.2)
     # Ten steps, two of warm-up: 1/3, 2/3, then from 1 down by eighths.
     expected = [1 / 3, 2 / 3, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]
-    assert [factor(step, 10, linear) for step in range(10)] == pytest.approx(expected)
-    cosine = Settings(schedule="cosine", warmup=0.0, floor=0.1)
-    assert [factor(step, 4, cosine) for step in (0, 2, 4)] == pytest.approx([1.0, 0.55, 0.1])
-    assert factor(7, 10, Settings(schedule="constant", warmup=0.0)) == 1.0
+    assert [lr_factor(step, 10, linear) for step in range(10)] == pytest.approx(expected)
+    cosine = RewardConfig.of(lr_scheduler_type="cosine", warmup_ratio=0.0, min_lr_ratio=0.1)
+    assert [lr_factor(step, 4, cosine) for step in (0, 2, 4)] == pytest.approx([1.0, 0.55, 0.1])
+    assert lr_factor(7, 10, RewardConfig.of(lr_scheduler_type="constant", warmup_ratio=0.0)) == 1.0
 
 
 def test_validation_is_looked_at_so_often_an_epoch_and_at_the_end() -> None:
-    assert evaluations(100, Settings(evaluations=4)) == {25, 50, 75, 100}
-    assert evaluations(100, Settings(evaluations=1, epochs=0.5)) == {100}
-    assert evaluations(2, Settings(evaluations=9)) == {1, 2}
+    assert evaluation_steps(100, RewardConfig.of(evaluations_per_epoch=4)) == {25, 50, 75, 100}
+    assert evaluation_steps(100, RewardConfig.of(evaluations_per_epoch=1, epochs=0.5)) == {100}
+    assert evaluation_steps(2, RewardConfig.of(evaluations_per_epoch=9)) == {1, 2}
 
 
 def test_matrices_vectors_and_heads_have_rates_and_decays_of_their_own(llama: Path) -> None:
     made = job(llama, weight_decay=0.1, head_rate=5.0, rate=1e-3, optimizer="muon")
-    muon, adam = optimizers_for(made.model, made.settings)
+    muon, adam = make_optimizers(made.model, made.config)
     assert all(p.ndim == 2 for group in muon.param_groups for p in group["params"])
     assert [group["weight_decay"] for group in muon.param_groups] == [0.1]
     assert sorted((group["full_rate"], group["weight_decay"]) for group in adam.param_groups) == [
@@ -143,8 +163,8 @@ def test_matrices_vectors_and_heads_have_rates_and_decays_of_their_own(llama: Pa
     ]
     held = sum(p.numel() for opt in (muon, adam) for group in opt.param_groups for p in group["params"])
     assert held == sum(p.numel() for p in made.model.parameters() if p.requires_grad)
-    assert usual_rate(made.model, Settings()) == pytest.approx(0.05 / 32)  # the fixture is 32 wide
-    assert usual_rate(made.model, Settings(lora_rank=4)) == pytest.approx(0.5 / 32)
+    assert default_learning_rate(made.model, RewardConfig.of()) == pytest.approx(0.05 / 32)  # the fixture is 32 wide
+    assert default_learning_rate(made.model, RewardConfig.of(lora_rank=4)) == pytest.approx(0.5 / 32)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -159,9 +179,9 @@ def test_a_crash_changes_nothing(optimizer: str, llama: Path, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "broken" / STATE).iterdir()] == ["step-4"]
     again = job(llama, **options)
     torch.manual_seed(123)  # what was drawn before the second start does not matter
-    done = train(again, tmp_path / "broken", accelerator_for(again.settings, tmp_path / "broken"))
+    done = train(again, tmp_path / "broken", make_accelerator(again.config, tmp_path / "broken"))
     assert same(weights(again), weights(whole))
-    assert [row["step"] for row in done.history if "rate" in row] == list(range(1, done.steps + 1))
+    assert [row["step"] for row in done.history if "learning_rate" in row] == list(range(1, done.steps + 1))
 
 
 def test_training_stops_early_and_has_the_best_weights(llama: Path, tmp_path: Path) -> None:
@@ -172,7 +192,7 @@ def test_training_stops_early_and_has_the_best_weights(llama: Path, tmp_path: Pa
     done = run(made, tmp_path)
     seen = [(row["validation_loss"], row["step"]) for row in done.history if "validation_loss" in row]
     assert done.best_step == min(seen)[1]
-    assert done.steps == done.best_step + 2 < done.planned
+    assert done.steps == done.best_step + 2 < done.planned_steps
     best = torch.load(tmp_path / STATE / "best.pt", weights_only=True)
     assert same(weights(made), best)
 

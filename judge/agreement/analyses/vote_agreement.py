@@ -12,7 +12,7 @@ import numpy as np
 from judge.agreement.data.table import TIE, Judge, Mask, Table
 
 
-class Counted(NamedTuple):
+class VoteCount(NamedTuple):
     """Votes that agree, of how many."""
 
     agree: int
@@ -29,21 +29,21 @@ def kept_votes(table: Table, annotators: Mask | None = None, rows: Mask | None =
     return kept
 
 
-def with_judge(table: Table, judge: Judge, kept: Mask, *, ties: bool) -> Counted:
+def with_judge(table: Table, judge: Judge, kept: Mask, *, ties: bool) -> VoteCount:
     """Each vote against the judge's verdict."""
     row, value = table.votes.row[kept], table.votes.value[kept]
     said = judge.verdict[row]
     counted = judge.read[row]
     if not ties:
         counted = counted & (value != TIE) & (said != TIE)
-    return Counted(int((counted & (value == said)).sum()), int(counted.sum()))
+    return VoteCount(int((counted & (value == said)).sum()), int(counted.sum()))
 
 
-def among_people(table: Table, kept: Mask, *, ties: bool) -> Counted:
+def among_people(table: Table, kept: Mask, *, ties: bool) -> VoteCount:
     """Each pair of votes on one row."""
     row, value = table.votes.row[kept], table.votes.value[kept]
     if not ties:
         row, value = row[value != TIE], value[value != TIE]
     _, held = np.unique(row, return_counts=True)
     _, same = np.unique(np.stack([row, value]), axis=1, return_counts=True)
-    return Counted(int((same * (same - 1) // 2).sum()), int((held * (held - 1) // 2).sum()))
+    return VoteCount(int((same * (same - 1) // 2).sum()), int((held * (held - 1) // 2).sum()))

@@ -12,7 +12,7 @@ import numpy as np
 
 from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.data.table import TIE, Mask
-from judge.agreement.schema import Estimate, Figure, NextLabel
+from judge.agreement.schema import Figure, NextLabel, WinRate
 from judge.agreement.statistics.bootstrap import Floats, Ints
 
 PAIRS = 40
@@ -56,10 +56,10 @@ def powered(judged: Floats, labelled: Mask, people: Floats, cluster: Ints) -> Po
     return Powered(correction + mean, float(np.sqrt(one**2 + other**2)), weight)
 
 
-def estimates(measure: Measure) -> tuple[Estimate, ...]:
+def estimates(measure: Measure) -> tuple[WinRate, ...]:
     """The win rate of each two systems with enough rows, ties half; else of the first response over the second."""
     table = measure.table
-    if table.task != "preference":
+    if not table.paired:
         return ()
     judged = measure.judge.read
     if not table.authors:
@@ -78,7 +78,7 @@ def estimates(measure: Measure) -> tuple[Estimate, ...]:
     return tuple(found)
 
 
-def _estimate(measure: Measure, system: str, over: str, rows: Ints, side: Floats) -> Estimate:
+def _estimate(measure: Measure, system: str, over: str, rows: Ints, side: Floats) -> WinRate:
     table, draw = measure.table, measure.draw
     cluster = draw.code[rows]
     f = _wins(measure.judge.verdict[rows], side[rows])
@@ -93,7 +93,7 @@ def _estimate(measure: Measure, system: str, over: str, rows: Ints, side: Floats
     by_judge = told("judge", "By the judge alone", *mean_by_cluster(f, cluster), f, cluster)
     if not n:
         none = Figure(name="human", title="By people alone", value=None, note="no labelled rows")
-        return Estimate(system=system, over=over, judge=by_judge, human=none, combined=none)
+        return WinRate(system=system, over=over, judge=by_judge, human=none, combined=none)
     human_mean, human_error = mean_by_cluster(y[labelled], cluster[labelled])
     both = powered(f, labelled, y, cluster)
     human = told("human", "By people alone", human_mean, human_error, y[labelled], cluster[labelled])
@@ -102,7 +102,7 @@ def _estimate(measure: Measure, system: str, over: str, rows: Ints, side: Floats
     if np.isfinite(both.error) and both.error > 0 and human_error > 0:
         saved = max(0, round(n * ((human_error / both.error) ** 2 - 1)))
     note = "every judged row has a human label: the judge adds nothing" if labelled.all() else ""
-    return Estimate(system=system, over=over, judge=by_judge, human=human, combined=combined, saved=saved, note=note)
+    return WinRate(system=system, over=over, judge=by_judge, human=human, combined=combined, saved=saved, note=note)
 
 
 def _wins(verdict: Floats, side: Floats) -> Floats:
@@ -128,13 +128,13 @@ def label_next(measure: Measure, many: int = 20) -> list[tuple[int, NextLabel]]:
     where its two orders differ. One row a prompt first, so that labels are not spent on one question."""
     table, judge = measure.table, measure.judge
     free = judge.read & ~table.labelled
-    if not free.any() or table.task not in ("preference", "outcome"):
+    if not free.any() or table.form != "label":
         return []
     p = np.clip(np.nan_to_num(judge.probability, nan=0.5), 1e-9, 1 - 1e-9)
     entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
     stated = ~np.isnan(judge.probability)
     flipped = judge.consistent == 0
-    tied = (judge.verdict == TIE) if table.task == "preference" else np.zeros(len(table), dtype=bool)
+    tied = judge.verdict == TIE
     worth = np.where(stated, entropy, tied * 1.0) + flipped
     rows = np.flatnonzero(free)
     rows = rows[np.argsort(-worth[rows], kind="stable")]

@@ -17,7 +17,7 @@ from judge.agreement.statistics.bootstrap import Floats, Formula
 from judge.agreement.statistics.correlation import moments, pearson_of
 
 
-class Yardstick(NamedTuple):
+class MainFigure(NamedTuple):
     """What is compared. hit: (N,) how right the judge is on each row, 0…1; columns: of the rows of a mask, the terms
     (N, K) whose sums the formula takes."""
 
@@ -42,28 +42,28 @@ class Yardstick(NamedTuple):
         return np.asarray(self.formula(sums[..., :half]) - self.formula(sums[..., half:]))
 
 
-def yardstick(measure: Measure) -> Yardstick:
+def main_figure(measure: Measure) -> MainFigure:
     """What the judge is compared by, as its task has it."""
     hit = hits(measure)
-    match measure.table.task:
-        case "score":
-            return Yardstick("pearson", "Pearson's r", "coefficient", hit, _scored(measure), pearson_of)
-        case "ranking":
-            return Yardstick("pairs_in_order", "Pairs put in the same order", "share", hit, _counted(hit), ratio)
+    match measure.table.form:
+        case "scores":
+            return MainFigure("pearson", "Pearson's r", "coefficient", hit, _scored(measure), pearson_of)
+        case "order":
+            return MainFigure("pairs_in_order", "Pairs put in the same order", "share", hit, _counted(hit), ratio)
         case "steps":
-            return Yardstick("first_wrong", "First wrong step exactly right", "share", hit, _counted(hit), ratio)
+            return MainFigure("first_wrong", "First wrong step exactly right", "share", hit, _counted(hit), ratio)
         case _:
-            return Yardstick("accuracy", "Accuracy", "share", hit, _counted(hit), ratio)
+            return MainFigure("accuracy", "Accuracy", "share", hit, _counted(hit), ratio)
 
 
 def hits(measure: Measure) -> Floats:
     """How right the judge is on each row, 0…1: equal verdicts; the share of pairs in order for rankings; for scores the
     same whole number, or within half a point of the people's mean."""
     truth, said = measure.table.truth, measure.judge.verdict
-    match measure.table.task:
-        case "score":
+    match measure.table.form:
+        case "scores":
             return np.asarray(np.abs(said - truth) <= 0.5, dtype=np.float64)
-        case "ranking":
+        case "order":
             return order_hits(measure)
         case _:
             return np.asarray(said == truth, dtype=np.float64)

@@ -1,0 +1,117 @@
+"""What verbs that make a run show when it is done, stopped or only tried: a table for people, or JSON."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+import judge as rmjudge
+
+if TYPE_CHECKING:
+    from judge import Preview, Run
+
+WRITTEN = {
+    "best.jsonl": "best responses",
+    "supervised.jsonl": "answers to learn",
+    "preferences.jsonl": "preferences",
+}
+"""What the rows of files beside a run are."""
+
+
+@contextmanager
+def resumable(kept: str) -> Iterator[None]:
+    """End the command with 130 and the words that resume it when it is interrupted; kept: what was not lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["rmjudge", *sys.argv[1:]])
+        print(f"interrupted; {kept}. To go on:\n  {again}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def show(run: "Run", *, as_json: bool) -> None:
+    """A run, or the preview of one."""
+    if isinstance(run, rmjudge.Preview):
+        show_preview(run, as_json=as_json)
+        return
+    show_run(run, as_json=as_json)
+    if as_json:
+        return
+    constitution = run.config.get("constitution") or {}
+    if not constitution.get("shown", True):
+        print("The critic was shown no principles: its prompt has no place for them.")
+    if cut := run.manifest.get("cut_prompts"):
+        print(f"{cut:,} prompts were cut on their left to the model's longest input")
+    for name, rows in run.written.items():
+        print(f"{rows:,} {WRITTEN.get(name, 'rows')}: {run.directory / name}")
+
+
+def show_run(run: "Run", *, as_json: bool) -> None:
+    """The counts of a run, where it lies, and what to do next."""
+    counts = run.counts
+    fresh = counts.rows - counts.resumed
+    rate = fresh / run.seconds if run.seconds else 0.0
+    if as_json:
+        numbers = {**run.manifest["counts"], "resumed": counts.resumed}
+        speed = {"seconds": round(run.seconds, 3), "rows_per_second": round(rate, 3)}
+        show_json({"run": str(run.directory), "task": run.task, **numbers, "tokens": run.manifest["tokens"], **speed})
+        return
+    rows = [("rows", f"{counts.rows:,}" + (f" ({counts.resumed:,} from before)" if counts.resumed else ""))]
+    verdicts = sorted(counts.verdicts.items())
+    rows += [(name, f"{count:,} ({count / counts.verdicts.total():.1%})") for name, count in verdicts]
+    rows += [("unreadable", f"{counts.unreadable:,}"), ("duplicates in the data", f"{counts.duplicates:,}")]
+    if counts.both_orders:
+        rows.append(("position flips", f"{counts.flips:,} ({counts.flips / counts.both_orders:.1%})"))
+    tokens = counts.prompt_tokens + counts.output_tokens
+    rows.append(("tokens", f"{tokens:,} in {counts.calls:,} calls, {counts.cached_share:.0%} of the prompts cached"))
+    rows.append(("speed", f"{rate:,.1f} rows/s over {run.seconds:,.1f} s"))
+    show_table(f"{run.task}: {run.directory}", rows)
+    if counts.unreadable:
+        print(f"What could not be read, with its text: {run.directory}/failures.jsonl")
+    print(f"Look at the verdicts: {shlex.join(['rmjudge', 'data', 'show', str(run.directory)])}")
+
+
+def show_preview(preview: "Preview", *, as_json: bool) -> None:
+    """The first prompts, and what the run would cost at least."""
+    if as_json:
+        shown = [
+            {
+                "messages": [{"role": turn.role, "content": turn.content} for turn in request.messages],
+                "prefill": request.prefill,
+                "choices": list(request.choices),
+                "prompt_tokens": tokens,
+            }
+            for request, tokens in preview.shown
+        ]
+        cost = {"rows": preview.total, "calls": preview.calls, "prompt_tokens": preview.prompt_tokens}
+        show_json({**cost, "exact": preview.exact, "shown": shown})
+        return
+    for request, tokens in preview.shown:
+        print(f"──── {request.key or 'request'} · {tokens} prompt tokens")
+        print(preview.text_of(request), end="\n\n")
+    about = "" if preview.exact else "about "
+    rows = [("rows", "all that the hub streams" if preview.total is None else f"{preview.total:,}")]
+    rows += [("calls, at least", f"{about}{preview.calls:,}"), ("prompt tokens", f"{about}{preview.prompt_tokens:,}")]
+    show_table("dry run: nothing was asked and nothing written", rows)
+
+
+def show_json(value: Mapping[str, object]) -> None:
+    """An object on several lines."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+
+
+def show_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values under a title."""
+    from rich.console import Console
+    from rich.table import Table
+
+    print(title)
+    table = Table(show_header=False)
+    for name, value in rows:
+        table.add_row(name, value)
+    Console().print(table)

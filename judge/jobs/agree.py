@@ -1,0 +1,253 @@
+"""`judge.agree`: can these judges, or these reward models, stand in for people?"""
+
+import gc
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from judge.agreement.data.columns import Columns
+from judge.agreement.data.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
+from judge.agreement.schema import Audit
+from judge.agreement.serialization import AUDIT_FILE, audit_from_row
+from judge.errors import ConfigError, InputError, unknown
+from judge.formats import Placed, from_row, judgement_from_row, to_row
+from judge.report.report import Report
+from judge.run_files import MANIFEST
+from judge.runs.data import Data, RowSource, open_data
+from judge.runs.reader import Run, open_run
+
+if TYPE_CHECKING:
+    from judge.agreement.build import Inputs
+
+TEXTS = ("prompt", "first", "second", "response")
+
+
+def agree(
+    runs: Data,
+    *,
+    human: Data | None = None,
+    key: str = "",
+    format: str | None = None,
+    slices: Sequence[str] = (),
+    benchmark: str | Sequence[str] = (),
+    audit: "str | Path | Audit | Sequence[str | Path | Audit]" = (),
+    baseline: "str | Path | Report | None" = None,
+    resamples: int = 1_000,
+    seed: int = 0,
+    epsilon: float = 0.1,
+    margin: float = 0.05,
+    shown: int = 500,
+    triangle: bool = False,
+) -> Report:
+    """Measure how far judges, or reward models, agree with people.
+
+    Args:
+        runs: a judge's run: its directory, a `Run`, a file of verdicts, rows in memory; or a sequence of such
+            directories, runs and files, which are compared.
+        human: the people's labels, as data in any format; those in the runs where none is given.
+        key: a field of `meta` that joins rows, instead of their id.
+        format: the family of formats of `human`, where it is not to be recognised.
+        slices: fields of the rows; agreement is given for each of their values, too.
+        benchmark: published protocols to count by, such as "rewardbench".
+        audit: audits of the same judges, or the runs of `rmjudge audit` that hold them, shown beside.
+        baseline: an earlier report, or where it was saved as JSON; `report.worse` says whether a figure fell.
+        resamples: draws of the bootstrap; 0 gives figures without intervals.
+        seed: every draw follows from it.
+        epsilon: the allowance of the alternative-annotator test.
+        margin: agreement this close to people's counts as equivalent.
+        shown: how many rows of disagreement the report carries.
+        triangle: the second run is a model made from the first one's judge.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: for what cannot be read, and where judges and people have no row in common.
+        ConfigError: for options that do not fit each other.
+    """
+    from judge.agreement.benchmarks.protocols import PROTOCOLS
+    from judge.agreement.build import AgreementConfig
+    from judge.agreement.build import report as build_report
+
+    benchmarks = (benchmark,) if isinstance(benchmark, str) else tuple(benchmark)
+    for name in benchmarks:
+        if name not in PROTOCOLS:
+            raise unknown("benchmark", name, PROTOCOLS)
+    before = baseline if isinstance(baseline, Report) or baseline is None else Report.load(baseline)
+    audits = [_audit_of(item) for item in ([audit] if isinstance(audit, str | Path | Audit) else audit)]
+    judged = _several(runs)
+    if not judged:
+        raise ConfigError("no run to compare with people")
+    config = AgreementConfig(
+        resamples=resamples,
+        seed=seed,
+        epsilon=epsilon,
+        margin=margin,
+        shown=shown,
+        slices=tuple(slices),
+        triangle=_is_triangle(judged, asked_for=triangle),
+        benchmarks=benchmarks,
+    )
+    wanted = [*config.slices, *(field for name in benchmarks for field in PROTOCOLS[name].fields)]
+    inputs = read_inputs(judged, _several(human), key=key, format=format, wanted=wanted)
+    _check_fields(inputs, config.slices)
+    return Report(build_report(inputs, config, before.data if before else None, audits))
+
+
+def _several(data: Any) -> list[Any]:
+    """The parts of data: each of a sequence of paths or runs, or the one thing that it is."""
+    if data is None:
+        return []
+    if isinstance(data, str | Path | Run) or not isinstance(data, Sequence):
+        return [data]
+    return [data] if data and all(isinstance(row, Mapping) for row in data) else list(data)
+
+
+def read_inputs(
+    runs: Sequence[Any], human: Sequence[Any], *, key: str = "", format: str | None = None, wanted: Sequence[str] = ()
+) -> "Inputs":
+    """Columns of all runs and of the people's labels, and the sources that they came from."""
+    # Millions of short-lived rows without a cycle among them: looking for cycles would take a third of the time.
+    gc.disable()
+    try:
+        return _read_inputs(runs, human, key=key, format=format, wanted=wanted)
+    finally:
+        gc.enable()
+
+
+def _read_inputs(
+    runs: Sequence[Any], human: Sequence[Any], *, key: str, format: str | None, wanted: Sequence[str]
+) -> "Inputs":
+    from judge.agreement.build import Inputs
+
+    columns = Columns(key=key, wanted=tuple(dict.fromkeys(wanted)))
+    sources: list[Source] = []
+    sources_by_run: list[list[int]] = []
+    for run, name in zip(runs, names_of(runs), strict=True):
+        of_run = sources_of(run)
+        numbers = range(len(sources), len(sources) + len(of_run))
+        read_judge(columns, list(zip(numbers, of_run, strict=True)), name, labels=not human)
+        sources_by_run.append(list(numbers))
+        sources += of_run
+    for labels in human:
+        for source in sources_of(labels, format):
+            read_human(columns, len(sources), source)
+            sources.append(source)
+    return Inputs(columns, sources, sources_by_run)
+
+
+def sources_of(data: Any, format: str | None = None) -> list[Source]:
+    """The files of a run, a file of our own rows, or rows of any other family turned into ours."""
+    path = data.directory if isinstance(data, Run) else data
+    if not isinstance(path, str | Path):
+        return [_rows_in_memory(data, format)]
+    place = Path(path)
+    if place.is_dir():
+        return [OwnFile(file, str(file), _check_row) for file in run_files(place)]
+    if format is None and place.suffix in (".jsonl", ".ndjson") and place.is_file() and _is_own_file(place):
+        return [OwnFile(place, str(path), _check_row)]
+    sources = open_data(path)
+    for source in sources:
+        if not source.streamed and not Path(source.name).exists():
+            raise InputError(f"{source.name}: no such file or run directory")
+    return [_rows_of(source.name, source.records, format) for source in sources]
+
+
+def _rows_in_memory(table: Any, format: str | None) -> Source:
+    (source,) = open_data(table)
+    first = next(iter(table), None)
+    if format is None and isinstance(first, Mapping) and _is_own_row(first):
+        return Rows(lambda: iter(table), source.name, _check_row)
+    if isinstance(source, RowSource) and isinstance(first, Mapping) and "judgement" in first:
+        return Rows(lambda: _with_judgements(source, table), source.name)
+    return _rows_of(source.name, source.records, format)
+
+
+def _with_judgements(source: RowSource, table: Any) -> Iterator[dict[str, Any]]:
+    """Rows written by hand, their records made whole, each with its judgement."""
+    for placed, row in zip(source.records("rmjudge"), table, strict=True):
+        yield to_row(placed.record) | {"judgement": row["judgement"]}
+
+
+def _rows_of(name: str, records: Any, format: str | None) -> Source:
+    def make() -> Iterator[Mapping[str, Any]]:
+        placed: Iterator[Placed] = records(format)
+        return (to_row(record) for _, record in placed)
+
+    return Rows(make, name)
+
+
+def _check_row(row: Mapping[str, Any]) -> None:
+    """Read a row carefully; raises InputError for what is wrong with it."""
+    from_row(row)
+    if row.get("judgement") is not None:
+        judgement_from_row(row["judgement"])
+
+
+def _is_own_file(file: Path) -> bool:
+    with file.open("rb") as stream:
+        line = stream.readline()
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and _is_own_row(row)
+
+
+def _is_own_row(row: Mapping[str, Any]) -> bool:
+    """Whether a row has an id, a kind and messages, as rmjudge writes them."""
+    return {"id", "kind", "prompt"} <= row.keys() and all(isinstance(row.get(name, []), list) for name in TEXTS)
+
+
+def names_of(runs: Sequence[Any]) -> list[str]:
+    """What to call each run: the last part of its path, with its folder where two share it."""
+    paths = [str(run.directory) if isinstance(run, Run) else run for run in runs]
+    whole = [
+        str(path) if isinstance(path, str | Path) else "judge" if len(runs) == 1 else f"judge {number}"
+        for number, path in enumerate(paths, start=1)
+    ]
+    short = [Path(name.rstrip("/")).name.removesuffix(".jsonl").removesuffix(".json") for name in whole]
+    return [name if short.count(last) > 1 else last for last, name in zip(short, whole, strict=True)]
+
+
+def _check_fields(inputs: "Inputs", names: Sequence[str]) -> None:
+    """Raise InputError for a field to slice by that no row has."""
+    for name in names:
+        if not any(inputs.columns.fields.get(name, ())):
+            rows = (row for source in inputs.sources for _, row in islice(source.rows(), 1))
+            known = sorted({field for row in rows for field in row.get("meta") or {}})
+            raise InputError(f"no row has a field '{name}' to slice by (fields: {', '.join(known) or 'none'})")
+
+
+def _is_triangle(runs: Sequence[Any], *, asked_for: bool) -> bool:
+    """Whether to show people, judge and model beside each other: where asked for, and for a judge's run and a reward
+    model's. A distilled model is seldom compared with anything else than its teacher."""
+    if asked_for and len(runs) < 2:
+        raise ConfigError("--triangle takes two runs: a judge's and that of a model made from it")
+    return asked_for or [_is_scored(run) for run in runs] == [False, True]
+
+
+def _is_scored(run: Any) -> bool:
+    """Whether a run is a reward model's: its manifest says of what kind the model is."""
+    if not isinstance(run, Run):
+        if not isinstance(run, str | Path) or not (Path(run) / MANIFEST).is_file():
+            return False
+        run = open_run(run)
+    model = run.config.get("model")
+    return isinstance(model, dict) and "kind" in model
+
+
+def _audit_of(audit: "str | Path | Audit") -> Audit:
+    """An audit, or the one that lies in a run of `rmjudge audit`."""
+    if isinstance(audit, Audit):
+        return audit
+    path = Path(audit)
+    file = path / AUDIT_FILE if path.is_dir() else path
+    try:
+        return audit_from_row(json.loads(file.read_text("utf-8")))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{file}: no saved audit of rmjudge: {error}") from None

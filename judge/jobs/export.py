@@ -1,0 +1,150 @@
+"""`judge.export`: a run as training data, or a reward model checked by every loader or written with adapters merged."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from judge.errors import ConfigError
+from judge.exports.export import Exported, ExportOptions, export_run
+from judge.runs.data import Data, open_data
+from judge.runs.reader import Run
+
+if TYPE_CHECKING:
+    from judge.rewards.inference.loader_parity import LoaderDifference
+
+ALLOWED = 1e-3
+TEXTS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedModel:
+    """What the export of a reward model came to.
+
+    Attributes:
+        model: its directory; where it was written anew, the new one.
+        written: whether it was written anew.
+        loaders: the largest difference of each loader's scores from ours; empty where nothing was checked.
+        allowed: the largest difference that passes.
+    """
+
+    model: Path
+    written: bool = False
+    loaders: "tuple[LoaderDifference, ...]" = ()
+    allowed: float = ALLOWED
+
+    @property
+    def passed(self) -> bool:
+        """Whether every loader that ran gives the same scores."""
+        return all(self.is_same(loader) is not False for loader in self.loaders)
+
+    def is_same(self, loader: "LoaderDifference") -> bool | None:
+        """Whether a loader gives the same scores; None where it was not run."""
+        return None if loader.largest is None else loader.largest <= self.allowed
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        loaders = [
+            {"loader": each.loader, "largest": _finite(each.largest), "note": each.note} for each in self.loaders
+        ]
+        return {"model": str(self.model), "allowed": self.allowed, "loaders": loaders, "passed": self.passed}
+
+    def __repr__(self) -> str:
+        lines = [f"written: {self.model}"] if self.written else []
+        if self.loaders:
+            lines.append(f"{self.model}: scores in fp32, at most {self.allowed:g} apart")
+        for each in self.loaders:
+            verdict = {True: "same", False: "DIFFERENT", None: "not run"}[self.is_same(each)]
+            difference = "" if each.largest is None else f"{each.largest:.1e} "
+            lines.append(f"  {each.loader}: {difference}{each.note or verdict}")
+        return "\n".join(lines)
+
+
+def export(
+    run: str | Path | Run,
+    *,
+    to: str = "",
+    out: str | Path | None = None,
+    kind: str = "",
+    min_margin: float = 0.0,
+    agree: bool = False,
+    ties: bool = True,
+    validation: float = 0.1,
+    seed: int = 0,
+    licence: str = "unknown",
+    force: bool = False,
+    check: bool = False,
+    data: Data | None = None,
+    vllm: bool = True,
+) -> Exported | ExportedModel:
+    """Turn a run into training data, or check a reward model's loaders.
+
+    Args:
+        run: a run of `label` or `revise`, or the directory of a reward model.
+        to: the format of a run's data: trl, openrlhf, nemo, ultrafeedback or rmjudge.
+        out: the directory to write; of a model, where it is written with its adapter merged.
+        kind: preference, unpaired, stepwise or sft; the usual one of the run's task where none is given.
+        min_margin: leave out examples below this margin, |2p - 1|.
+        agree: keep only what both orders agree on.
+        ties: keep ties, where the format has a word for them.
+        validation: the share of prompts to hold out, drawn by `seed`.
+        seed: which prompts are held out follows from it.
+        licence: what the data card says.
+        force: replace a directory that is there.
+        check: score texts of a reward model by every loader.
+        data: the texts to check with; some of our own where none are given.
+        vllm: whether vLLM is among the loaders.
+
+    Returns:
+        `Exported` for a run, `ExportedModel` for a reward model; both say in their repr what was done.
+
+    Raises:
+        ConfigError: for options that are missing, or that the run's task or the format cannot give.
+        RunError: for a directory that is no run, or that is there already.
+    """
+    directory = run.directory if isinstance(run, Run) else Path(run)
+    if check or (directory / "reward.json").is_file():
+        return _export_model(directory, out=None if out is None else Path(out), check=check, data=data, vllm=vllm)
+    missing = [name for name, value in {"--to": to, "--out": out}.items() if not value]
+    if out is None or missing:
+        raise ConfigError(f"rmjudge export needs {', '.join(missing)}; see `rmjudge export --help`")
+    options = ExportOptions(
+        to=to,
+        kind=kind,
+        margin=min_margin,
+        agree=agree,
+        ties=ties,
+        validation=validation,
+        seed=seed,
+        licence=licence,
+    )
+    return export_run(directory, out, options, force=force)
+
+
+def _export_model(model: Path, *, out: Path | None, check: bool, data: Data | None, vllm: bool) -> ExportedModel:
+    if not check and out is None:
+        raise ConfigError(
+            f"{model} is a reward model: --check compares its loaders, --out writes it with adapters merged"
+        )
+    if out is not None:
+        from judge.rewards.checkpoint.save_load import load, merge
+
+        merge(load(model, device="cpu"), out)
+    written = model if out is None else out
+    loaders = _differences(written, data, vllm=vllm) if check else ()
+    return ExportedModel(model=written, written=out is not None, loaders=tuple(loaders))
+
+
+def _differences(model: Path, data: Data | None, *, vllm: bool) -> "Sequence[LoaderDifference]":
+    from judge.rewards.inference.loader_parity import check_loaders
+
+    if data is None:
+        return check_loaders(model, vllm=vllm)
+    records = (record for source in open_data(data) for _, record in source.records())
+    return check_loaders(model, list(islice(records, TEXTS)), vllm=vllm)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,211 @@
+"""`judge.label`: judge the rows of data and write the verdicts to a run directory."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+from judge.constitution.constitution import Constitution
+from judge.engines.jury import Judge, as_judges
+from judge.engines.spec import read_settings
+from judge.errors import ConfigError, unknown
+from judge.runs.data import Data, open_data
+from judge.runs.labelling import LabelJob
+from judge.runs.plan import EngineJob, Plan
+from judge.runs.preview import preview
+from judge.runs.ray_runner import RayLabelJob
+from judge.runs.reader import Run, open_run
+from judge.runs.runner import resume
+from judge.runs.scheduler import WINDOW
+from judge.tasks import Options
+from judge.tasks.constitution_preference import Clamp, Preset
+from judge.tasks.constitution_preference import preset as preset_named
+
+_RUNNERS = ("here", "ray")
+_STEPS = {"each": True, "all": False}
+
+
+def label(
+    data: Data | None = None,
+    *,
+    out: str | Path | None = None,
+    task: str = "",
+    judges: Judge | Sequence[Judge] | None = None,
+    prompt: str | Path = "",
+    constitution: str | Path | Constitution = "",
+    format: str | None = None,
+    limit: int | None = None,
+    settings: Mapping[str, Any] | Iterable[str] | None = None,
+    seed: int | None = None,
+    votes: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    max_tokens: int | None = None,
+    retries: int | None = None,
+    one_order: bool | None = None,
+    hard: bool | None = None,
+    steps: Literal["each", "all"] | str | None = None,
+    pairwise: bool | None = None,
+    preset: str | None = None,
+    clamp: Clamp | tuple[float, float] | str | None = None,
+    low: int | None = None,
+    high: int | None = None,
+    criterion: str | Sequence[str] | None = None,
+    rubric: str | None = None,
+    no_reference: bool | None = None,
+    from_run: str | Path | Run | None = None,
+    retry_failures: bool = False,
+    window: int = WINDOW,
+    runner: Literal["here", "ray"] | str = "here",
+    workers: int = 1,
+    dry_run: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Judge the rows of data. The same call again resumes an unfinished run.
+
+    Args:
+        data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
+        out: the run directory.
+        task: preference, critique, score, steps, outcome, ranking, or one of a plugin.
+        judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
+        settings: for those judges that know them; a mapping, or texts NAME=VALUE.
+        seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
+        one_order, hard, steps, pairwise, low, high, criterion, rubric, no_reference: how to ask; see `Options`.
+        constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
+        preset: the settings of a paper.
+        from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
+        runner, workers: "ray" judges with so many actors on a Ray cluster.
+        dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
+
+    Returns:
+        The run; a `Preview`, which is a run without rows, of a dry run.
+
+    Raises:
+        ConfigError: for arguments that do not fit together. RunChangedError: where `out` holds another run.
+        InputError: for data that cannot be read, before anything is asked.
+    """
+    earlier = _Earlier(from_run)
+    jury = earlier.jury(as_judges(judges))
+    sources = open_data(earlier.files if data is None else data)
+    need("label", data=sources, task=task or earlier.task, judges=jury, out=out or dry_run)
+    paper = _paper(preset, prompt)
+    sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
+    converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
+    plan = Plan(
+        data=sources,
+        task=task or earlier.task,
+        judges=jury,
+        prompt=str(prompt) or (paper.prompt if paper else earlier.prompt),
+        constitution=named_constitution(constitution) or (paper.constitution if paper else earlier.constitution),
+        clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
+        format=format,
+        options=earlier.options(len(jury), {**sampling, **asking, "rubric": rubric, **converted}),
+        settings=read_settings(settings),
+        window=window,
+    )
+    job = _job(plan, runner, workers)
+    return judge_by(job, out, limit=limit, retry_failures=retry_failures, dry_run=dry_run, progress=progress)
+
+
+def judge_by(
+    job: EngineJob, out: str | Path | None, *, limit: int | None, retry_failures: bool, dry_run: bool, progress: bool
+) -> Run:
+    """Bring a job to its end, or only preview it, and close its engines."""
+    with closing(job):
+        if dry_run:
+            return preview(job, out or "", limit=limit)
+        return resume(
+            job,
+            out or "",
+            command=job.command,
+            limit=limit,
+            retry_failures=retry_failures,
+            check=job.render,
+            progress=progress,
+        )
+
+
+def need(verb: str, **arguments: object) -> None:
+    """Raise ConfigError that names every argument without a value."""
+    if missing := [name for name, value in arguments.items() if not value]:
+        raise ConfigError(f"judge.{verb} needs {', '.join(missing)}")
+
+
+def named_constitution(constitution: str | Path | Constitution) -> str | Constitution:
+    """A constitution as a plan holds it: paths are texts."""
+    return constitution if isinstance(constitution, Constitution) else str(constitution)
+
+
+def _job(plan: Plan, runner: str, workers: int) -> LabelJob:
+    if runner not in _RUNNERS:
+        raise unknown("value of runner", runner, _RUNNERS)
+    return RayLabelJob(plan, workers) if runner == "ray" else LabelJob(plan)
+
+
+def _paper(name: str | None, prompt: str | Path) -> Preset | None:
+    """The settings of a paper."""
+    if name and prompt:
+        raise ConfigError(f"the preset {name} brings its own prompt; give a prompt without it")
+    return preset_named(name) if name else None
+
+
+class _Earlier:
+    """What a run that is read again says of how it was asked; nothing where there is none."""
+
+    def __init__(self, run: str | Path | Run | None) -> None:
+        opened = run if run is None or isinstance(run, Run) else open_run(run)
+        config = opened.config if opened else {}
+        command = opened.manifest.get("command", {}) if opened else {}
+        if opened and "options" not in config:
+            raise ConfigError(f"{opened.directory}: no judge's run, so it stores no replies")
+        self._directory = opened.directory if opened else None
+        self._options: Mapping[str, Any] = config.get("options", {})
+        self.files = [path for path in opened.files if path.stat().st_size] if opened else []
+        self.task: str = config.get("task", "")
+        self.prompt: str = command.get("prompt", "")
+        self.constitution: str = command.get("constitution", "")
+        clamp = (config.get("constitution") or {}).get("clamp")
+        self.clamp = Clamp(*clamp) if clamp else None
+
+    def jury(self, judges: tuple[Judge, ...]) -> tuple[Judge, ...]:
+        """The judges that are given, or the stored replies of those of the run."""
+        if self._directory is None:
+            return judges
+        if judges:
+            raise ConfigError("from_run (--from) reads the stored replies of a run; it takes no judges")
+        count: int = self._options["judges"]
+        return (f"recorded:{self._directory}",) * count
+
+    def options(self, judges: int, given: Mapping[str, Any]) -> Options:
+        """The options as they were, changed by those that are given (not None)."""
+        chosen = {name: value for name, value in given.items() if value is not None}
+        merged = {"judges": judges, **self._options, **chosen}
+        return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
+
+
+def _converted(
+    *, hard: bool | None, no_reference: bool | None, steps: str | None, criterion: str | Sequence[str] | None
+) -> dict[str, Any]:
+    """The options whose names say the opposite, or that are read from words."""
+    if steps is not None and steps not in _STEPS:
+        raise unknown("value of steps", steps, _STEPS)
+    named = (criterion,) if isinstance(criterion, str) else criterion or ()
+    criteria = tuple(": ".join(part.strip() for part in text.split("=", 1)) for text in named)
+    return {
+        "soft": False if hard else None,
+        "reference": False if no_reference else None,
+        "each_step": _STEPS[steps] if steps is not None else None,
+        "criteria": criteria or None,
+    }
+
+
+def _clamp(clamp: Clamp | tuple[float, float] | str | None) -> Clamp | None:
+    """A clamp; a text is LOW:HIGH."""
+    if clamp is None:
+        return None
+    low, high = clamp.partition(":")[::2] if isinstance(clamp, str) else clamp
+    try:
+        return Clamp(float(low), float(high))
+    except ValueError:
+        raise ConfigError(f"clamp {clamp}: write LOW:HIGH, such as 0.4:0.6") from None

@@ -1,0 +1,116 @@
+"""`judge.revise`: answer, criticise and revise, keep what a referee finds better, and write both as training data."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from judge.constitution.constitution import Constitution
+from judge.engines.jury import Judge
+from judge.engines.spec import read_settings
+from judge.errors import unknown
+from judge.exports.export import write_revised
+from judge.jobs.label import judge_by, named_constitution, need
+from judge.runs.data import Data, open_data
+from judge.runs.plan import Plan
+from judge.runs.preview import Preview
+from judge.runs.reader import Run
+from judge.runs.revising import RevisionJob
+from judge.runs.scheduler import WINDOW
+from judge.tasks import Options
+from judge.tasks.revision import PRESETS, Loop, Preset
+
+_LOOP = ("rounds", "margin", "tries", "principles", "keep")
+
+
+def revise(
+    data: Data | None = None,
+    *,
+    out: str | Path | None = None,
+    judge: Judge | None = None,
+    author: Judge | None = None,
+    referee: Judge | None = None,
+    constitution: str | Path | Constitution = "",
+    rounds: int | None = None,
+    margin: float | None = None,
+    tries: int | None = None,
+    principles: int | None = None,
+    keep: Literal["better", "all"] | str | None = None,
+    preset: str | None = None,
+    thought: bool = False,
+    answer_prompt: str | Path | None = None,
+    critique_prompt: str | Path | None = None,
+    revision_prompt: str | Path | None = None,
+    referee_prompt: str | Path | None = None,
+    format: str | None = None,
+    limit: int | None = None,
+    settings: Mapping[str, Any] | Iterable[str] | None = None,
+    seed: int | None = None,
+    votes: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    max_tokens: int | None = None,
+    retries: int | None = None,
+    no_reference: bool | None = None,
+    retry_failures: bool = False,
+    window: int = WINDOW,
+    dry_run: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Answer, criticise and revise by a constitution. The same call again resumes an unfinished run.
+
+    Args:
+        data: prompts, responses or solutions: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`.
+        out: the run directory; supervised.jsonl and preferences.jsonl are written beside its rows.
+        judge: the critic, a spec or an `Engine`; also author and referee, where these are not given.
+        constitution: whose principles revisions follow.
+        rounds, margin, tries, principles, keep: see `judge.tasks.revision.Loop`.
+        preset: the settings of a paper. thought: a line of thought before each critique.
+        settings: for those engines that know them; a mapping, or texts NAME=VALUE.
+        dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
+
+    Returns:
+        The run, whose `written` counts the rows of the files beside it; of a dry run a `Preview`.
+
+    Raises:
+        ConfigError, InputError, RunChangedError: as `judge.label` does.
+    """
+    need("revise", data=data is not None, judge=judge, out=out or dry_run)
+    paper = _paper(preset)
+    loop = {"rounds": rounds, "margin": margin, "tries": tries, "principles": principles, "keep": keep}
+    sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    named = {"answer": answer_prompt, "critique": critique_prompt, "revision": revision_prompt}
+    assert data is not None and judge is not None
+    plan = Plan(
+        data=open_data(data),
+        task="revision",
+        judges=(judge, author or judge, referee or judge),
+        constitution=named_constitution(constitution) or ("harmless" if paper else ""),
+        format=format,
+        options=_options({**sampling, "retries": retries}, paper, reference=not no_reference),
+        settings=read_settings(settings),
+        window=window,
+    )
+    prompts = {task: str(prompt) for task, prompt in {**named, "preference": referee_prompt}.items() if prompt}
+    job = RevisionJob(plan, _loop(loop, paper), named=prompts, thought=thought)
+    run = judge_by(job, out, limit=limit, retry_failures=retry_failures, dry_run=dry_run, progress=progress)
+    if isinstance(run, Preview):
+        return run
+    return replace(run, written={f"{name}.jsonl": rows for name, rows in write_revised(run.directory).items()})
+
+
+def _paper(name: str | None) -> Preset | None:
+    if name and name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name] if name else None
+
+
+def _loop(given: Mapping[str, Any], paper: Preset | None) -> Loop:
+    """The loop of a paper, changed by what is given (not None)."""
+    begun = {name: getattr(paper.loop, name) for name in _LOOP} if paper else {}
+    return Loop(**begun | {name: value for name, value in given.items() if value is not None})
+
+
+def _options(given: Mapping[str, Any], paper: Preset | None, *, reference: bool) -> Options:
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return Options(reference=reference, **({"temperature": paper.temperature} if paper else {}) | chosen)

@@ -1,0 +1,272 @@
+"""`judge.load_reward_model`: a reward model's directory as an object that scores, ranks and exports."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from judge.errors import ConfigError, InputError
+from judge.formats import records_from
+from judge.judgements import Outcome, Steps
+from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution
+from judge.rewards.checkpoint.metadata import read_metadata
+from judge.rewards.config import RewardConfig
+from judge.runs.data import Data, open_data
+
+if TYPE_CHECKING:
+    from judge.rewards.checkpoint.save_load import LoadedModel
+    from judge.rewards.inference.loader_parity import LoaderDifference
+    from judge.rewards.inference.scoring import Scored
+
+CARD = "README.md"
+Text = str | Sequence[Mapping[str, Any]] | Sequence[Message]
+Scorable = Mapping[str, Any] | Record | tuple[Text, Text]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """What a reward model says of one response.
+
+    Attributes:
+        value: the reward, higher is better: an ensemble's mean, objectives under their weights, of a process model the
+            steps' P(right) as one. None where the text could not be read.
+        std: standard deviation of an ensemble's members.
+        lower: value minus one standard deviation, a cautious reward.
+        probability: P(correct), calibrated, of an outcome model.
+        members: the rewards of an ensemble's members.
+        objectives: the reward of each objective.
+        steps: P(right) of each step, calibrated, of a process model.
+        novelty: distance to the training features, of a model with a feature bank.
+        reason: why there is no value.
+    """
+
+    value: float | None
+    std: float | None = None
+    lower: float | None = None
+    probability: float | None = None
+    members: tuple[float, ...] = ()
+    objectives: Mapping[str, float] | None = None
+    steps: tuple[float, ...] = ()
+    novelty: float | None = None
+    reason: str = ""
+
+    def __float__(self) -> float:
+        if self.value is None:
+            raise InputError(f"no reward: {self.reason}")
+        return self.value
+
+
+class RewardModel:
+    """A reward model's directory. Its weights are loaded when the first text is scored.
+
+    Attributes:
+        path: the directory; the object itself may stand where a path is wanted.
+        training: figures of the training that this object is the result of; None for a model that was opened.
+    """
+
+    def __init__(
+        self, path: str | Path, *, dtype: str = "", device: str = "", training: Mapping[str, Any] | None = None
+    ) -> None:
+        self.path, self.training = Path(path), training
+        self._dtype, self._device = dtype, device
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """All that reward.json says; InputError where the directory is no reward model."""
+        return read_metadata(self.path)
+
+    @cached_property
+    def config(self) -> RewardConfig:
+        """What the model is and how it was trained."""
+        return RewardConfig.from_dict(self.metadata["config"])
+
+    @property
+    def kind(self) -> str:
+        """scalar, multi, outcome, process, ensemble or hierarchical."""
+        return self.config.model.kind
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """Figures on examples that training never saw."""
+        figures: Mapping[str, Any] = self.metadata.get("figures", {}).get("validation", {})
+        return figures
+
+    @property
+    def flags(self) -> Sequence[str]:
+        """What is wrong with the model, a sentence each."""
+        flags: Sequence[str] = self.metadata.get("figures", {}).get("flags", ())
+        return flags
+
+    @property
+    def card(self) -> str:
+        """The model card, README.md; "" where there is none."""
+        path = self.path / CARD
+        return path.read_text("utf-8") if path.is_file() else ""
+
+    def score(self, prompt: Text, response: Text) -> Reward:
+        """The reward of one response.
+
+        Args:
+            prompt: a text, or messages {role, content}.
+            response: a text, or messages; of a process model each line is a step.
+
+        Returns:
+            The reward; its value is None with a reason where the text cannot be read.
+        """
+        return self.score_batch([(prompt, response)])[0][0]
+
+    def rank(self, prompt: Text, responses: Sequence[Text]) -> list[int]:
+        """The indices of responses to one prompt, best first; equal rewards stay in their order.
+
+        Raises:
+            InputError: for a response that cannot be read.
+        """
+        rewards = chain.from_iterable(self.score_batch([(prompt, response) for response in responses]))
+        values = [float(reward) for reward in rewards]
+        return sorted(range(len(values)), key=lambda index: -values[index])
+
+    def score_batch(self, rows: Sequence[Scorable]) -> list[list[Reward]]:
+        """The rewards of many rows: without padding, a prompt computed once for all its responses.
+
+        Args:
+            rows: (prompt, response) pairs, records, or rows as dicts of any format that `rmjudge data formats` lists.
+
+        Returns:
+            Of each row, in its order, a reward a response: two of a pair, K of a ranking, one of the others.
+        """
+        from judge.rewards.inference.scoring import score
+
+        records = _records(rows, process=self.kind == "process")
+        return [_rewards(scored) for batch in score(self._loaded, records) for scored in batch]
+
+    def export(self, out: str | Path) -> "RewardModel":
+        """The model written anew with its low-rank adapter added to its weights.
+
+        Raises:
+            RunError: where a model stands already.
+        """
+        from judge.rewards.checkpoint.save_load import load, merge
+
+        merge(load(self.path, device="cpu"), Path(out))
+        return RewardModel(out, dtype=self._dtype, device=self._device)
+
+    def check_loaders(self, data: Data | None = None, *, vllm: bool = True) -> "list[LoaderDifference]":
+        """How far the scores of other loaders (transformers, TRL, RewardBench, vLLM) lie from this one's.
+
+        Args:
+            data: the texts to score; some of our own where none are given.
+            vllm: whether vLLM is among the loaders.
+        """
+        from judge.rewards.inference.loader_parity import check_loaders
+
+        records = [] if data is None else [record for source in open_data(data) for _, record in source.records()]
+        return check_loaders(self.path, records, vllm=vllm)
+
+    @cached_property
+    def _loaded(self) -> "LoadedModel":
+        from judge.rewards.checkpoint.save_load import load
+
+        return load(self.path, dtype=self._dtype, device=self._device)
+
+    def __repr__(self) -> str:
+        shown = "".join(f", {name}={_figure(value)}" for name, value in self.figures.items() if name in _SHOWN)
+        return f"RewardModel('{self.path}', kind='{self.kind}'{shown})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("kind", self.kind),
+            ("backbone", Path(self.config.model.backbone).name),
+            ("loss", self.config.loss_name),
+        ]
+        rows += [(name, _figure(value)) for name, value in self.figures.items()]
+        rows += [("red flag", flag) for flag in self.flags]
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+        return f"<table><caption>Reward model: {escape(str(self.path))}</caption>{cells}</table>"
+
+
+_SHOWN = ("accuracy", "correlation", "ece_after_calibration")
+
+
+def load_reward_model(path: str | Path, *, dtype: str = "", device: str = "") -> RewardModel:
+    """Open a reward model's directory.
+
+    Args:
+        path: the directory.
+        dtype: of the weights, other than they were saved in: float32, bfloat16 or float16.
+        device: "" takes a GPU where there is one.
+
+    Raises:
+        InputError: for a directory that is no reward model.
+    """
+    model = RewardModel(path, dtype=dtype, device=device)
+    read_metadata(model.path)
+    return model
+
+
+def _records(rows: Sequence[Scorable], *, process: bool) -> list[Record]:
+    """Records of rows in their order; rows as dicts are recognised together."""
+    tables = [(f"row {number}", row) for number, row in enumerate(rows, start=1) if isinstance(row, Mapping)]
+    from_tables = iter([record for _, record in records_from(iter(tables), name="rows")] if tables else [])
+    records: list[Record] = []
+    for row in rows:
+        if isinstance(row, Pair | Ranking | Response | Solution):
+            records.append(row)
+        elif isinstance(row, Mapping):
+            records.append(next(from_tables))
+        elif isinstance(row, tuple) and len(row) == 2:
+            records.append(_record(*row, process=process))
+        else:
+            raise ConfigError(
+                f"a row of the type {type(row).__name__} (accepted: (prompt, response), a dict, a record)"
+            )
+    return records
+
+
+def _record(prompt: Text, response: Text, *, process: bool) -> Record:
+    turns, answer = _conversation(prompt, "user"), _conversation(response, "assistant")
+    if not process:
+        return Response(prompt=turns, response=answer)
+    lines = "\n".join(message.content for message in answer).splitlines()
+    return Solution(prompt=turns, steps=tuple(line for line in lines if line.strip()))
+
+
+def _conversation(text: Text, role: str) -> Conversation:
+    if isinstance(text, str):
+        return (Message(role, text),) if text else ()  # type: ignore[arg-type]
+    return tuple(turn if isinstance(turn, Message) else Message(turn["role"], turn["content"]) for turn in text)
+
+
+def _rewards(scored: "Scored") -> list[Reward]:
+    """A record's rewards, one a response."""
+    numbers, judgement = scored.numbers, scored.judgement
+    if not numbers:
+        count = {"pair": 2, "ranking": len(getattr(scored.record, "responses", ()))}.get(scored.record.kind, 1)
+        return [Reward(value=None, reason=str(getattr(judgement, "reason", ""))) for _ in range(count)]
+    rewards = []
+    for place in range(len(numbers["scores"])):
+        value = numbers["mean"][place] if "mean" in numbers else numbers["scores"][place]
+        std = numbers["std"][place] if "std" in numbers else None
+        rewards.append(
+            Reward(
+                value=value,
+                std=std,
+                lower=None if std is None else value - std,
+                probability=judgement.p_correct if isinstance(judgement, Outcome) else None,
+                members=tuple(numbers["members"][place]) if "members" in numbers else (),
+                objectives=numbers["objectives"][place] if "objectives" in numbers else None,
+                steps=tuple(p for p in judgement.p_right if p is not None) if isinstance(judgement, Steps) else (),
+                novelty=numbers["novelty"][place] if "novelty" in numbers else None,
+            )
+        )
+    return rewards
+
+
+def _figure(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

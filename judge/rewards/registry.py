@@ -1,0 +1,223 @@
+"""What the reward wing can be made of, each list declared once: losses, encoders, heads, feature banks, optimizers, …
+
+A part is named by its home, `module:attribute`, as in an entry point. So names are known, and a wrong one is refused,
+without importing torch.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from statistics import fmean
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from judge.errors import ConfigError, unknown
+
+
+class Registry(Mapping[str, str]):
+    """Names and the homes of what they stand for.
+
+    Attributes:
+        what: what is registered, for messages: "loss", "head".
+        renamed: earlier names and the names of today; both are accepted.
+        group: the entry point group by which other packages add to it, "" for none.
+    """
+
+    def __init__(
+        self, what: str, homes: Mapping[str, str], *, renamed: Mapping[str, str] | None = None, group: str = ""
+    ) -> None:
+        self.what, self.group = what, group
+        self.renamed = MappingProxyType(dict(renamed or {}))
+        self._homes = dict(homes)
+
+    @cached_property
+    def _plugins(self) -> dict[str, EntryPoint]:
+        """Entry points of other packages; a name of our own is never replaced."""
+        found = entry_points(group=self.group) if self.group else ()
+        return {point.name: point for point in found if point.name not in self._homes}
+
+    def __getitem__(self, name: str) -> str:
+        return self._homes[name] if name in self._homes else self._plugins[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._homes, *self._plugins}))
+
+    def __len__(self) -> int:
+        return len(self._homes) + len(self._plugins)
+
+    def canonical(self, name: str) -> str:
+        """The name of today.
+
+        Raises:
+            UnknownNameError: for a name that is not registered.
+        """
+        spelled = name.replace("-", "_")
+        for candidate in (name, spelled, self.renamed.get(spelled, "")):
+            if candidate and candidate in self:
+                return candidate
+        raise unknown(self.what, name, self)
+
+    def load(self, name: str) -> Any:
+        """What a name stands for, imported when it is asked for.
+
+        Raises:
+            UnknownNameError: for a name that is not registered.
+            ConfigError: for a plugin that cannot be imported.
+        """
+        name = self.canonical(name)
+        if name in self._homes:
+            module, _, attribute = self._homes[name].partition(":")
+            return getattr(import_module(module), attribute)
+        point = self._plugins[name]
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            package = point.dist.name if point.dist else "a package"
+            raise ConfigError(f"{self.what} {name}: {package} offers it as {point.value}, but {error}") from None
+
+
+LOSSES = Registry(
+    "loss",
+    {
+        "adjacent_pairs": "judge.rewards.losses.listwise:adjacent_pairs",
+        "bradley_terry": "judge.rewards.losses.pairwise:bradley_terry",
+        "davidson": "judge.rewards.losses.pairwise:davidson",
+        "focal": "judge.rewards.losses.pairwise:focal",
+        "forward_correction": "judge.rewards.losses.noise_robust:forward_correction",
+        "generalized_cross_entropy": "judge.rewards.losses.noise_robust:generalized_cross_entropy",
+        "info_nce": "judge.rewards.losses.listwise:info_nce",
+        "margin": "judge.rewards.losses.pairwise:margin",
+        "outcome_cross_entropy": "judge.rewards.losses.pointwise:outcome_cross_entropy",
+        "plackett_luce": "judge.rewards.losses.listwise:plackett_luce",
+        "rao_kupper": "judge.rewards.losses.pairwise:rao_kupper",
+        "ranknet": "judge.rewards.losses.pairwise:ranknet",
+        "rdpo": "judge.rewards.losses.noise_robust:rdpo",
+        "regression": "judge.rewards.losses.pointwise:regression",
+        "scaled_bradley_terry": "judge.rewards.losses.pairwise:scaled_bradley_terry",
+        "step_cross_entropy": "judge.rewards.losses.pointwise:step_cross_entropy",
+        "symmetric_cross_entropy": "judge.rewards.losses.noise_robust:symmetric_cross_entropy",
+        "triplet": "judge.rewards.losses.pairwise:triplet",
+        "trimmed": "judge.rewards.losses.noise_robust:trimmed",
+    },
+    renamed={
+        "adjacent": "adjacent_pairs",
+        "contrastive": "info_nce",
+        "forward": "forward_correction",
+        "generalized": "generalized_cross_entropy",
+        "log1p_exp": "ranknet",
+        "margin_scaled": "scaled_bradley_terry",
+        "outcome": "outcome_cross_entropy",
+        "steps": "step_cross_entropy",
+        "symmetric": "symmetric_cross_entropy",
+        "unbiased": "rdpo",
+    },
+    group="rmjudge.losses",
+)
+
+ENCODERS = Registry(
+    "encoder",
+    {
+        "joint": "judge.rewards.modeling.encoders:JointEncoder",
+        "fusion": "judge.rewards.modeling.encoders:FusionEncoder",
+        "cross": "judge.rewards.modeling.encoders:CrossEncoder",
+    },
+)
+
+HEADS = Registry(
+    "head",
+    {
+        "linear": "judge.rewards.modeling.heads:LinearHead",
+        "mlp": "judge.rewards.modeling.heads:MlpHead",
+        "likelihood": "judge.rewards.modeling.likelihood_head:LikelihoodHead",
+    },
+)
+
+OPTIMIZERS = Registry(
+    "optimizer",
+    {
+        "adamw": "judge.rewards.training.optimizers:adamw",
+        "muon": "judge.rewards.training.optimizers:muon",
+    },
+)
+
+SCHEDULES = Registry(
+    "lr_scheduler_type",
+    {
+        "cosine": "judge.rewards.training.optimizers:cosine",
+        "linear": "judge.rewards.training.optimizers:linear",
+        "constant": "judge.rewards.training.optimizers:constant",
+    },
+)
+
+FEATURE_BANKS = Registry(
+    "feature_bank",
+    {
+        "fifo": "judge.rewards.modeling.feature_bank:newest",
+        "reservoir": "judge.rewards.modeling.feature_bank:even_sample",
+    },
+)
+
+EXTERNAL_PRMS = Registry(
+    "convention",
+    {
+        "trl": "judge.rewards.inference.external_prms:TRL",
+        "math-shepherd": "judge.rewards.inference.external_prms:MATH_SHEPHERD",
+        "rlhflow": "judge.rewards.inference.external_prms:RLHFLOW",
+        "qwen": "judge.rewards.inference.external_prms:QWEN",
+        "skywork": "judge.rewards.inference.external_prms:SKYWORK",
+    },
+)
+
+
+class Kind(NamedTuple):
+    """A kind of reward model.
+
+    Attributes:
+        loss: the loss that trains it unless another is named.
+        learns_from: what its losses may read: comparisons, scores, outcomes, steps.
+        made_from: the tasks whose labels can teach it.
+        gives: what its numbers are, in words.
+    """
+
+    loss: str
+    learns_from: tuple[str, ...]
+    made_from: tuple[str, ...]
+    gives: str
+
+
+KINDS: dict[str, Kind] = {
+    "scalar": Kind(
+        "bradley_terry", ("comparisons", "scores"), ("preference", "ranking", "score"), "one reward for a response"
+    ),
+    "multi": Kind("regression", ("scores",), ("score",), "a reward for each objective"),
+    "outcome": Kind(
+        "outcome_cross_entropy", ("outcomes",), ("outcome", "steps"), "the logit of P(the answer is correct)"
+    ),
+    "process": Kind("step_cross_entropy", ("steps",), ("steps",), "a verdict after each step of a solution"),
+    "ensemble": Kind(
+        "bradley_terry",
+        ("comparisons", "scores"),
+        ("preference", "ranking", "score"),
+        "{members} rewards for a response; their mean is the reward, their deviation its uncertainty",
+    ),
+    "hierarchical": Kind(
+        "bradley_terry",
+        ("comparisons", "outcomes"),
+        ("preference", "ranking", "score", "outcome", "steps"),
+        "a reward from token, segment and response level",
+    ),
+}
+
+
+def _last(values: Sequence[float]) -> float:
+    return values[-1]
+
+
+AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "min": min,  # a chain is as strong as its weakest step (Lightman et al. 2023 use both this and the product)
+    "product": math.prod,  # P(all are right), were they independent
+    "last": _last,  # a model that reads the whole so far (Snell et al. 2024)
+    "mean": fmean,
+}

@@ -1,0 +1,172 @@
+"""What a run judges: files, hub names, run directories and rows in memory, each as a source of records.
+
+A source can say how a manifest names it, and whether it only grew since, so that rows added at its end are welcome.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from glob import has_magic
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Union
+
+from judge.errors import ConfigError, InputError
+from judge.files import files_of, to_json
+from judge.formats import Placed, read_records, records_from
+from judge.runs.reader import Run
+
+if TYPE_CHECKING:
+    import datasets
+
+Data = Union[
+    str, Path, Run, Sequence[Mapping[str, Any]], "datasets.Dataset", Sequence[str], Sequence[Path], Sequence[Run]
+]
+_CHUNK = 1 << 20
+
+
+class DataSource(Protocol):
+    """Where records come from."""
+
+    @property
+    def name(self) -> str:
+        """What errors and manifests call it."""
+        ...
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it comes from the hub row by row, so that it is not read to its end before the work."""
+        ...
+
+    def entry(self) -> dict[str, Any]:
+        """How a manifest names it: by its content, or by its name on the hub."""
+        ...
+
+    def begins_with(self, entry: Mapping[str, Any]) -> bool:
+        """Whether it still begins with the content that an entry names."""
+        ...
+
+    def records(self, format: str | None = None) -> Iterator[Placed]:
+        """Its records with their places; raises InputError at the first row that is wrong."""
+        ...
+
+
+def open_data(data: Data) -> tuple[DataSource, ...]:
+    """The sources that data means.
+
+    Args:
+        data: a path, a glob, a hub name `hf://NAME[:CONFIG][:SPLIT]`, a run directory, a `Run`, a sequence of these;
+            or rows in memory: a list of dicts, a `datasets.Dataset`.
+
+    Returns:
+        One source a file, hub name or run; one for rows in memory. Nothing is read yet.
+
+    Raises:
+        ConfigError: for what is none of these.
+        InputError: for a glob that fits no file.
+    """
+    if isinstance(data, str | Path | Run):
+        return tuple(_sources(data))
+    if _is_table(data):
+        return (RowSource(data),)
+    if not isinstance(data, Sequence):
+        raise ConfigError(f"data of the type {type(data).__name__} (accepted: a path, rows as dicts, a Dataset, a Run)")
+    if data and all(isinstance(row, Mapping) for row in data):
+        return (RowSource(data),)
+    return tuple(source for part in data for source in _sources(part))
+
+
+def data_entry(path: str | Path) -> dict[str, Any]:
+    """How a manifest names a file: the size and hash of its bytes; a hub name by itself."""
+    return FileSource(str(path)).entry()
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A file, a run directory (its labels) or a hub name."""
+
+    name: str
+
+    @property
+    def streamed(self) -> bool:
+        return self.name.startswith("hf://")
+
+    def entry(self) -> dict[str, Any]:
+        if self.streamed:
+            return {"name": self.name}
+        size, digest = _hash_file(Path(self.name), None)
+        return {"bytes": size, "hash": digest}
+
+    def begins_with(self, entry: Mapping[str, Any]) -> bool:
+        size = entry.get("bytes")
+        if self.streamed or not isinstance(size, int):
+            return False
+        return _hash_file(Path(self.name), size) == (size, entry["hash"])
+
+    def records(self, format: str | None = None) -> Iterator[Placed]:
+        return read_records(self.name, format=format)
+
+
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """Rows in memory. table: a sequence of dicts, or a `datasets.Dataset`. A place is `row 17`, counted from 1."""
+
+    table: Any
+    name: str = "rows in memory"
+    streamed: bool = False
+
+    def entry(self) -> dict[str, Any]:
+        return {"rows": len(self.table), "hash": _hash_rows(self.table, len(self.table))}
+
+    def begins_with(self, entry: Mapping[str, Any]) -> bool:
+        count = entry.get("rows")
+        return isinstance(count, int) and count <= len(self.table) and _hash_rows(self.table, count) == entry["hash"]
+
+    def records(self, format: str | None = None) -> Iterator[Placed]:
+        return records_from(self._rows(), name=self.name, format=format)
+
+    def _rows(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for number, row in enumerate(self.table, start=1):
+            if not isinstance(row, Mapping):
+                raise InputError(f"row {number}: found {type(row).__name__} where a dict belongs")
+            yield f"row {number}", row
+
+
+def _sources(data: object) -> Iterator[DataSource]:
+    if isinstance(data, Run):
+        yield FileSource(str(data.directory))
+    elif not isinstance(data, str | Path):
+        kind = type(data).__name__
+        raise ConfigError(f"data holds a value of the type {kind} (accepted: paths, hub names, runs; or rows as dicts)")
+    elif has_magic(str(data)) and not str(data).startswith("hf://") and not Path(data).exists():
+        pattern = Path(data).expanduser()
+        root = Path(pattern.anchor)
+        paths = sorted(str(path) for path in root.glob(str(pattern.relative_to(root) if pattern.anchor else pattern)))
+        if not paths:
+            raise InputError(f"{data}: fits no file")
+        yield from map(FileSource, paths)
+    else:
+        yield FileSource(str(data))
+
+
+def _is_table(data: object) -> bool:
+    """Whether it is a `datasets.Dataset`, which is not imported to find out."""
+    return hasattr(data, "column_names") and hasattr(data, "__len__") and not isinstance(data, Mapping)
+
+
+def _hash_rows(table: Any, count: int) -> str:
+    digest = blake2b(digest_size=16)
+    for row in islice(table, count):
+        digest.update(to_json(row).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _hash_file(path: Path, limit: int | None) -> tuple[int, str]:
+    """The size and hash of a file's bytes, or of its first ones."""
+    digest, size = blake2b(digest_size=16), 0
+    for part in files_of(path):  # a run's labels, the parts of a saved data set
+        with part.open("rb") as file:
+            while chunk := file.read(_CHUNK if limit is None else min(_CHUNK, limit - size)):
+                digest.update(chunk)
+                size += len(chunk)
+    return size, digest.hexdigest()

@@ -1,0 +1,89 @@
+"""The job of labelling: one task, one prompt, and every record judged by all judges."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from judge.engines.jury import Judge, load_jury, prompt_wanted_by
+from judge.errors import ConfigError, InputError, unknown
+from judge.judgements import Judgement
+from judge.prompting.template import list_templates, load_template
+from judge.records import Pair, Ranking, Record, Response, Solution
+from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
+from judge.tasks import TASKS, Program
+from judge.tasks.constitution_preference import check_principle, under
+
+
+class LabelJob(EngineJob):
+    """A plan whose parts stand: prompt, task and engines are there, no model is loaded, nothing is written yet.
+
+    Raises ConfigError for parts that do not fit together.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        if len(plan.judges) != plan.options.judges:
+            raise ConfigError(f"{len(plan.judges)} judges are named, the options say {plan.options.judges}")
+        if plan.task not in TASKS:
+            raise unknown("task", plan.task, TASKS)
+        self.spec = TASKS[plan.task]
+        self.constitution = read_constitution(plan.constitution)
+        if self.constitution is not None:
+            self.spec = under(self.spec, self.constitution, plan.clamp)
+        elif plan.clamp is not None:
+            raise ConfigError("a clamp belongs to the principles of a constitution; name one")
+        task, default = self.spec.prompt(plan.options)
+        prompt = plan.prompt or _common_prompt(plan.judges, task)
+        self.template = load_template(task, prompt or default)
+        self.spec.check(self.template, plan.options)
+        if self.constitution is not None:
+            check_principle(self.template)
+        super().__init__(plan, load_jury(plan.judges, plan.settings), prompt=prompt)
+
+    def records(self) -> Iterator[Record]:
+        """The records that the task judges, in the order of the data; InputError for one that it cannot judge."""
+        for source in self.plan.data:
+            for place, record in source.records(self.plan.format):
+                if record.kind not in self.spec.kinds:
+                    kinds = ", ".join(self.spec.kinds)
+                    raise InputError(f"{place}: a {record.kind}; the task '{self.plan.task}' judges: {kinds}")
+                if not _has_text(record):
+                    raise InputError(f"{place}: labels without the texts they are about; there is nothing to judge")
+                yield from self.spec.split(record)
+
+    def program(self, record: Record) -> Program[Judgement]:
+        """What is asked about one record."""
+        return self.spec.program(record, self.template, self.plan.options)
+
+    def config(self) -> dict[str, Any]:
+        """What decides every row of the run."""
+        plan = self.plan
+        return {
+            "task": plan.task,
+            "prompt": {"name": self.template.name, "hash": self.template.hash},
+            "constitution": constitution_entry(self.constitution, plan.clamp),
+            "judges": [engine.describe() for engine in self.engines],
+            "options": asdict(plan.options),
+            "format": plan.format,
+            "data": [source.entry() for source in plan.data],
+        }
+
+
+def _common_prompt(judges: Sequence[Judge], task: str) -> str:
+    """The prompt that all judges want, "" when they want none or not the same."""
+    wanted = {prompt_wanted_by(judge) for judge in judges}
+    name = wanted.pop() if len(wanted) == 1 else ""
+    if name and f"{task}/{name}" not in {template.name for template in list_templates(task)}:
+        raise ConfigError(f"{judges[0]} has not learnt the task '{task}': name a real model, or force a --prompt")
+    return name
+
+
+def _has_text(record: Record) -> bool:
+    match record:
+        case Pair():
+            return bool(record.first and record.second)
+        case Response():
+            return bool(record.response)
+        case Solution():
+            return bool(record.steps)
+        case Ranking():
+            return all(record.responses) and bool(record.responses)
