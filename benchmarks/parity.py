@@ -1,20 +1,30 @@
-"""The same data judged by one model on vLLM and on transformers: how often the verdict is the same, how far apart p is.
+"""The same data judged twice by one model: how often the verdict is the same, how far apart the probabilities are.
 
-python benchmarks/parity.py --model tiny --data pairs.jsonl --task preference --prompt preference/brief
+python benchmarks/parity.py                     the embedded model on vLLM and on transformers
+python benchmarks/parity.py --against server    in this process and behind a real `vllm serve`, by HTTP
+python benchmarks/parity.py --model DIRECTORY --data pairs.jsonl --task preference --prompt preference/verdict
 """
 
 import argparse
 import json
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.request import urlopen
 
+import judge as rmjudge
+from judge.engines import TINY_PROMPT
+from judge.engines.tiny import MODEL as TINY
 from judge.formats import to_row
 from judge.records import Record
-from judge.runs.runner import Job, Plan, label
+from judge.run_files import read_lines
 
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 
@@ -27,37 +37,60 @@ def main() -> None:
     parser.add_argument("--task", default="preference", choices=PROBABILITY)
     parser.add_argument("--prompt", default="")
     parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--against", default="hf", choices=("hf", "server"))
     asked = parser.parse_args()
+    prompt = asked.prompt or (f"{asked.task}/{TINY_PROMPT}" if asked.model == "tiny" else "")
     with tempfile.TemporaryDirectory() as folder:
         data = asked.data or _sample(Path(folder), asked.task, asked.rows)
-        runs = {}
-        for kind in ("vllm", "hf"):
-            plan = Plan(
-                data=(data,),
+
+        def judge(kind: str, spec: str) -> dict[str, Mapping[str, Any]]:
+            run = rmjudge.label(
+                data,
                 task=asked.task,
-                judges=(f"tiny:{kind}" if asked.model == "tiny" else f"{kind}:{asked.model}",),
+                judges=spec,
                 out=Path(folder) / kind,
-                prompt=asked.prompt,
+                prompt=prompt,
                 limit=asked.rows,
+                progress=False,
             )
-            runs[kind] = judged(plan)
-    print(json.dumps(compare(runs["vllm"], runs["hf"], asked.task), indent=2))
+            return {line.row["id"]: line.row["judgement"] for path in run.files for line in read_lines(path)}
+
+        def local(kind: str) -> dict[str, Mapping[str, Any]]:
+            return judge(kind, f"tiny:{kind}" if asked.model == "tiny" else f"{kind}:{asked.model}")
+
+        if asked.against == "server":
+            with served(str(TINY) if asked.model == "tiny" else asked.model, Path(folder) / "server.log") as url:
+                theirs = judge("server", f"openai:{url}#judge")
+        else:
+            theirs = local("hf")
+        print(json.dumps(compare(local("vllm"), theirs, asked.task), indent=2))
 
 
-def judged(plan: Plan) -> dict[str, Mapping[str, Any]]:
-    """Record id -> judgement row, those that could not be read included."""
-    job = Job(plan)
+@contextmanager
+def served(model: str, log: Path) -> Iterator[str]:
+    """The address of a vLLM server for this model, up until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # The module, not the `vllm` command: that one looks for a package of the name vllm, which CPU builds do not have.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--dtype", "float32"]
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [*command, "--served-model-name", "judge", "--port", str(port), "--enforce-eager"],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        label(job, lambda total: nullcontext(lambda counts: None))
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(300):
+            if server.poll() is not None:
+                raise SystemExit(f"the server ended:\n{log.read_text()[-2000:]}")
+            with suppress(OSError), urlopen(f"{url}/health", timeout=1):
+                break
+            time.sleep(1)
+        yield f"{url}/v1"
     finally:
-        job.close()
-    rows = {}
-    for name in ("labels.jsonl", "failures.jsonl"):
-        path = plan.out / name
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            row = json.loads(line)
-            rows[row["id"]] = row["judgement"]
-    return rows
+        server.terminate()
+        server.wait()
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], task: str) -> dict[str, Any]:

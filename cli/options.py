@@ -41,6 +41,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the engine, such as tensor_parallel_size=2."),
 ]
+Patience = Annotated[
+    str | None,
+    typer.Option("--patience", metavar="TIME", help="How long a server may be away: 45s, 30m (the default), 2h."),
+]
 
 Seed = Annotated[int | None, typer.Option("--seed", help="Every draw follows from it.", rich_help_panel=_SAMPLING)]
 Votes = Annotated[int | None, typer.Option("--votes", help="Replies to each question.", rich_help_panel=_SAMPLING)]

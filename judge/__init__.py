@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
+    from judge.secrets import mask_secrets
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
 
 __all__ = [
@@ -160,6 +161,7 @@ __all__ = [
     "load_engine",
     "load_reward_model",
     "load_template",
+    "mask_secrets",
     "new_constitution",
     "open_run",
     "play",
@@ -306,6 +308,7 @@ _HOMES = {
         "Run",
         "open_run",
     ),
+    "secrets": ("mask_secrets",),
     "tasks": (
         "TASKS",
         "Options",

@@ -11,15 +11,20 @@
     └── MissingExtraError     (ImportError)   an optional package that is not installed; names the install line
 
 A message is one line: where (file:line or row id), what was found, what is accepted, the nearest valid name.
-Every class carries its message alone, so it pickles. Nothing here refuses to be caught as the stdlib error it is.
+Every class carries its message alone, so it pickles, and masks the keys and passwords in it.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from judge.secrets import mask_secrets
+
 
 class RmjudgeError(Exception):
     """The root of what a user can cause; the command line shows its message and exits with 2."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(mask_secrets(message))
 
 
 class InputError(RmjudgeError, ValueError):

@@ -5,6 +5,7 @@ from typing import Any
 
 from judge.engines.base import Engine
 from judge.errors import ConfigError, unknown
+from judge.secrets import split_userinfo
 
 
 def openai(address: str, **settings: Any) -> Engine:
@@ -16,7 +17,8 @@ def openai(address: str, **settings: Any) -> Engine:
     for name in settings:
         if name not in accepted:
             raise unknown("engine setting", name, accepted)
-    url, _, model = address.partition("#")
+    userinfo, opened = split_userinfo(address)  # a password may hold a "#"
+    url, _, model = opened.partition("#")
     if not url.startswith(("http://", "https://")) or not model:
         raise ConfigError(f"engine 'openai:{address}': write 'openai:http://HOST:PORT/v1#MODEL'")
-    return OpenAIEngine(url, model, **settings)
+    return OpenAIEngine(url.replace("://", f"://{userinfo}@", 1) if userinfo else url, model, **settings)

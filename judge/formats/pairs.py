@@ -21,7 +21,8 @@ def _winners(results: Any) -> list[Any]:
     """The winner in each order, by the last stage of the judge's prompting; none where the row has no such results."""
     last = results[-1] if isinstance(results, list) and results else None
     orders = [last.get(f"swap = {swap}") for swap in (False, True)] if isinstance(last, dict) else []
-    return [order.get("winner") for order in orders] if orders and all(isinstance(o, dict) for o in orders) else []
+    winners = [order.get("winner") for order in orders if isinstance(order, dict)]
+    return winners if len(winners) == len(orders) else []
 
 
 def judgebench(row: Row) -> list[Pair]:

@@ -36,6 +36,7 @@ def label(
     format: str | None = None,
     limit: int | None = None,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
+    patience: str | float | None = None,
     seed: int | None = None,
     votes: int | None = None,
     temperature: float | None = None,
@@ -69,6 +70,7 @@ def label(
         task: preference, critique, score, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         settings: for those judges that know them; a mapping, or texts NAME=VALUE.
+        patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
         one_order, hard, steps, pairwise, low, high, criterion, rubric, no_reference: how to ask; see `Options`.
         constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
@@ -101,7 +103,7 @@ def label(
         clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
         format=format,
         options=earlier.options(len(jury), {**sampling, **asking, "rubric": rubric, **converted}),
-        settings=read_settings(settings),
+        settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
     )
     job = _job(plan, runner, workers)

@@ -45,6 +45,7 @@ def revise(
     format: str | None = None,
     limit: int | None = None,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
+    patience: str | float | None = None,
     seed: int | None = None,
     votes: int | None = None,
     temperature: float | None = None,
@@ -67,6 +68,7 @@ def revise(
         rounds, margin, tries, principles, keep: see `judge.tasks.revision.Loop`.
         preset: the settings of a paper. thought: a line of thought before each critique.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
+        patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
 
     Returns:
@@ -88,7 +90,7 @@ def revise(
         constitution=named_constitution(constitution) or ("harmless" if paper else ""),
         format=format,
         options=_options({**sampling, "retries": retries}, paper, reference=not no_reference),
-        settings=read_settings(settings),
+        settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
     )
     prompts = {task: str(prompt) for task, prompt in {**named, "preference": referee_prompt}.items() if prompt}

@@ -12,6 +12,9 @@ from typing import Any, assert_never
 from judge.engines.base import Completion
 from judge.judgements import shape_of
 
+ENGINE_ERROR = "engine error: "  # how a reading's reason begins when an engine answered with an error
+_REASONS = 100
+
 
 @dataclass(slots=True)
 class Counts:
@@ -20,6 +23,7 @@ class Counts:
     labelled, unreadable: judgements written, those of earlier attempts included. resumed: how many of them earlier
     attempts wrote. duplicates: records of the data that had been seen before in it. verdicts: how often each was given.
     both_orders: pairs with a readable verdict in either order; flips: those where the two disagree.
+    reasons: how often each reason stood behind an unreadable row, the first hundred of them.
     calls and tokens: what engines answered, earlier attempts included as far as their manifest tells.
     """
 
@@ -34,6 +38,7 @@ class Counts:
     cached_tokens: int = 0
     output_tokens: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
 
     @property
     def rows(self) -> int:
@@ -47,11 +52,14 @@ class Counts:
 
     def add_row(self, row: Mapping[str, Any], *, readable: bool) -> None:
         """Count a row that is written."""
+        judgement = row["judgement"]
         if not readable:
             self.unreadable += 1
+            reason = _reason(judgement)
+            if reason in self.reasons or len(self.reasons) < _REASONS:
+                self.reasons[reason] += 1
         else:
             self.labelled += 1
-        judgement = row["judgement"]
         self.verdicts.update(tally(judgement))
         for compared in judgement.get("rounds", (judgement,)):
             consistent = compared.get("consistent")
@@ -59,12 +67,26 @@ class Counts:
                 self.both_orders += 1
                 self.flips += not consistent
 
+    @property
+    def only_failure(self) -> str:
+        """The engine's error that every row of the run failed with, "" when there is a label or another reason."""
+        reason = next(iter(self.reasons), "")
+        alone = not self.labelled and len(self.reasons) == 1
+        return reason.removeprefix(ENGINE_ERROR) if alone and reason.startswith(ENGINE_ERROR) else ""
+
     def add_completion(self, completion: Completion) -> None:
         """Count what a completion cost."""
         self.calls += 1
         self.prompt_tokens += completion.prompt_tokens
         self.cached_tokens += completion.cached_tokens
         self.output_tokens += completion.output_tokens
+
+
+def _reason(judgement: Mapping[str, Any]) -> str:
+    """Why a row is unreadable: the reason of its first unreadable reading, else the row's own."""
+    readings = judgement.get("readings") or ()
+    reasons = (reading.get("reason") for reading in readings if reading.get("verdict") is None)
+    return next((reason for reason in reasons if reason), judgement.get("reason") or "")
 
 
 def tally(judgement: Mapping[str, Any]) -> Iterable[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from judge.errors import RunChangedError, RunError
+from judge.secrets import masked
 from judge.files import write_atomic
 from judge.run_files import LABELS, MANIFEST
 from judge.runs.counts import Counts
@@ -80,8 +81,8 @@ def entries_of(counts: Counts) -> dict[str, Any]:
 
 
 def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest whole or not at all; RunError when the disk does not take it."""
-    text = json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n"
+    """Write the manifest whole or not at all, without keys and passwords; RunError when the disk does not take it."""
+    text = json.dumps(masked(manifest), indent=2, ensure_ascii=False, default=str) + "\n"
     write_atomic(directory / MANIFEST, text)
 
 
@@ -112,7 +113,7 @@ def check_same(directory: Path, manifest: Mapping[str, Any], config: Mapping[str
     Raises RunChangedError that names each difference: `prompt: a1b2 → c3d4`.
     """
     before = {name: manifest["config"].get(name, _ABSENT) for name in config}
-    changes = list(_differences("", _plain(before), _plain(config)))
+    changes = list(_differences("", _plain(before), _plain(masked(config))))
     if changes:
         raise RunChangedError(
             f"{directory}: made by another configuration: {'; '.join(changes)}. "

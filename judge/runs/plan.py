@@ -11,6 +11,7 @@ from judge.engines.jury import close_loaded
 from judge.judgements import Judgement
 from judge.records import Record
 from judge.runs.data import DataSource
+from judge.runs.kept_replies import KeptReplies
 from judge.runs.runner import Attempt, row_of
 from judge.runs.scheduler import WINDOW, run
 from judge.tasks import Options, Program
@@ -92,18 +93,20 @@ class EngineJob(ABC):
 
     def execute(self, attempt: Attempt) -> None:
         """Judge in this process."""
-        run(
-            self.records(),
-            self.program,
-            self.engines,
-            attempt.journal,
-            row_of,
-            counts=attempt.counts,
-            window=self.plan.window,
-            limit=attempt.limit,
-            watch=attempt.watch,
-            shielded=attempt.interrupt.shielded,
-        )
+        with KeptReplies(attempt.directory) as replies:
+            run(
+                self.records(),
+                self.program,
+                self.engines,
+                attempt.journal,
+                row_of,
+                counts=attempt.counts,
+                window=self.plan.window,
+                limit=attempt.limit,
+                watch=attempt.watch,
+                shielded=attempt.interrupt.shielded,
+                replies=replies,
+            )
 
     def close(self) -> None:
         """Let go of the models that were loaded for this job; an engine of the caller's own stays open."""

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from judge.errors import InputError, RunError
+from judge.errors import EngineError, InputError, RunError
 from judge.formats import to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
@@ -58,7 +58,7 @@ class Job(Protocol):
         """Judge the records that the journal does not hold."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Attempt:
     """One attempt at bringing a run to its end.
 
@@ -119,6 +119,7 @@ def resume(
         RunChangedError: before anything is written, when the directory was made by another configuration.
         InputError: with the place of a bad row, before anything is written.
         RunError: when the directory cannot be written.
+        EngineError: when a model gave out, or when every row failed for one reason of the engine's.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
     out = Path(out)
@@ -144,25 +145,20 @@ def resume(
         with Journal(out, retry_failures=retry_failures, seen=seen) as journal:
             clear_torn(out)
             save()
-            attempt = Attempt(
-                directory=out,
-                journal=journal,
-                counts=counts,
-                manifest=manifest,
-                limit=limit,
-                watch=lambda counts: None,
-                interrupt=interrupt,
-            )
             try:
                 with progress_bar(total, shown=progress) as watch:
-                    attempt.watch = _saving(watch, save)
-                    job.execute(attempt)
+                    job.execute(Attempt(out, journal, counts, manifest, limit, _saving(watch, save), interrupt))
                 manifest["finished"] = now()
             except BaseException:
                 with suppress(RunError):  # what broke the loop is the better message
                     save()
                 raise
             save()
+    if counts.only_failure:
+        raise EngineError(
+            f"all {counts.unreadable} rows failed for one reason: {counts.only_failure} "
+            f"(they are in {out}; --retry-failures asks again)"
+        )
     return Run(directory=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started)
 
 

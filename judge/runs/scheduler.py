@@ -5,7 +5,8 @@ back. So there are no stage barriers: a record in its third round and one at its
 earlier record goes on to ask has a lower ticket than what later ones ask, so it does not wait behind them. The order
 in which engines answer never changes a row, only the order of rows.
 
-This module refuses to know what a task asks, what a model is and what a row looks like.
+A judge that gives out does not cost what the others say: their replies are kept, record by record, and the next go asks
+for what is missing.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,28 @@ class Sink(Protocol):
         """A moment to force rows to the disk."""
 
 
+class Replies(Protocol):
+    """Where the replies to unfinished records are kept; `KeptReplies` is the one on disk."""
+
+    def keep(self, content_id: str, replies: Sequence[Completion | None]) -> None:
+        """Keep a record's completions in the order asked, None for the missing ones."""
+
+    def take(self, content_id: str) -> list[Completion | None]:
+        """What an earlier go kept for a record."""
+        ...
+
+
+class Forgotten:
+    """Keeps nothing."""
+
+    def keep(self, content_id: str, replies: Sequence[Completion | None]) -> None:
+        """See Replies."""
+
+    def take(self, content_id: str) -> list[Completion | None]:
+        """See Replies."""
+        return []
+
+
 def distinct(records: Iterable[Record], counts: Counts) -> Iterator[tuple[str, Record]]:
     """Each record once, with its id; a repeated one is counted and passed over."""
     seen = IdSet()
@@ -62,11 +85,15 @@ def run(
     limit: int | None = None,
     watch: Callable[[Counts], None] = lambda counts: None,
     shielded: Callable[[], AbstractContextManager[None]] = nullcontext,
+    replies: Replies | None = None,
 ) -> Counts:
     """Judge each distinct record that the journal does not hold yet, and journal each judgement when it is complete.
 
     window: how many programs are alive at once. limit: only the first so many distinct records, those the journal
-    holds included. watch: called after each turn. shielded: a context in which a signal must wait.
+    holds included. watch: called after each turn. shielded: a context in which a signal must wait. replies: where the
+    replies to records go that cannot be finished because a judge gave out.
+    Raises EngineError when a judge gave out: at once when it never answered or was the last one alive, else when the
+    others have said what they could.
     """
     counts = counts if counts is not None else Counts()
 
@@ -75,18 +102,25 @@ def run(
         journal.write(row, readable=good)
         counts.add_row(row, readable=good)
 
-    live = _LivePrograms(engines, counts, finish)
+    live = _LivePrograms(engines, counts, finish, replies or Forgotten())
     once = islice(distinct(records, counts), limit)
-    waiting = (record for content_id, record in once if content_id not in journal.done)
+    waiting = ((content_id, record) for content_id, record in once if content_id not in journal.done)
     while True:
         with shielded():
-            while len(live) < window and (record := next(waiting, None)) is not None:
-                live.start(record, program_for(record))
+            while len(live) < window and (entry := next(waiting, None)) is not None:
+                content_id, record = entry
+                live.start(content_id, record, program_for(record))
         if not live:
+            live.report()
             return counts
         for judge, engine in enumerate(engines):
             if live.open[judge]:
-                finished = engine.step()
+                try:
+                    finished = engine.step()
+                except EngineError as error:
+                    with shielded():
+                        live.lose(judge, error)
+                    continue
                 with shielded():
                     live.take(judge, finished)
         journal.sync()
@@ -94,19 +128,27 @@ def run(
 
 
 class _Live:
-    """A program between two turns: the completions of its batch that are back, and how many are missing.
+    """A program between two turns.
 
-    ticket: of its next request.
+    ticket: of its next request. back: the completions of its batch that are there. missing: how many are under way.
+    stuck: whether its batch needs a judge that gave out. replies: all completions so far, in the order asked, None for
+    the missing ones. kept: those of an earlier go, in the same order.
     """
 
-    __slots__ = ("back", "missing", "program", "record", "ticket")
+    __slots__ = ("back", "content_id", "kept", "missing", "program", "record", "replies", "stuck", "ticket")
 
-    def __init__(self, record: Record, program: Program[Judgement], ticket: int) -> None:
+    def __init__(
+        self, content_id: str, record: Record, program: Program[Judgement], ticket: int, kept: list[Completion | None]
+    ) -> None:
+        self.content_id = content_id
         self.record = record
         self.program = program
         self.ticket = ticket
+        self.kept = kept
+        self.replies: list[Completion | None] = []
         self.back: list[Completion] = []
         self.missing = 0
+        self.stuck = False
 
 
 class _LivePrograms:
@@ -115,56 +157,124 @@ class _LivePrograms:
     open: how many requests each engine has not answered yet.
     """
 
-    def __init__(self, engines: Sequence[Engine], counts: Counts, finish: Callable[[Record, Judgement], None]) -> None:
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        counts: Counts,
+        finish: Callable[[Record, Judgement], None],
+        replies: Replies,
+    ) -> None:
         self.open = [0] * len(engines)
         self._engines = engines
         self._counts = counts
         self._finish = finish
+        self._replies = replies
         self._alive = 0
-        self._tickets: dict[int, tuple[_Live, int]] = {}
+        self._tickets: dict[int, tuple[_Live, int, int]] = {}  # ticket -> program, place in its batch, judge
         self._started = 0
+        self._answered = [0] * len(engines)
+        self._lost: dict[int, EngineError] = {}
+        self._suspended = 0
 
     def __len__(self) -> int:
         return self._alive
 
-    def start(self, record: Record, program: Program[Judgement]) -> None:
+    def start(self, content_id: str, record: Record, program: Program[Judgement]) -> None:
+        """Let a program take its first turn."""
         self._alive += 1
         self._started += 1
-        self._advance(_Live(record, program, self._started * _REQUESTS), None)
+        kept = self._replies.take(content_id)
+        self._advance(_Live(content_id, record, program, self._started * _REQUESTS, kept), None)
 
     def take(self, judge: int, finished: Sequence[tuple[int, Completion]]) -> None:
         """Give completions to their programs; each program whose batch is whole takes its next turn."""
         if not finished:
             raise EngineError(f"judge {judge} holds {self.open[judge]} requests and finished none of them")
+        self._answered[judge] += len(finished)
         for ticket, completion in finished:
             self.open[judge] -= 1
             self._counts.add_completion(completion)
-            live, place = self._tickets.pop(ticket)
+            live, place, _ = self._tickets.pop(ticket)
             live.back[place] = completion
+            live.replies[place - len(live.back)] = completion
             live.missing -= 1
             if not live.missing:
-                self._advance(live, live.back)
+                self._turn(live)
+
+    def lose(self, judge: int, error: EngineError) -> None:
+        """Go on without a judge that gave out; raise where nobody is left or where it never gave an answer."""
+        self._lost[judge] = error
+        self.open[judge] = 0
+        last = len(self._lost) == len(self._engines) or not self._answered[judge]
+        orphans = [ticket for ticket, (_, _, asked) in self._tickets.items() if last or asked == judge]
+        for ticket in orphans:
+            live, _, _ = self._tickets.pop(ticket)
+            live.stuck = True
+            live.missing -= 1
+            if not live.missing:
+                self._suspend(live)
+        if last:
+            self.report()
+
+    def report(self) -> None:
+        """Raise for the first judge that gave out, if any did."""
+        for judge, error in self._lost.items():
+            name = f"judge {judge + 1} gave out: " if len(self._engines) > 1 else ""
+            rest = f"; what was said of {self._suspended} unfinished rows is kept, and the same command asks the rest"
+            raise EngineError(f"{name}{error}{rest if self._suspended else ''}") from error
+
+    def _turn(self, live: _Live) -> None:
+        if live.stuck:
+            self._suspend(live)
+        else:
+            self._advance(live, live.back)
 
     def _advance(self, live: _Live, back: list[Completion] | None) -> None:
-        try:
-            batch = next(live.program) if back is None else live.program.send(back)
-            while not batch:
-                batch = live.program.send([])
-        except StopIteration as stop:
-            self._alive -= 1
-            self._finish(live.record, stop.value)
-            return
-        live.back, live.missing = [_MISSING] * len(batch), len(batch)
-        for place, request in enumerate(batch):
-            self._submit(live, place, request)
+        """Let a program go on until it waits for an engine or has come to its end."""
+        while True:
+            try:
+                batch = next(live.program) if back is None else live.program.send(back)
+            except StopIteration as stop:
+                self._alive -= 1
+                self._finish(live.record, stop.value)
+                return
+            live.back, live.missing = [_MISSING] * len(batch), 0
+            start = len(live.replies)
+            live.replies += live.kept[start : start + len(batch)]
+            live.replies += [None] * (start + len(batch) - len(live.replies))
+            for place, request in enumerate(batch):
+                kept = live.replies[start + place]
+                if kept is not None:
+                    live.back[place] = kept
+                else:
+                    self._submit(live, place, request)
+            if live.missing:
+                return
+            if live.stuck:
+                self._suspend(live)
+                return
+            back = live.back
 
     def _submit(self, live: _Live, place: int, request: Request) -> None:
-        if not 0 <= request.judge < len(self._engines):
-            raise ConfigError(f"a task asked judge {request.judge}; the run has {len(self._engines)}")
+        judge = request.judge
+        if not 0 <= judge < len(self._engines):
+            raise ConfigError(f"a task asked judge {judge}; the run has {len(self._engines)}")
+        if judge in self._lost:
+            live.stuck = True
+            return
         ticket, live.ticket = live.ticket, live.ticket + 1
-        self._tickets[ticket] = (live, place)
-        self.open[request.judge] += 1
-        self._engines[request.judge].submit(ticket, request)
+        self._tickets[ticket] = (live, place, judge)
+        live.missing += 1
+        self.open[judge] += 1
+        self._engines[judge].submit(ticket, request)
+
+    def _suspend(self, live: _Live) -> None:
+        """Leave a program that needs a lost judge, and keep what was said."""
+        self._alive -= 1
+        live.program.close()
+        if any(reply is not None for reply in live.replies):
+            self._suspended += 1
+            self._replies.keep(live.content_id, live.replies)
 
 
 _MISSING = Completion(text="", finish="error")

@@ -85,7 +85,7 @@ def test_dtype_is_decided_in_one_place(small_model: Path) -> None:
 
 
 def test_importing_engines_is_light() -> None:
-    heavy = "torch vllm transformers httpx numpy jinja2"
+    heavy = "torch vllm transformers aiohttp numpy jinja2"
     code = f"import sys, judge.engines; print([name for name in '{heavy}'.split() if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

@@ -1,7 +1,9 @@
 """The loop, played against engines and programs small enough to follow by hand."""
 
+import json
 import random
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,11 @@ import pytest
 from judge.engines.base import Completion, Request
 from judge.errors import ConfigError, EngineError
 from judge.judgements import Outcome
+from judge.records import Message, Response
 from judge.runs.counts import Counts
 from judge.runs.id_set import IdSet
+from judge.runs.kept_replies import KeptReplies
 from judge.runs.scheduler import run
-from judge.records import Message, Response
 
 
 def response(number: int) -> Response:
@@ -24,6 +27,7 @@ class Echo:
 
     def __init__(self, seed: int = 0, at_once: int = 3) -> None:
         self.most = 0
+        self.answered = 0
         self._open: list[tuple[int, Request]] = []
         self._draw = random.Random(seed)
         self._at_once = at_once
@@ -35,6 +39,7 @@ class Echo:
     def step(self) -> list[tuple[int, Completion]]:
         self._draw.shuffle(self._open)
         done, self._open = self._open[: self._at_once], self._open[self._at_once :]
+        self.answered += len(done)
         return [
             (ticket, Completion(text=request.messages[-1].content, prompt_tokens=10, cached_tokens=4, output_tokens=1))
             for ticket, request in done
@@ -183,9 +188,7 @@ def test_an_engine_that_forgets_is_an_error_not_an_endless_loop():
 
 
 class LowestFirst(Echo):
-    """An engine with a queue: one at a time, the lowest ticket first. answered: how many so far."""
-
-    answered = 0
+    """An engine with a queue: one at a time, the lowest ticket first."""
 
     def step(self) -> list[tuple[int, Completion]]:
         self.answered += 1
@@ -205,3 +208,68 @@ def test_what_a_record_goes_on_to_ask_waits_behind_no_later_record():
 
     label(range(20), [engine], Noting(), window=8)
     assert done == list(range(3, 61, 3))
+
+
+class GivesOut(Echo):
+    """Answers so many requests, then cannot be used any more."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__(at_once=1)
+        self._left = answers
+
+    def step(self) -> list[tuple[int, Completion]]:
+        if not self._left:
+            raise EngineError("the server is gone")
+        self._left -= 1
+        return super().step()
+
+
+def jury(record: Response) -> Iterator[Any]:
+    """Two judges at once, and a further question to the first."""
+    number = record.response[0].content
+    first, second = yield [ask(f"a{number}", judge=0), ask(f"b{number}", judge=1)]
+    (last,) = yield [ask(f"c{number}", judge=0)]
+    return Outcome(verdict="right", reason=f"{first.text} {second.text} {last.text}")
+
+
+def test_a_judge_that_gives_out_costs_no_reply_of_the_others(tmp_path: Path) -> None:
+    rows, first = Rows(), Echo()
+    with pytest.raises(EngineError, match=r"judge 2 gave out: the server is gone; what was said of 17 unfinished rows"):
+        with KeptReplies(tmp_path) as replies:
+            label(range(20), [first, GivesOut(3)], rows, program=jury, window=4, replies=replies)
+    assert len(rows.rows) == 3
+    assert first.answered == 20 + 3  # every row once, and the three finished ones again
+
+    second, first = Echo(), Echo()
+    for row, _ in list(rows.rows):
+        rows.done.add(row["id"])
+    with KeptReplies(tmp_path) as replies:
+        label(range(20), [first, second], rows, program=jury, window=4, replies=replies)
+    assert (first.answered, second.answered) == (17, 17)  # only what was missing
+    assert sorted(row["judgement"]["reason"] for row, _ in rows.rows) == sorted(f"a{n} b{n} c{n}" for n in range(20))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_judge_that_never_answers_ends_the_run_and_the_replies_are_kept(tmp_path: Path) -> None:
+    rows = Rows()
+    with pytest.raises(EngineError, match="judge 2 gave out: the server is gone"), KeptReplies(tmp_path) as replies:
+        label(range(20), [Echo(at_once=4), GivesOut(0)], rows, program=jury, window=8, replies=replies)
+    kept = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
+    assert [reply["text"][0] for row in kept for reply in row["replies"] if reply] == ["a"] * 4
+    assert rows.rows == []
+
+
+def test_a_torn_line_of_kept_replies_is_passed_over(tmp_path: Path) -> None:
+    with KeptReplies(tmp_path) as replies:
+        replies.keep("a" * 32, [Completion(text="one"), None])
+        replies.keep("b" * 32, [Completion(text="two", logprobs={"A": -0.5})])
+    path = tmp_path / "replies.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    with KeptReplies(tmp_path) as replies:
+        assert replies.take("b" * 32) == []
+        replies.keep("c" * 32, [Completion(text="three", logprobs={"A": -0.5})])
+    with KeptReplies(tmp_path) as replies:
+        assert replies.take("a" * 32) == [Completion(text="one"), None]
+        assert replies.take("c" * 32) == [Completion(text="three", logprobs={"A": -0.5})]
+        assert replies.take("d" * 32) == []
+    assert list(tmp_path.iterdir()) == []

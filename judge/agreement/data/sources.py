@@ -207,7 +207,10 @@ def _stored(meta: Row) -> Row | None:
     alpaca_eval's `preference` is 2 - P(the first is better); RewardBench's `results` is 1 for the chosen one.
     """
     if isinstance(meta.get("judgments"), list):
-        given = [_DECISIONS.get(said.get("decision")) if isinstance(said, dict) else None for said in meta["judgments"]]
+        given = [
+            _DECISIONS.get(str(stored.get("decision"))) if isinstance(stored, dict) else None
+            for stored in meta["judgments"]
+        ]
         return _both(given[:2])
     if isinstance(meta.get("winners"), list):
         return _both([{"1": "first", "2": "second"}.get(str(winner)) for winner in meta["winners"]])
