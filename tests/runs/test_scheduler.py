@@ -273,3 +273,22 @@ def test_a_torn_line_of_kept_replies_is_passed_over(tmp_path: Path) -> None:
         assert replies.take("c" * 32) == [Completion(text="three", logprobs={"A": -0.5})]
         assert replies.take("d" * 32) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_one_reason_that_all_rows_failed_for():
+    def failed(reason: str) -> dict[str, Any]:
+        readings = [{"verdict": "first"}, {"verdict": None, "reason": reason}]
+        return {
+            "judgement": {"task": "preference", "verdict": None, "reason": f"swapped: {reason}", "readings": readings}
+        }
+
+    counts = Counts()
+    for _ in range(2):
+        counts.add_row(failed("engine error: out of credit"), readable=False)
+    assert counts.only_failure == "out of credit"
+    counts.add_row(failed("no verdict in the reply"), readable=False)
+    assert counts.only_failure == ""
+    assert counts.reasons == {"engine error: out of credit": 2, "no verdict in the reply": 1}
+    alone = Counts()
+    alone.add_row(failed("no verdict in the reply"), readable=False)
+    assert alone.only_failure == ""
