@@ -5,7 +5,7 @@ Shares and probabilities lie in 0…1; higher is better unless a figure's docstr
 Rows of a confusion matrix are the people's verdicts, columns the judge's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +40,13 @@ class Figure:
     note: str = ""
 
 
+def _by_name(figures: Iterable[Figure]) -> dict[str, Figure]:
+    named: dict[str, Figure] = {}
+    for figure in figures:
+        named.setdefault(f"{figure.name}/{figure.of}" if figure.of else figure.name, figure)
+    return named
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
     """The answer in one sentence. level: good: can stand in for one person; fair: with the care that the flags name;
@@ -55,8 +62,7 @@ class Flag:
     """Something wrong, in words. name: stable key ("coin", "always_first", "likes_length", "copies_annotator", …).
 
     what: what is wrong; evidence: the figures behind it; sure: how sure, in words ("p < 0.001", "95 % interval …");
-    advice: what to do about it. judge: whom it speaks of, "" for the data.
-    """
+    advice: what to do about it. judge: whom it speaks of, "" for the data."""
 
     name: str
     severity: Severity
@@ -138,9 +144,9 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatorRow:
-    """One person beside the judge. agreement: with the votes of the other people on the same rows; judge: the judge
-    with those same votes (the two numbers are comparable); judge_with: the judge with this person. p_value, wins: the
-    alternative-annotator test for this person. accuracy: by Dawid-Skene.
+    """One person, beside the judge where there is one. agreement: with the votes of the other people on the same rows;
+    judge: the judge with those same votes (the two numbers are comparable); judge_with: the judge with this person.
+    p_value, wins: the alternative-annotator test for this person. accuracy: by Dawid-Skene.
     off: agrees less with the others than they do among themselves, beyond chance (corrected).
     drift: agreement in the last third of the rows minus in the first; seconds: median time a label, where known.
     """
@@ -148,8 +154,8 @@ class AnnotatorRow:
     name: str
     n: int
     agreement: Figure
-    judge: Figure
-    judge_with: Figure
+    judge: Figure | None = None
+    judge_with: Figure | None = None
     advantage: float | None = None
     p_value: float | None = None
     wins: bool | None = None
@@ -193,7 +199,8 @@ class Equivalence:
 class Ceiling:
     """What people reach among themselves, and the judge beside it. human: leave-one-annotator-out agreement over all
     annotators; judge: the judge measured the same way. among: κ, α, Fleiss, AC1 among the people. aggregation: the
-    judge against the majority and against Dawid-Skene."""
+    judge against the majority and against Dawid-Skene. annotators: those with most labels, of annotators_total (0: all
+    are there)."""
 
     human: Figure
     judge: Figure
@@ -202,6 +209,45 @@ class Ceiling:
     equivalence: Equivalence
     among: tuple[Figure, ...] = ()
     aggregation: tuple[Figure, ...] = ()
+    annotators_total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorPair:
+    """Two people on the n rows that both labelled. figures: how often they agree, Cohen's κ; of scores Pearson's r."""
+
+    first: str
+    second: str
+    n: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """People among themselves, without a judge. labelled: rows with a label; shared: with labels of two people or
+    more; split: where these differ. human: leave-one-annotator-out agreement over all annotators, the ceiling of any
+    judge. among: κ, α, Fleiss, AC1, for each criterion. pairs, annotators: those with most labels, of pairs_total and
+    annotators_total. other_labels: labels of another kind, which count nowhere."""
+
+    task: str
+    labelled: int
+    shared: int
+    split: int
+    votes: int
+    human: Figure
+    among: tuple[Figure, ...]
+    pairs: tuple[AnnotatorPair, ...]
+    pairs_total: int
+    annotators: tuple[AnnotatorRow, ...]
+    annotators_total: int
+    prompts: int = 0
+    repeated_votes: int = 0
+    other_labels: int = 0
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """The figures of everyone together, by name; one of a criterion as "name/criterion"."""
+        return _by_name((self.human, *self.among))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,10 +384,7 @@ class JudgeReport:
         if self.bias:
             bias = self.bias
             figures += [*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency]
-        named: dict[str, Figure] = {}
-        for figure in figures:
-            named.setdefault(f"{figure.name}/{figure.of}" if figure.of else figure.name, figure)
-        return named
+        return _by_name(figures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,8 +483,9 @@ class Audit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementReport:
-    """A whole report. judges: one or more, in the order given. disagreements: the most telling ones, most confident
-    mistakes first; disagreements_total: how many there are. sources: where the rows came from, for the reader."""
+    """A whole report. judges: one or more, in the order given; none in a report of people among themselves, which has
+    `people` instead. disagreements: the most telling ones, most confident mistakes first; disagreements_total: how many
+    there are. sources: where the rows came from, for the reader."""
 
     title: str
     kind: str
@@ -460,4 +504,5 @@ class AgreementReport:
     confidence: float = 0.95
     resamples: int = 0
     seed: int = 0
+    people: People | None = None
     version: str = VERSION

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -109,7 +109,9 @@ def _read(value: Any, kind: Any) -> Any:
     if is_dataclass(kind):
         assert isinstance(kind, type)
         hints = get_type_hints(kind)
-        return kind(**{item.name: _read(value[item.name], hints[item.name]) for item in fields(kind)})
+        lately = {item.name for item in fields(kind) if item.default is not MISSING} - value.keys()  # saved before it
+        known = [item.name for item in fields(kind) if item.name not in lately]
+        return kind(**{name: _read(value[name], hints[name]) for name in known})
     if get_origin(kind) is tuple:
         return tuple(_read(item, get_args(kind)[0]) for item in value)
     return value

@@ -48,6 +48,7 @@ class Judge:
     pairs: Ints
     same: Ints
     detail: dict[int, Any] = field(default_factory=dict)
+    turned: dict[str, str] = field(default_factory=dict)
     duplicates: int = 0
 
     @property
@@ -193,6 +194,7 @@ def _judge(judge: JudgeColumns, size: int) -> Judge:
         pairs=np.array(judge.pairs[:size], dtype=np.int64),
         same=np.array(judge.same[:size], dtype=np.int64),
         detail=judge.detail,
+        turned=judge.turned,
         duplicates=judge.duplicates,
     )
 

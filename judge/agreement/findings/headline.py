@@ -65,6 +65,11 @@ def changes(after: AgreementReport, before: AgreementReport) -> tuple[BaselineCh
             same = old_figures.get((figure.name, figure.of))
             if same is not None:
                 changed.append(_change(judge.name, same, figure))
+    if after.people and before.people:
+        old_of_people = before.people.figures
+        for name, figure in after.people.figures.items():
+            if name in old_of_people:
+                changed.append(_change("people", old_of_people[name], figure))
     return tuple(changed)
 
 
