@@ -97,7 +97,7 @@ def report(
 
 def _people_alone(inputs: Inputs, sample: Sample, settings: AgreementConfig) -> AgreementReport:
     """The report of people among themselves."""
-    alone = replace(people(sample), other_labels=sum(inputs.columns.misfits.values()))
+    alone = replace(people(sample), other_labels=dict(inputs.columns.misfits))
     return AgreementReport(
         title=settings.title or "people among themselves",
         kind=sample.table.shape.records[0],

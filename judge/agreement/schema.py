@@ -227,7 +227,7 @@ class People:
     """People among themselves, without a judge. labelled: rows with a label; shared: with labels of two people or
     more; split: where these differ. human: leave-one-annotator-out agreement over all annotators, the ceiling of any
     judge. among: κ, α, Fleiss, AC1, for each criterion. pairs, annotators: those with most labels, of pairs_total and
-    annotators_total. other_labels: labels of another kind, which count nowhere."""
+    annotators_total. other_labels: how many labels are of another kind, and count nowhere, by what they are."""
 
     task: str
     labelled: int
@@ -242,7 +242,7 @@ class People:
     annotators_total: int
     prompts: int = 0
     repeated_votes: int = 0
-    other_labels: int = 0
+    other_labels: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def figures(self) -> dict[str, Figure]:

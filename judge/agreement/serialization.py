@@ -109,7 +109,8 @@ def _read(value: Any, kind: Any) -> Any:
     if is_dataclass(kind):
         assert isinstance(kind, type)
         hints = get_type_hints(kind)
-        lately = {item.name for item in fields(kind) if item.default is not MISSING} - value.keys()  # saved before it
+        optional = {item.name for item in fields(kind) if (item.default, item.default_factory) != (MISSING, MISSING)}
+        lately = optional - value.keys()  # fields that an earlier version did not save
         known = [item.name for item in fields(kind) if item.name not in lately]
         return kind(**{name: _read(value[name], hints[name]) for name in known})
     if get_origin(kind) is tuple:

@@ -189,11 +189,13 @@ def judgebench(measure: Measure) -> tuple[Figure, ...]:
 
 def llmbar(measure: Measure) -> tuple[Figure, ...]:
     """Accuracy over both orders, and the share of pairs with the same verdict in both ("equal"). A model that scores
-    each response by itself gives its verdict in both."""
+    each response by itself gives its verdict in both. As its authors count, all pairs are in every share: nothing
+    readable is wrong, and in both orders it is the same."""
     truth, judge, labelled = measure.table.truth, measure.judge, measure.table.labelled
     forward, swapped = (judge.forward, judge.swapped) if generative(measure) else (judge.verdict, judge.verdict)
     right = (forward == truth).astype(np.float64) + (swapped == truth)
-    same = (forward == swapped).astype(np.float64)
+    lost = judge.unreadable & np.isnan(forward) & np.isnan(swapped)
+    same = ((forward == swapped) | lost).astype(np.float64)
     return (
         measure.share("correct_average", "Accuracy, mean of both orders", right / 2, labelled),
         measure.share("correct_both", "Right in both orders", right == 2, labelled),
@@ -326,7 +328,7 @@ PROTOCOLS: dict[str, Protocol] = {
         judgebench,
     ),
     "llmbar": Protocol(
-        "accuracy over both orders; same verdict in both",
+        "accuracy over both orders; same verdict in both; nothing readable is wrong, and in both orders the same",
         "princeton-nlp/LLMBar: LLMEvaluator/evaluate.py (correct_average, equal)",
         "preference",
         (),

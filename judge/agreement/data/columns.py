@@ -440,7 +440,8 @@ def authors(meta: Row) -> tuple[str, str] | None:
 
 
 def _field(row: Row, name: str) -> str:
-    value = (row.get("meta") or {}).get(name, row.get(name, ""))
+    """A field of the data; `id` is the data's own, never the one that is made from a row's content."""
+    value = (row.get("meta") or {}).get(name, "" if name == "id" else row.get(name, ""))
     return value if isinstance(value, str) else str(value)
 
 

@@ -67,7 +67,7 @@ def _other(people: People) -> Flag | None:
         name="other_labels",
         severity="note",
         what=f"Labels of another kind than those of the task {people.task} are left out.",
-        evidence=f"{people.other_labels:,} labels",
+        evidence=", ".join(f"{number:,} × {what}" for what, number in people.other_labels.items()),
         sure="a plain count",
         advice="The first label of the data says which kind is compared; give each kind in a file of its own.",
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import judge
 from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.benchmarks.best_of_n import Candidates, best_of, rewardbench2, ties_score
 from judge.agreement.benchmarks.protocols import PROTOCOLS, run
@@ -13,6 +14,7 @@ from judge.agreement.build import agreement
 from judge.agreement.data.table import build
 from judge.agreement.statistics.bootstrap import Resampler
 from judge.errors import InputError
+from judge.records import content_id
 from tests.agreement.support import columns, judged, pair_row, votes
 
 
@@ -91,6 +93,81 @@ def test_llmbar() -> None:
     assert found["correct_average"] == pytest.approx(3 / 6)
     assert found["correct_both"] == pytest.approx(1 / 3)
     assert found["equal"] == pytest.approx(2 / 3)
+
+
+def test_llmbar_counts_every_pair_as_its_authors_do() -> None:
+    """Right twice; readable and right in one order only; unreadable in both, which its authors call equal (None twice)."""
+    found = figures("llmbar", "ff-", [{}] * 3, swapped="f--")
+    assert found["correct_average"] == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert found["correct_both"] == pytest.approx(1 / 3)
+    assert found["equal"] == pytest.approx(2 / 3)
+
+
+def solutions(
+    cases: list[tuple[str, int, int | None]], *, ids_in: str = "both"
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Solutions (name, people's first wrong step, the judge's or None for unreadable) as judged rows and as people's;
+    ids_in: which of these have ProcessBench's id."""
+    said, people = [], []
+    for name, truth, verdict in cases:
+        row: dict[str, Any] = {
+            "id": content_id(name),
+            "kind": "solution",
+            "prompt": [{"role": "user", "content": name}],
+        }
+        row |= {"steps": ["a", "b"], "reference": ""}
+        judgement = {"task": "steps", "verdict": ["right", "right"], "first_wrong": verdict}
+        meta: dict[str, Any] = {"id": name}
+        said.append({**row, "human": [], "judgement": judgement, "meta": meta if ids_in in ("both", "run") else {}})
+        human = [{"annotator": "p", "verdict": truth}]
+        people.append({**row, "human": human, "meta": meta if ids_in in ("both", "human") else {}})
+    return said, people
+
+
+CASES = [("gsm8k-1", 1, 1), ("gsm8k-2", 0, None), ("gsm8k-3", -1, -1), ("math-1", 0, 0), ("math-2", -1, None)]
+CASES += [("math-3", -1, -1), ("math-4", -1, None)]
+
+
+@pytest.mark.parametrize("ids_in", ["both", "run", "human"])
+def test_processbench_counts_each_part_by_itself(ids_in: str) -> None:
+    """The id may stand in either file. gsm8k: 1 of 2 wrong ones (one unreadable, a miss), 1 of 1 right: 2/3. math: 1 of 1
+    and 1 of 3: 1/2. Each part says how many of its own rows could not be read: 1 of 3, 2 of 4."""
+    said, people = solutions(CASES, ids_in=ids_in)
+    found = {
+        figure.of: figure
+        for figure in judge.agree(said, human=people, benchmark="processbench", resamples=0).data.benchmarks[0].figures
+    }
+    assert {of: figure.value for of, figure in found.items()} == {
+        "": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "gsm8k": pytest.approx(2 / 3),
+        "math": pytest.approx(1 / 2),
+    }
+    assert {of: (figure.n, figure.unreadable) for of, figure in found.items()} == {
+        "": (7, 3),
+        "gsm8k": (3, 1),
+        "math": (4, 2),
+    }
+
+
+def test_processbench_without_its_field_is_said_not_to_be_the_protocols() -> None:
+    """Pooled: 2 of 3 wrong ones, 2 of 4 right ones: 2 · (2/3) (1/2) / (7/6) = 4/7."""
+    said, people = solutions(CASES, ids_in="nowhere")
+    (figure,) = judge.agree(said, human=people, benchmark="processbench", resamples=0).data.benchmarks[0].figures
+    assert figure.name == "pooled_f1"
+    assert figure.value == pytest.approx(4 / 7)
+    assert figure.note == "pooled: not the protocol's figure, which is the mean over parts; no row has the field id"
+
+
+def test_rows_without_the_field_are_a_part_of_their_own_and_said() -> None:
+    said, people = solutions(CASES)
+    for row in (said[-1], people[-1]):
+        row["meta"] = {}
+    found = judge.agree(said, human=people, benchmark="processbench", resamples=0).data.benchmarks[0].figures
+    assert [(figure.title, figure.of, figure.n) for figure in found][1:] == [
+        ("F1 of rows without the field id", "", 1),
+        ("F1", "gsm8k", 3),
+        ("F1", "math", 3),
+    ]
 
 
 def test_processbench() -> None:
