@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from judge.cli.main import main
-from judge.formats import from_row
+from judge.formats import from_row, to_row
 from tests.agreement.support import Row, judged, pair_row, votes
 
 FEW = ["--resamples", "50"]
@@ -124,6 +124,37 @@ def test_nothing_readable_is_null_and_a_count(tmp_path: Path, capsys: pytest.Cap
     assert {figure["value"] for figure in judge["agreement"]} == {None}
     assert {(figure["n"], figure["unreadable"]) for figure in judge["agreement"]} == {(0, 4)}
     assert judge["ceiling"]["human"]["value"] is None
+
+
+UNREADABLE: dict[str, tuple[Row, Any]] = {
+    "score": ({"kind": "response", "response": "x"}, 3),
+    "outcome": ({"kind": "response", "response": "x"}, "right"),
+    "steps": ({"kind": "solution", "steps": ["x", "y"]}, 1),
+    "ranking": ({"kind": "ranking", "responses": ["x", "y", "z"]}, [0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("task", UNREADABLE)
+def test_nothing_readable_in_any_task_by_two_judges(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    """Eight rows, two people, two judges of whom nobody said anything: nulls and counts, no NaN and no warning."""
+    body, verdict = UNREADABLE[task]
+    runs, human = [], []
+    for number in range(8):
+        record = to_row(from_row({"prompt": f"question {number}", **body}))
+        lost = {"": None} if task == "score" else [None, None] if task == "steps" else None
+        runs.append({**record, "judgement": {"task": task, "verdict": lost, "readings": []}})
+        human.append({**record, "human": [{"annotator": who, "verdict": verdict} for who in "ab"]})
+    files = [write(tmp_path / name / "labels.jsonl", runs) for name in ("one", "two")]
+    args = [*files, "--human", write(tmp_path / "human.jsonl", human), "--report", str(tmp_path / "page.html")]
+    assert main(["agree", *args, *FEW, "--json"]) == 0
+    text = capsys.readouterr().out
+    assert "NaN" not in text
+    for judge in json.loads(text)["judges"]:
+        assert judge["coverage"]["unreadable"] == 8
+        assert {figure["value"] for figure in judge["agreement"]} == {None}
+    assert main(["agree", *args, *FEW]) == 0
 
 
 def turned(row: Row) -> Row:
@@ -242,7 +273,10 @@ def test_a_row_that_is_not_as_rmjudge_writes_it_is_named(
     [
         ({"annotator": "a"}, "no field 'verdict' (found: annotator)"),
         ("first", "field 'human[0]': found \"first\" (accepted: an object)"),
-        ({"annotator": "a", "verdict": "A"}, "field 'human.verdict': found 'A' (accepted by the task preference: first, second, tie)"),
+        (
+            {"annotator": "a", "verdict": "A"},
+            "field 'human.verdict': found 'A' (accepted by the task preference: first, second, tie)",
+        ),
     ],
 )
 def test_a_broken_label_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], label: Any, message: str) -> None:
