@@ -23,8 +23,7 @@ class Figure:
     kind it speaks of, "" for the whole. value: None when it cannot be said; `note` then says why.
     low, high: the 95 % interval, None when none was asked for or too few rows allow none. n: rows in it; clusters:
     different prompts among them. unreadable, missing: rows left out because the judge's verdict could not be read, or
-    because the judge has no row for them. unit: "share" is shown in per cent, "loss" is better when smaller.
-    """
+    because the judge has no row for them. unit: "share" is shown in per cent, "loss" is better when smaller."""
 
     name: str
     title: str
@@ -40,7 +39,8 @@ class Figure:
     note: str = ""
 
 
-def _by_name(figures: Iterable[Figure]) -> dict[str, Figure]:
+def by_name(figures: Iterable[Figure]) -> dict[str, Figure]:
+    """Figures by name; one that speaks of a part (a criterion, an author) as "name/part"."""
     named: dict[str, Figure] = {}
     for figure in figures:
         named.setdefault(f"{figure.name}/{figure.of}" if figure.of else figure.name, figure)
@@ -148,8 +148,7 @@ class AnnotatorRow:
     judge: the judge with those same votes (the two numbers are comparable); judge_with: the judge with this person.
     p_value, wins: the alternative-annotator test for this person. accuracy: by Dawid-Skene.
     off: agrees less with the others than they do among themselves, beyond chance (corrected).
-    drift: agreement in the last third of the rows minus in the first; seconds: median time a label, where known.
-    """
+    drift: agreement in the last third of the rows minus in the first; seconds: median time a label, where known."""
 
     name: str
     n: int
@@ -197,10 +196,9 @@ class Equivalence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """What people reach among themselves, and the judge beside it. human: leave-one-annotator-out agreement over all
-    annotators; judge: the judge measured the same way. among: κ, α, Fleiss, AC1 among the people. aggregation: the
-    judge against the majority and against Dawid-Skene. annotators: those with most labels, of annotators_total (0: all
-    are there)."""
+    """What people reach among themselves, and the judge beside it. human: leave-one-annotator-out agreement; judge: the
+    judge measured the same way. among: κ, α, Fleiss, AC1 among the people. aggregation: the judge against the majority
+    and against Dawid-Skene. annotators: those with most labels, of annotators_total (0 in earlier reports)."""
 
     human: Figure
     judge: Figure
@@ -243,11 +241,6 @@ class People:
     prompts: int = 0
     repeated_votes: int = 0
     other_labels: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def figures(self) -> dict[str, Figure]:
-        """The figures of everyone together, by name; one of a criterion as "name/criterion"."""
-        return _by_name((self.human, *self.among))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,7 +307,7 @@ class JudgeReading:
 class Disagreement:
     """A row to look at. human, judge: the verdicts as words ("first", "4", "step 3", "unreadable"). confidence: of the
     judge in its verdict, None when not stated. texts: the parts shown side by side, by name ("first", "second";
-    "response", "reference"; "steps" joined). length: log ratio of characters for a pair, None otherwise."""
+    "response", "reference"; "steps" joined). split: people differ. length: log ratio of characters of a pair."""
 
     id: str
     judge_name: str
@@ -329,7 +322,6 @@ class Disagreement:
     consistent: bool | None = None
     length: float | None = None
     split: bool = False
-    """Whether the people differ among themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,7 +367,7 @@ class JudgeReport:
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """Its figures by name; one that speaks of a part (a criterion, an author) as "name/part"."""
+        """Its figures, see `by_name`."""
         figures = list(self.agreement)
         if self.ceiling:
             figures += [self.ceiling.human, self.ceiling.judge, *self.ceiling.aggregation]
@@ -384,7 +376,7 @@ class JudgeReport:
         if self.bias:
             bias = self.bias
             figures += [*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency]
-        return _by_name(figures)
+        return by_name(figures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,7 +414,8 @@ class League:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triangle:
     """A distilled model beside its teacher and the people, on the same rows. parts: how many rows each way of
-    agreeing has: all_agree, model_alone, judge_alone, human_alone, all_differ."""
+    agreeing has: all_agree, model_alone, judge_alone, human_alone, all_differ. inherited: of the judge's mistakes, the
+    share that the model repeats."""
 
     judge: str
     model: str
@@ -431,7 +424,6 @@ class Triangle:
     human_model: Figure
     parts: Mapping[str, int]
     inherited: Figure
-    """Of the judge's mistakes, the share that the model repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -483,9 +475,8 @@ class Audit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementReport:
-    """A whole report. judges: one or more, in the order given; none in a report of people among themselves, which has
-    `people` instead. disagreements: the most telling ones, most confident mistakes first; disagreements_total: how many
-    there are. sources: where the rows came from, for the reader."""
+    """A whole report. judges: in the order given; none in a report of people among themselves, which has `people`.
+    disagreements: the most telling of disagreements_total, most confident mistakes first. sources: of the rows."""
 
     title: str
     kind: str

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from judge.agreement.schema import AgreementReport, Figure, Flag, JudgeReport, Level, People
+from judge.agreement.schema import AgreementReport, Figure, Flag, JudgeReport, Level, People, by_name
 from judge.agreement.serialization import from_row, to_json, to_row
 from judge.errors import InputError
 from judge.files import write_atomic
@@ -61,7 +61,7 @@ class Report:
         `report.judges[1].figures`. Without a judge those of the people."""
         if self.data.judges:
             return self.data.judges[0].figures
-        return self.data.people.figures if self.data.people else {}
+        return by_name((self.data.people.human, *self.data.people.among)) if self.data.people else {}
 
     @property
     def worse(self) -> bool:

@@ -104,6 +104,28 @@ def test_human_labels_of_another_kind(tmp_path: Path, capsys: pytest.CaptureFixt
     )
 
 
+def scored(folder: Path, name: str, body: Row) -> str:
+    row = to_row(from_row({"prompt": "question", "response": "x"}))
+    return write(folder / name, [{**row, **body}])
+
+
+def test_categories_beside_a_judge_who_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = scored(tmp_path / "run", "labels.jsonl", {"judgement": {"task": "score", "verdict": {"tone": 3}}})
+    human = scored(tmp_path, "human.jsonl", {"human": [{"annotator": "a", "verdict": "warm"}]})
+    assert refused(capsys, run, "--human", human).endswith(
+        "fits the task score (found: 1 × category on a response; accepted: a number for each criterion)"
+    )
+
+
+def test_criteria_that_do_not_meet_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = scored(tmp_path / "run", "labels.jsonl", {"judgement": {"task": "score", "verdict": {"tone": 3}}})
+    human = scored(tmp_path, "human.jsonl", {"human": [{"annotator": "a", "verdict": 4}]})
+    assert refused(capsys, run, "--human", human) == (
+        "rmjudge: run: none of its 1 rows is among the 1 that people labelled; it has the criteria tone, people have "
+        "(the whole)"
+    )
+
+
 def test_people_alone_need_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = told(capsys, "--human", people(tmp_path, ["ff", "ss", "fs", "tt"]))
     assert report["judges"] == []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from judge.agreement.findings.red_flags import FEW, shown
-from judge.agreement.schema import AgreementReport, BaselineChange, Figure, Flag, Headline, JudgeReport, Level
+from judge.agreement.schema import AgreementReport, BaselineChange, Figure, Flag, Headline, JudgeReport, Level, by_name
 
 
 def headline(judges: Sequence[JudgeReport], flags: Sequence[Flag]) -> Headline:
@@ -66,8 +66,8 @@ def changes(after: AgreementReport, before: AgreementReport) -> tuple[BaselineCh
             if same is not None:
                 changed.append(_change(judge.name, same, figure))
     if after.people and before.people:
-        old_of_people = before.people.figures
-        for name, figure in after.people.figures.items():
+        old_of_people = by_name((before.people.human, *before.people.among))
+        for name, figure in by_name((after.people.human, *after.people.among)).items():
             if name in old_of_people:
                 changed.append(_change("people", old_of_people[name], figure))
     return tuple(changed)

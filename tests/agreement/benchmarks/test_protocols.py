@@ -118,7 +118,7 @@ def test_a_mean_over_parts_says_which_are_lacking() -> None:
 
 
 def test_llmbar_counts_every_pair_as_its_authors_do() -> None:
-    """Right twice; readable and right in one order only; unreadable in both, which its authors call equal (None twice)."""
+    """Right twice; readable and right in one order only; unreadable in both, which its authors call equal."""
     found = figures("llmbar", "ff-", [{}] * 3, swapped="f--")
     assert found["correct_average"] == pytest.approx((1 + 1 / 2 + 0) / 3)
     assert found["correct_both"] == pytest.approx(1 / 3)
