@@ -151,7 +151,7 @@ def test_what_is_missing_is_named(run: Path, people: Path, tmp_path: Path, capsy
     assert main(["distill", str(tmp_path / "none"), "--kind", "scalar", "--backbone", "tiny", "--out", "x"]) == 2
     assert "no such file or run directory" in capsys.readouterr().err
     assert main(["distill", str(tmp_path), "--kind", "scalar", "--backbone", "tiny", "--out", "x"]) == 2
-    assert "not a run directory" in capsys.readouterr().err
+    assert "a directory without labels.jsonl" in capsys.readouterr().err
     assert main(["distill", str(run), str(people), "--kind", "scalar", "--backbone", "tiny", "--out", "x"]) == 2
     assert 'say labels "judge" or "human"' in capsys.readouterr().err
 
