@@ -154,11 +154,7 @@ def resume(
                     save()
                 raise
             save()
-    if counts.only_failure:
-        raise EngineError(
-            f"all {counts.unreadable} rows failed for one reason: {counts.only_failure} "
-            f"(they are in {out}; --retry-failures asks again)"
-        )
+    _check_hopeless(counts, out)
     return Run(directory=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started)
 
 
@@ -176,6 +172,15 @@ def count_records(job: Job, limit: int | None = None, check: Callable[[Record], 
     if not count:
         raise InputError(f"{', '.join(source.name for source in job.data)}: holds nothing to judge")
     return limit if streamed else count
+
+
+def _check_hopeless(counts: Counts, out: Path) -> None:
+    """Raise EngineError where every row of a run failed for one reason of the engine's."""
+    if counts.only_failure:
+        raise EngineError(
+            f"all {counts.unreadable} rows failed for one reason: {counts.only_failure} "
+            f"(they are in {out}; --retry-failures asks again)"
+        )
 
 
 def row_of(record: Record, judgement: Judgement) -> dict[str, Any]:

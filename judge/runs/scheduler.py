@@ -9,10 +9,11 @@ A judge that gives out does not cost what the others say: their replies are kept
 for what is missing.
 """
 
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from judge.engines.base import Completion, Engine, Request
 from judge.errors import ConfigError, EngineError
@@ -38,6 +39,15 @@ class Sink(Protocol):
 
     def sync(self) -> None:
         """A moment to force rows to the disk."""
+
+
+@runtime_checkable
+class Background(Protocol):
+    """An engine that works while nobody steps it, as one that asks a server does."""
+
+    def ready(self) -> bool:
+        """Whether `step` would return at once."""
+        ...
 
 
 class Replies(Protocol):
@@ -113,18 +123,31 @@ def run(
         if not live:
             live.report()
             return counts
-        for judge, engine in enumerate(engines):
-            if live.open[judge]:
-                try:
-                    finished = engine.step()
-                except EngineError as error:
-                    with shielded():
-                        live.lose(judge, error)
-                    continue
+        for judge in _due(engines, live.open):
+            try:
+                finished = engines[judge].step()
+            except EngineError as error:
                 with shielded():
-                    live.take(judge, finished)
+                    live.lose(judge, error)
+                continue
+            with shielded():
+                live.take(judge, finished)
         journal.sync()
         watch(counts)
+
+
+def _due(engines: Sequence[Engine], open_requests: Sequence[int]) -> list[int]:
+    """The judges to step now. Of several that all work in the background, those that have finished something: one that
+    is silent holds up none of the others."""
+    asked = [judge for judge, count in enumerate(open_requests) if count]
+    background = [engine for judge in asked if isinstance(engine := engines[judge], Background)]
+    if len(asked) < 2 or len(background) < len(asked):
+        return asked
+    while True:
+        ready = [judge for judge, engine in zip(asked, background, strict=True) if engine.ready()]
+        if ready:
+            return ready
+        time.sleep(_LOOK_SECONDS)
 
 
 class _Live:
@@ -278,4 +301,5 @@ class _LivePrograms:
 
 
 _MISSING = Completion(text="", finish="error")
+_LOOK_SECONDS = 0.005
 _REQUESTS = 1 << 24  # tickets set aside for each program, more than it will ever ask

@@ -34,6 +34,18 @@ class Server(ThreadingHTTPServer):
         self.headers: dict[str, str] = {}
         self.continues = True
         self.reply: Callable[[dict[str, Any]], tuple[int, Any]] = lambda body: (200, answer("fine"))
+        self.probabilities: dict[str, float] = {}  # text that a reply ends with -> probability of its last letter
+
+    def listed(self, body: dict[str, Any]) -> dict[str, Any]:
+        """An answer of vLLM's /v1/completions to a prompt of token ids: here a token is a letter."""
+        self.asked.append(body)
+        begun = "".join(map(chr, body["prompt"])).rpartition("|")[2]
+        top = {f"token_id:{t}": log(self.probabilities[begun + chr(t)]) for t in body["logprob_token_ids"]}
+        usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": 1}
+        return {
+            "choices": [{"text": "x", "logprobs": {"top_logprobs": [top | {"token_id:7": -9999.0}]}}],
+            "usage": usage,
+        }
 
     @property
     def url(self) -> str:
@@ -48,7 +60,10 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.keys.append(self.headers.get("Authorization", ""))
         self.server.paths.append(self.path)
-        if not self.path.split("?")[0].endswith("/chat/completions"):
+        path = self.path.split("?")[0]
+        if self.server.probabilities and path in ("/tokenize", "/v1/completions"):
+            status, content = 200, tokens_of(body) if path == "/tokenize" else self.server.listed(body)
+        elif not path.endswith("/chat/completions"):
             status, content = 404, {"detail": "Not Found"}
         elif body["messages"][-1] == {"role": "assistant", "content": PROBE.prefill}:
             status, content = 200, answer("ve, six" if self.server.continues else "One, two")
@@ -65,6 +80,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+def tokens_of(body: dict[str, Any]) -> dict[str, Any]:
+    """An answer of vLLM's /tokenize, a token for each letter."""
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+    return {"tokens": [ord(letter) for letter in "|".join(turn["content"] for turn in body["messages"])]}
 
 
 def answer(text: Any, top: dict[str, float] | None = None, **message: Any) -> dict[str, Any]:
@@ -124,6 +145,22 @@ def test_choices_by_the_likeliest_tokens(server: Server, engine: Engine, ask: As
     assert body["messages"][-1] == {"role": "assistant", "content": "[["}
     assert body["continue_final_message"] is True
     assert body["add_generation_prompt"] is False
+
+
+def test_choices_by_token_ids_are_exact(server: Server, engine: Engine, ask: Ask, answers: Answers) -> None:
+    """1 and 10: "1" has 0.5 and goes on with "0" at 0.4, so 1 alone is 0.5 * 0.6 = 0.3, 10 is 0.2, and 2 is 0.1."""
+    server.probabilities = {"A": 0.5, "B": 0.5, "[[1": 0.5, "[[2": 0.1, "[[10": 0.4}
+    for _ in range(2):
+        [completion] = answers(engine, [ask("Which?", choices=("1", "10", "2"), prefill="[[")])
+        assert completion.text == "1"
+        assert {choice: exp(value) for choice, value in completion.logprobs.items()} == pytest.approx(
+            {"1": 0.3 / 0.6, "10": 0.2 / 0.6, "2": 0.1 / 0.6}
+        )
+    assert engine.continues is True
+    # of the second time one request tokenises: how the choices go on is known
+    assert [path for path in server.paths if path == "/tokenize"][5:] == ["/tokenize"]
+    # prompts: "You are a judge.|Which?|[[" has 26 letters, the node behind "1" one more
+    assert (completion.prompt_tokens, completion.output_tokens) == (26 + 27, 2)
 
 
 def test_no_choice_among_the_likeliest_is_no_verdict(

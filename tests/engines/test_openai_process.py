@@ -101,15 +101,15 @@ def test_a_signal_ends_it_within_two_seconds(
 
 
 def test_a_refusal_ends_it_beside_a_silent_juror(start_server: Start, tmp_path: Path) -> None:
-    """The second judge's path is wrong; the first has taken its requests and never answers."""
+    """The first judge has taken its requests and never answers; the second one's path is wrong."""
     data = write_pairs(tmp_path / "pairs.jsonl", 5)
     silent, fair = start_server("silent"), start_server("fair")
     wrong = f"openai:http://127.0.0.1:{fair}/nowhere?api_key={KEY}#m"
-    process = label(tmp_path, data, wrong, f"openai:http://127.0.0.1:{silent}/v1#m", more=("--set", "timeout=60s"))
+    process = label(tmp_path, data, f"openai:http://127.0.0.1:{silent}/v1#m", wrong, more=("--set", "timeout=60s"))
     started = time.monotonic()
     output = "".join(process.communicate(timeout=60))
     assert process.returncode == 2
-    assert "judge 1 gave out: " in output
+    assert "judge 2 gave out: " in output
     assert "does not know this model or path" in output
     assert time.monotonic() - started < 15.0
     no_secret_in(tmp_path / "run", output)

@@ -273,3 +273,59 @@ def test_a_torn_line_of_kept_replies_is_passed_over(tmp_path: Path) -> None:
         assert replies.take("c" * 32) == [Completion(text="three", logprobs={"A": -0.5})]
         assert replies.take("d" * 32) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_one_reason_that_all_rows_failed_for():
+    def failed(reason: str) -> dict[str, Any]:
+        readings = [{"verdict": "first"}, {"verdict": None, "reason": reason}]
+        return {
+            "judgement": {"task": "preference", "verdict": None, "reason": f"swapped: {reason}", "readings": readings}
+        }
+
+    counts = Counts()
+    for _ in range(2):
+        counts.add_row(failed("engine error: out of credit"), readable=False)
+    assert counts.only_failure == "out of credit"
+    counts.add_row(failed("no verdict in the reply"), readable=False)
+    assert counts.only_failure == ""
+    assert counts.reasons == {"engine error: out of credit": 2, "no verdict in the reply": 1}
+    alone = Counts()
+    alone.add_row(failed("no verdict in the reply"), readable=False)
+    assert alone.only_failure == ""
+
+
+class Quick(Echo):
+    """Works in the background and always has an answer."""
+
+    def ready(self) -> bool:
+        return bool(self._open)
+
+
+class Silent(Echo):
+    """Works in the background and answers only when all else has been answered."""
+
+    def __init__(self, until: Quick) -> None:
+        super().__init__(at_once=100)
+        self._until = until
+
+    def ready(self) -> bool:
+        return self._until.answered == 10
+
+    def step(self) -> list[tuple[int, Completion]]:
+        assert self.ready()
+        return super().step()
+
+
+def test_a_silent_judge_holds_up_none_of_the_others():
+    """The silent one stands first, and is stepped only when the other has answered all ten."""
+    quick = Quick(at_once=1)
+    silent = Silent(quick)
+
+    def both(record: Response) -> Iterator[Any]:
+        first, second = yield [ask("x", judge=0), ask("y", judge=1)]
+        return Outcome(verdict="right", reason=first.text + second.text)
+
+    rows = Rows()
+    label(range(10), [silent, quick], rows, program=both)
+    assert [row["judgement"]["reason"] for row, _ in rows.rows] == ["xy"] * 10
+    assert silent.answered == 10

@@ -119,6 +119,10 @@ class OpenAIEngine:
                 item = None
         return done
 
+    def ready(self) -> bool:
+        """Whether `step` would return at once."""
+        return not self._finished.empty()
+
     @property
     def continues(self) -> bool:
         """Whether the server goes on from a begun reply: as set, else found out by one request at the first question.
