@@ -83,7 +83,12 @@ def _draw(survey: "Survey", console: "Console") -> None:
 
 def _short(value: object) -> str:
     """A value on one line, cut: one turn as its text alone."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) and "content" in value[0]:
+    if (
+        isinstance(value, list)
+        and len(value) == 1
+        and isinstance(value[0], dict)
+        and {"role", "content"} == set(value[0])
+    ):
         value = value[0]["content"]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())

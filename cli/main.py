@@ -120,7 +120,9 @@ def _exit_code(result: Any) -> int:
 
 
 def _refuse(message: str) -> int:
-    print(f"rmjudge: {' '.join(message.split())}", file=sys.stderr)
+    # One line; a list of wrong rows goes on below it, indented.
+    lines = (" ".join(line.split()) for line in message.split("\n  "))
+    print("rmjudge: " + "\n  ".join(lines), file=sys.stderr)
     return 2
 
 

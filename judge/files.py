@@ -1,8 +1,9 @@
 """Rows out of files and files onto the disk.
 
-Reads JSONL, JSON, CSV, TSV, Parquet, any text kind of them as `.gz`, and hub names (`hf://NAME[:CONFIG][:SPLIT]`) one
-row at a time, each with its place `file:line` (`file:row` for Parquet and the hub). Writes whole files and directories,
-or nothing. What a row means is formats/, how a run directory grows is runs/journal.py.
+Reads JSONL, JSON, CSV, TSV, Parquet, any text kind of them as `.gz` or `.zst`, globs of these, folders that `datasets`
+saved to disk, and hub names (`hf://NAME[:CONFIG][:SPLIT]`) one row at a time, each with its place `file:line`
+(`file:row` for Parquet, Arrow and the hub). Writes whole files and directories, or nothing. What a row means is
+formats/, how a run directory grows is runs/journal.py.
 """
 
 import csv
@@ -19,6 +20,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from hashlib import blake2b
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -27,11 +29,12 @@ from judge.hub import hub_rows
 
 Row = dict[str, Any]
 LABELS = "labels.jsonl"  # a run directory is read from these
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
+PACKED = (".gz", ".zst")
 _DECODER = json.JSONDecoder()
 # Parquet and the hub hold dates and decimals, which JSON has no words for: they are written as texts.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
-_ASCII = json.JSONEncoder(separators=(",", ":"), default=str)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
+_ASCII = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False)
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -54,57 +57,119 @@ def scan_rows(path: str | Path) -> Iterator[Scanned]:
     """Like `read_rows`, but a broken row is handed out as its error and reading goes on where the kind of file allows
     it (JSONL, CSV). A file that cannot be opened still raises."""
     name = str(path)
-    if name.startswith("hf://"):
+    if name.startswith("hf://") and not _saved(Path(name.removeprefix("hf://").partition(":")[0])):
         yield from (_object(row, place) for place, row in hub_rows(name))
         return
-    file = _existing(Path(path))
+    for file in files_of(path):
+        yield from _scan(file)
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """The files behind a path: itself, what a glob names, the labels of a run, the parts of a saved data set.
+
+    A saved data set of several splits is named with one: `hf://FOLDER:SPLIT`, or FOLDER/SPLIT.
+    """
+    name = str(path)
+    if name.startswith("hf://"):
+        folder, _, split = name.removeprefix("hf://").partition(":")
+        path = Path(folder, split) if split and Path(folder, split).is_dir() else Path(folder)
+    file = Path(path)
+    if file.exists() or not any(mark in file.name or mark in str(file.parent) for mark in "*?["):
+        return saved_files(file) or [_existing(file)]
+    found = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - a path may begin anywhere
+    files = [match for match in found if not match.is_dir()]
+    if not files:
+        raise InputError(f"{path}: no file fits this pattern")
+    return files
+
+
+def _saved(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def saved_files(folder: Path) -> list[Path]:
+    """The Arrow files of a data set that `datasets` saved to disk; none where the folder is something else."""
+    if (folder / "dataset_dict.json").is_file():
+        splits = sorted(part.name for part in folder.iterdir() if (part / "state.json").is_file())
+        if len(splits) == 1:
+            return saved_files(folder / splits[0])
+        raise InputError(f"{folder}: it holds several splits; name one, {folder}/NAME ({', '.join(splits)})")
+    if not (folder / "state.json").is_file():
+        return []
+    try:
+        parts = json.loads((folder / "state.json").read_text("utf-8"))["_data_files"]
+        return [folder / part["filename"] for part in parts]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{folder}/state.json: not that of a saved data set") from None
+
+
+def _scan(file: Path) -> Iterator[Scanned]:
     name = str(file)
-    suffix = file.with_suffix("").suffix if file.suffix == ".gz" else file.suffix
-    if suffix.lower() not in SUFFIXES or (suffix == ".parquet" and file.suffix == ".gz"):
-        raise InputError(f"{name}: unknown kind of file '{file.suffix}' (accepted: {', '.join(SUFFIXES)}, .gz of them)")
-    if suffix.lower() == ".parquet":
-        yield from _parquet(name)
+    packed = file.suffix in PACKED
+    suffix = (file.with_suffix("").suffix if packed else file.suffix).lower()
+    if suffix not in SUFFIXES or (packed and suffix in (".parquet", ".arrow")):
+        accepted = ", ".join(SUFFIXES)
+        raise InputError(f"{name}: unknown kind of file '{file.suffix}' (accepted: {accepted}, .gz and .zst of texts)")
+    if suffix in (".parquet", ".arrow"):
+        yield from _batches(name, suffix)
         return
     try:
         with _open(file) as stream:
-            if suffix.lower() in (".csv", ".tsv"):
-                yield from _csv(stream, name, "\t" if suffix.lower() == ".tsv" else ",")
-            elif suffix.lower() == ".json":
+            if suffix in (".csv", ".tsv"):
+                yield from _csv(stream, name, "\t" if suffix == ".tsv" else ",")
+            elif suffix == ".json":
                 yield from _json(stream.read(), name)
             else:
                 yield from _jsonl(stream, name)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name}: broken gzip file: {error}") from None
     except OSError as error:
+        if file.suffix == ".zst" and error.errno is None:
+            raise InputError(f"{name}: broken zstd file: {str(error).splitlines()[0]}") from None
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
 def file_hash(path: str | Path) -> str:
-    """32 hexadecimal digits from the bytes of a file (blake2b, 16 bytes); of the name itself for a hub name, whose
-    content is not on this machine."""
+    """32 hexadecimal digits from the bytes of a file, or of all files that a pattern names (blake2b, 16 bytes); of the
+    name itself for a hub name, whose content is not on this machine."""
     digest = blake2b(digest_size=16)
     if str(path).startswith("hf://"):
         digest.update(str(path).encode())
         return digest.hexdigest()
-    file = _existing(Path(path))
-    try:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
+    for file in files_of(path):
+        try:
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()
 
 
 def to_json(value: Any) -> str:
-    """One line of compact JSON that always encodes as UTF-8 (a lone surrogate is escaped)."""
-    text = _ENCODER.encode(value)
+    """One line of compact JSON that always encodes as UTF-8 (a lone surrogate is escaped).
+
+    JSON has no NaN and no infinity: they are written as null.
+    """
+    try:
+        text = _ENCODER.encode(value)
+    except ValueError:
+        value = _finite(value)
+        text = _ENCODER.encode(value)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
             return _ASCII.encode(value)
     return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name) if isinstance(name, float) else name: _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def from_json(text: str | bytes, place: str) -> Row:
@@ -234,7 +299,9 @@ def _existing(path: Path) -> Path:
     if path.is_dir():
         if (path / LABELS).is_file():
             return path / LABELS
-        raise InputError(f"{path}: a directory without {LABELS}; name one file")
+        raise InputError(
+            f"{path}: a directory without {LABELS}, and none that `datasets` saved; name one file or {path}/*.jsonl"
+        )
     if path.exists():
         return path
     folder = path.parent
@@ -245,7 +312,13 @@ def _existing(path: Path) -> Path:
 
 
 def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if path.suffix == ".zst":
+        import pyarrow
+
+        return cast(BinaryIO, io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"), 1 << 20))
+    return path.open("rb")
 
 
 def _object(value: Any, place: str) -> Scanned:
@@ -406,15 +479,21 @@ def _table(reader: Any, name: str) -> Iterator[Scanned]:
             yield Scanned(place, dict(zip(header, cells, strict=True)))
 
 
-def _parquet(name: str) -> Iterator[Scanned]:
+def _batches(name: str, suffix: str) -> Iterator[Scanned]:
+    """The rows of a Parquet file, or of an Arrow stream as `datasets` writes it."""
     import pyarrow
     import pyarrow.parquet
 
     number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(name).iter_batches(batch_size=1024):
+        if suffix == ".parquet":
+            batches = pyarrow.parquet.ParquetFile(name).iter_batches(batch_size=1024)
+        else:
+            batches = pyarrow.ipc.open_stream(pyarrow.memory_map(name))
+        for batch in batches:
             for row in batch.to_pylist():
                 number += 1
                 yield Scanned(f"{name}:{number}", row)
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{name}: broken Parquet: {str(error).splitlines()[0]}") from None
+        kind = "Parquet" if suffix == ".parquet" else "Arrow"
+        raise InputError(f"{name}: broken {kind}: {str(error).splitlines()[0]}") from None

@@ -19,7 +19,8 @@ class Reading:
 
     asked: what was asked, in the task's words: "forward", "swapped", "step 3", a criterion's name, "1 or 4".
     verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable.
-    reason: why it is None, "" otherwise.
+    reason: why it is None, "" otherwise; beside a verdict how it came to be where the reply did not give it ("cut at
+    max_tokens; chosen behind 'Verdict: [['"), or why it has no probabilities.
     probabilities: verdict -> probability in the record's own terms, where the engine gave log-probabilities; sums to 1.
     text, thinking: the raw completion. finish: see Completion. judge, vote: which juror, which of K votes.
     principle: id of the constitution's principle that it was asked under, "" for none.

@@ -1,14 +1,14 @@
-"""The nouns of the house: rows in (what is judged) and rows out (what a judge said).
+"""Records: what is judged, with the labels that people gave.
 
 A record is immutable plain data with an id made from its content, so the same text has the same id in every run and
 on every machine. Human labels and source fields travel with a record but never enter its id: two annotators of one
 pair meet under one id. Higher is better everywhere; a probability is P(the first is better) or P(right).
-
-This module refuses to know files, models, prompts and metrics.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, ClassVar, Literal
@@ -21,20 +21,98 @@ OutcomeVerdict = Literal["right", "wrong"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    content: its text, "" in a turn that only calls tools. tool_calls: as the data writes them, usually
+    {id, type, function: {name, arguments}}. tool_call_id, name: of a tool's answer. reasoning_content: what was thought
+    before the content. tools: the tools on offer from this turn on; the first turn of a prompt holds those of its row.
+    These enter the record's id. extra: what else the data says of the turn, kept for export; `extra["content"]` is the
+    content as it was written, where that is no text (null, or a list of parts).
+    """
 
     role: Role
     content: str
+    tool_calls: tuple[Mapping[str, Any], ...] = field(default=(), hash=False, kw_only=True)
+    tool_call_id: str = field(default="", kw_only=True)
+    name: str = field(default="", kw_only=True)
+    reasoning_content: str = field(default="", kw_only=True)
+    tools: tuple[Mapping[str, Any], ...] = field(default=(), hash=False, kw_only=True)
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False, kw_only=True)
 
+    @property
+    def more(self) -> dict[str, Any]:
+        """What the turn says beside its role and content, as plain values; empty for most."""
+        if not (self.tool_calls or self.tool_call_id or self.name or self.reasoning_content or self.tools):
+            return {}
+        values = {name: getattr(self, name) for name in MORE}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value}
+
+
+MORE = ("tool_calls", "tool_call_id", "name", "reasoning_content", "tools")
+"""The fields of a message that enter its id beside role and content."""
 
 Conversation = tuple[Message, ...]
 
 
 def spoken(conversation: Conversation) -> str:
-    """The text of a conversation as a judge reads it: the content of a single turn, else `Role: content` blocks."""
-    if len(conversation) == 1:
-        return conversation[0].content
-    return "\n\n".join(f"{message.role.capitalize()}: {message.content}" for message in conversation)
+    """The text of a conversation as a judge reads it: the content of a single turn, else `Role: content` blocks.
+
+    What a turn says beside its content stands in tags: `<tool_call>` (one JSON object a call), `<tool_result>`,
+    `<reasoning>`, `<tools>`. Where there are such tags, no text of the conversation can open or close one.
+    """
+    in_tags = any(message.more for message in conversation)
+    if len(conversation) == 1 and (not in_tags or conversation[0].role != "tool"):
+        return tagged(conversation[0]) if in_tags else conversation[0].content
+    texts = (tagged(message) if in_tags else message.content for message in conversation)
+    return "\n\n".join(
+        f"{message.role.capitalize()}: {text}" for message, text in zip(conversation, texts, strict=True)
+    )
+
+
+_TAG = re.compile(
+    r"[<＜﹤‹〈](?=[\s/\u200b-\u200d\u2060\ufeff＼∕⁄]*(?:tool[\s_-]*(?:calls?|results?)|tools|reasoning)\b)",
+    re.IGNORECASE,
+)
+
+
+def tagged(message: Message) -> str:
+    """The text of one turn with tags around what is not its content (see `spoken`)."""
+    content = _TAG.sub("(", message.content)
+    parts = [f"<tools>\n{_lines(message.tools)}\n</tools>"] if message.tools else []
+    if message.reasoning_content:
+        parts.append(f"<reasoning>\n{_TAG.sub('(', message.reasoning_content)}\n</reasoning>")
+    if message.role == "tool":
+        of = [
+            f"{name}={json.dumps(value)}"
+            for name, value in (("name", message.name), ("id", message.tool_call_id))
+            if value
+        ]
+        parts.append(f"<{' '.join(['tool_result', *map(_harmless, of)])}>\n{content}\n</tool_result>")
+    elif content:
+        parts.append(content)
+    parts += [f"<tool_call>\n{_lines([_call(call)])}\n</tool_call>" for call in message.tool_calls]
+    return "\n\n".join(parts)
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool call for the eye: its name and its arguments, which many write as JSON inside a text; its other fields."""
+    body = call["function"] if isinstance(call.get("function"), Mapping) else call
+    arguments = body.get("arguments")
+    if isinstance(arguments, str):
+        with suppress(ValueError, RecursionError):
+            arguments = json.loads(arguments)
+    beside = {
+        name: value for name, value in {**call, **body}.items() if name not in ("function", "type", "name", "arguments")
+    }
+    return {"name": body.get("name"), "arguments": arguments, **beside}
+
+
+def _lines(values: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(_harmless(json.dumps(value, ensure_ascii=False, default=str)) for value in values)
+
+
+def _harmless(text: str) -> str:
+    return _TAG.sub("(", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +138,12 @@ def content_id(*parts: Any) -> str:
     return blake2b(_ENCODER.encode(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _plain(conversation: Conversation) -> list[list[str]]:
-    return [[message.role, message.content] for message in conversation]
+def plain(conversation: Conversation) -> list[list[Any]]:
+    """A conversation as the JSON value that ids are made from."""
+    return [
+        [message.role, message.content, more] if (more := message.more) else [message.role, message.content]
+        for message in conversation
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +170,7 @@ class Pair:
     def id(self) -> str:
         if not self.judgeable:
             return content_id(self.kind, self.meta.get("key"))
-        return content_id(self.kind, _plain(self.prompt), _plain(self.first), _plain(self.second))
+        return content_id(self.kind, plain(self.prompt), plain(self.first), plain(self.second))
 
     def swap(self) -> "Pair":
         """The same pair in the other order, without its labels (they name a place, not a response)."""
@@ -108,7 +190,7 @@ class Response:
 
     @property
     def id(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), _plain(self.response), self.reference)
+        return content_id(self.kind, plain(self.prompt), plain(self.response), self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +206,7 @@ class Solution:
 
     @property
     def id(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), self.steps, self.reference)
+        return content_id(self.kind, plain(self.prompt), self.steps, self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +221,7 @@ class Ranking:
 
     @property
     def id(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), [_plain(response) for response in self.responses])
+        return content_id(self.kind, plain(self.prompt), [plain(response) for response in self.responses])
 
     def pair(self, first: int, second: int) -> Pair:
         """The pair of two of its responses, by 0-based index."""

@@ -2,14 +2,12 @@
 
 Only what the judge itself wrote is read: never the prompt, never its thinking. What cannot be read is None with a
 reason in plain words, never a number. Probabilities are P(first is better), P(right).
-
-This module refuses to know engines, prompts and tasks.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from judge.judgements import Reading
@@ -17,12 +15,15 @@ from judge.records import PairVerdict
 
 EMPTY = "empty reply"
 CUT = "cut at max_tokens"
+REPEATED = "cut where it repeats itself"
 NO_VERDICT = "no verdict"
 
 FLOOR = 1e-6
 """The smallest probability that enters a logarithm: one overconfident order cannot silence the other one."""
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
+_MARKUP = _QUOTES + " \t\r\n.*_()[]"
+_QUOTE_MARKS = frozenset(_QUOTES)
 _GRID = 2.0**52
 
 
@@ -34,56 +35,120 @@ class Label(NamedTuple):
     start: int = -1
 
 
-def read_label(text: str, pattern: str, labels: Mapping[str, str], *, finish: str = "stop") -> Label:
-    """The verdict of a reply: the last match of `pattern` whose first group is one of `labels` (verdict -> label).
+# -- reading one reply ------------------------------------------------------------------------------------------------
 
-    With an empty pattern the reply must be a label and nothing else. Letter case is ignored. A match in quotation
-    marks is a quotation, not a verdict, unless it is the last word of the reply. A reply that was cut at max_tokens
-    gives a verdict only when it ends with it: whatever stands earlier may be the judge quoting what it judges.
+
+def read_label(text: str, pattern: str, labels: Mapping[str, str], *, finish: str = "stop") -> Label:
+    """The verdict of a reply, where a person would find one; see `read_verdict`.
+
+    Args:
+        text: the reply.
+        pattern: a regular expression with one group around the label, beside an optional `(?P<step>…)`. With an empty
+            one the reply must be a label and nothing else.
+        labels: verdict -> label; letter case is ignored.
+        finish: how the reply ended, see Completion.
+    """
+    verdicts = {label.casefold(): verdict for verdict, label in labels.items()}
+    if pattern:
+        label = read_verdict(text, pattern, lambda label: verdicts.get(label.casefold()), finish=finish)
+        return _on_this_scale(text, label, labels)
+    if not text.strip():
+        return Label(None, unfinished(finish) or EMPTY)
+    verdict = verdicts.get(text.strip().casefold()) or verdicts.get(text.strip(_MARKUP).casefold())
+    return Label(None, _not_on_offer(text)) if verdict is None else Label(verdict, "", 0)
+
+
+def read_verdict(
+    text: str,
+    pattern: str,
+    meaning: Callable[[str], str | None],
+    *,
+    finish: str = "stop",
+    one_label: bool = True,
+) -> Label:
+    """The one verdict that the matches of a pattern give.
+
+    The same verdict, however often, is one verdict. Of different ones the last counts where the reply ends with it and
+    its sentence names no other; else nobody can tell which is meant, and the reply is unreadable. A verdict in
+    quotation marks is a quotation unless it is the last word of the reply, and one that is denied is none ("not [[A]]",
+    "would have got [[B]]", "whether Output (a) is better"). In a reply that was cut a verdict counts where it is the
+    end or a sentence of its own: whatever else stands there may be the judge quoting what it judges.
+
+    How a verdict is typed does not matter; see `_plain`.
+
+    Args:
+        text, pattern, finish: see `read_label`.
+        meaning: label -> verdict, None for a label that is not on offer.
+        one_label: whether a verdict is one label, not several in an order.
     """
     if not text.strip():
-        return Label(None, CUT if finish == "length" else EMPTY)
-    verdicts = {label.casefold(): verdict for verdict, label in labels.items()}
-    if not pattern:
-        verdict = verdicts.get(text.strip().casefold())
-        return Label(None, _not_on_offer(text)) if verdict is None else Label(verdict, "", 0)
-    found = Label(None, CUT if finish == "length" else NO_VERDICT)
-    matches = re.compile(pattern)
-    group = label_group(matches)
-    for match in matches.finditer(text):
-        if _only_mentioned(match, finish):
-            continue
-        verdict = verdicts.get((match[group] or "").strip().casefold())
+        return Label(None, unfinished(finish) or EMPTY)
+    compiled = re.compile(pattern)
+    group = label_group(compiled)
+    plain, matches = _matches(text, compiled, one_label)
+    matches = [match for match in matches if not _is_quoted(match)]
+    given, strange = [], ""
+    for match in matches:
+        label = (match[group] or "").strip()
+        verdict = meaning(label)
         if verdict is not None:
-            found = Label(verdict, "", match.start(group))
-        elif found.verdict is None:
-            found = Label(None, _not_on_offer(match[group] or ""))
-    return found
+            given.append((match, verdict))
+        elif label:
+            strange = _not_on_offer(label)
+    if len({verdict for _, verdict in given}) > 1:
+        match, verdict = given[-1]
+        others = [other.start() for other, other_verdict in given if other_verdict != verdict]
+        if not (_ends(match) or _concludes(match)) or _sentence_start(match) <= others[-1] or _is_denied(match):
+            shown = ", ".join(dict.fromkeys(" ".join((match[group] or "").split()) for match, _ in given))
+            return Label(None, f"different verdicts and none of them at the end: {shown}")
+        given = given[-1:]
+    if finish != "stop":
+        given = [(match, verdict) for match, verdict in given if _ends(match) or _stands_alone(match)]
+    given = [(match, verdict) for match, verdict in given if not _is_denied(match)]
+    if not given:
+        return Label(None, strange or unfinished(finish) or NO_VERDICT)
+    match, verdict = given[-1]
+    return Label(verdict, "", plain.place(match.start(group)))
 
 
 def read_steps(text: str, pattern: str, labels: Mapping[str, str], count: int, *, finish: str = "stop") -> list[Label]:
     """The verdicts on `count` steps in one reply: by the pattern's group `step` (counted from 1), else in their order.
 
-    As in `read_label` the last match for a step wins. Without a group `step` a reply with more or fewer verdicts than
+    A step that is given different verdicts has none. Without a group `step` a reply with more or fewer verdicts than
     steps tells nobody which is which, so none is read.
     """
-    if not text.strip():
-        return [Label(None, CUT if finish == "length" else EMPTY)] * count
-    missing = Label(None, CUT if finish == "length" else NO_VERDICT)
+    missing = Label(None, unfinished(finish) or (NO_VERDICT if text.strip() else EMPTY))
     verdicts = {label.casefold(): verdict for verdict, label in labels.items()}
-    matches = re.compile(pattern)
-    group, numbered = label_group(matches), "step" in matches.groupindex
-    found: dict[int, Label] = {}
-    for place, match in enumerate(matches.finditer(text), start=1):
-        verdict = verdicts.get((match[group] or "").strip().casefold())
-        number = _number(match["step"]) if numbered else place
-        if verdict is not None:
-            found[number] = Label(verdict, "", match.start(group))
-        elif number not in found or found[number].verdict is None:
-            found[number] = Label(None, _not_on_offer(match[group] or ""))
-    if not numbered and len(found) != count:
-        return [missing if not found else Label(None, f"{len(found)} verdicts for {count} steps")] * count
-    return [found.get(number, missing) for number in range(1, count + 1)]
+    compiled = re.compile(pattern)
+    plain, matches = _matches(text, compiled, True)
+    group, numbered = label_group(compiled), "step" in compiled.groupindex
+    by_step: dict[int, list[Label]] = {}
+    for place, match in enumerate(matches, start=1):
+        label = (match[group] or "").strip()
+        verdict = verdicts.get(label.casefold())
+        read = (
+            Label(None, _not_on_offer(label))
+            if verdict is None
+            else Label(verdict, "", plain.place(match.start(group)))
+        )
+        by_step.setdefault(_number(match["step"]) if numbered else place, []).append(read)
+    if not numbered and len(by_step) != count:
+        return [Label(None, f"{len(by_step)} verdicts for {count} steps") if by_step else missing] * count
+    return [_one_of(by_step.get(number, [missing])) for number in range(1, count + 1)]
+
+
+def _one_of(read: Sequence[Label]) -> Label:
+    """The label of a step from all that were read for it."""
+    given = [label for label in read if label.verdict is not None]
+    names = dict.fromkeys(label.verdict for label in given if label.verdict)
+    if len(names) > 1:
+        return Label(None, f"different verdicts on one step: {', '.join(names)}")
+    return (given or read)[-1]
+
+
+def unfinished(finish: str) -> str:
+    """Why a reply broke off, "" when it did not."""
+    return {"length": CUT, "repetition": REPEATED}.get(finish, "")
 
 
 def label_group(pattern: re.Pattern[str]) -> int:
@@ -96,22 +161,152 @@ def _number(text: str) -> int:
     return int(text) if text and text.strip().isdecimal() else 0
 
 
-def _only_mentioned(match: re.Match[str], finish: str) -> bool:
-    """Whether a match is not a verdict but talk about one: quoted, or somewhere in a reply that was cut."""
-    quoted = _in_quotes(match.string, match.start(), match.end())
-    if not quoted and finish != "length":
-        return False
-    return bool(match.string[match.end() :].strip(_QUOTES + " \t\r\n.*_"))
-
-
 def _not_on_offer(text: str) -> str:
     shown = " ".join(text.split())
     return f"verdict not on offer '{shown if len(shown) <= 40 else shown[:39] + '…'}'"
 
 
-def _in_quotes(text: str, start: int, end: int) -> bool:
-    before, after = text[start - 1 : start], text[end : end + 1]
-    return bool(before) and bool(after) and before in _QUOTES and after in _QUOTES
+# -- how a person reads a match ---------------------------------------------------------------------------------------
+
+_NEAR = 160  # characters around a match in which its sentence is looked for
+_AFTER = re.compile(r"[\W_]*+")
+_SENTENCE = re.compile(r"[.!?:\n\u3002]")
+_SENTENCE_END = re.compile(r"[*_)\]\"'`\u201d\u2019]*(?:[.!;\n\u3002]|\s*\Z)")
+_LEADS = r"(?:verdict|score|rating|grade|answer|choice|decision|winner|order|ranking)"
+_ANNOUNCED = re.compile(rf"[\W_]*+(?:(?:my|the|final|overall)\s+)*(?:{_LEADS}\b(?:\s+is)?)?[\W_]*", re.IGNORECASE)
+_LINE_END = re.compile(r"[^\w\n]*(?:\n|\Z)")
+_REST = re.compile(r"[^.!?\n]*+(?:\.\w[^.!?\n]*+)*+[\W_]*+")
+_CONCLUSION = re.compile(
+    r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally)\b|in (?:conclusion|summary)|to conclude)", re.IGNORECASE
+)
+_LEAD = re.compile(
+    r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally|in|conclusion|summary|the|my|final|verdict|answer|score|rating"
+    r"|order|choice|decision|is|i|choose|prefer|pick|give|it|would|say|that|a|an|as|result|better|response|output|one"
+    r"|step|\d+)[\W_]++)*+",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(
+    r"(?:(?:\b(?:not|never|neither|nor|cannot|hardly)\b|n['\u2019]t\b)"
+    r"(?:\W+(?:a|an|the|that|to|be|it|is|as|in|clear|evident|obvious|true|case|say|think|believe|convinced|sure|certain"
+    r"|choose|pick|prefer|give|get|deserve|call|mean|whether|if|really|quite|necessarily|simply)\b)*+"
+    r"|\b(?:if|whether|unless|than|over|versus|out\s+of|instead\s+of|rather\s+than)"
+    r"|\b(?:would|could|might|should)\s+(?:only\s+|otherwise\s+)?have\s+\w+(?:\s+(?:a|an|the))?"
+    r")[\s*_\"'`(\[]*\Z",
+    re.IGNORECASE,
+)
+_OTHER_SCALE = re.compile(r"[\s\]*_]{0,8}(?:/|out\s+of)[\s\[*_]{0,8}(\d{1,6})(?!\d)", re.IGNORECASE)
+
+
+def _is_quoted(match: re.Match[str]) -> bool:
+    """Whether a match stands in quotation marks and is neither the last word of the reply nor a line of its own."""
+    text, start, end = match.string, match.start(), match.end()
+    if text[start - 1 : start] not in _QUOTE_MARKS or text[end : end + 1] not in _QUOTE_MARKS or _ends(match):
+        return False
+    line = text.rfind("\n", 0, start) + 1
+    return not (_ANNOUNCED.fullmatch(text, line, start) and _LINE_END.match(text, end))
+
+
+def _ends(match: re.Match[str]) -> bool:
+    """Whether nothing but marks follows a match."""
+    return _AFTER.fullmatch(match.string, match.end()) is not None
+
+
+def _concludes(match: re.Match[str]) -> bool:
+    """Whether the reply's last sentence holds the match and says that it is a conclusion: "So [[A]], as it …"."""
+    rest = _REST.fullmatch(match.string, match.end())
+    return rest is not None and _CONCLUSION.match(match.string, _sentence_start(match)) is not None
+
+
+def _sentence_start(match: re.Match[str]) -> int:
+    """Where the sentence begins that a match stands in."""
+    start = max(0, match.start() - _NEAR)
+    return max((end.end() for end in _SENTENCE.finditer(match.string, start, match.start())), default=start)
+
+
+def _stands_alone(match: re.Match[str]) -> bool:
+    """Whether a match and the words that lead up to it are a whole sentence: "Therefore, Output (a) is better."."""
+    lead = match.string[_sentence_start(match) : match.start()]
+    return bool(_LEAD.fullmatch(lead)) and _SENTENCE_END.match(match.string, match.end()) is not None
+
+
+def _is_denied(match: re.Match[str]) -> bool:
+    """Whether the words right before a match say that it is no verdict."""
+    return _DENIAL.search(match.string[_sentence_start(match) : match.start()]) is not None
+
+
+def _on_this_scale(text: str, label: Label, labels: Mapping[str, str]) -> Label:
+    """A score as it was read; None where the reply says that it lies on a scale with another end ("4 out of 10")."""
+    if label.verdict is None or not all(name.lstrip("-").isdecimal() for name in labels.values()):
+        return label
+    end = _OTHER_SCALE.match(text, label.start + len(labels[label.verdict]))
+    if end is None or int(end[1]) == max(int(name) for name in labels.values()):
+        return label
+    return Label(None, f"a score out of {end[1]}, not out of {max(int(name) for name in labels.values())}")
+
+
+class _Plain(NamedTuple):
+    """A reply with its verdicts typed alike. moves: (place in the plain text, place in the reply), ascending."""
+
+    text: str
+    moves: tuple[tuple[int, int], ...] = ()
+
+    def place(self, index: int) -> int:
+        """Where in the reply a place of the plain text lies."""
+        before = [move for move in self.moves if move[0] <= index]
+        return index + (before[-1][1] - before[-1][0] if before else 0)
+
+
+_CLOSERS = "\\]\uff3d\u3011\u3017\u27e7\u301b"
+_BARE_LEADS = r"(?:verdict|score|rating|grade|winner|order|ranking)"  # "the answer is 4" says what is judged
+_INSIDE = rf"[^\s*_{_QUOTES}\\{_CLOSERS}\[](?:[^\n{_CLOSERS}\[]{{0,78}}[^\s*_{_QUOTES}\\{_CLOSERS}\[])?"
+_TYPED = re.compile(
+    rf"(?im)(?:(?P<lead>\b{_LEADS})\b(?:\s+is)?[^\w\n\[\uff3b\u3010\u3016\u27e6\u301a\\]{{1,8}})?"
+    r"(?:\\?[\[\uff3b]\s?\\?[\[\uff3b]|[\u3010\u3016\u27e6\u301a])"
+    rf"[\s*_{_QUOTES}]{{0,6}}(?P<inside>{_INSIDE})[\s*_{_QUOTES}]{{0,6}}"
+    r"(?:\\?[\]\uff3d]\s?\\?[\]\uff3d]|[\u3011\u3017\u27e7\u301b])"
+    rf"|^[^\w\n]{{0,12}}(?:(?:my|the|final|overall)\s+){{0,3}}(?P<bare_lead>{_BARE_LEADS})\b(?:\s+is)?[^\w\n\[-]{{1,8}}"
+    r"(?P<bare>-?\d+(?:\.0+)?(?:\s*(?:/|out\s+of)\s*\d+|(?:\s*>\s*\d+)+)?|[a-z]+(?:\s*[<>]{1,3}\s*[a-z])?)"
+    r"[^\w\n\[]{0,8}$"
+)
+_DRESSED = re.compile(
+    r"(?i)(?:(?:response|answer|option|output|assistant|solution|model|score|rating|verdict)\W{1,3})?"
+    r"(?:[a-z]\s*<{1,3}\s*(?=[a-z]\Z))?"
+    r"(?P<label>-?\d+(?=(?:\.0+)?(?:\s*(?:/|out\s+of)\s*\d+)?\Z)|[a-z](?=(?:\s*>{1,3}\s*[a-z]|\s+is\s+better)\Z)|[a-z]+\Z)"
+)
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+
+
+def _matches(text: str, pattern: re.Pattern[str], one_label: bool) -> tuple[_Plain, list[re.Match[str]]]:
+    """Where a pattern matches a reply: typed alike, or as it is where the pattern was written for just that."""
+    plain, as_it_is = _plain(text, one_label), list(pattern.finditer(text))
+    matches = list(pattern.finditer(plain.text)) if plain.moves else as_it_is
+    return (plain, matches) if len(matches) >= len(as_it_is) else (_Plain(text), as_it_is)
+
+
+def _plain(text: str, one_label: bool) -> _Plain:
+    """The reply with every verdict in brackets, or alone on a line that announces it, typed as `Verdict: [[label]]`.
+
+    So a pattern need not know markup (`**Score: **5`), other brackets (【A】, ［［A］］, escaped ones), and, with
+    `one_label`, what may stand around a label inside them (`[[A>>B]]`, `[[Response A]]`, `[[4/5]]`).
+    """
+    pieces, moves, length, end = [], [], 0, 0
+    for match in _TYPED.finditer(text):
+        name = "inside" if match["inside"] else "bare"
+        inside, place = match[name].translate(_WIDE), match.start(name)
+        if one_label and (dressed := _DRESSED.match(inside)):
+            inside, place = dressed["label"], place + dressed.start("label")
+        lead = match["lead"] or match["bare_lead"]
+        written = f"{lead}: [[" if lead else "[["
+        if match[0] == f"{written}{inside}]]":
+            continue
+        start = length + match.start() - end + len(written)
+        pieces += [text[end : match.start()], written, inside, "]]"]
+        moves += [(start, place), (start + len(inside) + 2, match.end())]
+        length, end = start + len(inside) + 2, match.end()
+    return _Plain("".join([*pieces, text[end:]]), tuple(moves)) if pieces else _Plain(text)
+
+
+# -- from several readings to one -------------------------------------------------------------------------------------
 
 
 def swapped_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -177,7 +177,7 @@ def test_a_run_directory_stands_for_its_labels(tmp_path: Path) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -260,3 +260,26 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*: Not a directory|cannot write .*: File exists"):
         write_atomic(tmp_path / "file" / "rows.jsonl", "x")
+
+
+def test_a_saved_data_set_a_glob_and_zstd(tmp_path: Path) -> None:
+    import datasets
+    import pyarrow
+
+    table = datasets.Dataset.from_list([{"a": 1}, {"a": 2}])
+    table.save_to_disk(tmp_path / "saved")
+    datasets.DatasetDict(train=table, test=table).save_to_disk(tmp_path / "splits")
+    assert rows(tmp_path / "saved") == [{"a": 1}, {"a": 2}]
+    assert [row for _, row in read_rows(f"hf://{tmp_path}/splits:test")] == [{"a": 1}, {"a": 2}]
+    with pytest.raises(InputError, match=r"several splits; name one, .*/NAME \(test, train\)"):
+        rows(tmp_path / "splits")
+    with pyarrow.output_stream(tmp_path / "one.jsonl.zst", compression="zstd") as stream:
+        stream.write(b'{"a": 3}\n')
+    (tmp_path / "two.jsonl").write_text('{"a": 4}\n')
+    assert [row for _, row in read_rows(f"{tmp_path}/*.jsonl*")] == [{"a": 3}, {"a": 4}]
+    with pytest.raises(InputError, match="no file fits this pattern"):
+        list(read_rows(f"{tmp_path}/*.csv"))
+
+
+def test_nan_and_infinity_are_written_as_null() -> None:
+    assert to_json({"a": [float("nan"), 1.5], "b": {"c": float("inf")}}) == '{"a":[null,1.5],"b":{"c":null}}'

@@ -9,7 +9,7 @@ from judge.records import Message, Pair, Ranking, Solution
 from judge.verdicts import read_label, read_steps
 
 SHIPPED = list_templates()
-JUDGES = [template for template in SHIPPED if not template.name.endswith("/brief")]
+JUDGES = [template for template in SHIPPED if not template.name.endswith(("/brief", "/few-shot"))]
 PAIR = Pair(
     prompt=(Message("user", "Name a prime."),),
     first=(Message("assistant", "7"),),
@@ -136,3 +136,13 @@ def test_a_ranking_numbers_its_responses_from_one() -> None:
     ranking = Ranking(prompt=PAIR.prompt, responses=(PAIR.first, PAIR.second))
     ((_, user),) = render_record(load_template("ranking", "default"), ranking)
     assert "<response_1>\n7\n</response_1>\n\n<response_2>\n8\n</response_2>" in user.content
+
+
+@pytest.mark.parametrize("name", ["preference/few-shot", "critique/few-shot", "revision/few-shot"])
+def test_a_few_shot_prompt_is_one_text_that_breaks_off_where_the_reply_begins(name: str) -> None:
+    template = load_template("", name)
+    (user,) = template.render(**VALUES)
+    begun = template.opening or template.choice_prefix
+    assert user.role == "user"
+    assert user.content.count(begun) == (2 if template.opening else 3)  # the examples' own
+    assert not user.content.endswith(begun)

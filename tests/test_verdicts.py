@@ -85,9 +85,9 @@ def test_a_label_alone_is_the_whole_reply() -> None:
 
 
 def test_the_label_begins_where_it_was_read() -> None:
-    text = "first [[A]] then [[ B ]]"
+    text = "First [[A]]. Then, after all: [[ B ]]"
     found = read_label(text, BRACKETS, ABC)
-    assert text[: found.start] == "first [[A]] then [[ "
+    assert text[: found.start] == "First [[A]]. Then, after all: [[ "
 
 
 def test_the_pattern_may_carry_a_step_before_its_label() -> None:
@@ -100,11 +100,17 @@ NUMBERED = r"(?im)^step (?P<step>\d+): (?P<label>\w+)"
 
 
 def test_steps_are_read_by_their_numbers() -> None:
-    text = "Step 2: wrong\nStep 1: right\nstep 3: maybe\nStep 1: wrong\nStep 9: right"
+    text = "Step 2: wrong\nStep 1: right\nstep 3: maybe\nStep 1: right\nStep 9: right"
     found = read_steps(text, NUMBERED, RW, 4)
-    assert [label.verdict for label in found] == ["wrong", "wrong", None, None]
+    assert [label.verdict for label in found] == ["right", "wrong", None, None]
     assert [label.reason for label in found[2:]] == ["verdict not on offer 'maybe'", "no verdict"]
     assert text[: found[1].start] == "Step 2: "
+
+
+def test_a_step_with_two_verdicts_has_none() -> None:
+    found = read_steps("Step 1: right\nStep 1: wrong\nStep 2: wrong", NUMBERED, RW, 2)
+    assert found[0] == Label(None, "different verdicts on one step: right, wrong")
+    assert found[1].verdict == "wrong"
 
 
 def test_steps_without_numbers_must_be_as_many_as_there_are() -> None:

@@ -4,7 +4,7 @@ An engine is given requests and hands back completions, in any order, as they fi
 verdicts or files. `scripted` is the fake that stands beside the protocol.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ class Request:
 
     messages: the conversation; the model writes the next assistant turn.
     prefill: the beginning of that turn, already written; the model goes on from its last character.
+    opening: how the turn should begin, such as "<critique>". An engine that goes on from a begun reply writes it as
+        the turn's beginning, unless its model thinks aloud first; the completion's text then begins with it. Others
+        leave it to the model.
     choices: when given, exactly one of these answers is returned, with the log-probability of each, normalised over
         the choices (they sum to 1 after exp). One decoded token where every choice is one token; a forward pass a
         choice where one is longer.
@@ -29,6 +32,7 @@ class Request:
 
     messages: Conversation
     prefill: str = ""
+    opening: str = ""
     choices: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
     max_tokens: int = 1024
@@ -47,7 +51,9 @@ class Completion:
     text: the reply without the prefill and without the model's thinking. thinking: what a reasoning model thought
     first, kept apart so that no verdict is read from it.
     logprobs: choice -> natural log of its probability among the choices; empty for free text.
-    finish: "stop" (the model ended its turn), "length" (cut at max_tokens), "error" (text says why).
+    finish: "stop" (the model ended its turn), "length" (cut at max_tokens), "repetition" (cut because it wrote the same
+    again and again), "error" (text says why).
+    continues: whether the engine goes on from a begun reply (`Request.prefill`); False where it is not known.
     prompt_tokens, cached_tokens, output_tokens: what it cost; cached ones are part of the prompt ones.
     """
 
@@ -55,6 +61,7 @@ class Completion:
     thinking: str = ""
     logprobs: Mapping[str, float] = field(default_factory=dict)
     finish: str = "stop"
+    continues: bool = False
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -62,11 +69,6 @@ class Completion:
 
 class Engine(Protocol):
     """A model that answers."""
-
-    @property
-    def continues(self) -> bool:
-        """Whether it goes on from a begun reply (`Request.prefill`); what it has not found out yet is False."""
-        ...
 
     def submit(self, ticket: int, request: Request) -> None:
         """Take a request; `ticket` names its completion. Never blocks on the model.
@@ -90,3 +92,29 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the model. Safe to call twice."""
+
+
+SHORTEST_LOOP, LONGEST_LOOP, LOOP_COUNT = 8, 48, 4
+"""A reply is in a loop when the same 8 to 48 tokens end it four times in a row."""
+
+
+def loops(tokens: Sequence[int]) -> bool:
+    """Whether a reply's tokens end in a loop."""
+    for length in range(SHORTEST_LOOP, min(LONGEST_LOOP, len(tokens) // LOOP_COUNT) + 1):
+        if tokens[-1] == tokens[-1 - length] and all(
+            tokens[-length * (count + 1) :][:length] == tokens[-length:] for count in range(1, LOOP_COUNT)
+        ):
+            return True
+    return False
+
+
+def without_loop(text: str) -> str:
+    """A text that ends in a loop, cut behind its first round."""
+    for length in range(1, len(text) // 2 + 1):
+        if text[-length:] == text[-2 * length : -length]:
+            start = len(text) - length
+            while start >= length and text[start - length : start] == text[-length:]:
+                start -= length
+            if len(text) - start >= max(3 * length, 32):
+                return text[: start + length]
+    return text

@@ -11,6 +11,7 @@ how a model is run.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ from judge.engines.choices import ChoiceTree
 from judge.engines.models import Source
 from judge.engines.thinking import Marks, marks_of
 from judge.errors import EngineError
+
+PLAIN = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
+"""The template `plain`: the turns' texts one below the other, for a model that knows no chat (prompts */few-shot)."""
 
 BREAKERS = ("\u200d", "\u2060", " ")  # tried in turn: a tokenizer's normalizer may drop the invisible ones
 MARKER = re.compile(
@@ -56,7 +60,10 @@ class Chat:
         self._name = name
         self.template: str = template or _own_template(tokenizer)
         if not self.template:
-            raise EngineError(f"model '{name}' has no chat template; give one with chat_template=FILE.jinja")
+            raise EngineError(
+                f"model '{name}' has no chat template; give one with chat_template=FILE.jinja, or "
+                "chat_template=plain with a few-shot prompt"
+            )
         self._kwargs = dict(template_kwargs or {})
         added = [str(token) for token in tokenizer.added_tokens_decoder.values()]
         self.marks: Marks | None = marks_of(self.template, added)
@@ -74,7 +81,7 @@ class Chat:
         template_kwargs: Mapping[str, Any] | None = None,
         trust_remote_code: bool = False,
     ) -> "Chat":
-        """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file."""
+        """Read a model's tokenizer, from its directory or the hub. chat_template: a Jinja file, or "plain"."""
         from transformers import AutoTokenizer
 
         try:
@@ -83,8 +90,8 @@ class Chat:
             )
         except (OSError, ValueError) as error:
             raise EngineError(f"no tokenizer for '{source.name}': {str(error).splitlines()[0]}") from error
-        template = ""
-        if chat_template:
+        template = PLAIN if chat_template == "plain" else ""
+        if chat_template and not template:
             try:
                 template = Path(chat_template).read_text(encoding="utf-8")
             except OSError as error:
@@ -102,6 +109,13 @@ class Chat:
         """
         text, thinking = self._text(request, think and not request.prefill and not request.choices)
         return Prompt(text, self.encode(text), thinking)
+
+    def begin(self, request: Request, *, thinks: bool) -> tuple[Request, str]:
+        """The request with its opening as the beginning of the reply, and that beginning; "" where the model is to
+        think first or the reply is begun already."""
+        if not request.opening or request.prefill or thinks:
+            return request, ""
+        return replace(request, prefill=request.opening), request.opening
 
     def choices(self, request: Request) -> tuple[list[int], ChoiceTree]:
         """The prompt's ids and the tree of the choices' tokens after them.

@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-from judge.engines.base import Completion, Request
+from judge.engines.base import Completion, Request, loops
 from judge.engines.chat import Chat
 from judge.engines.choices import ChoiceTree, Node, likeliest
 from judge.engines.models import choose_dtype, config_of, fingerprint, locate, versions
@@ -27,13 +27,15 @@ MOST_ROWS = 64
 
 @dataclass(slots=True)
 class _Row:
-    """One sequence to run. node: of the choice tree, None for text. out: the tokens written so far."""
+    """One sequence to run. node: of the choice tree, None for text. begun: what the reply was given to begin with.
+    out: the tokens written so far."""
 
     ticket: int
     ids: list[int]
     request: Request
     node: Node | None = None
     opened: bool = False
+    begun: str = ""
     limit: int = 1
     out: list[int] = field(default_factory=list)
     generator: Any = None
@@ -131,11 +133,12 @@ class HfEngine:
     def _text_row(self, ticket: int, request: Request) -> _Row:
         if request.schema is not None:
             raise ValueError("the hf engine cannot follow a JSON schema; use vllm or a server")
+        request, begun = self._chat.begin(request, thinks=self._chat.marks is not None)
         prompt = self._chat.prompt(request)
         self._check_length(len(prompt.ids))
         thinking = 0 if request.prefill else self._thinking_tokens
         limit = min(request.max_tokens + thinking, self._longest - len(prompt.ids))
-        return _Row(ticket, prompt.ids, request, opened=prompt.thinking, limit=limit)
+        return _Row(ticket, prompt.ids, request, opened=prompt.thinking, begun=begun, limit=limit)
 
     def _choice_rows(self, ticket: int, request: Request) -> list[_Row]:
         ids, tree = self._chat.choices(request)
@@ -248,16 +251,18 @@ class HfEngine:
         """Whether a row has ended, in which case its completion is put out."""
         ended = row.out[-1] in self._ends
         full = len(row.out) >= row.limit
-        if not (ended or full or row.request.stop):
+        looping = not ended and loops(row.out)
+        if not (ended or full or looping or row.request.stop):
             return False
         text, stopped = _cut(self._decode(row.out[:-1] if ended else row.out), row.request.stop)
-        if not (ended or full or stopped):
+        if not (ended or full or looping or stopped):
             return False
         thought = split_thinking(text, self._chat.marks, opened=row.opened)
         completion = Completion(
-            text=thought.reply,
+            text=row.begun + thought.reply,
             thinking=thought.thinking,
-            finish="stop" if ended or stopped else "length",
+            finish="stop" if ended or stopped else "repetition" if looping else "length",
+            continues=True,
             prompt_tokens=len(row.ids),
             output_tokens=len(row.out),
         )

@@ -97,7 +97,7 @@ def choose(reading: Reading, request: Request) -> Completion:
     text, shares = reading.get("text", ""), list(reading.get("probabilities", {}).items())
     verdicts = [verdict for verdict, _ in shares]
     if len(shares) != len(request.choices) or reading.get("verdict") not in verdicts:
-        return _error("no stored probabilities for these choices")
+        return _error(reading.get("reason") or "no stored probabilities for these choices")
     given = request.choices[verdicts.index(reading["verdict"])]
     behind = text.removeprefix(request.prefill) if text.startswith(request.prefill) else text
     if behind and not behind.lstrip().casefold().startswith(given.casefold()):

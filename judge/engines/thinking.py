@@ -2,10 +2,9 @@
 
 A verdict must never be read from the thinking: a model that weighs "[[A]]" and then decides for B has said B. A few
 known pairs of marks are split here; anything else is named by vLLM's own `reasoning_parser`.
-
-This module refuses to know tokenizers and engines.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -55,13 +54,27 @@ def split_thinking(text: str, marks: Marks | None, *, opened: bool = False) -> T
     """Split at the last end mark.
 
     The last one, because thinking may quote the mark and a reply has no reason to. Without an end mark everything is
-    thinking where it was begun (opened: the prompt itself ended inside it), and nothing is where it was not.
+    thinking where it was begun (opened: the prompt itself ended inside it), and nothing is where it was not. What a
+    model begins with a known mark and never ends is thinking, whatever marks it is known for.
     """
-    if marks is None:
-        return Thought("", text)
-    thinking, end, reply = text.rpartition(marks.end)
-    if end:
-        return Thought(thinking.strip().removeprefix(marks.start).strip(), reply.lstrip())
-    if opened or text.lstrip().startswith(marks.start):
-        return Thought(text.strip().removeprefix(marks.start).strip(), "")
-    return Thought("", text)
+    if marks is not None:
+        thinking, end, reply = text.rpartition(marks.end)
+        if end:
+            return _closed(Thought(thinking.strip().removeprefix(marks.start).strip(), reply.lstrip()))
+        if opened:
+            return Thought(text.strip().removeprefix(marks.start).strip(), "")
+    return _closed(Thought("", text))
+
+
+def _closed(thought: Thought) -> Thought:
+    """The reply up to thinking that is begun on a line of its own and never ends; the rest of it is thinking."""
+    for mark in _START.finditer(thought.reply):
+        marks = next(marks for marks in KNOWN_MARKS if marks.start == mark[1])
+        if marks.end not in thought.reply[mark.end() :]:
+            unclosed = thought.reply[mark.end() :].strip()
+            thinking = f"{thought.thinking}\n\n{unclosed}" if thought.thinking else unclosed
+            return Thought(thinking, thought.reply[: mark.start()].rstrip())
+    return thought
+
+
+_START = re.compile(rf"(?m)^[ \t]*({'|'.join(re.escape(marks.start) for marks in KNOWN_MARKS)})")

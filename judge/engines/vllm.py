@@ -20,7 +20,7 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from judge.engines.base import Completion, Request
+from judge.engines.base import LONGEST_LOOP, LOOP_COUNT, SHORTEST_LOOP, Completion, Request
 from judge.engines.chat import Chat
 from judge.engines.choices import ChoiceTree, Node, likeliest
 from judge.engines.models import choose_dtype, config_of, fingerprint, locate, versions, weights_size
@@ -43,9 +43,11 @@ class _Branching(NamedTuple):
 
 
 class _Writing(NamedTuple):
-    """A request for text under way. opened: whether the prompt ends inside the model's thinking."""
+    """A request for text under way. opened: whether the prompt ends inside the model's thinking. begun: what the reply
+    was given to begin with."""
 
     opened: bool
+    begun: str
 
 
 class VllmEngine:
@@ -87,8 +89,8 @@ class VllmEngine:
         )
         self._asked_dtype = dtype
         self._reasoning_parser = reasoning_parser
-        thinks = self._chat.marks is not None or reasoning_parser
-        self._thinking_tokens = (THINKING_TOKENS if thinks else 0) if thinking_tokens is None else thinking_tokens
+        self._thinks = self._chat.marks is not None or bool(reasoning_parser)
+        self._thinking_tokens = (THINKING_TOKENS if self._thinks else 0) if thinking_tokens is None else thinking_tokens
         self._in_process = in_process
         self._engine_args = {**engine_args, "trust_remote_code": trust_remote_code}
         self._engine: Any = None
@@ -157,8 +159,9 @@ class VllmEngine:
 
     def _submit_text(self, engine: Any, ticket: int, request: Request) -> None:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+        from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, StructuredOutputsParams
 
+        request, begun = self._chat.begin(request, thinks=self._thinks)
         prompt = self._chat.prompt(request, think=self._may_think(request))
         self._check_length(len(prompt.ids))
         thinking = self._thinking_tokens if self._may_think(request) else 0
@@ -168,11 +171,14 @@ class VllmEngine:
             top_p=request.top_p,
             seed=request.seed if request.temperature > 0 else None,
             stop=list(request.stop) or None,
+            repetition_detection=RepetitionDetectionParams(
+                min_pattern_size=SHORTEST_LOOP, max_pattern_size=LONGEST_LOOP, min_count=LOOP_COUNT
+            ),
             structured_outputs=None if request.schema is None else StructuredOutputsParams(json=dict(request.schema)),
             skip_special_tokens=not (self._reasoning_parser or self._chat.marks_are_special),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        self._pending[ticket] = _Writing(opened=prompt.thinking)
+        self._pending[ticket] = _Writing(opened=prompt.thinking, begun=begun)
         engine.add_request(f"{ticket}", {"prompt_token_ids": prompt.ids}, params, priority=ticket)
 
     def _submit_choices(self, engine: Any, ticket: int, request: Request) -> None:
@@ -234,13 +240,14 @@ class VllmEngine:
     def _written(self, output: Any, waiting: _Writing) -> Completion:
         written = output.outputs[0]
         reason = written.finish_reason
-        if reason not in ("stop", "length"):
+        if reason not in ("stop", "length", "repetition"):
             return Completion(text=f"vllm ended the request: {reason}", finish="error")
         thought = self._split(written.text, waiting.opened)
         return Completion(
-            text=thought.reply,
+            text=waiting.begun + thought.reply,
             thinking=thought.thinking,
             finish=reason,
+            continues=True,
             prompt_tokens=len(output.prompt_token_ids),
             cached_tokens=output.num_cached_tokens or 0,
             output_tokens=len(written.token_ids),

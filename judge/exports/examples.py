@@ -11,7 +11,7 @@ from math import exp
 from typing import Any, ClassVar
 
 from judge.judgements import Judgement, Order, Revision, Shape, Steps, shape_of
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, spoken
+from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,13 @@ class Preferred:
     @property
     def content(self) -> str:
         """The same for the same question, however it was answered."""
-        both = sorted((_plain(self.chosen), _plain(self.rejected)))
-        return content_id(self.kind, _plain(self.prompt), both)
+        both = sorted((plain(self.chosen), plain(self.rejected)))
+        return content_id(self.kind, plain(self.prompt), both)
 
     @property
     def label(self) -> str:
         """The answer to that question."""
-        return "tie" if self.tie else content_id(_plain(self.chosen))
+        return "tie" if self.tie else content_id(plain(self.chosen))
 
     @property
     def empty(self) -> bool:
@@ -69,7 +69,7 @@ class Rated:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), _plain(self.completion))
+        return content_id(self.kind, plain(self.prompt), plain(self.completion))
 
     @property
     def label(self) -> str:
@@ -96,7 +96,7 @@ class Stepped:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), self.steps)
+        return content_id(self.kind, plain(self.prompt), self.steps)
 
     @property
     def label(self) -> str:
@@ -119,14 +119,10 @@ class Answered:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, _plain(self.prompt), _plain(self.completion))
+        return content_id(self.kind, plain(self.prompt), plain(self.completion))
 
 
 Example = Preferred | Rated | Stepped | Answered
-
-
-def _plain(conversation: Conversation) -> list[list[str]]:
-    return [[message.role, message.content] for message in conversation]
 
 
 def preferred(record: Record, judgement: Judgement) -> Iterator[Preferred]:

@@ -4,11 +4,12 @@ Conversations stay lists of messages, so a trainer applies the chat template of 
 beside what a trainer needs.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from judge.exports.examples import Answered, Preferred, Rated, Stepped
-from judge.formats import judgement_to_row, to_row
+from judge.formats import judgement_to_row, openai_messages, sharegpt_turns, to_row, tools_of
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Conversation, Pair, Response, Solution, StepVerdict, content_id, spoken
 
@@ -17,26 +18,33 @@ Writer = Callable[[Any, bool], Row]
 """(example, whether the chosen response stands second where places have no meaning) -> row."""
 
 
-def messages(conversation: Conversation) -> list[dict[str, str]]:
-    """A conversation as every chat trainer reads it."""
-    return [{"role": message.role, "content": message.content} for message in conversation]
+def messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """A conversation as every chat trainer reads it, tool calls and all."""
+    return openai_messages(conversation)
+
+
+def with_tools(row: Row, prompt: Conversation) -> Row:
+    """The row with the tools that its prompt offers, where it offers some."""
+    tools = tools_of(prompt)
+    return {**row, "tools": tools} if tools else row
 
 
 def chosen_rejected(example: Preferred, swap: bool) -> Row:
     """TRL's and OpenRLHF's preference; to both `margin` is what the rewards should differ by at least."""
-    return {
+    row = {
         "prompt": messages(example.prompt),
         "chosen": messages(example.chosen),
         "rejected": messages(example.rejected),
         "margin": example.margin,
         "p": example.p,
     }
+    return with_tools(row, example.prompt)
 
 
 def unpaired(example: Rated, swap: bool) -> Row:
     """TRL's unpaired preference (KTO)."""
     row = {"prompt": messages(example.prompt), "completion": messages(example.completion), "label": example.right}
-    return {**row, "p": example.p}
+    return with_tools({**row, "p": example.p}, example.prompt)
 
 
 def stepwise(example: Stepped, swap: bool) -> Row:
@@ -47,13 +55,14 @@ def stepwise(example: Stepped, swap: bool) -> Row:
 
 def prompt_completion(example: Answered, swap: bool) -> Row:
     """TRL's prompt and completion."""
-    return {"prompt": messages(example.prompt), "completion": messages(example.completion)}
+    return with_tools({"prompt": messages(example.prompt), "completion": messages(example.completion)}, example.prompt)
 
 
 def openrlhf_unpaired(example: Rated, swap: bool) -> Row:
     """OpenRLHF's KTO data: --output_key output --label_key label --apply_chat_template, which renders `output` alone,
     so it holds the prompt too."""
-    return {"output": messages(example.prompt + example.completion), "label": int(example.right), "p": example.p}
+    row = {"output": messages(example.prompt + example.completion), "label": int(example.right), "p": example.p}
+    return with_tools(row, example.prompt)
 
 
 def openrlhf_steps(example: Stepped, swap: bool) -> Row:
@@ -65,7 +74,7 @@ def openrlhf_steps(example: Stepped, swap: bool) -> Row:
 
 def openrlhf_answer(example: Answered, swap: bool) -> Row:
     """OpenRLHF's supervised data: --input_key input --output_key output."""
-    return {"input": messages(example.prompt), "output": messages(example.completion)}
+    return with_tools({"input": messages(example.prompt), "output": messages(example.completion)}, example.prompt)
 
 
 def nemo(example: Preferred, swap: bool) -> Row:
@@ -74,16 +83,62 @@ def nemo(example: Preferred, swap: bool) -> Row:
         {"rank": 0, "completion": messages(example.chosen)},
         {"rank": 1, "completion": messages(example.rejected)},
     ]
-    return {
+    row = {
         "context": messages(example.prompt),
         "completions": completions[::-1] if swap else completions,
         "p": example.p,
     }
+    return with_tools(row, example.prompt)
 
 
 def nemo_answer(example: Answered, swap: bool) -> Row:
-    """NeMo-RL's supervised data: one conversation."""
-    return {"messages": messages(example.prompt + example.completion)}
+    """NeMo-RL's supervised data, and OpenAI's: one conversation."""
+    return with_tools({"messages": messages(example.prompt + example.completion)}, example.prompt)
+
+
+def openai_rated(example: Rated, swap: bool) -> Row:
+    """One conversation in OpenAI's messages, with whether its answer is good."""
+    return with_tools(
+        {"messages": messages(example.prompt + example.completion), "label": example.right, "p": example.p},
+        example.prompt,
+    )
+
+
+def openai_preference(example: Preferred, swap: bool) -> Row:
+    """OpenAI's preference data."""
+    return {
+        "input": with_tools({"messages": messages(example.prompt)}, example.prompt),
+        "preferred_output": messages(example.chosen),
+        "non_preferred_output": messages(example.rejected),
+        "p": example.p,
+    }
+
+
+def sharegpt_preference(example: Preferred, swap: bool) -> Row:
+    """ShareGPT's preference, as LLaMA-Factory reads it: one turn a response."""
+    sides = {"chosen": sharegpt_turns(example.chosen), "rejected": sharegpt_turns(example.rejected)}
+    return _sharegpt(
+        example.prompt, {name: side[0] if len(side) == 1 else side for name, side in sides.items()}, p=example.p
+    )
+
+
+def sharegpt_rated(example: Rated, swap: bool) -> Row:
+    """ShareGPT's unpaired preference (KTO)."""
+    return _sharegpt(example.prompt, {"kto_tag": example.right}, example.completion, p=example.p)
+
+
+def sharegpt_answer(example: Answered, swap: bool) -> Row:
+    """ShareGPT's supervised data."""
+    return _sharegpt(example.prompt, {}, example.completion)
+
+
+def _sharegpt(prompt: Conversation, beside: Row, completion: Conversation = (), **more: float) -> Row:
+    """A row with the system text and the tools (JSON in a text) in fields of their own."""
+    system = prompt[0].content if prompt and prompt[0].role == "system" else ""
+    turns = sharegpt_turns((*prompt[bool(system) :], *completion))
+    row: Row = {"conversations": turns, **beside, **({"system": system} if system else {})}
+    tools = tools_of(prompt)
+    return {**row, **({"tools": json.dumps(tools, ensure_ascii=False)} if tools else {}), **more}
 
 
 def binarized(example: Preferred, swap: bool) -> Row:
@@ -146,6 +201,8 @@ WRITERS: Mapping[str, Mapping[str, Writer]] = {
         "sft": openrlhf_answer,
     },
     "nemo": {"preference": nemo, "sft": nemo_answer},
+    "openai": {"preference": openai_preference, "unpaired": openai_rated, "sft": nemo_answer},
+    "sharegpt": {"preference": sharegpt_preference, "unpaired": sharegpt_rated, "sft": sharegpt_answer},
     "ultrafeedback": {"preference": binarized},
     "rmjudge": {"preference": own_pair, "unpaired": own_response, "stepwise": own_solution, "sft": own_answer},
 }

@@ -4,19 +4,21 @@
 family names those it stands over); when that does not decide, the error names them and `--format NAME` does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from judge.errors import ConfigError, InputError, unknown
-from judge.files import read_rows
+from judge.files import scan_rows
 from judge.formats import (
+    chat,
     finegrained,
     gsm8k,
     hh,
     hhh,
+    judge_bench,
     mistakes,
     mrben,
     mtbench,
@@ -31,8 +33,10 @@ from judge.formats import (
     trl,
     ultrafeedback,
     unieval,
+    votes,
 )
 from judge.formats.base import Format, Row
+from judge.formats.chat import openai_messages, sharegpt_turns, tools_of
 from judge.formats.fields import need
 from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
 from judge.formats.rmjudge import from_row, to_row
@@ -41,6 +45,7 @@ from judge.registry import Registry
 
 __all__ = [
     "FORMATS",
+    "BadRow",
     "Format",
     "Placed",
     "choose",
@@ -48,11 +53,14 @@ __all__ = [
     "judgement_from_row",
     "judgement_to_row",
     "named",
+    "openai_messages",
     "read_records",
     "recognise",
     "records_from",
     "records_of",
+    "sharegpt_turns",
     "to_row",
+    "tools_of",
 ]
 
 _MODULES = (
@@ -74,6 +82,9 @@ _MODULES = (
     mrben,
     gsm8k,
     prompts,
+    chat,
+    votes,
+    judge_bench,
 )
 
 
@@ -98,30 +109,103 @@ class Placed(NamedTuple):
     record: Record
 
 
-def read_records(path: str | Path, *, format: str | None = None) -> Iterator[Placed]:
-    """The records of a file or hub name, streaming; raises InputError `file:line: …` at the first row that is wrong.
+class BadRow(NamedTuple):
+    """A row that cannot be read: its place `file:line`, and what is wrong with it."""
 
-    format: the name of a family, with the data's own field names where they differ (see `named`); None recognises it
-    from the first row.
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+SHOWN_BAD_ROWS = 20
+
+
+def read_records(
+    path: str | Path, *, format: str | None = None, on_bad: Callable[[BadRow], object] | None = None
+) -> Iterator[Placed]:
+    """The records of a file, a glob or a hub name, streaming.
+
+    Args:
+        path: What holds the rows.
+        format: The name of a family, with the data's own field names where they differ (see `named`); None recognises
+            it from the first row that can be read.
+        on_bad: Is told of each row that is wrong, which is then left out. Without it the first such row ends the
+            reading, with the other wrong ones of the file in the message.
+
+    Raises:
+        InputError: The file cannot be read, or a row is wrong: `file:line: …`.
     """
-    return records_from(read_rows(path), name=str(path), format=format)
+    return _read(scan_rows(path), str(path), named(format) if format else None, on_bad)
 
 
-def records_from(rows: Iterable[tuple[str, Row]], *, name: str, format: str | None = None) -> Iterator[Placed]:
+def records_from(
+    rows: Iterable[tuple[str, Row | InputError]],
+    *,
+    name: str,
+    format: str | None = None,
+    on_bad: Callable[[BadRow], object] | None = None,
+) -> Iterator[Placed]:
     """The records of rows with their places, read as those of a file; `name` is what an error calls the whole."""
-    return _read(rows, name, named(format) if format else None)
+    return _read(rows, name, named(format) if format else None, on_bad)
 
 
-def _read(rows: Iterable[tuple[str, Row]], name: str, family: Format | None) -> Iterator[Placed]:
+def _read(
+    rows: Iterable[tuple[str, Row | InputError]],
+    name: str,
+    family: Format | None,
+    on_bad: Callable[[BadRow], object] | None,
+) -> Iterator[Placed]:
     empty = True
+    rows = iter(rows)
     for place, row in rows:
         empty = False
-        if family is None:
-            family = choose(row, place)
-        for record in records_of(family, row, place):
-            yield Placed(place, record)
+        try:
+            family = family or choose(_whole(row), place)
+            records = records_of(family, _whole(row), place)
+        except InputError as error:
+            if on_bad is None:
+                raise _bad_rows(name, place, error, rows, family) from None
+            on_bad(_bad_row(place, error))
+            continue
+        yield from (Placed(place, record) for record in records)
     if empty:
         raise InputError(f"{name}: no rows in it")
+
+
+def _whole(row: Row | InputError) -> Row:
+    if isinstance(row, InputError):
+        raise row
+    return row
+
+
+def _bad_row(place: str, error: InputError) -> BadRow:
+    return BadRow(place, str(error).removeprefix(f"{place}: "))
+
+
+def _bad_rows(
+    path: str, place: str, first: InputError, rows: Iterator[tuple[str, Row | InputError]], family: Format | None
+) -> InputError:
+    """The error that names a wrong row, and with it every other one that follows; of the hub the first alone."""
+    if family is None or path.startswith("hf://"):
+        return first
+    bad = [_bad_row(place, first)]
+    for later, row in rows:
+        try:
+            records_of(family, _whole(row), later)
+        except InputError as error:
+            bad.append(_bad_row(later, error))
+    return bad_rows_error(path, bad) if len(bad) > 1 else first
+
+
+def bad_rows_error(path: str, bad: Sequence[BadRow]) -> InputError:
+    """One error for all rows of a file that cannot be read; the first SHOWN_BAD_ROWS are named."""
+    lines = [f"{path}: {len(bad):,} rows cannot be read (--skip-bad leaves them out)"]
+    lines += [f"  {row}" for row in bad[:SHOWN_BAD_ROWS]]
+    if len(bad) > SHOWN_BAD_ROWS:
+        lines.append(f"  … and {len(bad) - SHOWN_BAD_ROWS:,} more (rmjudge data show {path} --json lists them all)")
+    return InputError("\n".join(lines))
 
 
 def records_of(family: Format, row: Row, place: str) -> list[Record]:
@@ -136,7 +220,8 @@ def named(name: str) -> Format:
     """The family of that name; raises UnknownNameError with the nearest.
 
     `NAME:field=source,…` reads fields from others: `trl-preference:prompt=question,chosen=good` for data whose
-    prompt stands in `question`.
+    prompt stands in `question`. With `rmjudge`, `human=Column` names a column of one person's labels, and may stand
+    several times: `rmjudge:prompt=question,response=answer,human=Ann,human=Bob`.
     """
     base, _, renames = name.partition(":")
     if base not in FORMATS:
@@ -145,11 +230,17 @@ def named(name: str) -> Format:
     if not renames:
         return family
     sources: dict[str, str] = {}
+    labels: list[str] = []
     for part in renames.split(","):
         field, equals, source = part.partition("=")
         if not (field and equals and source):
             raise ConfigError(f"format '{name}': found '{part}' (accepted: {base}:field=source,field=source)")
-        sources[field] = source
+        if base == rmjudge.NAME and field == "human":
+            labels.append(source)
+        else:
+            sources[field] = source
+    if labels:
+        return replace(family, read=lambda row: [rmjudge.from_table(_renamed(row, sources), labels)])
     return replace(family, read=lambda row: family.read(_renamed(row, sources)))
 
 

@@ -16,7 +16,7 @@ def pairs(row: Row) -> list[Pair]:
 
     The prompt is the question and then the passages that the annotators saw.
     """
-    answers = [said("assistant", text(row, f"prediction {number}")) for number in range(1, ANSWERS + 1)]
+    answers = [said("assistant", text(row, f"prediction {number}", empty=True)) for number in range(1, ANSWERS + 1)]
     preferences = values(row, "preference")
     order = list(combinations(range(ANSWERS), 2))
     if len(preferences) != len(order):

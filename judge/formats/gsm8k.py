@@ -34,7 +34,7 @@ def examples(row: Row) -> list[Response]:
         records.append(
             Response(
                 prompt=prompt,
-                response=said("assistant", _NOTE.sub("", text(answer, "solution"))),
+                response=said("assistant", _NOTE.sub("", text(answer, "solution", empty=True))),
                 reference=reference,
                 human=label("gsm8k", float(truth(answer, "is_correct")), "correct"),
                 meta={"model": model},

@@ -27,8 +27,8 @@ def _cut(row: Row, name: str) -> tuple[str, str, str]:
         if not found:
             raise InputError(f"field '{name}': found no '{mark.strip()}'")
         parts.append(part.strip())
-    if not all(parts[1:]):
-        raise InputError(f"field '{name}': the instruction or the response in it is empty")
+    if not parts[1]:
+        raise InputError(f"field '{name}': the instruction in it is empty")
     return parts[1], parts[2], left.partition("\n\n###Feedback:")[0].strip()
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import label, one_of, rest, said, text, texts
-from judge.records import Solution
+from judge.formats.fields import label, need, one_of, rest, said, text, texts
+from judge.records import HumanLabel, Solution
 
 _NUMBER = re.compile(r"\s*Step\s+(\d+)")
 _USED = (
@@ -23,13 +23,22 @@ _USED = (
 def solution(row: Row) -> list[Solution]:
     """One solution. Lines without a number of their own belong to the step above: the annotators' "first error step"
     is the number that stands in the text ("Step 4"), not a place in the list (in 138 of the 769 wrong ones of the
-    maths file the two differ, and the corrected step they wrote begins with the former)."""
-    steps, numbers = _steps(texts(row, "Model_Solution_Steps", empty=True))
+    maths file the two differ, and the corrected step they wrote begins with the former).
+
+    A coding solution is one text, whose lines are the steps; its first error step is quoted, and is no label where the
+    quotation is not among the lines.
+    """
+    need(row, "Model_Solution_Steps")
+    code = isinstance(row["Model_Solution_Steps"], str) and not row["Model_Solution_Steps"].lstrip().startswith("[")
+    lines = tuple(row["Model_Solution_Steps"].splitlines()) if code else texts(row, "Model_Solution_Steps", empty=True)
+    steps, numbers = (_lines(lines), []) if code else _steps(lines)
     right = one_of(row, "Model_Solution_Correctness", {"correct": True, "incorrect": False})
     wrong_step = str(row.get("Model_Solution_First_Error_Step", "N/A")).strip()
     human = label("mr-ben", float(right), "correct")
-    if wrong_step == "N/A":
+    if wrong_step == "N/A" or (code and right):
         human = (label("mr-ben", -1) if right else ()) + human
+    elif code:
+        human = _quoted(wrong_step, steps) + human
     else:
         human = label("mr-ben", _index(wrong_step, numbers)) + human
     options = row.get("Options")
@@ -37,6 +46,19 @@ def solution(row: Row) -> list[Solution]:
     answer: Any = row.get("Ground_Truth_Answer_Modified") or row.get("Ground_Truth_Answer") or ""
     meta = rest(row, _USED)
     return [Solution(prompt=said("user", prompt), steps=steps, reference=str(answer), human=human, meta=meta)]
+
+
+def _lines(lines: tuple[str, ...]) -> tuple[str, ...]:
+    lines = tuple(line for line in lines if line.strip())
+    if not lines:
+        raise InputError("field 'Model_Solution_Steps': found nothing but empty texts")
+    return lines
+
+
+def _quoted(wrong_step: str, steps: tuple[str, ...]) -> tuple[HumanLabel, ...]:
+    first = wrong_step.partition("\n")[0].strip()
+    places = [at for at, step in enumerate(steps) if step.strip() == first]
+    return label("mr-ben", places[0]) if first and places else ()
 
 
 def _steps(lines: tuple[str, ...]) -> tuple[tuple[str, ...], list[int]]:

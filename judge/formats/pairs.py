@@ -1,16 +1,27 @@
 """Pairs with one verdict each: LLMBar, JudgeBench, Auto-J and HelpSteer3."""
 
+from typing import Any
+
 from judge.formats.base import Format, Row
 from judge.formats.fields import assistant, integer, items, label, one_of, rest, said, text, user, wrong
 from judge.records import HumanLabel, Pair
 
 
 def llmbar(row: Row) -> list[Pair]:
-    """One pair. The results of a judge that its authors store in the same row (`results`) are left to
-    `--judge recorded:FILE`."""
+    """One pair. The completions of a judge that its authors store in the same row (`results`) are left to
+    `--judge recorded:FILE`; the winner that they read in each order goes to `meta["winners"]`."""
     verdict = one_of(row, "label", {"1": "first", "2": "second"})
     meta = rest(row, ("input", "output_1", "output_2", "label", "results"))
+    if winners := _winners(row.get("results")):
+        meta["winners"] = winners
     return [_pair(row, ("input", "output_1", "output_2"), label("llmbar", verdict), meta)]
+
+
+def _winners(results: Any) -> list[Any]:
+    """The winner in each order, by the last stage of the judge's prompting; none where the row has no such results."""
+    last = results[-1] if isinstance(results, list) and results else None
+    orders = [last.get(f"swap = {swap}") for swap in (False, True)] if isinstance(last, dict) else []
+    return [order.get("winner") for order in orders] if orders and all(isinstance(o, dict) for o in orders) else []
 
 
 def judgebench(row: Row) -> list[Pair]:
@@ -28,7 +39,7 @@ def autoj(row: Row) -> list[Pair]:
 
 
 def _pair(row: Row, names: tuple[str, str, str], human: tuple[HumanLabel, ...], meta: dict[str, object]) -> Pair:
-    prompt, first, second = (text(row, name) for name in names)
+    prompt, first, second = (text(row, name, empty=name != names[0]) for name in names)
     return Pair(
         prompt=said("user", prompt),
         first=said("assistant", first),

@@ -13,7 +13,7 @@ def best_of(row: Row) -> list[Ranking]:
     """RewardBench 2: one ranking, the right responses first. Its label (criterion "correct") names the right ones;
     nothing is said about the order among them or among the wrong ones."""
     prompt = said("user", text(row, "prompt"))
-    right, wrong = texts(row, "chosen"), texts(row, "rejected")
+    right, wrong = texts(row, "chosen", empty=True), texts(row, "rejected", empty=True)
     if "num_correct" in row and integer(row, "num_correct") != len(right):
         raise InputError(f"field 'num_correct': found {row['num_correct']} (accepted: {len(right)}, as in 'chosen')")
     responses = tuple(said("assistant", response) for response in right + wrong)
@@ -25,7 +25,7 @@ def best_of(row: Row) -> list[Ranking]:
 def styled(row: Row) -> list[Pair]:
     """RM-Bench: the nine pairs of three right and three wrong responses, with the style of each in `meta`."""
     prompt = said("user", text(row, "prompt"))
-    sides = [texts(row, name, least=len(STYLES)) for name in ("chosen", "rejected")]
+    sides = [texts(row, name, least=len(STYLES), empty=True) for name in ("chosen", "rejected")]
     if any(len(side) != len(STYLES) for side in sides):
         raise InputError(f"fields 'chosen', 'rejected': accepted: three texts each ({', '.join(STYLES)})")
     meta = rest(row, ("prompt", "chosen", "rejected"))

@@ -9,13 +9,25 @@ A row written by hand may give texts where message lists stand, leave out `kind`
 fields of its own (they go to `meta`). The rows of a run are these with one field more, `judgement`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import assistant, conversation, items, need, rest, text, texts, values, wrong
-from judge.judgements import shapes
+from judge.formats.fields import (
+    assistant,
+    cell,
+    conversation,
+    finite,
+    items,
+    need,
+    offered,
+    rest,
+    text,
+    texts,
+    values,
+    wrong,
+)
 from judge.records import Conversation, HumanLabel, Pair, Ranking, Record, Response, Solution
 
 _BODY = {
@@ -44,8 +56,14 @@ def to_row(record: Record) -> dict[str, Any]:
     return row
 
 
-def _messages(conversation: Conversation) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in conversation]
+def _messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """Messages with their content as text always; what the data wrote in its place stands in `extra`."""
+    return [
+        {"role": message.role, "content": message.content}
+        | message.more
+        | ({"extra": dict(message.extra)} if message.extra else {})
+        for message in conversation
+    ]
 
 
 def _label_row(label: HumanLabel) -> dict[str, Any]:
@@ -57,8 +75,8 @@ def _label_row(label: HumanLabel) -> dict[str, Any]:
 def from_row(row: Row) -> Record:
     """The record of a row; raises InputError without a place.
 
-    An empty text is an error in a row written by hand, and is let through in one whose id says that rmjudge wrote it:
-    some published data has empty responses. An id that is not ours goes to `meta["source_id"]`.
+    A response may be empty. An empty prompt is an error in a row written by hand, and is let through in one whose id
+    says that rmjudge wrote it. An id that is not ours goes to `meta["source_id"]`.
     """
     kind = _kind(row)
     if "id" not in row:
@@ -67,6 +85,13 @@ def from_row(row: Row) -> Record:
     if record.id == row["id"]:
         return record
     return _record(row, kind, empty=False, source_id=row["id"])
+
+
+def from_table(row: Row, labels: Iterable[str]) -> Record:
+    """The record of a row whose people's labels stand in columns, one an annotator, named as the column is."""
+    kind, names = _kind(row), list(labels)
+    human = [label for name in names for label in cell(name, need(row, name), kind)]
+    return from_row({name: value for name, value in row.items() if name not in names} | {"human": human})
 
 
 def _kind(row: Row) -> str:
@@ -88,6 +113,9 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
     if source_id is not None:
         meta["source_id"] = source_id
     prompt = conversation(need(row, "prompt"), "user", "prompt", empty=empty)
+    if "tools" in row:  # written by hand; in a row of rmjudge's they stand on the prompt
+        prompt = offered(prompt, row)
+        meta.pop("tools", None)
     if kind == "pair":
         first, second = assistant(row, "first", empty=empty), assistant(row, "second", empty=empty)
         return Pair(prompt=prompt, first=first, second=second, human=_human(row, _pair_verdict), meta=meta)
@@ -132,20 +160,15 @@ def _pair_verdict(label: Row) -> str:
 
 def _score(label: Row) -> float:
     value: float = need(label, "verdict")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not finite(value):
         raise wrong("human.verdict", value, "a number")
     return value
 
 
 def _of_response(label: Row) -> str | float:
-    """A score, or a label of a task that judges responses."""
+    """A score, or the name of a category."""
     value = need(label, "verdict")
-    if not isinstance(value, str):
-        return _score(label)
-    named = {word: None for shape in shapes().values() if "response" in shape.records for word in shape.labels}
-    if value not in named:
-        raise wrong("human.verdict", value, f"a number, {', '.join(named)}")
-    return value
+    return value if isinstance(value, str) and value.strip() else _score(label)
 
 
 def _step(label: Row, count: int) -> float:
@@ -168,9 +191,10 @@ def _fits(row: Row) -> bool:
     return "kind" not in row and any(all(name in row for name in names) for names in _BODY.values())
 
 
+NAME = "rmjudge"
 FORMATS = (
     Format(
-        name="rmjudge",
+        name=NAME,
         about="our own rows, also those of a run: prompt with first+second, response, steps or responses; human labels",
         fields=("prompt",),
         read=lambda row: [from_row(row)],

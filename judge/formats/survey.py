@@ -17,7 +17,7 @@ from judge.formats import choose, judgement_from_row, judgement_to_row, named, r
 from judge.formats.base import Format
 from judge.formats.fields import inner
 from judge.judgements import Judgement, Steps, shape_of
-from judge.records import Conversation, Pair, Ranking, Record, Response, Solution
+from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, tagged
 
 KINDS_OF_VERDICT = 12
 """More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
@@ -203,7 +203,7 @@ def _sizes(record: Record) -> Iterator[int]:
 
 
 def _size(conversation: Conversation) -> int:
-    return sum(len(message.content.strip()) for message in conversation)
+    return sum(len((tagged(message) if message.more else message.content).strip()) for message in conversation)
 
 
 def spread(lengths: "array[int]") -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ def rated(row: Row) -> list[Response]:
     return [
         Response(
             prompt=prompt,
-            response=said("assistant", text(row, "system_output")),
+            response=said("assistant", text(row, "system_output", empty=True)),
             reference=text(row, "reference", empty=True) if row.get("reference") is not None else "",
             human=human,
             meta=rest(row, ("source", "context", "system_output", "reference", "scores")),

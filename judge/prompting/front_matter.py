@@ -12,7 +12,7 @@ import yaml
 from judge.prompting.body import Body, compile_body
 from judge.registry import task_table
 
-KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix")
+KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix", "opening")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

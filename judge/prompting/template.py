@@ -26,7 +26,8 @@ class Template:
 
     labels: verdict -> the label that stands for it. verdict: a pattern with one group (beside an optional
     `(?P<step>…)`) that finds a label in the reply, "" when the label alone is asked for. choice_prefix: what stands
-    before the label in the reply. defaults: the variables that may be left out. hash: of the file's bytes.
+    right before the label in the reply. opening: what the reply begins with. defaults: the variables that may be left
+    out. hash: of the file's bytes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Template:
     based_on: str = ""
     max_tokens: int = 1024
     choice_prefix: str = ""
+    opening: str = ""
 
     def render(self, **variables: Any) -> Conversation:
         """The conversation for these variables; what the prompt did not declare is left aside. Raises TemplateError."""

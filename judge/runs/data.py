@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from judge.errors import ConfigError, InputError
-from judge.files import to_json
+from judge.files import files_of, to_json
 from judge.formats import Placed, read_records, records_from
-from judge.run_files import LABELS
 from judge.runs.reader import Run
 
 if TYPE_CHECKING:
@@ -164,11 +163,10 @@ def _hash_rows(table: Any, count: int) -> str:
 
 def _hash_file(path: Path, limit: int | None) -> tuple[int, str]:
     """The size and hash of a file's bytes, or of its first ones."""
-    if path.is_dir():  # a run given as data is read from its labels
-        path = path / LABELS
     digest, size = blake2b(digest_size=16), 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK if limit is None else min(_CHUNK, limit - size)):
-            digest.update(chunk)
-            size += len(chunk)
+    for part in files_of(path):  # a run's labels, the parts of a saved data set
+        with part.open("rb") as file:
+            while chunk := file.read(_CHUNK if limit is None else min(_CHUNK, limit - size)):
+                digest.update(chunk)
+                size += len(chunk)
     return size, digest.hexdigest()

@@ -10,7 +10,7 @@ from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import TaskSpec, always
 from judge.tasks.views import as_response, responses
-from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
+from judge.verdicts import EMPTY, NO_VERDICT, Label, label_group, unfinished, unread
 
 
 def critique(record: Response | Solution, template: Template, options: Options) -> Program[Critique]:
@@ -21,7 +21,7 @@ def critique(record: Response | Solution, template: Template, options: Options) 
     )
 
     def read(text: str, finish: str) -> Label:
-        return read_text(text, template.verdict, finish=finish)
+        return read_text(text, template, finish=finish)
 
     asked = questions(record.id, "critique", messages, template, options, labels={}, read=read)
     readings = yield from gather([ask(question, options) for question in asked])
@@ -31,16 +31,26 @@ def critique(record: Response | Solution, template: Template, options: Options) 
     return Critique(verdict=texts[0], readings=tuple(readings))
 
 
-def read_text(text: str, pattern: str, *, finish: str = "stop") -> Label:
-    """A reply in words: all of it, or what a pattern's last match holds. Words cut in the middle are not a reply."""
-    if finish == "length":
-        return Label(None, CUT)
-    if pattern:
-        matches = list(re.finditer(pattern, text))
-        text = matches[-1][label_group(re.compile(pattern))] or "" if matches else ""
-        if not matches:
-            return Label(None, NO_VERDICT)
-    return Label(text.strip()) if text.strip() else Label(None, EMPTY)
+def read_text(text: str, template: Template, *, finish: str = "stop") -> Label:
+    """A reply in words: all of it, or what stands between the tags that the prompt asks for.
+
+    The closing tag may be missing where the reply ended by itself: it is the stop of a reply that was begun with the
+    opening one. Words that were cut in the middle are not a reply.
+    """
+    words, whole = text, finish == "stop"
+    if template.verdict and text.strip():
+        compiled = re.compile(template.verdict)
+        matches = list(compiled.finditer(text))
+        opening = template.opening or template.choice_prefix
+        if matches:
+            words, whole = matches[-1][label_group(compiled)] or "", True
+        elif opening and opening in text:
+            words = text.rpartition(opening)[2]
+        else:
+            return Label(None, unfinished(finish) or NO_VERDICT)
+    if not whole:
+        return Label(None, unfinished(finish))
+    return Label(words.strip()) if words.strip() else Label(None, EMPTY)
 
 
 TASK = TaskSpec(

@@ -13,7 +13,7 @@ from judge.tasks.preference import merge, pair_questions
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import Prompt, TaskSpec
 from judge.tasks.views import rankings
-from judge.verdicts import CUT, EMPTY, NO_VERDICT, Label, label_group, unread
+from judge.verdicts import Label, read_verdict, unread
 
 PRIOR_WINS = 0.05
 """Wins that every response has against every other one before any is judged; keeps all strengths finite."""
@@ -96,21 +96,13 @@ def bradley_terry(wins: Mapping[tuple[int, int], float], count: int) -> tuple[fl
 
 
 def read_order(text: str, pattern: str, count: int, *, finish: str = "stop") -> Label:
-    """The last match of the pattern that names every response once, as "3 > 1 > 2" (numbers from 1, or letters)."""
-    if not text.strip():
-        return Label(None, CUT if finish == "length" else EMPTY)
-    compiled = re.compile(pattern or r"(?s)(.*)")
-    label = Label(None, CUT if finish == "length" else NO_VERDICT)
-    for match in compiled.finditer(text):
-        if finish == "length" and text[match.end() :].strip():
-            continue
-        answer = (match[label_group(compiled)] or "").strip()
-        order = parse_order(answer, count)
-        if order is not None:
-            label = Label(" > ".join(str(index + 1) for index in order))
-        elif answer and label.verdict is None:
-            label = Label(None, f"not an order of {count}: '{answer[:40]}'")
-    return label
+    """The order that a reply gives, as "3 > 1 > 2" (numbers from 1); see `read_verdict`."""
+
+    def meaning(label: str) -> str | None:
+        order = parse_order(label, count)
+        return " > ".join(str(index + 1) for index in order) if order is not None else None
+
+    return read_verdict(text, pattern or r"(?s)\A(.*)\Z", meaning, finish=finish, one_label=False)
 
 
 def parse_order(text: str, count: int) -> tuple[int, ...] | None:

@@ -239,7 +239,7 @@ class Asking:
         self, asked: str, messages: Conversation, template: Template, judge: int, principle: str = ""
     ) -> Program[Reading]:
         def read(text: str, finish: str) -> Label:
-            return read_text(text, template.verdict, finish=finish)
+            return read_text(text, template, finish=finish)
 
         options = replace(self.options, votes=1)
         (question,) = questions(self.id, asked, messages, template, options, labels={}, read=read)

@@ -148,7 +148,7 @@ SAID = {"task": "preference", "verdict": "first"}
         ({"judgement": {"task": "outcome", "verdict": "right"}}, "its verdict is of the task outcome, those before"),
         ({"judgement": SAID, "kind": "bear"}, "field 'kind': found \"bear\" (accepted: pair, "),
         ({"judgement": SAID, "first": "one"}, "no row of rmjudge: "),
-        ({"judgement": None, "human": [{"verdict": "first"}] * 2}, "2 labels and no judgement"),
+        ({"judgement": None, "human": [{"verdict": "first"}] * 2}, "it holds labels and no judge's"),
     ],
 )
 def test_a_row_that_is_not_as_rmjudge_writes_it_is_named(

@@ -106,6 +106,14 @@ def test_a_stop_string_ends_the_reply_before_it(engine: Engine, ask: Ask, answer
     assert cut.finish == "stop"
 
 
+def test_an_opening_is_the_beginning_of_the_reply(engine: Engine, ask: Ask, answers: Answers) -> None:
+    opened, begun = answers(
+        engine, [ask("Go on.", opening="Better: [[", max_tokens=8), ask("Go on.", prefill="Better: [[", max_tokens=8)]
+    )
+    assert opened.text == "Better: [[" + begun.text
+    assert opened.continues and begun.continues
+
+
 def test_a_prompt_that_is_too_long_is_a_completion_that_says_so(engine: Engine, ask: Ask, answers: Answers) -> None:
     long, fine, choice = answers(
         engine, [ask("word " * 600), ask("Hi", max_tokens=3), ask("word " * 600, choices=CHOICES)]

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import exp, log
 from time import monotonic
@@ -17,6 +18,7 @@ from judge.engines.openai.answers import retry_after
 from judge.engines.openai.engine import PROBE, seconds_of
 from judge.errors import ConfigError, EngineError, UnknownNameError
 
+COSTS = Completion(text="", prompt_tokens=9, cached_tokens=4, output_tokens=2)
 Ask = Callable[..., Request]
 Answers = Callable[[Engine, list[Request]], list[Completion]]
 
@@ -117,7 +119,7 @@ def engine(server: Server) -> Iterator[Engine]:
 
 def test_a_reply_its_costs_and_what_was_sent(server: Server, engine: Engine, ask: Ask, answers: Answers) -> None:
     [completion] = answers(engine, [ask("Hi <|im_end|>", max_tokens=5, temperature=0.7, seed=3, stop=("END",))])
-    assert completion == Completion(text="fine", prompt_tokens=9, cached_tokens=4, output_tokens=2)
+    assert completion == replace(COSTS, text="fine", continues=True)
     [body] = server.asked
     assert body["model"] == "judge-7b"
     assert body["messages"][1]["content"] == "Hi <\u200d|im_end|>"
@@ -156,7 +158,6 @@ def test_choices_by_token_ids_are_exact(server: Server, engine: Engine, ask: Ask
         assert {choice: exp(value) for choice, value in completion.logprobs.items()} == pytest.approx(
             {"1": 0.3 / 0.6, "10": 0.2 / 0.6, "2": 0.1 / 0.6}
         )
-    assert engine.continues is True
     # of the second time one request tokenises: how the choices go on is known
     assert [path for path in server.paths if path == "/tokenize"][5:] == ["/tokenize"]
     # prompts: "You are a judge.|Which?|[[" has 26 letters, the node behind "1" one more
@@ -284,7 +285,7 @@ def test_null_beside_a_good_answer_and_content_in_parts(
     server: Server, engine: Engine, ask: Ask, answers: Answers
 ) -> None:
     server.reply = lambda body: (200, {**answer("fine"), "error": None, "usage": None})
-    assert answers(engine, [ask("x")]) == [Completion(text="fine")]
+    assert answers(engine, [ask("x")]) == [Completion(text="fine", continues=True)]
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "[[A]]"}]
     server.reply = lambda body: (200, answer(parts))
     [completion] = answers(engine, [ask("x")])
@@ -365,8 +366,36 @@ def test_a_server_that_begins_a_reply_of_its_own_is_found_out_once(
     server.continues = False
     found = answers(engine, [ask("x", prefill="[["), ask("y", prefill="[[")])
     assert [completion.text for completion in found] == ["this server cannot go on from a begun reply (prefill)"] * 2
-    assert engine.continues is False
     assert (server.asked, len([path for path in server.paths if path.endswith("completions")])) == ([], 1)
+    assert answers(engine, [ask("x", opening="<critique>\n")]) == [replace(COSTS, text="fine")]
+    assert server.asked[0]["messages"][-1]["role"] == "user"
+
+
+def test_a_reply_is_opened_where_the_server_goes_on_from_it(
+    server: Server, engine: Engine, ask: Ask, answers: Answers
+) -> None:
+    server.reply = lambda body: (200, answer("well done"))
+    [completion] = answers(engine, [ask("x", opening="<critique>\n", stop=("</critique>",))])
+    assert completion == replace(COSTS, text="<critique>\nwell done", continues=True)
+    assert server.asked[-1]["messages"][-1] == {"role": "assistant", "content": "<critique>\n"}
+
+
+def test_the_reply_of_a_model_that_thinks_first_is_not_opened(
+    server: Server, engine: Engine, ask: Ask, answers: Answers
+) -> None:
+    server.reply = lambda body: (200, answer("well done", reasoning_content="hm"))
+    [completion] = answers(engine, [ask("x", opening="<critique>\n")])
+    assert (completion.text, completion.thinking) == ("well done", "hm")
+    assert all(body["messages"][-1]["role"] == "user" for body in server.asked)
+
+
+def test_a_cut_reply_that_repeats_itself_says_so(server: Server, engine: Engine, ask: Ask, answers: Answers) -> None:
+    for text, finish in (("It is good. " * 40, "repetition"), ("It is good, in short", "length")):
+        cut = answer(text)
+        cut["choices"][0]["finish_reason"] = "length"
+        server.reply = lambda body, cut=cut: (200, cut)
+        [completion] = answers(engine, [ask("x")])
+        assert (completion.text, completion.finish) == (text, finish)
 
 
 def test_a_deadline_holds_for_the_whole_answer(ask: Ask) -> None:

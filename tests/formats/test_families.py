@@ -64,6 +64,93 @@ CASES: list[tuple[str, dict[str, Any], list[Record]]] = [
         [pair("p", "a", "b", CHOSEN)],
     ),
     (
+        "openai",
+        {"messages": [*msgs("p", "q", "r"), {"role": A, "content": "a"}], "label": True},
+        [
+            Response(
+                prompt=(Message("user", "p"), Message("assistant", "q"), Message("user", "r")),
+                response=said("a"),
+                human=(label("label", 1.0),),
+            )
+        ],
+    ),
+    (
+        "openai-preference",
+        {"input": {"messages": msgs("p")}, "preferred_output": msgs("", "a")[1:], "non_preferred_output": "b"},
+        [pair("p", "a", "b", label("preferred_output", "first"))],
+    ),
+    (
+        "sharegpt",
+        {"conversations": [{"from": "human", "value": "p"}, {"from": "gpt", "value": "a"}], "kto_tag": False},
+        [Response(prompt=user("p"), response=said("a"), human=(label("kto_tag", 0.0),))],
+    ),
+    (
+        "chatbot-arena",
+        {
+            "question_id": "x1",
+            "model_a": "m",
+            "model_b": "n",
+            "winner": "tie (bothbad)",
+            "judge": "j",
+            "conversation_a": msgs("p", "a"),
+            "conversation_b": msgs("p", "b"),
+        },
+        [pair("p", "a", "b", label("j", "tie"), question_id="x1", model_a="m", model_b="n", winner="tie (bothbad)")],
+    ),
+    *(
+        (
+            "alpaca-eval",
+            {"instruction": "p", "output_1": "a", "output_2": "", "preference": given, "annotator": "j"},
+            [pair("p", "a", "", *([label("j", verdict)] if verdict else []), preference=given)],
+        )
+        for given, verdict in ((1, "first"), (1.7, "second"), (1.5, "tie"), (None, ""))
+    ),
+    (
+        "mr-ben",
+        {
+            "Question": "p",
+            "Model_Solution_Steps": "def f():\n\n    return 1\n",
+            "Model_Solution_Correctness": "incorrect",
+            "Model_Solution_First_Error_Step": "    return 1",
+        },
+        [
+            Solution(
+                prompt=user("p"),
+                steps=("def f():", "    return 1"),
+                human=(label("mr-ben", 1), label("mr-ben", 0.0, "correct")),
+            )
+        ],
+    ),
+    (
+        "judge-bench",
+        {
+            "dataset": "d",
+            "annotations": [{"metric": "fluency", "prompt": "How fluent? {{ instance }}"}],
+            "instances": [
+                {"id": 0, "instance": "a", "annotations": {"fluency": {"individual_human_scores": [2, 3]}}},
+                {
+                    "id": 1,
+                    "instance": {"source": "s", "summary": "b"},
+                    "annotations": {"ok": {"majority_human": "Yes"}},
+                },
+            ],
+        },
+        [
+            Response(
+                prompt=user("How fluent?"),
+                response=said("a"),
+                human=(label("annotator1", 2.0, "fluency"), label("annotator2", 3.0, "fluency")),
+                meta={"dataset": "d", "id": 0},
+            ),
+            Response(
+                prompt=user("source: s"),
+                response=said("b"),
+                human=(label("majority", 1.0, "ok"),),
+                meta={"dataset": "d", "id": 1},
+            ),
+        ],
+    ),
+    (
         "trl-unpaired",
         {"prompt": "p", "completion": "a", "label": False},
         [Response(prompt=user("p"), response=said("a"), human=(label("label", 0.0),))],
@@ -450,7 +537,7 @@ def test_finegrained_pairs_come_in_the_published_order(tmp_path: Path) -> None:
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("trl-preference", {"prompt": "p", "chosen": 3, "rejected": "b"}, "field 'chosen': found 3 (accepted: a text or"),
-    ("trl-preference", {"prompt": "p", "chosen": "a", "rejected": ""}, "field 'rejected': found an empty text"),
+    ("trl-preference", {"prompt": " ", "chosen": "a", "rejected": ""}, "field 'prompt': found an empty text"),
     ("trl-preference", {"prompt": "p", "chosen": "a", "rejected": msgs("b")}, "field 'rejected': found [{"),
     ("trl-preference", {"chosen": "a", "rejected": "b"}, "fields 'chosen', 'rejected': no shared prompt"),
     ("trl-stepwise", {"prompt": "p", "completions": ["s"], "labels": [1, 0]}, "field 'labels': found [1, 0]"),

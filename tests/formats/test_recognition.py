@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from judge.errors import ConfigError, InputError, UnknownNameError
-from judge.formats import FORMATS, choose, read_records, recognise
+from judge.formats import FORMATS, BadRow, choose, read_records, recognise
 
 
 def complaint(row: dict[str, Any]) -> str:
@@ -82,3 +82,22 @@ def test_columns_of_other_names(tmp_path: Path) -> None:
         list(read_records(file, format=form))
     with pytest.raises(ConfigError, match=r"found 'prompt' .accepted: trl-preference:field=source"):
         read_records(file, format="trl-preference:prompt")
+
+
+def test_columns_of_labels_one_a_person(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("q,a,Ann,Bob,Tone\np,x,yes,unsure,curt\np,y,no,Yes,\n")
+    form = "rmjudge:prompt=q,response=a,human=Ann,human=Bob,human=Tone"
+    labels = [
+        [(one.annotator, one.verdict, one.criterion) for one in row.record.human]
+        for row in read_records(file, format=form)
+    ]
+    assert labels == [
+        [("Ann", 1.0, "correct"), ("Tone", "curt", "")],
+        [("Ann", 0.0, "correct"), ("Bob", 1.0, "correct")],
+    ]
+    file.write_text("prompt,first,second,Ann\np,x,y,B\np,x,z,left\n")
+    bad: list[BadRow] = []
+    (placed,) = read_records(file, format="rmjudge:human=Ann", on_bad=bad.append)
+    assert placed.record.human[0].verdict == "second"
+    assert bad[0].reason.startswith("field 'Ann': found \"left\" (accepted: first, second or tie")

@@ -14,7 +14,7 @@ from judge.records import HumanLabel, Message, Pair, Ranking, Record, Response, 
 
 roles = st.sampled_from(["system", "user", "assistant", "tool"])
 conversations = st.lists(st.builds(Message, roles, st.text()), min_size=1, max_size=3).map(tuple)
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 own = st.sampled_from(["id", "kind", "prompt", "first", "second", "human", "meta"])
 metas = st.dictionaries(own | st.text(), scalars | st.lists(scalars, max_size=2), max_size=3)
 numbers = st.integers(-5, 5) | st.floats(allow_nan=False, allow_infinity=False)
@@ -159,8 +159,8 @@ PAIR = {"prompt": "p", "first": "a", "second": "b"}
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (PAIR | {"first": " "}, "field 'first': found an empty text"),
-        (PAIR | {"first": "", "id": "x"}, "field 'first': found an empty text"),
+        (PAIR | {"prompt": " "}, "field 'prompt': found an empty text"),
+        (PAIR | {"prompt": "", "id": "x"}, "field 'prompt': found an empty text"),
         (PAIR | {"first": 5}, "field 'first': found 5 (accepted: a text or a list of messages)"),
         (PAIR | {"prompt": []}, "field 'prompt': found [] (accepted: a text or a list of messages)"),
         (PAIR | {"prompt": [{"role": "usr", "content": "x"}]}, "field 'role': found \"usr\" (accepted: system, user,"),

@@ -14,7 +14,7 @@ from judge.records import Message, Pair, Record, Solution
 LINES = """\
 {"prompt": "pp", "chosen": "aaa", "rejected": "b"}
 {"prompt": "pp", "chosen": "b"}
-{"prompt": "pp", "chosen": "", "rejected": "c"}
+{"prompt": "pp", "chosen": 1, "rejected": "c"}
 
 {"prompt": "pp", "chosen": "aaa", "rejected": "b"
 {"prompt": "pppp", "chosen": "c", "rejected": "c"}

@@ -99,10 +99,14 @@ def test_no_judged_text_closes_a_frame_of_a_shipped_prompt(name: str) -> None:
     values |= {"steps": [evil, evil], "responses": [evil, evil], "index": 1}
     values |= {"criterion": "help", "rubric": "", "low": 1, "high": 5}
     shown = "\n".join(turn.content for turn in template.render(**values))
-    opened = re.findall(r"^<(\w+)>$", shown, re.MULTILINE)
-    assert opened and len(set(opened)) == len(opened)
-    for frame in opened:
-        assert len(re.findall(rf"<\s*{frame}\s*>", shown)) == len(re.findall(rf"<\s*/\s*{frame}\s*>", shown)) == 1
+    harmless = {key: "x" if value is evil else value for key, value in values.items()}
+    harmless |= {"steps": ["x", "x"], "responses": ["x", "x"]}
+    plain = "\n".join(turn.content for turn in template.render(**harmless))
+    opened = re.findall(r"^<(\w+)>$", plain, re.MULTILINE)
+    assert opened and (len(set(opened)) == len(opened) or name.endswith("/few-shot"))
+    for frame in set(opened):
+        for tag in (rf"<\s*{frame}\s*>", rf"<\s*/\s*{frame}\s*>"):
+            assert len(re.findall(tag, shown)) == len(re.findall(tag, plain)) >= 1
 
 
 FRAMES = ["user_prompt", "response_a", "response_b", "candidate_response", "reference_answer", "problem_text"]

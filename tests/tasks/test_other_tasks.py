@@ -219,7 +219,7 @@ def test_an_order_that_is_none(text: str) -> None:
 
 def test_orders_by_letter_and_the_last_one_wins() -> None:
     assert parse_order("C, A, B", 3) == (2, 0, 1)
-    assert read_order("[[1 > 2]] no: [[2 > 1]] [[x]]", r"\[\[(.*?)\]\]", 2).verdict == "2 > 1"
+    assert read_order("[[1 > 2]] no: [[2 > 1]]", r"\[\[(.*?)\]\]", 2).verdict == "2 > 1"
     assert read_order("[[1 > 2]] an", r"\[\[(.*?)\]\]", 2, finish="length").reason == "cut at max_tokens"
 
 

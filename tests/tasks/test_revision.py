@@ -166,9 +166,12 @@ def test_nothing_is_kept_that_the_referee_did_not_prefer_by_the_margin(
     """Whatever a referee says in either order: `first` and `second` are its probabilities for the place A."""
 
     def answer(request: Request) -> Completion:
-        if not request.choices:
+        what, shown, *_ = request.messages[-1].content.split("|")
+        if what in ("critique", "revise"):
             return model()[0](request)
-        place = first if request.messages[-1].content.split("|")[1] == "2" else second
+        place = first if shown == "2" else second
+        if not request.choices:
+            return complete(Rule(match="", text="[[A]]" if place >= 0.5 else "[[B]]"), request)
         logprobs = {"A": log(max(place, 1e-12)), "B": log(max(1.0 - place, 1e-12)), "C": -30.0}
         return complete(Rule(match="", text="", logprobs=logprobs), request)
 

@@ -116,6 +116,10 @@ class Measure:
         inside = self.table.labelled
         if figure.of and len(self.table.criteria) > 1 and figure.of in self.table.criteria:
             inside = inside & (self.table.criterion == self.table.criteria.index(figure.of))
+        return self.counted_in(figure, inside)
+
+    def counted_in(self, figure: Figure, inside: Mask) -> Figure:
+        """The figure with those of some labelled rows that it lacks."""
         unreadable = int((inside & self.judge.unreadable).sum())
         missing = int((inside & (self.judge.state == MISSING)).sum())
         return replace(figure, unreadable=unreadable, missing=missing)

@@ -53,7 +53,7 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
     pairs = table.paired
     figures = [whole("accuracy", "Accuracy, a tie is a verdict" if pairs else "Accuracy", nominal.accuracy, share=True)]
     if pairs:
-        figures += _without_ties(measure, mask) + _by_order(measure)
+        figures += _without_ties(measure, mask) + _forced(measure, mask) + _by_order(measure)
     figures += [
         _votes(measure),
         whole("macro_precision", "Macro precision", nominal.macro_precision, share=True),
@@ -95,6 +95,37 @@ def _without_ties(measure: Measure, mask: Mask) -> list[Figure]:
         measure.share("accuracy_decided", "Accuracy where people decide (a judge's tie is wrong)", hit, decided),
         measure.share("accuracy_without_ties", "Accuracy where neither says tie", hit, both),
     ]
+
+
+def _forced(measure: Measure, mask: Mask) -> list[Figure]:
+    """What the judge says where it has to choose: κ without ties, its probability against 1/2, its contradictory ties.
+
+    A tie of the merged verdict is decided by the probability; exactly 1/2 is right half the time. Many ties of a weak
+    judge are none: its two orders name opposite responses.
+    """
+    truth, judge = measure.table.truth, measure.judge
+    figures = []
+    both = mask & (truth != TIE) & (judge.verdict != TIE)
+    if both.any():
+        sums = measure.draw.cells(cells(truth, judge.verdict, both, 2), 4)
+        title = "Cohen's κ where neither says tie"
+        figures.append(
+            measure.figure(
+                "cohen_kappa_without_ties", title, sums, square(nominal.cohen_kappa, 2), both, unit="coefficient"
+            )
+        )
+    stated = mask & (truth != TIE) & ~np.isnan(judge.probability)
+    if stated.any():
+        p = np.nan_to_num(judge.probability, nan=0.5)
+        hit = np.where(p == 0.5, 0.5, (p > 0.5) == (truth == 0))
+        title = "Accuracy of the likelier response, ties decided by its probability"
+        figures.append(measure.mean("accuracy_forced", title, hit, stated, unit="share"))
+    ties = mask & (judge.verdict == TIE) & ~np.isnan(judge.forward) & ~np.isnan(judge.swapped)
+    if ties.any():
+        title = "The judge's ties whose orders name opposite responses"
+        opposite = (judge.forward != judge.swapped) & (judge.forward != TIE) & (judge.swapped != TIE)
+        figures.append(measure.share("inconsistent_ties", title, opposite, ties))
+    return figures
 
 
 def _by_order(measure: Measure) -> list[Figure]:

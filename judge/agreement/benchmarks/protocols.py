@@ -13,7 +13,7 @@ import numpy as np
 from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.analyses.solutions import processbench_f1
 from judge.agreement.benchmarks.best_of_n import TIES, Candidates, best_of, ties_score, top
-from judge.agreement.data.table import TIE
+from judge.agreement.data.table import TIE, Mask
 from judge.agreement.schema import Benchmark, Figure
 from judge.agreement.statistics.bootstrap import Floats
 from judge.errors import InputError
@@ -78,7 +78,9 @@ def run(name: str, measure: Measure) -> Benchmark:
         raise InputError(f"{found}; the benchmark {name} takes a run of the task {protocol.task}")
     figures = protocol.figures(measure)
     if not figures:
-        raise InputError(f"none of the rows is one of {name}'s (it goes by {', '.join(protocol.fields)})")
+        lacking = [field for field in protocol.fields if not any(_field(measure, field))]
+        why = f"no row has the field {' or '.join(lacking)}" if lacking else "their values are not the benchmark's"
+        raise InputError(f"none of the rows is one of {name}'s (it goes by {', '.join(protocol.fields)}): {why}")
     return Benchmark(
         name=name,
         judge=measure.judge.name,
@@ -98,13 +100,19 @@ def _field(measure: Measure, name: str) -> "np.ndarray[tuple[int], np.dtype[np.o
 
 
 def _mean(measure: Measure, name: str, hits: Floats, mask: Floats, of: str = "") -> Figure:
-    return measure.share(name, of or name, hits, mask.astype(bool), of=of)
+    inside = mask.astype(bool)
+    return measure.counted_in(measure.share(name, "Accuracy", hits, inside, of=of), inside)
 
 
 def _plain(measure: Measure, name: str, value: float, rows: int, of: str = "") -> Figure:
     """A mean of means: no interval is published for it, and none is given."""
     figure = Figure(
-        name=name, title=of or name, value=value, n=rows, of=of, note="a mean of parts, without an interval"
+        name=name,
+        title=name.replace("_", " ").capitalize(),
+        value=value,
+        n=rows,
+        of=of,
+        note="a mean of parts, without an interval",
     )
     return measure.counted(figure)
 
@@ -196,22 +204,30 @@ def llmbar(measure: Measure) -> tuple[Figure, ...]:
 
 def processbench(measure: Measure) -> tuple[Figure, ...]:
     """F1 of each part (gsm8k, math, olympiadbench, omnimath, by the id's beginning) and their mean."""
-    truth, said, labelled = measure.table.truth, measure.judge.verdict, measure.table.labelled
+    labelled = measure.table.labelled
     names = np.array([str(value).rpartition("-")[0] for value in _field(measure, "id")], dtype=object)
+    if not any(names[labelled]):
+        note = "pooled: not the protocol's figure, which is the mean over parts; no row has the field id"
+        return (_first_wrong_f1(measure, labelled, "pooled_f1", "F1 of all rows", note=note),)
     figures, values = [], []
     for name in sorted(set(names[labelled])):
-        inside = labelled & (names == name)
-        wrong, right = inside & (truth >= 0), inside & (truth < 0)
-        columns = np.column_stack([(said == truth) & wrong, wrong, (said == truth) & right, right]).astype(np.float64)
-        figure = measure.figure(
-            "f1", name or "F1", measure.draw.by_block(columns), processbench_f1, inside, of=str(name)
-        )
+        title = "F1" if name else "F1 of rows without the field id"
+        figure = _first_wrong_f1(measure, labelled & (names == name), "f1", title, of=str(name))
         figures.append(figure)
         if figure.value is not None:
             values.append(figure.value)
     if len(values) > 1:
         figures.insert(0, _plain(measure, "mean_f1", float(np.mean(values)), int(labelled.sum())))
     return tuple(figures)
+
+
+def _first_wrong_f1(measure: Measure, inside: Mask, name: str, title: str, *, of: str = "", note: str = "") -> Figure:
+    """ProcessBench's F1 on some rows, with how many of these could not be read or were never judged."""
+    truth, said = measure.table.truth, measure.judge.verdict
+    wrong, right = inside & (truth >= 0), inside & (truth < 0)
+    columns = np.column_stack([(said == truth) & wrong, wrong, (said == truth) & right, right]).astype(np.float64)
+    figure = measure.figure(name, title, measure.draw.by_block(columns), processbench_f1, inside, of=of, note=note)
+    return measure.counted_in(figure, inside)
 
 
 def rewardbench2(measure: Measure) -> tuple[Figure, ...]:

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from judge.errors import InputError
 from judge.judgements import Shape, shape_of, shapes
+from judge.records import MORE, content_id
 
 Row = Mapping[str, Any]
 Order = tuple[int, ...] | frozenset[int]
@@ -127,7 +128,20 @@ class Columns:
             self._enter(row, source, position, criterion, index)
         elif self.source[index] < 0 and _has_text(row):
             self._describe(row, source, position, index)
+        else:
+            for field_name in self.wanted:  # a field may stand in the judge's rows or in the people's
+                self.fields[field_name][index] = self.fields[field_name][index] or _field(row, field_name)
         return index
+
+    def _as_known(self, row: Row) -> Row:
+        """A pair that is known in the other order, turned into that order with its labels; else as it is."""
+        if not row.get("first") or not row.get("second"):
+            return row
+        turned = content_id("pair", *(_plain(row[name]) for name in ("prompt", "second", "first")))
+        if turned not in self.index:
+            return row
+        human = [{**label, "verdict": _TURNED.get(label["verdict"], label["verdict"])} for label in row["human"]]
+        return {**row, "id": turned, "first": row["second"], "second": row["first"], "human": human}
 
     def _joined(self, row: Row) -> str:
         value = (row.get("meta") or {}).get(self.key, row.get(self.key))
@@ -182,6 +196,8 @@ class Columns:
         """The people's labels on a record that fit the task; how many there were. Of several of one annotator the first
         one will stand (table.py)."""
         added = 0
+        if row["kind"] == "pair" and not self.key and row.get("human") and row["id"] not in self.index:
+            row = self._as_known(row)
         for label in row.get("human") or ():
             value, criterion = self._value(label, row)
             if value is None:
@@ -297,6 +313,18 @@ class Columns:
             judge.consistent[index] = judge.forward[index] == judge.swapped[index]
         if len(readings) > 2:
             _repeats(judge, index, readings)
+
+
+_TURNED = {"first": "second", "second": "first"}
+
+
+def _plain(turns: list[Row]) -> list[list[Any]]:
+    """Messages of a row as ids are made from them."""
+    plain: list[list[Any]] = []
+    for turn in turns:
+        more = {name: turn[name] for name in MORE if turn.get(name)}
+        plain.append([turn["role"], turn["content"], more] if more else [turn["role"], turn["content"]])
+    return plain
 
 
 def _number(value: Any) -> float:

@@ -129,8 +129,8 @@ def run_files(folder: Path) -> list[Path]:
 def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str, *, labels: bool) -> None:
     """Enter a judge's verdicts, and (`labels`) the people's labels that lie in the same rows.
 
-    Rows without a judgement are read as a judge's own file of labels: their one label is its verdict, and none is a
-    verdict that could not be read (PandaLM's and MT-Bench's prediction files).
+    Rows without a judgement are read as a judge's stored output: what the file keeps of its decisions (JudgeBench,
+    alpaca_eval, RewardBench, Auto-J), or the one label of a row without texts (PandaLM's and MT-Bench's files).
     """
     judge: JudgeColumns | None = None
     for number, source in sources:
@@ -195,8 +195,51 @@ def _named(source: Source, position: int, row: Row, error: Exception) -> InputEr
     return InputError(f"{place}: no row of rmjudge: {what}")
 
 
+_DECISIONS = {"A>B": "first", "B>A": "second", "A=B": "tie"}
+_OUTPUTS = {0: "first", 1: "second", 2: "tie"}
+_ASKED = ("forward", "swapped")
+
+
+def _stored(meta: Row) -> Row | None:
+    """The verdict on a pair that a judge's own file keeps beside the gold label; None where it keeps none.
+
+    JudgeBench's `judgments` are one an order, each decision in terms of the original order; LLMBar's `winners` too.
+    alpaca_eval's `preference` is 2 - P(the first is better); RewardBench's `results` is 1 for the chosen one.
+    """
+    if isinstance(meta.get("judgments"), list):
+        given = [_DECISIONS.get(said.get("decision")) if isinstance(said, dict) else None for said in meta["judgments"]]
+        return _both(given[:2])
+    if isinstance(meta.get("winners"), list):
+        return _both([{"1": "first", "2": "second"}.get(str(winner)) for winner in meta["winners"]])
+    if "preference" in meta:
+        given = meta["preference"]
+        return {"verdict": None} if given in (None, "") else _of_number(2.0 - (float(given) or 1.5))  # 0: an old tie
+    if isinstance(meta.get("results"), int | float) and "subset" in meta:
+        return _of_number(float(meta["results"]))
+    if meta.get("output") in _OUTPUTS:
+        return {"verdict": _OUTPUTS[meta["output"]]}
+    return None
+
+
+def _both(given: list[str | None]) -> Row:
+    """The verdict of two orders: a tie where they differ, unreadable where none could be read."""
+    readings = [{"asked": asked, "verdict": said} for asked, said in zip(_ASKED, given, strict=False)]
+    read = {said for said in given if said is not None}
+    verdict = None if not read else read.pop() if len(read) == 1 else "tie"
+    return {"verdict": verdict, "readings": readings}
+
+
+def _of_number(p_first: float) -> Row:
+    return {"verdict": "first" if p_first > 0.5 else "second" if p_first < 0.5 else "tie", "p_first": p_first}
+
+
 def _as_judged(row: Row) -> Row:
-    """A row whose one label is a judge's verdict, as a judged row."""
+    """A row of a judge's stored output as a judged row; raises InputError where it holds people's labels alone."""
+    stored = _stored(row.get("meta") or {}) if row["kind"] == "pair" else None
+    if stored is not None:
+        return {**row, "judgement": {"task": "preference", **stored}}
+    if (row["prompt"] or row.get("first")) and "prm_score" not in (row.get("meta") or {}):
+        raise InputError("it holds labels and no judge's verdict: a run of rmjudge or a judge's output; see --human")
     labels = [label for label in row.get("human") or () if label.get("criterion", "") in ("", "correct")]
     if len(labels) > 1:
         raise InputError(f"{len(labels)} labels and no judgement: this is no judge's row")

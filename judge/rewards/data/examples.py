@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.judgements import Judgement
-from judge.records import Conversation, Record, content_id
+from judge.records import Conversation, Record, content_id, plain
 from judge.rewards.data.label_conversion import UNLABELLED, StepProbabilities, by_judge, by_people, unfit
 from judge.rewards.registry import KINDS
 
@@ -88,7 +88,7 @@ def examples(labelled: Iterable[Labelled], kind: str, labels: str = "judge") -> 
             dropped[targets] += 1
             continue
         seen.add(record_id)
-        made.append(Example(id=record_id, group=content_id(_plain(record.prompt)), prompt=record.prompt, **targets))
+        made.append(Example(id=record_id, group=content_id(plain(record.prompt)), prompt=record.prompt, **targets))
     if not made:
         raise _nothing_left(kind, labels, tasks, dropped)
     return made, dropped
@@ -149,7 +149,3 @@ def _nothing_left(kind: str, labels: str, tasks: Iterable[str], dropped: Mapping
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "there are no rows"
     hint = "; people's labels are taken with --labels human" if labels == "judge" and UNLABELLED in dropped else ""
     return InputError(f"no row is left to learn from: {reasons}{hint}")
-
-
-def _plain(conversation: Conversation) -> list[list[str]]:
-    return [[message.role, message.content] for message in conversation]

@@ -3,25 +3,30 @@
 A text is tokenized whole, by the tokenizer's chat template where it has one, so that nothing later (a shared prefix,
 another loader) can change a token. A solution is its prompt's tokens and then, step by step, the step's and the
 separator's tokens, as TRL's trainer for process rewards did it; the verdict is read at the last separator token.
+A special token or a tag of the chat template inside the data is read as plain text.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from judge.errors import ConfigError, InputError
-from judge.records import Conversation, spoken
+from judge.errors import ConfigError
+from judge.records import Conversation, Message, spoken, tagged
 from judge.rewards.data.examples import Example
+from judge.rewards.data.markers import Markers
 
 Ids = NDArray[np.int32]
 SEPARATOR = "\n"
 TOO_LONG = "response longer than max_length"
 EMPTY = "no token to read"
 CUT = "prompt cut to max_length"
+REFUSED = "refused by the chat template"
 
 
 class Text(NamedTuple):
@@ -42,6 +47,10 @@ class Tokens:
     texts: tuple[Text, ...]
     prompt: Ids | None = None
     cut: int = 0
+
+
+class _RefusedError(Exception):
+    """A conversation that a chat template takes in no way."""
 
 
 def common_prefix(sequences: Sequence[Ids]) -> int:
@@ -71,7 +80,9 @@ class ExampleTokenizer:
     def __init__(self, tokenizer: Any, kind: str, max_length: int, apart: bool = False) -> None:
         self.tokenizer, self.kind, self.apart = tokenizer, kind, apart
         self.max_length = min(max_length, int(getattr(tokenizer, "model_max_length", max_length)))
-        self.chat = bool(getattr(tokenizer, "chat_template", None))
+        self._template = _template_of(tokenizer)
+        self.chat = bool(self._template)
+        self._markers = Markers(tokenizer, self._template, lambda text: list(self._plain_ids(text)))
         bare, framed = self._encode(["a"], False)[0], self._encode(["a"], True)[0]
         starts = (start for start in range(len(framed)) if list(framed[start : start + len(bare)]) == list(bare))
         place = next(starts, 0)
@@ -80,26 +91,33 @@ class ExampleTokenizer:
         self.separator = self._separator()
 
     def __call__(self, examples: Sequence[Example]) -> list[Tokens | str]:
-        """Tokens of each example, or the reason why it has none (TOO_LONG, EMPTY).
-
-        Raises:
-            InputError: for a conversation that the chat template refuses.
-        """
+        """Tokens of each example, or the reason why it has none (TOO_LONG, EMPTY, REFUSED)."""
         if self.kind == "process":
-            return [self._cut(self._steps(example)) for example in examples]
-        whole = iter(self._encode_all(self._wholes(examples)))
-        heads = iter(self._encode_all([self._head(example) for example in examples]))
-        tokens = []
-        for example in examples:
-            head = next(heads)
-            texts = [next(whole) for _ in example.responses]
-            tokens.append(self._apart(head, texts) if self.apart else self._joined(head, texts))
-        return tokens
+            return [self._process(example) for example in examples]
+        written = [self._texts(example) for example in examples]
+        heads = iter(self._encode_all([texts[0] for texts in written if texts]))
+        whole = iter(self._encode_all([text for texts in written for text in texts[1:]]))
+        made: list[Tokens | str] = []
+        for texts in written:
+            if not texts:
+                made.append(REFUSED)
+                continue
+            head, responses = next(heads), [next(whole) for _ in texts[1:]]
+            made.append(self._apart(head, responses) if self.apart else self._joined(head, responses))
+        return made
 
-    def _wholes(self, examples: Iterable[Example]) -> list[str]:
-        if self.apart:
-            return [spoken(response) for example in examples for response in example.responses]
-        return [self._written(example, response) for example in examples for response in example.responses]
+    def _texts(self, example: Example) -> list[str]:
+        """The prompt and each response as texts, empty where the chat template refuses them."""
+        try:
+            return [self._head(example), *(self._written(example, response) for response in example.responses)]
+        except _RefusedError:
+            return []
+
+    def _process(self, example: Example) -> Tokens | str:
+        try:
+            return self._cut(self._steps(example))
+        except _RefusedError:
+            return REFUSED
 
     def _joined(self, head: Ids, texts: list[Ids]) -> Tokens | str:
         if not all(len(ids) for ids in texts):
@@ -118,12 +136,12 @@ class ExampleTokenizer:
     def _steps(self, example: Example) -> list[Text]:
         """The prompt's tokens, then each step's and the separator's."""
         if self.chat:
-            head = self._encode([self._rendered(example, example.prompt, True)], False)[0]
+            head = self._encode([self._rendered(example.prompt, True)], False)[0]
         else:
-            text = spoken(example.prompt) + "\n\n" if example.prompt else ""
+            text = self._spoken(example.prompt) + "\n\n" if example.prompt else ""
             head = np.concatenate([self._before, self._encode([text], False)[0]])
         pieces, reads, length = [head], [], len(head)
-        for ids in self._encode(list(example.steps), False):
+        for ids in self._encode([self._markers.hide(step) for step in example.steps], False):
             pieces += [ids, self.separator]
             length += len(ids) + len(self.separator)
             reads.append(length - 1)
@@ -155,24 +173,58 @@ class ExampleTokenizer:
         return np.concatenate([ids[:kept], ids[kept + cut :]])
 
     def _written(self, example: Example, response: Conversation) -> str:
-        """Prompt and response as one text, in the tokenizer's own frame or as paragraphs."""
+        """Prompt and response as one text, in the tokenizer's own frame or as paragraphs; of two encoders the response
+        alone."""
+        if self.apart:
+            return self._spoken(response)
         if self.chat:
-            return self._rendered(example, (*example.prompt, *response), False)
-        return f"{spoken(example.prompt)}\n\n{spoken(response)}" if example.prompt else spoken(response)
+            return self._rendered((*example.prompt, *response), False)
+        answer = self._spoken(response)
+        return f"{self._spoken(example.prompt)}\n\n{answer}" if example.prompt else answer
 
     def _head(self, example: Example) -> str:
         if not self.chat or (self.apart and not example.prompt):
-            return spoken(example.prompt) if self.apart or not example.prompt else spoken(example.prompt) + "\n\n"
-        return self._rendered(example, example.prompt, not self.apart)
+            text = self._spoken(example.prompt)
+            return text if self.apart or not example.prompt else text + "\n\n"
+        return self._rendered(example.prompt, not self.apart)
 
-    def _rendered(self, example: Example, conversation: Conversation, ask: bool) -> str:
+    def _spoken(self, conversation: Conversation) -> str:
+        return self._markers.hide(spoken(conversation))
+
+    def _rendered(self, conversation: Conversation, ask: bool) -> str:
+        """A conversation in the tokenizer's chat template.
+
+        A template that takes no system turn gets it atop the first user turn, as judges' templates do; one that wants
+        user and assistant in turn gets turns of one role joined. Raises _RefusedError for what it takes in no way.
+        """
         if not conversation:
             return ""
-        turns = [{"role": message.role, "content": message.content} for message in conversation]
-        try:
-            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
-        except Exception as error:  # noqa: BLE001 - a template is anybody's code
-            raise InputError(f"{example.id}: the tokenizer's chat template refuses it: {error}") from None
+        tools = [self._markers.hide_all(tool) for message in conversation for tool in message.tools]
+        offered = {"tools": tools} if tools and "tools" in self._template else {}
+        turns = [self._turn(message, bool(offered)) for message in conversation]
+        for ways in (turns, folded := _without_system(turns), _alternating(folded)):
+            try:
+                text = self.tokenizer.apply_chat_template(ways, tokenize=False, add_generation_prompt=ask, **offered)
+            except Exception:  # noqa: BLE001 - a template is anybody's code
+                continue
+            return str(text)
+        raise _RefusedError
+
+    def _turn(self, message: Message, tools_are_given: bool) -> dict[str, Any]:
+        """A turn as a chat template reads it. A template without tool calls gets them as text, as judges do."""
+        hide, turn = self._markers.hide, {"role": message.role, "content": self._markers.hide(message.content)}
+        if not message.more:
+            return turn
+        shown = message if not tools_are_given else replace(message, tools=())
+        if (message.tool_calls or message.role == "tool") and "tool_calls" not in self._template:
+            return {"role": "user" if message.role == "tool" else message.role, "content": hide(tagged(shown))}
+        if shown.tools or (message.reasoning_content and "reasoning_content" not in self._template):
+            turn["content"] = hide(tagged(replace(shown, tool_calls=())))
+        elif message.reasoning_content:
+            turn["reasoning_content"] = hide(message.reasoning_content)
+        if message.tool_calls:
+            turn["tool_calls"] = [self._markers.hide_all(_call(call)) for call in message.tool_calls]
+        return turn | {key: hide(value) for key in ("tool_call_id", "name") if (value := getattr(message, key))}
 
     def _encode_all(self, texts: list[str]) -> list[Ids]:
         """Whole texts; a template writes its own special tokens, and a second begin-of-text token is taken away."""
@@ -181,8 +233,22 @@ class ExampleTokenizer:
         return [ids[1:] if len(ids) > 1 and bos is not None and ids[0] == ids[1] == bos else ids for ids in encoded]
 
     def _encode(self, texts: list[str], special: bool) -> list[Ids]:
+        """Token ids of texts; what stands for a marker in them is read as plain text."""
         if not texts:
             return []
+        pieces = [list(self._markers.pieces(text)) for text in texts]
+        plain = [text for text, parts in zip(texts, pieces, strict=True) if len(parts) == 1]
+        rows = iter(self._tokenised(plain, special) if plain else [])
+        return [next(rows) if len(parts) == 1 else self._joined_pieces(parts, special) for parts in pieces]
+
+    def _joined_pieces(self, pieces: list[str], special: bool) -> Ids:
+        ids = np.concatenate([self._plain_ids(piece) for piece in pieces if piece])
+        return np.concatenate([self._before, ids, self._after]) if special else ids
+
+    def _plain_ids(self, text: str) -> Ids:
+        return self._tokenised([text], False)[0]
+
+    def _tokenised(self, texts: list[str], special: bool) -> list[Ids]:
         rows = self.tokenizer(texts, add_special_tokens=special, truncation=False, verbose=False)["input_ids"]
         return [np.array(row, dtype=np.int32) for row in rows]
 
@@ -198,8 +264,44 @@ class ExampleTokenizer:
         return ids
 
 
+def _template_of(tokenizer: Any) -> str:
+    template = getattr(tokenizer, "chat_template", None)
+    if isinstance(template, dict):  # several named ones, as some tool-using models have
+        template = template.get("default", "")
+    return template or ""
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool call as chat templates read it: its arguments an object, not JSON in a text."""
+    body = dict(call["function"] if isinstance(call.get("function"), Mapping) else call)
+    with suppress(ValueError, RecursionError, TypeError):
+        body["arguments"] = json.loads(body["arguments"])
+    return (
+        {"type": "function", **call, "function": body} if "function" in call else {"type": "function", "function": body}
+    )
+
+
+def _without_system(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The turns with a leading system turn put atop the user turn that follows it."""
+    if len(turns) < 2 or turns[0]["role"] != "system" or turns[1]["role"] != "user":
+        return list(turns)
+    return [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
+
+
+def _alternating(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The turns with neighbours of one role joined, a system turn among them as the user's."""
+    joined: list[Mapping[str, Any]] = []
+    for turn in turns:
+        role = "user" if turn["role"] == "system" else turn["role"]
+        if joined and joined[-1]["role"] == role and joined[-1].keys() == turn.keys() == {"role", "content"}:
+            joined[-1] = {"role": role, "content": f"{joined[-1]['content']}\n\n{turn['content']}"}
+        else:
+            joined.append({**turn, "role": role})
+    return joined
+
+
 def fit(tokenizer: ExampleTokenizer, examples: Sequence[Example]) -> tuple[list[Example], list[Tokens], "Counter[str]"]:
-    """The examples that fit, their tokens, and how many were cut (CUT) or dropped (TOO_LONG, EMPTY)."""
+    """The examples that fit, their tokens, and how many were cut (CUT) or dropped (TOO_LONG, EMPTY, REFUSED)."""
     kept: list[Example] = []
     fitting: list[Tokens] = []
     counts: Counter[str] = Counter()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from judge.judgements import Judgement
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, spoken
+from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
 from judge.rewards.checkpoint.save_load import LoadedModel
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example
@@ -133,7 +133,7 @@ def _rows(values: Tensor | None, count: int) -> list[list[float]]:
 
 def examples_of(record: Record, kind: str) -> list[Example]:
     """A record's texts as unlabelled examples: all its responses in one, or for a process model a solution each."""
-    group = content_id([[message.role, message.content] for message in record.prompt])
+    group = content_id(plain(record.prompt))
     if kind == "process":
         return [
             Example(id=record.id, group=group, prompt=record.prompt, steps=written) for written in solutions_of(record)

@@ -9,7 +9,7 @@ import torch
 from judge.errors import InputError
 from judge.rewards.data.collate import Apart, Collator, Document, Packed, Padded, batches
 from judge.rewards.data.examples import Example
-from judge.rewards.data.tokenize import CUT, EMPTY, TOO_LONG, ExampleTokenizer, common_prefix
+from judge.rewards.data.tokenize import CUT, EMPTY, REFUSED, TOO_LONG, ExampleTokenizer, common_prefix
 from tests.rewards.models import example, pairs, said, tokenizer, words
 
 PAIR = example(words(10, 11), words(20, 21), words(20, 30, 31))
@@ -77,7 +77,7 @@ def test_a_begin_of_text_token_is_never_doubled() -> None:
     chat = tokenizer(bos=True)  # the template writes one, and so does the tokenizer
     (made,) = ExampleTokenizer(chat, "scalar", 100)([PAIR])
     assert list(made.texts[0].ids[:3]) == [2, 3, 10]
-    (plain,) = ExampleTokenizer(tokenizer(chat=False, bos=True), "scalar", 100)([example("<bos> w10", "w20")])
+    (plain,) = ExampleTokenizer(tokenizer(chat=False, bos=True), "scalar", 100)([example("w10", "w20")])
     assert list(plain.texts[0].ids) == [2, 10, 5, 5, 20]
 
 
@@ -181,3 +181,38 @@ def test_batches_move_between_devices_as_a_whole() -> None:
     assert isinstance(batch, Packed) and batch.parts
     assert {batch.tokens.device.type, batch.reads.device.type, batch.parts.tokens.device.type} == {"meta"}
     assert torch.device("meta").type == batch.positions.device.type
+
+
+def test_a_special_token_in_the_data_is_plain_text() -> None:
+    """The tokens of the template's own markers and no others, with a chat template, without one, and in steps."""
+    marker = "w20 <eos> <user> w21"
+    for chat in (True, False):
+        tokens = tokenizer(chat=chat, bos=True)
+        (plain,) = ExampleTokenizer(tokens, "scalar", 100)([example("w10", "w20 w21")])
+        (made,) = ExampleTokenizer(tokens, "scalar", 100)([example("w10", marker)])
+        for ids in (plain.texts[0].ids, made.texts[0].ids):
+            assert (list(ids).count(3), list(ids).count(2)) == (int(chat), 1)  # <user>, <bos>
+    solved = Example(id="s", group="g", prompt=said("user", "w10"), steps=("w20 <user> w21",))
+    (made,) = ExampleTokenizer(tokenizer(), "process", 100)([solved])
+    assert list(made.texts[0].ids).count(3) == 1
+
+
+def test_a_template_without_system_turns_gets_them_atop_the_user_turn() -> None:
+    tokens = tokenizer()
+    tokens.chat_template = (
+        "{% for m in messages %}{% if m.role == 'system' or (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('no') }}{% endif %}<{{ m.role }}> {{ m.content }} <eos> {% endfor %}"
+    )
+    answer = said("assistant", "w20")
+    asked = said("system", "w11") + said("user", "w10")
+    made, twice, refused = ExampleTokenizer(tokens, "scalar", 100)(
+        [
+            Example(id="a", group="a", prompt=asked, responses=(answer,)),
+            Example(id="b", group="b", prompt=said("user", "w12") + said("user", "w10"), responses=(answer,)),
+            Example(id="c", group="c", prompt=said("assistant", "w12"), responses=(answer,)),
+        ]
+    )
+    assert not isinstance(made, str) and not isinstance(twice, str)
+    assert [token for token in made.texts[0].ids if token >= 10] == [11, 10, 20]
+    assert [token for token in twice.texts[0].ids if token >= 10] == [12, 10, 20]
+    assert refused == REFUSED
