@@ -35,6 +35,7 @@ class Server(ThreadingHTTPServer):
         self.paths: list[str] = []
         self.headers: dict[str, str] = {}
         self.continues = True
+        self.probed = True  # whether the probe for a begun reply has an answer of its own
         self.reply: Callable[[dict[str, Any]], tuple[int, Any]] = lambda body: (200, answer("fine"))
         self.probabilities: dict[str, float] = {}  # text that a reply ends with -> probability of its last letter
 
@@ -67,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             status, content = 200, tokens_of(body) if path == "/tokenize" else self.server.listed(body)
         elif not path.endswith("/chat/completions"):
             status, content = 404, {"detail": "Not Found"}
-        elif body["messages"][-1] == {"role": "assistant", "content": PROBE.prefill}:
+        elif self.server.probed and body["messages"][-1] == {"role": "assistant", "content": PROBE.prefill}:
             status, content = 200, answer("ve, six" if self.server.continues else "One, two")
         else:
             self.server.asked.append(body)
@@ -311,6 +312,7 @@ def test_a_wrong_address_is_refused_at_once(
     status: int, content: Any, words: str, server: Server, engine: Engine, ask: Ask
 ) -> None:
     server.headers = {"Location": "http://elsewhere/v1"} if status == 308 else {}
+    server.probed = False
     server.reply = lambda body: (status, content)
     engine.submit(0, ask("x"))
     started = monotonic()
@@ -456,6 +458,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
 
 
 def test_a_refused_key_ends_the_run(server: Server, engine: Engine, ask: Ask) -> None:
+    server.probed = False
     server.reply = lambda body: (401, {"error": {"message": "no such key"}})
     engine.submit(0, ask("x"))
     with pytest.raises(EngineError, match=r"\(model 'judge-7b'\) refuses the key \(status 401: no such key\)"):
@@ -506,7 +509,9 @@ def test_a_key_that_the_server_repeats_is_masked(
 
 
 def test_user_and_password_of_a_url_open_the_server(server: Server, ask: Ask, answers: Answers) -> None:
-    engine = load_engine(f"openai:{server.url.replace('//', '//me:w%40rd@')}?api-version=1&api_key=abcdefg#m")
+    engine = load_engine(
+        f"openai:{server.url.replace('//', '//me:w%40rd@')}?api-version=1&api_key=abcdefg#m", server="plain"
+    )
     answers(engine, [ask("x")])
     assert server.keys == ["Basic bWU6d0ByZA=="]  # base64 of me:w@rd
     assert server.paths == ["/v1/chat/completions?api-version=1&api_key=abcdefg"]
