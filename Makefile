@@ -94,5 +94,5 @@ soak: $(READY) ## the long endurance tests
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 clean: ## remove build products, caches and the demo's output; .venv stays
-	@rm -rf build dist demo .coverage *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build dist demo .coverage .coverage.* *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

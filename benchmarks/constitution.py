@@ -11,15 +11,12 @@ import argparse
 import json
 import tempfile
 import time
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from judge.constitution.constitution import load_constitution
+import judge
 from judge.engines.vllm import VllmEngine
 from judge.formats import to_row
-from judge.runs.runner import Job, Plan, label
 
 WANTED = {"computed_share": 0.45, "speedup": 2.0}
 
@@ -34,38 +31,37 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        plan = Plan(
-            data=(asked.data or sample(Path(folder), asked.rows),),
-            task="preference",
-            judges=(asked.judge,),
-            out=Path(folder) / "whole",
-            prompt=asked.prompt,
-            constitution=asked.constitution,
-            limit=asked.rows,
-        )
-        print(json.dumps(measure(plan), indent=2))
+        data = asked.data or sample(Path(folder), asked.rows)
+        options = {"task": "preference", "prompt": asked.prompt, "limit": asked.rows, "progress": False}
+        print(json.dumps(measure(data, asked.judge, asked.constitution, Path(folder), options), indent=2))
 
 
-def measure(plan: Plan) -> dict[str, Any]:
+def measure(data: str, spec: str, named: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Seconds and tokens of the one run and of the separate ones."""
-    job = Job(plan)
-    engine = job.engines[0]
+    engine = judge.load_engine(spec)
     assert isinstance(engine, VllmEngine)
-    constitution = load_constitution(plan.constitution)
-    warm = replace(plan, out=plan.out.with_name("warm"), limit=2)
-    go(warm, engine)
-    whole = go(plan, engine)
+    constitution = judge.load_constitution(named)
+
+    def attempt(name: str, constitution: str, **more: Any) -> dict[str, Any]:
+        """One run with an empty prefix cache on a model that is loaded; its manifest."""
+        engine.engine.reset_prefix_cache()
+        started = time.perf_counter()
+        run = judge.label(data, judges=engine, out=folder / name, constitution=constitution, **{**options, **more})
+        return {**run.manifest, "seconds": round(time.perf_counter() - started, 3)}
+
+    attempt("warm", named, limit=2)
+    whole = attempt("whole", named)
     alone = []
     for principle in constitution.principles:
-        file = plan.out.with_name(f"{principle.id}.yaml")
+        file = folder / f"{principle.id}.yaml"
         texts = {"id": principle.id, "text": principle.text}
         file.write_text(json.dumps({"name": principle.id, "principles": [texts]}), encoding="utf-8")  # JSON is YAML
-        alone.append(go(replace(plan, constitution=str(file), out=plan.out.with_name(principle.id)), engine))
+        alone.append(attempt(principle.id, str(file)))
     engine.close()
     tokens, apart = whole["tokens"], sum(run["seconds"] for run in alone)
     return {
         "benchmark": "constitution",
-        "judge": plan.judges[0],
+        "judge": spec,
         "rows": whole["counts"]["rows"],
         "principles": len(constitution.principles),
         "tokens": tokens,
@@ -76,16 +72,6 @@ def measure(plan: Plan) -> dict[str, Any]:
         "speedup": round(apart / whole["seconds"], 2),
         "wanted": WANTED,
     }
-
-
-def go(plan: Plan, engine: VllmEngine) -> dict[str, Any]:
-    """One run with an empty prefix cache on a model that is loaded; its manifest."""
-    engine.engine.reset_prefix_cache()
-    job = Job(plan)
-    job.engines = [engine]
-    started = time.perf_counter()
-    done = label(job, lambda total: nullcontext(lambda counts: None))
-    return {**done.manifest, "seconds": round(time.perf_counter() - started, 3)}
 
 
 def sample(folder: Path, rows: int) -> str:

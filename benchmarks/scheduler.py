@@ -20,10 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from judge import engines
+import judge
 from judge.engines.base import Completion, Request
-from judge.runs.progress import progress
-from judge.runs.runner import Job, Plan, label
 
 SIZES = (10_000, 1_000_000)
 ANSWER = {"A": math.log(0.7), "B": math.log(0.2), "C": math.log(0.1)}
@@ -69,16 +67,11 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
     """Judge so many rows in this process."""
     data = folder / "pairs.jsonl"
     write_data(data, rows)
-    engines.ENGINES["at-once"] = lambda rest, settings: AtOnce()
-    engines.OBJECTS["at-once"] = "ANYTHING"
-    plan = Plan(
-        data=(str(data),), task="preference", judges=("at-once:x",), out=folder / "run", prompt="preference/verdict"
-    )
-    job = Job(plan)
+    options = {"task": "preference", "prompt": "preference/verdict", "out": folder / "run", "progress": False}
     started, busy = time.monotonic(), time.process_time()
-    done = label(job, lambda total: progress(total, sys.stderr, quiet=True))
+    run = judge.label(data, judges=AtOnce(), **options)
     seconds, cpu = time.monotonic() - started, time.process_time() - busy
-    assert done.counts.labelled == rows, done.counts
+    assert run.counts.labelled == rows, run.counts
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "rows": rows,

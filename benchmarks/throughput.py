@@ -14,16 +14,15 @@ import argparse
 import json
 import tempfile
 import time
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import judge
 from judge.engines.vllm import VllmEngine
 from judge.formats import to_row
-from judge.runs.runner import Job, Plan, label
-from judge.tasks import Options
 
 
 class Recorder:
@@ -59,31 +58,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = asked.data or _sample(Path(folder), asked.task, asked.rows)
         settings = {} if asked.in_process is None else {"in_process": asked.in_process == "yes"}
-        plan = Plan(
-            data=(data,),
+        engine = judge.load_engine(asked.judge, **settings)
+        assert isinstance(engine, VllmEngine)
+        label = partial(
+            judge.label,
+            data,
             task=asked.task,
-            judges=(asked.judge,),
-            out=Path(folder) / "run",
+            judges=engine,
             prompt=asked.prompt,
             limit=asked.rows,
-            options=Options(),
-            settings=settings,
+            progress=False,
         )
-        print(json.dumps(measure(plan, asked.rounds), indent=2))
+        print(json.dumps(measure(engine, label, Path(folder), asked.rounds), indent=2))
 
 
-def measure(plan: Plan, rounds: int) -> dict[str, Any]:
+def measure(engine: VllmEngine, label: Callable[..., judge.Run], folder: Path, rounds: int) -> dict[str, Any]:
     """Seconds of each go and the ratios of the medians, straight / label: by the clock, and in CPU time."""
-    job = Job(plan)
-    engine = job.engines[0]
-    assert isinstance(engine, VllmEngine)
     arguments = engine.arguments()
     from vllm import LLM
 
     llm = LLM(**arguments)
     engine.attach(llm.llm_engine)
     recorder = Recorder(llm.llm_engine)
-    _label(job, plan, 0)
+    _label(label, folder / "run0")
     recorder.stop(llm.llm_engine)
     waves = [
         ([llm.get_tokenizer().decode(ids) for ids, _ in wave], [params for _, params in wave])
@@ -91,9 +88,9 @@ def measure(plan: Plan, rounds: int) -> dict[str, Any]:
         if wave
     ]
     ours, straight = [], []  # (seconds, CPU seconds)
-    for go in range(rounds):
+    for number in range(rounds):
         llm.reset_prefix_cache()
-        ours.append(_label(job, plan, go + 1))
+        ours.append(_label(label, folder / f"run{number + 1}"))
         llm.reset_prefix_cache()
         clock = _Clock()
         for prompts, params in waves:
@@ -123,10 +120,9 @@ class _Clock:
         return Seconds(round(time.perf_counter() - self._wall, 3), round(time.process_time() - self._cpu, 3))
 
 
-def _label(job: Job, plan: Plan, go: int) -> Seconds:
+def _label(label: Callable[..., judge.Run], out: Path) -> Seconds:
     clock = _Clock()
-    job.plan = replace(plan, out=Path(f"{plan.out}{go}"))
-    label(job, lambda total: nullcontext(lambda counts: None))
+    label(out=out)
     return clock.read()
 
 

@@ -65,7 +65,7 @@ def lint(
 ) -> int:
     """Everything that is wrong with constitutions, each with its line; exit 1 if anything is."""
     import judge
-    from judge.cli.findings import draw_findings
+    from judge.cli.drawing import draw_findings
 
     result = judge.lint_constitution(*(files or ()))
     _show(result.to_row(), lambda: draw_findings(result, "constitution"), json)

@@ -12,7 +12,7 @@ import typer
 import judge as rmjudge
 
 if TYPE_CHECKING:
-    from judge import Preview, Run
+    from judge import LintResult, Preview, Run
 
 WRITTEN = {
     "best.jsonl": "best responses",
@@ -115,3 +115,11 @@ def show_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         table.add_row(name, value)
     Console().print(table)
+
+
+def draw_findings(result: "LintResult", noun: str) -> None:
+    """Each finding with its place; then how many files of that kind were looked at, and how many findings there are."""
+    for finding in result:
+        print(f"{finding.place}: {finding.message}")
+    count = f"{len(result)} finding{'s' * (len(result) != 1)}" if len(result) else "nothing found"
+    print(f"{result.files} {noun}{'s' * (result.files != 1)}: {count}", file=sys.stderr)

@@ -72,7 +72,7 @@ def lint(
 ) -> int:
     """Everything that is wrong with prompts, each with its line; exit 1 if anything is."""
     import judge
-    from judge.cli.findings import draw_findings
+    from judge.cli.drawing import draw_findings
 
     result = judge.lint_prompt(*(files or ()))
     if as_json:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge.errors import InputError, RunError, UnknownNameError
-from judge.files import file_hash, from_json, read_rows, scan_rows, to_json, write_atomic, write_rows
+from judge.files import file_hash, from_json, read_rows, scan_rows, staged_directory, to_json, write_atomic, write_rows
 
 ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": "y\nz"}, {"a": 3, "b": "ж"}]
 
@@ -283,3 +283,60 @@ def test_a_saved_data_set_a_glob_and_zstd(tmp_path: Path) -> None:
 
 def test_nan_and_infinity_are_written_as_null() -> None:
     assert to_json({"a": [float("nan"), 1.5], "b": {"c": float("inf")}}) == '{"a":[null,1.5],"b":{"c":null}}'
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A directory as a whole
+
+
+def test_a_staged_directory_stands_whole(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with staged_directory(out) as folder:
+        (folder / "a").write_text("new")
+        assert not out.exists()
+    assert (out / "a").read_text() == "new"
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_a_staged_directory_replaces_what_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("old")
+    with staged_directory(out) as folder:
+        (folder / "a").write_text("new")
+    assert [path.name for path in out.iterdir()] == ["a"]
+
+
+def test_a_staged_directory_fills_what_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("old")
+    (out / "a").write_text("old")
+    with staged_directory(out, fill=True, last=("a",)) as folder:
+        (folder / "a").write_text("new")
+        (folder / "b").write_text("new")
+    assert {path.name: path.read_text() for path in out.iterdir()} == {"old": "old", "a": "new", "b": "new"}
+
+
+def test_a_staged_directory_vanishes_with_its_error(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("old")
+    with pytest.raises(ZeroDivisionError), staged_directory(out) as folder:  # noqa: PT012
+        (folder / "a").write_text("new")
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in out.iterdir()] == ["old"]
+
+
+def test_a_staged_directory_needs_a_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"), staged_directory(tmp_path / "file" / "out"):
+        pass
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".out.abc.part").mkdir()
+    with staged_directory(tmp_path / "out"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

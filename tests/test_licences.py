@@ -38,7 +38,6 @@ SPELLINGS = {
 
 # Not permissive by their metadata, and why they may be required all the same.
 REASONS = {
-    "certifi": "MPL-2.0 covers its own file of certificates, which is used unchanged",
     "orjson": "MPL-2.0 covers its own source files, which are used unchanged",
     "setuptools": "MIT; some versions carry the licence as a file alone",
     "tqdm": "MPL-2.0 covers its own source files, which are used unchanged",

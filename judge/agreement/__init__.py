@@ -1,5 +1,5 @@
 """Agreement: can this judge, or this reward model, stand in for people?
 
 Reads rows that others wrote (records, judgements, human labels) and says how far they agree, how sure that is, and what
-is wrong. Refuses to know how a verdict was made and how a report is drawn (report/).
+is wrong.
 """

@@ -61,17 +61,19 @@ def report(
     draw = Resampler(table.group, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
     measures = [Measure(table, judge, draw) for judge in table.judges]
     by = [main_figure(measure) for measure in measures]
-    masks = [measure.rows & ~np.isnan(one.hit) for measure, one in zip(measures, by, strict=True)]
-    judges = tuple(_judge(measure, one, mask, settings) for measure, one, mask in zip(measures, by, masks, strict=True))
-    picked = [differing(measure, one.hit) for measure, one in zip(measures, by, strict=True)]
+    masks = [measure.rows & ~np.isnan(main.hit) for measure, main in zip(measures, by, strict=True)]
+    judges = tuple(
+        _judge(measure, main, mask, settings) for measure, main, mask in zip(measures, by, masks, strict=True)
+    )
+    picked = [differing(measure, main.hit) for measure, main in zip(measures, by, strict=True)]
     several = len(measures) > 1
-    found = tuple(flag for judge in judges for flag in flags(judge))
-    found += tuple(flag for audit in audits for flag in moved(audit, audit.name if several else judges[0].name))
-    whole = AgreementReport(
+    flagged = tuple(flag for judge in judges for flag in flags(judge))
+    flagged += tuple(flag for audit in audits for flag in moved(audit, audit.name if several else judges[0].name))
+    finished = AgreementReport(
         title=settings.title or " · ".join(judge.name for judge in judges),
         kind=table.shape.records[0],
-        headline=headline(judges, found),
-        flags=_once(found),
+        headline=headline(judges, flagged),
+        flags=_once(flagged),
         judges=judges,
         disagreements=_disagreements(inputs, measures, picked, settings),
         disagreements_total=sum(len(rows) for rows in picked),
@@ -85,7 +87,7 @@ def report(
         resamples=settings.resamples,
         seed=settings.seed,
     )
-    return whole if before is None else replace(whole, changes=changes(whole, before))
+    return finished if before is None else replace(finished, changes=changes(finished, before))
 
 
 def agreement(measure: Measure) -> tuple[Figure, ...]:
@@ -105,9 +107,9 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
             assert_never(measure.table.form)
 
 
-def _once(found: Sequence[object]) -> tuple:  # type: ignore[type-arg]
+def _once(flagged: Sequence[object]) -> tuple:  # type: ignore[type-arg]
     """Flags that speak of the data alone are the same for every judge: each is kept once."""
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(flagged))
 
 
 def _confusion(measure: Measure) -> tuple[Confusion, ...]:

@@ -2,7 +2,7 @@
 that contradict, text that would break a prompt.
 
 Everything is found at once, each thing at its line. The rules go by words, so they miss what a person would see, and
-they are made to leave good principles alone. This module refuses to load a model.
+they are made to leave good principles alone.
 """
 
 import re
@@ -107,8 +107,8 @@ def _check_head(draft: Draft) -> None:
         elif draft.top.values.get(key) == "":
             draft.add(draft.top.at(key), f"'{key}' is empty", fatal=False)
     rule = draft.sampling
-    whole = "include" not in draft.top.lines and rule is not None and "tag" not in rule.values
-    if rule is not None and whole and rule.values.get("random") == len(draft.principles):
+    offers_all = "include" not in draft.top.lines and rule is not None and "tag" not in rule.values
+    if rule is not None and offers_all and rule.values.get("random") == len(draft.principles):
         draft.add(rule.at("random"), "as many principles at random as there are: write 'all'", fatal=False)
 
 
@@ -117,8 +117,8 @@ def _check_text(draft: Draft, entry: Entry) -> None:
         text = entry.values.get(key, "")
         for message, pattern in _BREAKS.items():
             if match := pattern.search(text):
-                found = f"{ord(match[0]):04X}" if "U+" in message else match[0]
-                draft.add(entry.at(key), f"'{key}': {message.format(found)}", fatal=False)
+                character = f"{ord(match[0]):04X}" if "U+" in message else match[0]
+                draft.add(entry.at(key), f"'{key}': {message.format(character)}", fatal=False)
     text = entry.values.get("text", "")
     if match := _PLACE.search(text):
         message = f"'{match[0]}' names a place, and places change with the order; write 'the response'"
@@ -129,8 +129,8 @@ def _check_text(draft: Draft, entry: Entry) -> None:
         )
     for name, pattern in _TWO_THINGS.items():
         if match := pattern.search(text):
-            said = " ".join(match[0].split())
-            draft.add(entry.at("text"), f"says two things: {name.format(said)}; make it two principles", fatal=False)
+            phrase = " ".join(match[0].split())
+            draft.add(entry.at("text"), f"says two things: {name.format(phrase)}; make it two principles", fatal=False)
             return
     if (count := len(text.split())) > LONG:
         draft.add(entry.at("text"), f"{count} words, more than one statement takes ({LONG} at most)", fatal=False)
@@ -138,7 +138,7 @@ def _check_text(draft: Draft, entry: Entry) -> None:
 
 def _check_examples(draft: Draft, entry: Entry) -> None:
     """Examples that cannot both be right, or that say the same twice. An order that is turned is the same example."""
-    seen: dict[tuple[str, str, str], tuple[str, int]] = {}
+    first_use: dict[tuple[str, str, str], tuple[str, int]] = {}
     for example in entry.values.get("examples", ()):
         if len(example.values) < 4:
             continue
@@ -155,7 +155,7 @@ def _check_examples(draft: Draft, entry: Entry) -> None:
         if first > second:
             first, second = second, first
             verdict = {"first": "second", "second": "first"}.get(verdict, verdict)
-        earlier = seen.setdefault((prompt, first, second), (verdict, example.line))
+        earlier = first_use.setdefault((prompt, first, second), (verdict, example.line))
         if earlier[1] == example.line:
             continue
         same = earlier[0] == verdict
@@ -164,25 +164,25 @@ def _check_examples(draft: Draft, entry: Entry) -> None:
 
 
 def _check_twins(draft: Draft, constitution: Constitution | None) -> None:
-    for one, other in combinations(_sayings(draft, constitution), 2):
-        alike = _alike(one.words, other.words)
-        if alike < ALIKE or one.id == other.id:
+    for first, second in combinations(_sayings(draft, constitution), 2):
+        alike = _alike(first.words, second.words)
+        if alike < ALIKE or first.id == second.id:
             continue
-        late, early = (one, other) if one.own and not other.own else (other, one)
+        late, early = (first, second) if first.own and not second.own else (second, first)
         place = f" (line {early.line})" if early.own else ""
         draft.add(late.line, f"'{late.id}' says nearly the same as '{early.id}'{place}", fatal=False)
 
 
 def _sayings(draft: Draft, constitution: Constitution | None) -> list[_Said]:
-    own = [
+    sayings = [
         _Said(entry.values.get("id", "?"), _words(entry.values["text"]), entry.at("text"), True)
         for entry in draft.principles
         if "text" in entry.values
     ]
     if constitution is None:
-        return own
-    here, line = {said.id for said in own}, draft.top.at("include")
-    return own + [_Said(p.id, _words(p.text), line, False) for p in constitution.principles if p.id not in here]
+        return sayings
+    ids, line = {saying.id for saying in sayings}, draft.top.at("include")
+    return sayings + [_Said(p.id, _words(p.text), line, False) for p in constitution.principles if p.id not in ids]
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -192,11 +192,11 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(re.sub(r"(?<=\w{3})(?:ing|ies|ed|es|s|ly|y)\Z", "", word) for word in (kept or plain))
 
 
-def _alike(one: Sequence[str], other: Sequence[str]) -> float:
+def _alike(first: Sequence[str], second: Sequence[str]) -> float:
     """The share of words that two texts have in common, in order or in any order, whichever is more; 0 to 1."""
-    ordered = SequenceMatcher(None, one, other, autojunk=False).ratio()
-    union = set(one) | set(other)
-    return max(ordered, len(set(one) & set(other)) / len(union) if union else 0.0)
+    ordered = SequenceMatcher(None, first, second, autojunk=False).ratio()
+    union = set(first) | set(second)
+    return max(ordered, len(set(first) & set(second)) / len(union) if union else 0.0)
 
 
 def _check_weights(draft: Draft) -> None:

@@ -1,7 +1,6 @@
 """A constitution's YAML, taken apart: each value with its line, and every way in which it can be wrong.
 
-Everything is found in one reading; nothing is raised. This module refuses to know what principles mean (principles.py)
-and what makes a bad one (constitution_lint.py).
+Everything is found in one reading; nothing is raised.
 """
 
 import math
@@ -66,8 +65,8 @@ def take_apart(data: bytes, path: str) -> Draft:
         draft.add(mark.line + 1 if mark else _line_of_reader(error, text), f"no YAML: {_problem(error)}")
         return draft
     if not isinstance(tree, yaml.MappingNode):
-        found = "an empty file" if tree is None else f"a {_kind(tree)}"
-        draft.add(1, f"{found}; a constitution is a mapping with the keys {', '.join(KEYS)}")
+        kind = "an empty file" if tree is None else f"a {_kind(tree)}"
+        draft.add(1, f"{kind}; a constitution is a mapping with the keys {', '.join(KEYS)}")
         return draft
     _read_top(draft, tree)
     draft.findings.sort(key=lambda finding: finding.line)
@@ -93,16 +92,16 @@ def _open(
     draft: Draft, node: yaml.MappingNode, entry: Entry, accepted: tuple[str, ...], where: str
 ) -> dict[str, yaml.Node]:
     """The value nodes of a mapping by key; unknown keys and keys given twice are noted."""
-    found: dict[str, yaml.Node] = {}
+    values: dict[str, yaml.Node] = {}
     for key_node, value in node.value:
         line, key = _line(key_node), str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
         if key not in accepted:
             draft.add(line, f"unknown key '{key}'{where}{nearest(key, accepted)} (accepted: {', '.join(accepted)})")
-        elif key in found:
+        elif key in values:
             draft.add(line, f"key '{key}' twice{where} (first on line {entry.lines[key]})")
         else:
-            found[key], entry.lines[key] = value, line
-    return found
+            values[key], entry.lines[key] = value, line
+    return values
 
 
 def _take_text(
@@ -135,17 +134,17 @@ def _read_principles(draft: Draft, nodes: Mapping[str, yaml.Node]) -> None:
         return
     if not node.value and "include" not in nodes:
         draft.add(draft.top.at("principles"), "'principles' is empty; a constitution needs at least one")
-    seen: dict[str, int] = {}
+    lines_of_ids: dict[str, int] = {}
     for number, item in enumerate(node.value, start=1):
         if not isinstance(item, yaml.MappingNode):
             draft.add(_line(item), f"principle {number} is a {_kind(item)}; accepted: a mapping with 'id' and 'text'")
             continue
         entry = _read_principle(draft, item, number)
         name = entry.values.get("id")
-        if name in seen:
-            draft.add(entry.at("id"), f"id '{name}' twice (first on line {seen[name]})")
+        if name in lines_of_ids:
+            draft.add(entry.at("id"), f"id '{name}' twice (first on line {lines_of_ids[name]})")
         elif name:
-            seen[name] = entry.at("id")
+            lines_of_ids[name] = entry.at("id")
         draft.principles.append(entry)
 
 
@@ -207,8 +206,10 @@ def _read_sampling(draft: Draft, node: yaml.Node) -> Entry | None:
     if isinstance(node, yaml.ScalarNode) and node.value == "all":
         return Entry(line)
     if not isinstance(node, yaml.MappingNode):
-        found = f"'{node.value}'" if isinstance(node, yaml.ScalarNode) else f"a {_kind(node)}"
-        draft.add(line, f"'sampling' is {found}; accepted: all, {{random: K}}, {{tag: NAME}}, {{random: K, tag: NAME}}")
+        value_found = f"'{node.value}'" if isinstance(node, yaml.ScalarNode) else f"a {_kind(node)}"
+        draft.add(
+            line, f"'sampling' is {value_found}; accepted: all, {{random: K}}, {{tag: NAME}}, {{random: K, tag: NAME}}"
+        )
         return None
     entry = Entry(line)
     nodes = _open(draft, node, entry, SAMPLING_KEYS, " in sampling")

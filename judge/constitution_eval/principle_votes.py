@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from judge.constitution.constitution import Constitution, Sampling
-from judge.engines import default_prompt, load_engine
 from judge.engines.base import Engine
+from judge.engines.jury import Judge, close_loaded, load_jury, prompt_wanted_by
 from judge.errors import ConfigError, InputError
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement, Preference, Reading
@@ -74,7 +74,7 @@ class PrincipleJudge:
 
     def __init__(
         self,
-        judges: Sequence[str | Engine],
+        judges: Sequence[Judge],
         *,
         prompt: str = "",
         options: Options | None = None,
@@ -83,16 +83,15 @@ class PrincipleJudge:
         if not judges:
             raise ConfigError("no judge is named; give --judge, such as vllm:MODEL")
         self.options = replace(options or Options(), judges=len(judges))
-        small = [spec for spec in judges if isinstance(spec, str) and default_prompt(spec)]
+        small = [judge for judge in judges if prompt_wanted_by(judge)]
         if small and not prompt:
-            raise ConfigError(f"{small[0]} has not learnt to judge under a principle: name a real model, or a --prompt")
+            name = small[0] if isinstance(small[0], str) else "the embedded judge"
+            raise ConfigError(f"{name} has not learnt to judge under a principle: name a real model, or a --prompt")
         self.template = load_template("preference", prompt or PROMPT)
         TASKS["preference"].check(self.template, self.options)
         check_principle(self.template)
-        self._own = [judge for judge in judges if not isinstance(judge, str)]
-        self.engines: list[Engine] = [
-            load_engine(judge, **(settings or {})) if isinstance(judge, str) else judge for judge in judges
-        ]
+        self._judges = judges
+        self.engines: list[Engine] = load_jury(judges, settings or {})
         self.counts = Counts()
 
     def vote(
@@ -138,9 +137,7 @@ class PrincipleJudge:
 
     def close(self) -> None:
         """Let go of the models; an engine of the caller's own stays open."""
-        for engine in self.engines:
-            if not any(engine is own for own in self._own):
-                engine.close()
+        close_loaded(self.engines, self._judges)
 
 
 def read_pairs(data: Data, *, format: str | None = None, limit: int | None = None) -> list[Pair]:

@@ -88,7 +88,7 @@ def openai_messages(turns: Conversation) -> list[dict[str, Any]]:
     return [
         {"role": turn.role, "content": turn.content}
         | {name: value for name, value in turn.more.items() if name != "tools"}
-        | turn.extra
+        | dict(turn.extra)
         for turn in turns
     ]
 

@@ -20,8 +20,10 @@ def llmbar(row: Row) -> list[Pair]:
 def _winners(results: Any) -> list[Any]:
     """The winner in each order, by the last stage of the judge's prompting; none where the row has no such results."""
     last = results[-1] if isinstance(results, list) and results else None
-    orders = [last.get(f"swap = {swap}") for swap in (False, True)] if isinstance(last, dict) else []
-    return [order.get("winner") for order in orders] if orders and all(isinstance(o, dict) for o in orders) else []
+    if not isinstance(last, dict):
+        return []
+    orders = [order for swap in (False, True) if isinstance(order := last.get(f"swap = {swap}"), dict)]
+    return [order.get("winner") for order in orders] if len(orders) == 2 else []
 
 
 def judgebench(row: Row) -> list[Pair]:

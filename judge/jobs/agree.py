@@ -204,12 +204,12 @@ def _is_own_row(row: Mapping[str, Any]) -> bool:
 def names_of(runs: Sequence[Any]) -> list[str]:
     """What to call each run: the last part of its path, with its folder where two share it."""
     paths = [str(run.directory) if isinstance(run, Run) else run for run in runs]
-    whole = [
+    full_names = [
         str(path) if isinstance(path, str | Path) else "judge" if len(runs) == 1 else f"judge {number}"
         for number, path in enumerate(paths, start=1)
     ]
-    short = [Path(name.rstrip("/")).name.removesuffix(".jsonl").removesuffix(".json") for name in whole]
-    return [name if short.count(last) > 1 else last for last, name in zip(short, whole, strict=True)]
+    short = [Path(name.rstrip("/")).name.removesuffix(".jsonl").removesuffix(".json") for name in full_names]
+    return [name if short.count(last) > 1 else last for last, name in zip(short, full_names, strict=True)]
 
 
 def _check_fields(inputs: "Inputs", names: Sequence[str]) -> None:

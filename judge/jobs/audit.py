@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from judge.agreement.data.probes import PROBES, probes
 from judge.agreement.schema import Audit
+from judge.agreement.serialization import AUDIT_FILE
 from judge.engines.jury import Judge
 from judge.errors import ConfigError
 from judge.files import to_json, write_atomic, write_rows
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from judge.agreement.analyses.probe_sensitivity import Link
 
 PROBED = "probes.jsonl"
-SAVED = "audit.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def audit(
             verdicts.setdefault(line.row["id"], verdict_of(line.row["judgement"]))
     about = {name: probe.about for name, probe in PROBES.items()}
     audited = RunAudit(name=run.directory.name, probes=moved(verdicts, links, about, seed=seed or 0), run=run)
-    write_atomic(run.directory / SAVED, to_json(audited.to_row()) + "\n")
+    write_atomic(run.directory / AUDIT_FILE, to_json(audited.to_row()) + "\n")
     return audited
 
 

@@ -11,7 +11,8 @@ from judge.constitution_eval.difference import ConstitutionDiff, difference
 from judge.constitution_eval.example_tests import ExampleResults, run_examples
 from judge.constitution_eval.principle_votes import PrincipleJudge, read_pairs
 from judge.constitution_eval.trial import ConstitutionTrial, summarize
-from judge.engines.base import Engine
+from judge.engines.jury import Judge, as_judges
+from judge.engines.spec import read_settings
 from judge.errors import ConfigError
 from judge.prompting.template import load_template
 from judge.records import spoken
@@ -23,7 +24,7 @@ from judge.tasks.constitution_preference import PROMPT, check_principle, held
 
 Named = str | Path | Constitution
 """A constitution, a shipped one's name, or a YAML file."""
-Judges = str | Engine | Sequence[str | Engine] | None
+Judges = Judge | Sequence[Judge] | None
 """A judge's spec, an engine of the caller's own, or several of them: a jury."""
 Settings = Mapping[str, Any] | Iterable[str] | None
 """Settings of engines by name, or texts NAME=VALUE."""
@@ -211,9 +212,8 @@ def _load(constitution: Named) -> Constitution:
 def _judging(judges: Judges, prompt: str, settings: Settings, seed: int, one_order: bool) -> Iterator[PrincipleJudge]:
     """The judge that the arguments name, let go at the end."""
     options = Options(seed=seed, one_order=one_order)
-    jury = _needed(judges, "--judge")
-    listed = list(jury) if isinstance(jury, Sequence) and not isinstance(jury, str) else [jury]
-    judge = PrincipleJudge(listed, prompt=prompt, options=options, settings=_read_settings(settings))
+    jury = _needed(as_judges(judges), "--judge")
+    judge = PrincipleJudge(jury, prompt=prompt, options=options, settings=read_settings(settings))
     try:
         yield judge
     finally:
@@ -230,17 +230,3 @@ def _needed(value: Any, option: str) -> Any:
     if value is None or (isinstance(value, Sequence) and not value):
         raise ConfigError(f"{option} is missing")
     return value
-
-
-def _read_settings(settings: Settings) -> dict[str, Any]:
-    import yaml
-
-    if settings is None or isinstance(settings, Mapping):
-        return dict(settings or {})
-    values: dict[str, Any] = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--set {text}: write --set NAME=VALUE")
-        values[name] = yaml.safe_load(value)
-    return values

@@ -1,4 +1,4 @@
 """Report: an agreement report drawn for people, as one self-contained page or as tables on a terminal.
 
-Reads the rows of judge.agreement.schema and nothing else. Refuses to compute a figure: it shows what is in the report.
+Reads the rows of judge.agreement.schema and nothing else.
 """

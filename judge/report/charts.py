@@ -1,7 +1,7 @@
 """The charts of a report, each a function from rows of the report to one SVG.
 
 The judge is drawn in the accent colour with full marks, people in grey with open ones, so that they are told apart
-without colour too. A chart with nothing to show is "". Refuses to know the page around it.
+without colour too. A chart with nothing to show is "".
 """
 
 from collections.abc import Sequence
@@ -84,10 +84,10 @@ def forest(
 
 def _line(axes: Any, row: int, line: Line) -> None:
     """The marks of one line, beside each other when there are several."""
-    shown = [mark for mark in line.marks if mark.figure and mark.figure.value is not None]
-    for place, mark in enumerate(shown):
+    drawn = [mark for mark in line.marks if mark.figure and mark.figure.value is not None]
+    for place, mark in enumerate(drawn):
         assert mark.figure and mark.figure.value is not None
-        height = row + (place - (len(shown) - 1) / 2) * 0.26
+        height = row + (place - (len(drawn) - 1) / 2) * 0.26
         style = _STYLES[mark.style]
         if mark.figure.low is not None and mark.figure.high is not None:
             axes.plot([mark.figure.low, mark.figure.high], [height, height], color=style["color"], linewidth=1.8)
@@ -110,10 +110,10 @@ def _legend(figure: Any, names: dict[str, str]) -> None:
     figure.legend(marks, list(names.values()), loc="outside upper left", ncols=len(names), handlelength=1.6)
 
 
-def ceiling(sheet: Sheet, seen: Ceiling) -> str:
+def ceiling(sheet: Sheet, human_ceiling: Ceiling) -> str:
     """People among themselves beside the judge, over all and for each annotator, on the same rows."""
-    rows = sorted(seen.annotators, key=lambda row: -row.n)[: MANY // 2]
-    lines = [Line("everyone", (Mark("people", seen.human), Mark("judge", seen.judge)))]
+    rows = sorted(human_ceiling.annotators, key=lambda row: -row.n)[: MANY // 2]
+    lines = [Line("everyone", (Mark("people", human_ceiling.human), Mark("judge", human_ceiling.judge)))]
     lines += [Line(row.name, (Mark("people", row.agreement), Mark("judge", row.judge))) for row in rows]
     return forest(
         sheet,
@@ -129,9 +129,9 @@ def league(sheet: Sheet, table: League) -> str:
     return forest(sheet, lines, label="Agreement of each judge on the rows that all of them judged")
 
 
-def leanings(sheet: Sheet, seen: Bias) -> str:
+def leanings(sheet: Sheet, bias: Bias) -> str:
     """How often the response that is shown first, or has more of something, wins: by the judge and by people."""
-    known = {figure.name: figure for figure in (*seen.position, *seen.length, *seen.style)}
+    known = {figure.name: figure for figure in (*bias.position, *bias.length, *bias.style)}
     lines = [Line("shown first", (Mark("judge", known.get("shown_first")),))]
     for name, title in (("longer", "longer"), ("styled", "more marked-up")):
         lines.append(
@@ -141,17 +141,17 @@ def leanings(sheet: Sheet, seen: Bias) -> str:
     return forest(sheet, lines, label="What wins, by the judge and by people", names=names, reference=0.5)
 
 
-def audit(sheet: Sheet, seen: Audit) -> str:
+def audit(sheet: Sheet, audited: Audit) -> str:
     """How many verdicts each probe moved, and how many of them in favour of what it changed."""
     lines = [
-        Line(one.probe, (Mark("judge", one.moved), Mark("alarm", None if one.probe == "swap" else one.toward)))
-        for one in seen.probes
+        Line(probe.probe, (Mark("judge", probe.moved), Mark("alarm", None if probe.probe == "swap" else probe.toward)))
+        for probe in audited.probes
     ]
     names = {"judge": "verdict moved", "alarm": "in favour of what was changed"}
-    return forest(sheet, lines, label=f"Verdicts that moved when nothing should, {seen.name}", names=names)
+    return forest(sheet, lines, label=f"Verdicts that moved when nothing should, {audited.name}", names=names)
 
 
-def slices(sheet: Sheet, parts: Sequence[Slice], whole: Sequence[Figure]) -> str:
+def slices(sheet: Sheet, parts: Sequence[Slice], overall: Sequence[Figure]) -> str:
     """The largest slices; those that are significantly worse in the colour of alarm. Dashed: the same figure of all
     rows, where there is one (of criteria there is not)."""
     spoken = sorted((part for part in parts if not part.small), key=lambda part: (not part.worse, -part.figure.n))
@@ -166,7 +166,7 @@ def slices(sheet: Sheet, parts: Sequence[Slice], whole: Sequence[Figure]) -> str
     ]
     names = {"judge": "slice", "alarm": "significantly worse"} if any(part.worse for part in kept) else None
     main = next(
-        (figure.value for figure in whole if kept and figure.name == kept[0].figure.name and not figure.of), None
+        (figure.value for figure in overall if kept and figure.name == kept[0].figure.name and not figure.of), None
     )
     label = "Agreement by slice" + ("" if main is None else "; dashed: all rows")
     return forest(sheet, lines, label=label, names=names, reference=main)
@@ -229,9 +229,9 @@ def reliability(sheet: Sheet, curve: CalibrationCurve) -> str:
     return sheet.draw(paint, label=f"Reliability diagram, {words.phrase(curve.name)}", width=3.6, height=3.5)
 
 
-def selective(sheet: Sheet, seen: Calibration, people: Figure | None) -> str:
+def selective(sheet: Sheet, calibration: Calibration, people: Figure | None) -> str:
     """Accuracy against the share judged, most confident first; dashed: people among themselves."""
-    points = seen.selective
+    points = calibration.selective
     if len(points) < 2:
         return ""
 
@@ -259,24 +259,24 @@ def selective(sheet: Sheet, seen: Calibration, people: Figure | None) -> str:
 
 def length(sheet: Sheet, bins: Sequence[LengthBin]) -> str:
     """How often the first response wins as it grows longer, by people and by the judge; below, their agreement."""
-    shown = [part for part in bins if part.n]
-    if len(shown) < 2:
+    filled = [part for part in bins if part.n]
+    if len(filled) < 2:
         return ""
 
     def paint(figure: Any) -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        places = range(len(shown))
+        places = range(len(filled))
         for style, values in (
-            ("people", [part.human_first for part in shown]),
-            ("judge", [part.judge_first for part in shown]),
+            ("people", [part.human_first for part in filled]),
+            ("judge", [part.judge_first for part in filled]),
         ):
             axes.plot(places, values, linewidth=1.8, markersize=5.5, markeredgewidth=1.5, **_STYLES[style])
         axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_ylabel("first wins")
-        below.bar(places, [part.agreement for part in shown], color=JUDGE, alpha=0.35, width=0.7)
+        below.bar(places, [part.agreement for part in filled], color=JUDGE, alpha=0.35, width=0.7)
         below.set(ylabel="agreement", ylim=(0, 1), xlabel="length of the first response against the second")
         edges = [place for place in places if place]  # the borders between two bins
-        below.set_xticks([place - 0.5 for place in edges], [_factor(shown[place].low) for place in edges])
+        below.set_xticks([place - 0.5 for place in edges], [_factor(filled[place].low) for place in edges])
         for axis in (axes.yaxis, below.yaxis):
             _axis(axis, "share")
         axes.grid(visible=False, axis="x")
@@ -291,24 +291,26 @@ def _factor(ratio: float) -> str:
     return f"{'×' if ratio >= 0 else '÷'}{exp(abs(ratio)):.2g}"
 
 
-def triangle(sheet: Sheet, seen: Triangle) -> str:
+def triangle(sheet: Sheet, triple: Triangle) -> str:
     """Human, judge and model at the corners, their agreement on the sides."""
     top, left, right = (0.5, 0.88), (0.1, 0.1), (0.9, 0.1)
-    corners = ((top, "people", "people"), (left, "judge", seen.judge), (right, "both", seen.model))
+    corners = ((top, "people", "people"), (left, "judge", triple.judge), (right, "both", triple.model))
     sides = (
-        (top, left, seen.human_judge, "right", (-0.04, 0.02)),
-        (top, right, seen.human_model, "left", (0.04, 0.02)),
-        (left, right, seen.judge_model, "center", (0, -0.09)),
+        (top, left, triple.human_judge, "right", (-0.04, 0.02)),
+        (top, right, triple.human_model, "left", (0.04, 0.02)),
+        (left, right, triple.judge_model, "center", (0, -0.09)),
     )
 
     def paint(figure: Any) -> None:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set(xlim=(0, 1), ylim=(-0.08, 1))
-        for begin, end, shown, align, (over, up) in sides:
-            axes.plot(*zip(begin, end, strict=True), color=LINE, linewidth=1 + 5 * max(shown.value or 0, 0))
+        for begin, end, figure_of_side, align, (over, up) in sides:
+            axes.plot(*zip(begin, end, strict=True), color=LINE, linewidth=1 + 5 * max(figure_of_side.value or 0, 0))
             middle = ((begin[0] + end[0]) / 2 + over, (begin[1] + end[1]) / 2 + up)
-            axes.text(*middle, words.number(shown.value, shown.unit), ha=align, va="center", fontsize=13)
+            axes.text(
+                *middle, words.number(figure_of_side.value, figure_of_side.unit), ha=align, va="center", fontsize=13
+            )
         for place, style, name in corners:
             axes.plot(*place, markersize=13, markeredgewidth=2, **_STYLES[style])
             axes.text(
@@ -321,4 +323,6 @@ def triangle(sheet: Sheet, seen: Triangle) -> str:
                 fontweight="bold",
             )
 
-    return sheet.draw(paint, label=f"Agreement between people, {seen.judge} and {seen.model}", width=4.2, height=2.9)
+    return sheet.draw(
+        paint, label=f"Agreement between people, {triple.judge} and {triple.model}", width=4.2, height=2.9
+    )

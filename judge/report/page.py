@@ -43,7 +43,7 @@ def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str
     overall = {
         "league": charts.league(sheet, report.league) if report.league else "",
         "triangle": charts.triangle(sheet, report.triangle) if report.triangle else "",
-        "audits": [charts.audit(sheet, seen) for seen in report.audits],
+        "audits": [charts.audit(sheet, audit) for audit in report.audits],
     }
     style = _resource("style.css") + sheet.css
     script = _resource("browse.js")

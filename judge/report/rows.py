@@ -1,7 +1,6 @@
 """The disagreements that a page carries: the most telling ones within a budget, as JSON that is safe inside HTML.
 
 A report may hold 100,000 of them; a page that a browser opens at once holds a few thousand. What is cut is said.
-Refuses to know how a row is drawn (browse.js).
 """
 
 import re
@@ -38,7 +37,7 @@ def carry(disagreements: Iterable[Disagreement], *, rows: int = ROWS, size: int 
 
 def inert(json: str) -> str:
     """JSON of the same value that cannot end its script element or open a comment in it."""
-    return re.sub(r"[<>&\u2028\u2029\x7f]", lambda found: f"\\u{ord(found[0]):04x}", json)
+    return re.sub(r"[<>&\u2028\u2029\x7f]", lambda match: f"\\u{ord(match[0]):04x}", json)
 
 
 def _row(row: Disagreement) -> dict[str, Any]:
@@ -51,8 +50,8 @@ def _row(row: Disagreement) -> dict[str, Any]:
         "confidence": None if row.confidence is None else round(row.confidence, 4),
         "votes": [[vote.annotator, vote.verdict] for vote in row.votes],
         "answers": [
-            {"asked": said.asked, "verdict": said.verdict, "text": _cut(said.text), "p": said.probability}
-            for said in row.answers
+            {"asked": answer.asked, "verdict": answer.verdict, "text": _cut(answer.text), "p": answer.probability}
+            for answer in row.answers
         ],
         "prompt": _cut(row.prompt),
         "texts": [[name, _cut(text)] for name, text in row.texts.items()],

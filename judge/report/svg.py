@@ -3,8 +3,6 @@
 A drawing names its colours by role (INK, JUDGE, PEOPLE, …). They are stand-in values that leave here as CSS variables,
 so that one drawing serves light, dark and paper. The page's content security policy allows no style attributes: every
 `style="…"` becomes a class of the page's one style sheet.
-
-Refuses to know what a chart shows (charts.py).
 """
 
 import io

@@ -1,7 +1,6 @@
 """A report on a terminal: the verdict and the flags in words, then one table a judge, as rich draws it.
 
 Names come from data, so they are plain text here: no markup and no control characters of theirs reach the terminal.
-Refuses to print: the command line does.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,14 +43,14 @@ def _parts(report: AgreementReport) -> Iterator[RenderableType]:
     for benchmark in report.benchmarks:
         yield _figures(f"{benchmark.name}, {benchmark.judge}", benchmark.figures, report)
     if report.triangle:
-        seen = report.triangle
+        triangle = report.triangle
         sides = (
-            ("people and judge", seen.human_judge),
-            ("judge and model", seen.judge_model),
-            ("people and model", seen.human_model),
-            (seen.inherited.title, seen.inherited),
+            ("people and judge", triangle.human_judge),
+            ("judge and model", triangle.judge_model),
+            ("people and model", triangle.human_model),
+            (triangle.inherited.title, triangle.inherited),
         )
-        yield _figures(f"people, judge {seen.judge} and model {seen.model}", sides, report)
+        yield _figures(f"people, judge {triangle.judge} and model {triangle.model}", sides, report)
 
 
 def _flag(flag: Flag) -> Iterator[RenderableType]:
@@ -64,9 +63,9 @@ def _flag(flag: Flag) -> Iterator[RenderableType]:
 
 
 def _judge(judge: JudgeReport, report: AgreementReport) -> Iterator[RenderableType]:
-    seen = judge.coverage
-    said = f"{words.count(seen.labelled)} labelled rows, {words.count(seen.unreadable)} unreadable, "
-    yield _figures(f"{judge.name}: {said}{words.count(seen.missing)} missing", judge.agreement, report)
+    coverage = judge.coverage
+    counts = f"{words.count(coverage.labelled)} labelled rows, {words.count(coverage.unreadable)} unreadable, "
+    yield _figures(f"{judge.name}: {counts}{words.count(coverage.missing)} missing", judge.agreement, report)
     if judge.ceiling and judge.ceiling.human.value is not None:
         yield _ceiling(judge.ceiling)
     if judge.calibration:
@@ -98,8 +97,8 @@ def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report:
     table = _table(title, "figure", "value", _interval(report), "n", "left out", numbers=(1, 2, 3))
     for item in figures:
         name, figure = item if isinstance(item, tuple) else (words.title(item), item)
-        said = f"{name} ({figure.note})" if figure.note else name
-        table.add_row(_text(said), *_value(figure), words.left_out(figure))
+        label = f"{name} ({figure.note})" if figure.note else name
+        table.add_row(_text(label), *_value(figure), words.left_out(figure))
     return table
 
 
@@ -113,13 +112,13 @@ def _interval(report: AgreementReport) -> str:
     return f"{report.confidence * 100:g} % interval"
 
 
-def _ceiling(seen: Ceiling) -> Table:
+def _ceiling(ceiling: Ceiling) -> Table:
     """People and the judge side by side, over all and for each annotator."""
-    test = seen.alt_test
+    test = ceiling.alt_test
     title = f"human ceiling (may it replace people, ε = {test.epsilon:g}: {words.yes_no(test.passed)})"
     table = _table(title, "left out", "person with the others", "judge in their place", "n", numbers=(1, 2, 3))
-    pairs = [("everyone in turn", seen.human, seen.judge)]
-    pairs += [(f"{row.name}{', who is off' * row.off}", row.agreement, row.judge) for row in seen.annotators]
+    pairs = [("everyone in turn", ceiling.human, ceiling.judge)]
+    pairs += [(f"{row.name}{', who is off' * row.off}", row.agreement, row.judge) for row in ceiling.annotators]
     for name, *both in pairs:
         sides = [
             " ".join(part for part in (value, span and f"({span})") if part) for value, span, _ in map(_value, both)
@@ -152,27 +151,27 @@ def _league(league: League, report: AgreementReport) -> Table:
     return table
 
 
-def audit(seen: Audit, fail_over: float | None = None) -> Table:
+def audit(audited: Audit, fail_over: float | None = None) -> Table:
     """A line a probe; "over" stands beside those that move more verdicts than `fail_over`."""
     columns = ("probe", "what changed", "verdicts moved", "95 % interval", "in its favour", "n", "lost")
-    table = _table(f"audit {seen.name}: what moved when nothing should", *columns, numbers=(2, 3, 4, 5, 6))
-    for one in seen.probes:
-        value, span, n = _value(one.moved)
-        over = fail_over is not None and (one.moved.value or 0.0) > fail_over
-        toward = words.NOTHING if one.probe == "swap" else _value(one.toward)[0]
-        shown = (value + " over" * over, span, toward, n, words.count(one.lost))
-        table.add_row(_text(one.probe), _text(one.about), *shown, style="red" if over else "")
+    table = _table(f"audit {audited.name}: what moved when nothing should", *columns, numbers=(2, 3, 4, 5, 6))
+    for probe in audited.probes:
+        value, span, n = _value(probe.moved)
+        over = fail_over is not None and (probe.moved.value or 0.0) > fail_over
+        toward = words.NOTHING if probe.probe == "swap" else _value(probe.toward)[0]
+        cells = (value + " over" * over, span, toward, n, words.count(probe.lost))
+        table.add_row(_text(probe.probe), _text(probe.about), *cells, style="red" if over else "")
     return table
 
 
 def _changes(report: AgreementReport) -> Table:
     table = _table("against the baseline", "figure", "judge", "before", "now", "", numbers=(2, 3))
     for change in report.changes:
-        shown = (f"{value:.3f}" if value is not None else words.NOTHING for value in (change.before, change.now))
+        values = (f"{value:.3f}" if value is not None else words.NOTHING for value in (change.before, change.now))
         style = "red" if change.worse else "green" if change.better else ""
-        table.add_row(_text(change.title), _text(change.judge), *shown, words.outcome(change), style=style)
+        table.add_row(_text(change.title), _text(change.judge), *values, words.outcome(change), style=style)
     return table
 
 
-def _text(said: str, style: str = "") -> Text:
-    return Text(words.printable(said), style=style)
+def _text(text: str, style: str = "") -> Text:
+    return Text(words.printable(text), style=style)

@@ -1,7 +1,4 @@
-"""How a number of a report is said: the same words on the page, in a chart and on a terminal.
-
-Refuses to know HTML, SVG and terminals, and refuses to compute anything but the rounding.
-"""
+"""How a number of a report is said: the same words on the page, in a chart and on a terminal."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -21,14 +18,14 @@ def number(value: float | None, unit: Unit) -> str:
     if value is None:
         return NOTHING
     if unit == "share":
-        said = f"{value * 100:.1f}{THIN}%"
+        text = f"{value * 100:.1f}{THIN}%"
     elif unit == "loss":
-        said = f"{value:.3f}"
+        text = f"{value:.3f}"
     elif unit == "number":
-        said = count(round(value)) if value == round(value) or abs(value) >= 1000 else f"{value:.2f}"
+        text = count(round(value)) if value == round(value) or abs(value) >= 1000 else f"{value:.2f}"
     else:
-        said = f"{value:.2f}"
-    return said.replace("-", "−")
+        text = f"{value:.2f}"
+    return text.replace("-", "−")
 
 
 def apart(figure: Figure) -> bool:
@@ -69,8 +66,8 @@ def left_out(figure: Figure) -> str:
 
 def basis(figure: Figure) -> str:
     """What a figure was made from: `n = 1,999, 805 prompts, 3 unreadable`."""
-    said = f"n{STAYS}={STAYS}{count(figure.n)}"
-    return f"{said}, {rest(figure)}" if rest(figure) else said
+    text = f"n{STAYS}={STAYS}{count(figure.n)}"
+    return f"{text}, {rest(figure)}" if rest(figure) else text
 
 
 def rest(figure: Figure) -> str:
@@ -96,16 +93,16 @@ def probability(value: float | None) -> str:
     """A p-value: `p < 0.001`, `p = 0.034`, "" when there is none."""
     if value is None:
         return ""
-    said = "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
-    return said.replace(" ", STAYS)
+    text = "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
+    return text.replace(" ", STAYS)
 
 
 def signed(value: float | None, unit: Unit) -> str:
     """A difference with its sign; shares differ by points: `+2.1 points`."""
     if value is None:
         return NOTHING
-    said = f"{value * 100:+.1f} points" if unit == "share" else f"{value:+.3f}" if unit == "loss" else f"{value:+.2f}"
-    return said.replace("-", "−")
+    text = f"{value * 100:+.1f} points" if unit == "share" else f"{value:+.3f}" if unit == "loss" else f"{value:+.2f}"
+    return text.replace("-", "−")
 
 
 def differ(low: float | None, high: float | None, unit: Unit) -> str:

@@ -5,47 +5,29 @@ without importing torch.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from judge.errors import ConfigError, unknown
+from judge.errors import unknown
+from judge.registry import Registry
 
 
-class Registry(Mapping[str, str]):
-    """Names and the homes of what they stand for.
+class PartTable(Registry[Any]):
+    """Names of parts and what they stand for, imported when it is asked for.
 
     Attributes:
         what: what is registered, for messages: "loss", "head".
         renamed: earlier names and the names of today; both are accepted.
-        group: the entry point group by which other packages add to it, "" for none.
     """
 
     def __init__(
         self, what: str, homes: Mapping[str, str], *, renamed: Mapping[str, str] | None = None, group: str = ""
     ) -> None:
-        self.what, self.group = what, group
+        super().__init__(group, homes, lambda name, part: part)
+        self.what = what
         self.renamed = MappingProxyType(dict(renamed or {}))
-        self._homes = dict(homes)
-
-    @cached_property
-    def _plugins(self) -> dict[str, EntryPoint]:
-        """Entry points of other packages; a name of our own is never replaced."""
-        found = entry_points(group=self.group) if self.group else ()
-        return {point.name: point for point in found if point.name not in self._homes}
-
-    def __getitem__(self, name: str) -> str:
-        return self._homes[name] if name in self._homes else self._plugins[name].value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._homes, *self._plugins}))
-
-    def __len__(self) -> int:
-        return len(self._homes) + len(self._plugins)
 
     def canonical(self, name: str) -> str:
         """The name of today.
@@ -60,25 +42,16 @@ class Registry(Mapping[str, str]):
         raise unknown(self.what, name, self)
 
     def load(self, name: str) -> Any:
-        """What a name stands for, imported when it is asked for.
+        """What a name stands for.
 
         Raises:
             UnknownNameError: for a name that is not registered.
-            ConfigError: for a plugin that cannot be imported.
+            ConfigError: for a part of another package that cannot be imported.
         """
-        name = self.canonical(name)
-        if name in self._homes:
-            module, _, attribute = self._homes[name].partition(":")
-            return getattr(import_module(module), attribute)
-        point = self._plugins[name]
-        try:
-            return point.load()
-        except (ImportError, AttributeError) as error:
-            package = point.dist.name if point.dist else "a package"
-            raise ConfigError(f"{self.what} {name}: {package} offers it as {point.value}, but {error}") from None
+        return self[self.canonical(name)]
 
 
-LOSSES = Registry(
+LOSSES = PartTable(
     "loss",
     {
         "adjacent_pairs": "judge.rewards.losses.listwise:adjacent_pairs",
@@ -116,7 +89,7 @@ LOSSES = Registry(
     group="rmjudge.losses",
 )
 
-ENCODERS = Registry(
+ENCODERS = PartTable(
     "encoder",
     {
         "joint": "judge.rewards.modeling.encoders:JointEncoder",
@@ -125,7 +98,7 @@ ENCODERS = Registry(
     },
 )
 
-HEADS = Registry(
+HEADS = PartTable(
     "head",
     {
         "linear": "judge.rewards.modeling.heads:LinearHead",
@@ -134,7 +107,7 @@ HEADS = Registry(
     },
 )
 
-OPTIMIZERS = Registry(
+OPTIMIZERS = PartTable(
     "optimizer",
     {
         "adamw": "judge.rewards.training.optimizers:adamw",
@@ -142,7 +115,7 @@ OPTIMIZERS = Registry(
     },
 )
 
-SCHEDULES = Registry(
+SCHEDULES = PartTable(
     "lr_scheduler_type",
     {
         "cosine": "judge.rewards.training.optimizers:cosine",
@@ -151,7 +124,7 @@ SCHEDULES = Registry(
     },
 )
 
-FEATURE_BANKS = Registry(
+FEATURE_BANKS = PartTable(
     "feature_bank",
     {
         "fifo": "judge.rewards.modeling.feature_bank:newest",
@@ -159,7 +132,7 @@ FEATURE_BANKS = Registry(
     },
 )
 
-EXTERNAL_PRMS = Registry(
+EXTERNAL_PRMS = PartTable(
     "convention",
     {
         "trl": "judge.rewards.inference.external_prms:TRL",
@@ -177,35 +150,27 @@ class Kind(NamedTuple):
     Attributes:
         loss: the loss that trains it unless another is named.
         learns_from: what its losses may read: comparisons, scores, outcomes, steps.
-        made_from: the tasks whose labels can teach it.
         gives: what its numbers are, in words.
     """
 
     loss: str
     learns_from: tuple[str, ...]
-    made_from: tuple[str, ...]
     gives: str
 
 
 KINDS: dict[str, Kind] = {
-    "scalar": Kind(
-        "bradley_terry", ("comparisons", "scores"), ("preference", "ranking", "score"), "one reward for a response"
-    ),
-    "multi": Kind("regression", ("scores",), ("score",), "a reward for each objective"),
-    "outcome": Kind(
-        "outcome_cross_entropy", ("outcomes",), ("outcome", "steps"), "the logit of P(the answer is correct)"
-    ),
-    "process": Kind("step_cross_entropy", ("steps",), ("steps",), "a verdict after each step of a solution"),
+    "scalar": Kind("bradley_terry", ("comparisons", "scores"), "one reward for a response"),
+    "multi": Kind("regression", ("scores",), "a reward for each objective"),
+    "outcome": Kind("outcome_cross_entropy", ("outcomes",), "the logit of P(the answer is correct)"),
+    "process": Kind("step_cross_entropy", ("steps",), "a verdict after each step of a solution"),
     "ensemble": Kind(
         "bradley_terry",
         ("comparisons", "scores"),
-        ("preference", "ranking", "score"),
         "{members} rewards for a response; their mean is the reward, their deviation its uncertainty",
     ),
     "hierarchical": Kind(
         "bradley_terry",
         ("comparisons", "outcomes"),
-        ("preference", "ranking", "score", "outcome", "steps"),
         "a reward from token, segment and response level",
     ),
 }

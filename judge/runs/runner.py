@@ -58,7 +58,7 @@ class Job(Protocol):
         """Judge the records that the journal does not hold."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Attempt:
     """One attempt at bringing a run to its end.
 
@@ -145,19 +145,9 @@ def resume(
         with Journal(out, retry_failures=retry_failures, seen=seen) as journal:
             clear_torn(out)
             save()
-            attempt = Attempt(
-                directory=out,
-                journal=journal,
-                counts=counts,
-                manifest=manifest,
-                limit=limit,
-                watch=lambda counts: None,
-                interrupt=interrupt,
-            )
             try:
                 with progress_bar(total, shown=progress) as watch:
-                    attempt.watch = _saving(watch, save)
-                    job.execute(attempt)
+                    job.execute(Attempt(out, journal, counts, manifest, limit, _saving(watch, save), interrupt))
                 manifest["finished"] = now()
             except BaseException:
                 with suppress(RunError):  # what broke the loop is the better message

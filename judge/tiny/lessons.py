@@ -22,7 +22,7 @@ from judge.tiny.arithmetic import (
     tidy,
     value,
 )
-from judge.tiny.moves import any_hand
+from judge.tiny.moves import any_style
 from judge.tiny.problems import Node, problem
 from judge.tiny.solutions import Step, Written, solve, solve_wrong
 
@@ -281,10 +281,10 @@ def by_link(step: Step) -> Lesson:
 
 
 def links(rng: Random) -> Lesson:
-    """A page of chains in any hand, each link learnt while it is right, and whether it could follow."""
+    """A page of chains in any style, each link learnt while it is right, and whether it could follow."""
     lesson: Lesson = []
     while len(lesson) < 90:
-        for step in solve(rng, _problem(rng), wrong=0.4, hand=any_hand(rng)).steps[1:-1]:
+        for step in solve(rng, _problem(rng), wrong=0.4, style=any_style(rng)).steps[1:-1]:
             _, start, *rest = by_link(step)
             if start.holds:
                 lesson += [Piece(start.text.removeprefix(" = "), False), *rest]
@@ -309,7 +309,7 @@ def _problem(rng: Random) -> Node:
 
 
 def _judged(rng: Random, node: Node, *, wrong: float | int, plan_wrong: float = 0.04) -> Written:
-    """A solution to be judged, in any hand: now and then in the neat one, as the embedded judge itself writes."""
+    """A solution to be judged, in any style: now and then in the neat one, as the embedded judge itself writes."""
     return solve(rng, node, wrong=wrong, plan_wrong=plan_wrong, neat=rng.random() < NEAT)
 
 
@@ -356,10 +356,10 @@ class Teacher:
         return lesson
 
     def hand(self, rng: Random) -> Lesson:
-        """A solution in any hand, learnt word by word while it is right, and of each link whether it could follow: what
-        a reward model that reads by likelihood has to know."""
+        """A solution in any style, learnt word by word while it is right, and of each link whether it could follow:
+        what a reward model that reads by likelihood has to know."""
         node = problem(rng, deep=0.5) if rng.random() < 0.3 else _problem(rng)
-        written = solve(rng, node, wrong=0.3, neat=rng.random() < 0.1, hand=any_hand(rng))
+        written = solve(rng, node, wrong=0.3, neat=rng.random() < 0.1, style=any_style(rng))
         links = [piece for step in written.steps for piece in by_link(step)]
         return [Piece(self.chat(written.question), False), *links]
 

@@ -1,7 +1,7 @@
 """How a chain of equalities goes on: honest moves that keep the value, and the slips that do not.
 
-Whoever writes has habits (`Hand`): how much is done at once, and how it is written. Everything is drawn from the random
-generator that the caller seeds.
+A writer has habits (`WritingStyle`): how much is done at once, and how it is written. Everything is drawn from the
+random generator that the caller seeds.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from judge.tiny.arithmetic import OPERATORS, Tokens, compute, next_operation, op
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class WritingStyle:
     """Habits of who writes, as probabilities.
 
     grouping: a product gets brackets before anything is worked out. bracketing: a new number does. liberty: a move is
@@ -26,12 +26,12 @@ class Hand:
     haste: tuple[int, ...] = (1, 1, 1, 2, 2, 3, 5)
 
 
-USUAL = Hand()
+USUAL = WritingStyle()
 
 
-def any_hand(rng: Random) -> Hand:
+def any_style(rng: Random) -> WritingStyle:
     """Somebody's habits, wider than the usual ones in all but haste."""
-    return Hand(
+    return WritingStyle(
         grouping=rng.choice((0.1, 0.1, 0.5, 0.8)),
         bracketing=rng.choice((0.15, 0.15, 0.5)),
         liberty=rng.choice((0.0, 0.0, 0.4, 0.8)),
@@ -155,21 +155,21 @@ def _products(tokens: Tokens) -> Tokens:
     return [token for term in terms for token in (["(", *term, ")"] if "*" in term else term)]
 
 
-def move(rng: Random, tokens: Tokens, hand: Hand = USUAL) -> Tokens:
+def move(rng: Random, tokens: Tokens, style: WritingStyle = USUAL) -> Tokens:
     """One honest move: the value stays. Brackets around numbers are gone first."""
-    if hand.liberty and rng.random() < hand.liberty:
+    if style.liberty and rng.random() < style.liberty:
         return _free(rng, tidy(tokens))
     draw = rng.random()
-    if draw < hand.grouping:
+    if draw < style.grouping:
         moved = _group_products(rng, tokens)
         if moved != tokens:
             return moved
     tokens = tidy(tokens)
-    if draw < hand.grouping + 0.15:
+    if draw < style.grouping + 0.15:
         moved = _simplify_signs(rng, tokens)
         if moved != tokens:
             return moved
-    for _ in range(rng.choice(hand.haste)):
+    for _ in range(rng.choice(style.haste)):
         if len(tokens) > 1:
             tokens = tidy(
                 _reduce_somewhere(rng, tokens)
@@ -183,7 +183,7 @@ def move(rng: Random, tokens: Tokens, hand: Hand = USUAL) -> Tokens:
 
 
 def slip(rng: Random, number: int) -> int:
-    """A number near a number, as hands slip: a unit, a ten, a sign, a digit."""
+    """A number near a number, as writers slip: a unit, a ten, a sign, a digit."""
     draw = rng.random()
     if draw < 0.30:
         return number + rng.choice((-1, 1))

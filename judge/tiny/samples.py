@@ -10,7 +10,7 @@ from random import Random
 from judge.records import HumanLabel, Message, Pair, Response, Solution
 from judge.tiny.arithmetic import value
 from judge.tiny.lessons import solution_text
-from judge.tiny.moves import USUAL, Hand, any_hand
+from judge.tiny.moves import USUAL, WritingStyle, any_style
 from judge.tiny.problems import Node, problem, question
 from judge.tiny.solutions import solve, solve_wrong
 
@@ -21,8 +21,8 @@ def _problem(rng: Random, wide: bool) -> Node:
     return problem(rng, limit=100_000 if wide else 999, wide=wide, held_out=True)
 
 
-def _hand(rng: Random, various: bool) -> Hand:
-    return any_hand(rng) if various else USUAL
+def _style(rng: Random, various: bool) -> WritingStyle:
+    return any_style(rng) if various else USUAL
 
 
 def _said(text: str) -> tuple[Message, ...]:
@@ -39,15 +39,17 @@ def pairs(
     """Two solutions of one problem, one right and one wrong in either order; in a share `ties` both are alike.
 
     neat: both write out every operation, as the embedded judge does when it answers. A tie is then of two wrong ones,
-    as two right ones would be the same. various: each problem is solved in a hand of its own, wider than the usual.
+    as two right ones would be the same. various: each problem is solved in a style of its own, wider than the usual.
     """
     rng = Random(seed)
     for _ in range(count):
-        node, hand = _problem(rng, wide), _hand(rng, various)
+        node, style = _problem(rng, wide), _style(rng, various)
         both = rng.random() < ties
         rights = [not neat and rng.random() < 0.5] * 2 if both else rng.choice(([True, False], [False, True]))
         first, second = (
-            solve(rng, node, wrong=0, neat=neat, hand=hand) if right else solve_wrong(rng, node, neat=neat, hand=hand)
+            solve(rng, node, wrong=0, neat=neat, style=style)
+            if right
+            else solve_wrong(rng, node, neat=neat, style=style)
             for right in rights
         )
         truth = "tie" if both else "first" if rights[0] else "second"
@@ -69,7 +71,7 @@ def solutions(
     rng = Random(seed)
     for _ in range(count):
         node = _problem(rng, wide)
-        written = solve(rng, node, wrong=wrong, neat=neat, hand=_hand(rng, various))
+        written = solve(rng, node, wrong=wrong, neat=neat, style=_style(rng, various))
         yield Solution(
             prompt=_asked(node),
             steps=tuple(step.text for step in written.steps),
@@ -87,9 +89,11 @@ def responses(
     for _ in range(count):
         node = _problem(rng, wide)
         right = rng.random() < 0.5
-        hand = _hand(rng, various)
+        style = _style(rng, various)
         written = (
-            solve(rng, node, wrong=0, neat=neat, hand=hand) if right else solve_wrong(rng, node, neat=neat, hand=hand)
+            solve(rng, node, wrong=0, neat=neat, style=style)
+            if right
+            else solve_wrong(rng, node, neat=neat, style=style)
         )
         yield Response(
             prompt=_asked(node),

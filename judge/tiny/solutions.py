@@ -2,7 +2,7 @@
 
 A solution cuts a problem into lettered parts, works out each part in a chain of equalities, and puts the values
 together. The chains differ in how much they do at once and in how they write it, because judged solutions come
-from many hands. A mistake breaks exactly one equality (or one copy) and what follows goes on from it, as people do.
+from many writers. A mistake breaks exactly one equality (or one copy) and what follows goes on from it, as people do.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from judge.tiny.arithmetic import (
     tidy,
     value,
 )
-from judge.tiny.moves import USUAL, Hand, bracket_numbers, mistake, move, slip
+from judge.tiny.moves import USUAL, WritingStyle, bracket_numbers, mistake, move, slip
 from judge.tiny.problems import Node, question
 
 
@@ -80,7 +80,7 @@ def _neat(rng: Random, start: Tokens, wrong: bool) -> list[Tokens]:
     return [*links[:place], spoiled, *rewrite(spoiled)[1:]]
 
 
-def _chain(rng: Random, start: Tokens, wrong: bool, hand: Hand) -> list[Tokens]:
+def _chain(rng: Random, start: Tokens, wrong: bool, style: WritingStyle) -> list[Tokens]:
     """Links after the first: `start` = … = number, by honest moves and, if `wrong`, one that is not."""
     links: list[Tokens] = []
     current, spoiled = start, not wrong
@@ -91,10 +91,10 @@ def _chain(rng: Random, start: Tokens, wrong: bool, hand: Hand) -> list[Tokens]:
         elif links and rng.random() < 0.02:
             after = current
         else:
-            after = move(rng, current, hand)
+            after = move(rng, current, style)
         moves_left = max(1, moves_left - 1)
-        shown = bracket_numbers(rng, current, after) if rng.random() < hand.bracketing else after
-        if hand.liberty and rng.random() < 0.25:
+        shown = bracket_numbers(rng, current, after) if rng.random() < style.bracketing else after
+        if style.liberty and rng.random() < 0.25:
             shown = _unwrapped(shown)
         links.append(shown)
         current = after
@@ -114,7 +114,7 @@ class _Plan:
     shape: Tokens
 
 
-def _cut(rng: Random, node: Node, hand: Hand, *, neat: bool) -> _Plan:
+def _cut(rng: Random, node: Node, style: WritingStyle, *, neat: bool) -> _Plan:
     """Letters for parts of the problem: its leaves, or now and then whole halves of it."""
     letters: dict[str, Tokens] = {}
 
@@ -129,7 +129,7 @@ def _cut(rng: Random, node: Node, hand: Hand, *, neat: bool) -> _Plan:
         inner = [*visit(part.left, depth + 1), part.operator, *visit(part.right, depth + 1)]
         return ["(", *inner, ")"] if depth else inner
 
-    coarse = rng.choice(hand.coarse)
+    coarse = rng.choice(style.coarse)
     shape = visit(node, 0)
     draw = rng.random()
     if not neat and draw < 0.15:
@@ -138,7 +138,7 @@ def _cut(rng: Random, node: Node, hand: Hand, *, neat: bool) -> _Plan:
         end = shape.index(")")
         if shape[end + 1] in ("+", "-") or "*" == shape[end + 1] == shape[2]:
             shape = [*shape[1:end], *shape[end + 1 :]]
-    if hand.liberty and shape[-1] == ")" and rng.random() < hand.liberty:  # A + (B - C) is A + B - C
+    if style.liberty and shape[-1] == ")" and rng.random() < style.liberty:  # A + (B - C) is A + B - C
         start = len(shape) - 1 - shape[::-1].index("(")
         if start and (shape[start - 1] == "+" or "*" == shape[start - 1] == shape[start + 2]):
             shape = [*shape[:start], *shape[start + 1 : -1]]
@@ -172,8 +172,8 @@ def _unwrapped(tokens: Tokens) -> Tokens:
     return tokens[1:-1] if tokens[0] == "(" and closed == 1 else tokens
 
 
-def _plan_text(rng: Random, plan: _Plan, hand: Hand, *, neat: bool) -> str:
-    bare = hand.liberty > 0 and rng.random() < 0.3
+def _plan_text(rng: Random, plan: _Plan, style: WritingStyle, *, neat: bool) -> str:
+    bare = style.liberty > 0 and rng.random() < 0.3
     definitions = [
         f"{letter} = {render(_unwrapped(tokens) if bare else tokens)}" for letter, tokens in plan.letters.items()
     ]
@@ -208,15 +208,15 @@ def solve(
     wrong: float | int = 0,
     neat: bool = False,
     plan_wrong: float = 0.04,
-    hand: Hand = USUAL,
+    style: WritingStyle = USUAL,
 ) -> Written:
     """A solution of `node`.
 
     wrong: a probability that each step holds a mistake (a float), or how many steps do (an int).
-    neat: in the one plain way in which the embedded judge writes; nothing is drawn but the mistakes, whatever the hand.
+    neat: in the one plain way in which the embedded judge writes; only the mistakes are drawn, whatever the style.
     """
-    hand = USUAL if neat else hand
-    plan = _cut(rng, node, hand, neat=neat)
+    style = USUAL if neat else style
+    plan = _cut(rng, node, style, neat=neat)
     count = len(plan.letters) + 1
     if isinstance(wrong, int):
         spoiled = set(rng.sample(range(1, count + 1), min(wrong, count)))
@@ -226,7 +226,7 @@ def solve(
         plan_spoiled = wrong > 0 and rng.random() < plan_wrong
     other_plan = _spoil_plan(rng, plan, node) if plan_spoiled else None
     asked, plan = plan, other_plan or plan
-    steps = [Step(text=_plan_text(rng, plan, hand, neat=neat), right=other_plan is None, quotes=_quotes(plan, asked))]
+    steps = [Step(text=_plan_text(rng, plan, style, neat=neat), right=other_plan is None, quotes=_quotes(plan, asked))]
     opening = (
         "Let's calculate"
         if neat or rng.random() < 0.92
@@ -234,24 +234,26 @@ def solve(
     )
     found: dict[str, Tokens] = {}
     for index, (letter, tokens) in enumerate(plan.letters.items(), 1):
-        step, number = _part(rng, f"{opening} {letter} = ", tokens, index in spoiled, hand, neat=neat)
+        step, number = _part(rng, f"{opening} {letter} = ", tokens, index in spoiled, style, neat=neat)
         found[letter] = [number]
         steps.append(step)
-    last, answer = _together(rng, plan, found, count in spoiled, hand, neat=neat)
+    last, answer = _together(rng, plan, found, count in spoiled, style, neat=neat)
     return Written(question=question(node), steps=(*steps, last), answer=answer)
 
 
-def _part(rng: Random, opening: str, tokens: Tokens, wrong: bool, hand: Hand, *, neat: bool) -> tuple[Step, int]:
+def _part(
+    rng: Random, opening: str, tokens: Tokens, wrong: bool, style: WritingStyle, *, neat: bool
+) -> tuple[Step, int]:
     start = tokens
     if wrong and rng.random() < 0.06:  # the definition itself is copied wrongly
         start = mistake(rng, tokens)
         start = ["(", *start, ")"] if start[0] != "(" and len(start) > 1 else start
         wrong = False
-        links = _chain(rng, start, False, hand) if len(start) > 1 else []
+        links = _chain(rng, start, False, style) if len(start) > 1 else []
         right = False
     else:
         right = not wrong
-        links = _neat(rng, tokens, wrong) if neat else _chain(rng, tokens, wrong, hand)
+        links = _neat(rng, tokens, wrong) if neat else _chain(rng, tokens, wrong, style)
     written = [render(start), *(render(link) for link in links)]
     if not neat and rng.random() < 0.05:
         written.insert(1, written[0])
@@ -261,7 +263,7 @@ def _part(rng: Random, opening: str, tokens: Tokens, wrong: bool, hand: Hand, *,
 
 
 def _together(
-    rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, hand: Hand, *, neat: bool
+    rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, style: WritingStyle, *, neat: bool
 ) -> tuple[Step, int]:
     """The last step: the plan with the values put in."""
     start = substitute(plan.shape, found)
@@ -288,7 +290,7 @@ def _together(
                 shape, said = list(plan.shape), 0
                 break
         shown, wrong = substitute(shape, found), False
-    links = (_neat(rng, shown, wrong) if neat else _chain(rng, shown, wrong, hand)) if len(shown) > 1 else []
+    links = (_neat(rng, shown, wrong) if neat else _chain(rng, shown, wrong, style)) if len(shown) > 1 else []
     if not neat:
         shown = [*shown]
         for place in range(len(shown) - 1, -1, -1):
@@ -297,7 +299,7 @@ def _together(
                 shown[place : place + 1] = ["(", token, ")"]
     if neat or rng.random() < 0.85:
         lead = render(shape if neat or rng.random() < 0.8 else ["(", *shape, ")"])
-        if hand.liberty and rng.random() < 0.5:
+        if style.liberty and rng.random() < 0.5:
             lead = render(_unwrapped(shape))
     else:
         lead = ""
@@ -318,9 +320,9 @@ def _together(
     return Step(text=text, right=right, given=plan.shape, values=found, links=(*written, str(answer))), answer
 
 
-def solve_wrong(rng: Random, node: Node, *, neat: bool = False, hand: Hand = USUAL) -> Written:
+def solve_wrong(rng: Random, node: Node, *, neat: bool = False, style: WritingStyle = USUAL) -> Written:
     """A solution with a mistake or two whose answer is wrong."""
     while True:
-        written = solve(rng, node, wrong=rng.choice((1, 1, 2)), neat=neat, hand=hand)
+        written = solve(rng, node, wrong=rng.choice((1, 1, 2)), neat=neat, style=style)
         if written.answer != value(node.tokens):
             return written

@@ -256,7 +256,7 @@ def test_the_papers_settings_by_name(cli: "Cli", here: Path) -> None:
         (["--constitution", "mine.yaml", "--clamp", "0.6:0.9"], "low must be 0 to 0.5"),
         (["--clamp", "0.4:0.6"], "a clamp belongs to the principles of a constitution"),
         (["--preset", "bai-2023"], "did you mean 'bai-2022'?"),
-        (["--preset", "bai-2022", "--prompt", "verdict"], "--preset bai-2022 brings its own prompt"),
+        (["--preset", "bai-2022", "--prompt", "verdict"], "the preset bai-2022 brings its own prompt"),
     ],
 )
 def test_label_refuses_what_does_not_fit(more: list[str], message: str, cli: "Cli", here: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from judge.files import to_json
 from judge.formats import FORMATS, BadRow, records_from, to_row
 from judge.prompting.template import variables
-from tests.formats.test_families import CASES
+from tests.formats.cases import CASES
 from tests.formats.test_tools import PREFERENCE, SHAREGPT, TRAJECTORY
 
 ROWS = [(name, row) for name, row, _ in CASES]

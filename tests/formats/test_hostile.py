@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from judge.errors import InputError
 from judge.files import to_json
 from judge.formats import FORMATS, from_row, recognise, to_row
-from tests.formats.test_families import CASES
+from tests.formats.cases import CASES
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["[", "[{", "ки", "1"])
 anything = st.recursive(

@@ -30,7 +30,7 @@ from judge.tiny.lessons import (
     step_reply,
     sums,
 )
-from judge.tiny.moves import Hand
+from judge.tiny.moves import WritingStyle
 from judge.tiny.problems import Node, join, problem, question
 from judge.tiny.solutions import Step, solve
 from judge.tiny.tokenizer import chat
@@ -244,8 +244,8 @@ def test_a_last_step_is_cut_where_its_answer_is_said_again():
 
 @given(st.integers(0, 10**6))
 def test_of_any_hand_the_links_say_what_the_step_says(seed):
-    free = Hand(grouping=0.5, bracketing=0.3, liberty=0.6, coarse=(0.0, 1.0), haste=(1, 2))
-    for step in solve(Random(seed), problem(Random(seed)), wrong=0.5, hand=free).steps:
+    free = WritingStyle(grouping=0.5, bracketing=0.3, liberty=0.6, coarse=(0.0, 1.0), haste=(1, 2))
+    for step in solve(Random(seed), problem(Random(seed)), wrong=0.5, style=free).steps:
         pieces = by_link(step)
         assert "".join(piece.text for piece in pieces) == f"{step.text}\n"
         assert all(piece.holds for piece in pieces) == step.right

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judge.tiny.moves import USUAL, Hand
+from judge.tiny.moves import USUAL, WritingStyle
 from judge.tiny.problems import Node, join, problem, question
 from judge.tiny.solutions import Written, solve
 
-FREE = Hand(grouping=0.5, bracketing=0.5, liberty=0.7, coarse=(0.0, 0.5, 1.0), haste=(1, 2))
+FREE = WritingStyle(grouping=0.5, bracketing=0.5, liberty=0.7, coarse=(0.0, 0.5, 1.0), haste=(1, 2))
 
 DEFINITION = re.compile(r"\b([A-H]) = (.+?)(?=,? and [A-H] = |, [A-H] = |\.$)")
 PLAN = re.compile(r'"(.+?)", where (.+)$')
@@ -77,7 +77,7 @@ def test_the_neat_way_is_one_way(node):
         "Then, the final equation is A * B = -14 * 7 = -98. So the answer is -98",
     ]
     assert texts(solve(Random(0), node, neat=True)) == texts(solve(Random(1), node, neat=True)) == expected
-    assert all(texts(solve(Random(seed), node, neat=True, hand=FREE)) == expected for seed in range(9))
+    assert all(texts(solve(Random(seed), node, neat=True, style=FREE)) == expected for seed in range(9))
 
 
 @given(
@@ -87,10 +87,10 @@ def test_the_neat_way_is_one_way(node):
     st.booleans(),
     st.sampled_from([USUAL, FREE]),
 )
-def test_every_label_is_what_the_text_says(seed, wrong, wide, neat, hand):
+def test_every_label_is_what_the_text_says(seed, wrong, wide, neat, style):
     rng = Random(seed)
     asked = problem(rng, wide=wide, limit=20_000 if wide else 999, deep=0.0 if neat else 0.3)
-    written = solve(rng, asked, wrong=wrong, neat=neat, hand=hand)
+    written = solve(rng, asked, wrong=wrong, neat=neat, style=style)
     assert [step.right for step in written.steps] == labels(question(asked), texts(written))
 
 

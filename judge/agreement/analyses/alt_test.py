@@ -1,6 +1,6 @@
 """Tests of whether a judge may stand in for people: the alternative-annotator test, and equivalence.
 
-Both take lines of alignment.py. Refuses to know how alignment is measured and what is shown.
+Both take lines of alignment.py.
 """
 
 from typing import NamedTuple
@@ -30,45 +30,45 @@ def alt_test(lines: Alignment, people: int, epsilon: float) -> tuple[AltTest, li
     LLM-as-a-Judge", §3: for each annotator j, W^f = [S(f) >= S(h_j)] and W^h = [S(h_j) >= S(f)]; H0: ρ^f <= ρ^h - ε is
     rejected by a one-sided t-test of W^h - W^f < ε, over annotators by Benjamini and Yekutieli at 5 %. The winning rate
     ω is the share of annotators rejected; the judge passes at ω >= 0.5."""
-    found = [_replaced(lines, who, epsilon) for who in range(people)]
-    tested = [at for at, one in enumerate(found) if one.p_value is not None]
+    results = [_replaced(lines, who, epsilon) for who in range(people)]
+    tested = [index for index, result in enumerate(results) if result.p_value is not None]
     if not tested:
         note = f"no annotator shares {ENOUGH} rows with another one"
         empty = AltTest(epsilon=epsilon, winning_rate=None, advantage=None, tested=0, passed=None, note=note)
-        return empty, found
+        return empty, results
     from statsmodels.stats.multitest import multipletests
 
-    rejected = multipletests([found[at].p_value for at in tested], alpha=LEVEL, method="fdr_by")[0]
-    for at, wins in zip(tested, rejected, strict=True):
-        found[at] = found[at]._replace(wins=bool(wins))
+    rejected = multipletests([results[index].p_value for index in tested], alpha=LEVEL, method="fdr_by")[0]
+    for index, wins in zip(tested, rejected, strict=True):
+        results[index] = results[index]._replace(wins=bool(wins))
     rate = float(np.mean(rejected))
     test = AltTest(
         epsilon=epsilon,
         winning_rate=rate,
-        advantage=float(np.mean([found[at].advantage for at in tested])),
+        advantage=float(np.mean([results[index].advantage for index in tested])),
         tested=len(tested),
         passed=rate >= 0.5,
         note="" if len(tested) > 2 else "the test is meant for three annotators or more",
     )
-    return test, found
+    return test, results
 
 
 def _replaced(lines: Alignment, who: int, epsilon: float) -> AnnotatorTest:
-    own = lines.who == who
-    judge, person = lines.judge[own], lines.person[own]
+    of_person = lines.who == who
+    judge, person = lines.judge[of_person], lines.person[of_person]
     # Sums of squares leave noise in the last digits of equal scores; a share of k others differs by far more.
     wins, loses = judge >= person - 1e-9, person >= judge - 1e-9
     if not len(judge):
         return AnnotatorTest(0, float("nan"), None, None)
     if len(judge) < ENOUGH:
         return AnnotatorTest(len(judge), float(wins.mean()), None, None)
-    apart = loses.astype(np.float64) - wins
-    if apart.std() == 0:
-        p = 0.0 if apart[0] < epsilon else 1.0
+    difference = loses.astype(np.float64) - wins
+    if difference.std() == 0:
+        p = 0.0 if difference[0] < epsilon else 1.0
     else:
         from scipy.stats import ttest_1samp
 
-        p = float(ttest_1samp(apart, epsilon, alternative="less").pvalue)
+        p = float(ttest_1samp(difference, epsilon, alternative="less").pvalue)
     return AnnotatorTest(len(judge), float(wins.mean()), p, None)
 
 

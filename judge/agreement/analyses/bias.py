@@ -1,7 +1,7 @@
 """Bias and consistency: what moves a judge besides quality.
 
 Position (the two orders), length, style, the author, repeats, circles. Where people voted, every leaning is measured
-against theirs on the same rows: people may prefer longer answers too. Refuses to know what is too much (flags.py).
+against theirs on the same rows: people may prefer longer answers too.
 """
 
 from collections import defaultdict
@@ -78,23 +78,23 @@ def _authors(measure: Measure) -> tuple[Figure, ...]:
     table, judge = measure.table, measure.judge
     if not table.authors:
         return ()
-    rows = np.array([at for at in table.authors if measure.rows[at]], dtype=np.int64)
-    names = [table.authors[int(at)] for at in rows]
+    rows = np.array([row for row in table.authors if measure.rows[row]], dtype=np.int64)
+    names = [table.authors[int(row)] for row in rows]
     worth = np.array([1.0, 0.0, 0.5])
-    apart = worth[judge.verdict[rows].astype(np.int64)] - worth[table.truth[rows].astype(np.int64)]
+    difference = worth[judge.verdict[rows].astype(np.int64)] - worth[table.truth[rows].astype(np.int64)]
     count: dict[str, int] = defaultdict(int)
-    for one, two in names:
-        if one != two:
-            count[one] += 1
-            count[two] += 1
+    for first, second in names:
+        if first != second:
+            count[first] += 1
+            count[second] += 1
     most = sorted((author for author in count if count[author] >= FEW), key=lambda author: (-count[author], author))
-    own = [author for author in most if len(plain(author)) > 2 and plain(author) in plain(judge.name)]
+    same_author = [author for author in most if len(plain(author)) > 2 and plain(author) in plain(judge.name)]
     figures = []
-    for author in own + [author for author in most[:AUTHORS] if author not in own]:
-        side = np.array([(one == author) - (two == author) for one, two in names], dtype=np.float64)
+    for author in same_author + [author for author in most[:AUTHORS] if author not in same_author]:
+        side = np.array([(first == author) - (second == author) for first, second in names], dtype=np.float64)
         value, mask = np.zeros(len(table)), np.zeros(len(table), dtype=bool)
-        value[rows], mask[rows] = side * apart, side != 0
-        name, what = ("self_preference", "itself") if author in own else ("author_preference", author)
+        value[rows], mask[rows] = side * difference, side != 0
+        name, what = ("self_preference", "itself") if author in same_author else ("author_preference", author)
         title = f"Judge prefers {what} more than people do"
         sums = measure.draw.by_block(np.column_stack([value * mask, mask]).astype(np.float64))
         figures.append(measure.figure(name, title, sums, ratio, mask, of=author))
@@ -125,9 +125,9 @@ def _transitivity(measure: Measure) -> Figure | None:
     total = 0
     for group in _by_group(table.group, rows):
         beats = {}
-        for at in group:
-            one, two = int(table.first[at]), int(table.second[at])
-            beats[one, two] = beats[two, one] = one if judge.verdict[at] == 0 else two
+        for row in group:
+            first, second = int(table.first[row]), int(table.second[row])
+            beats[first, second] = beats[second, first] = first if judge.verdict[row] == 0 else second
         names = sorted({name for pair in beats for name in pair})
         for a, b, c in combinations(names, 3):
             if (a, b) in beats and (b, c) in beats and (a, c) in beats:
@@ -148,4 +148,4 @@ def _by_group(group: Ints, rows: Ints) -> Iterator[list[int]]:
     cuts = np.flatnonzero(np.diff(group[order])) + 1
     for part in np.split(order, cuts):
         if len(part):
-            yield [int(at) for at in part]
+            yield [int(row) for row in part]

@@ -1,7 +1,7 @@
 """How far stated probabilities can be believed, before and after they are fitted to people's verdicts.
 
 Everything here speaks of the confidence in the verdict that a probability favours: c = max(p, 1 - p) and whether that
-verdict is right. Fits are judged out of fold, folds by prompt. Refuses to know reports of other kinds.
+verdict is right. Fits are judged out of fold, folds by prompt.
 """
 
 from dataclasses import replace
@@ -56,13 +56,15 @@ def confident(p: Floats, right: Floats) -> tuple[Floats, Floats]:
 
 def bins(p: Floats, right: Floats, confidence: float = 0.95) -> tuple[ReliabilityBin, ...]:
     """Ten bins of equal width over P(first verdict) in 0…1, the empty ones left out, with Wilson intervals."""
-    at = bin_of(p)
-    n, stated, hits = (np.bincount(at, weights=weight, minlength=BINS) for weight in (np.ones(len(p)), p, right))
-    found = []
+    bin_number = bin_of(p)
+    n, stated, hits = (
+        np.bincount(bin_number, weights=weight, minlength=BINS) for weight in (np.ones(len(p)), p, right)
+    )
+    filled = []
     for number in np.flatnonzero(n):
         share = hits[number] / n[number]
         low, high = wilson_interval(share, n[number], confidence)
-        found.append(
+        filled.append(
             ReliabilityBin(
                 low=number / BINS,
                 high=(number + 1) / BINS,
@@ -73,7 +75,7 @@ def bins(p: Floats, right: Floats, confidence: float = 0.95) -> tuple[Reliabilit
                 accuracy_high=float(high),
             )
         )
-    return tuple(found)
+    return tuple(filled)
 
 
 def bin_of(p: Floats) -> Ints:
@@ -85,7 +87,7 @@ def ece_of(sums: Floats) -> Floats:
     """Expected calibration error, Σ_b (n_b / n) |mean right_b - mean p_b| (Naeini et al. 2015; Guo et al. 2017, eq. 3).
 
     sums (…, 3 · BINS): Σ right, Σ p and number of each bin."""
-    right, stated, n = (sums[..., at * BINS : (at + 1) * BINS] for at in range(3))
+    right, stated, n = (sums[..., part * BINS : (part + 1) * BINS] for part in range(3))
     return np.asarray(np.abs(right - stated).sum(axis=-1) / n.sum(axis=-1))
 
 
@@ -99,20 +101,20 @@ def _curve(
     measure: Measure, mask: Mask, name: str, p: Floats, right: Floats, parameter: float | None = None
 ) -> CalibrationCurve:
     draw, size = measure.draw, len(measure.table)
-    whole, true = np.full(size, np.nan), np.zeros(size)
-    whole[mask], true[mask] = p, right
+    stated, true = np.full(size, np.nan), np.zeros(size)
+    stated[mask], true[mask] = p, right
     cell = np.full(size, -1, dtype=np.int64)
     cell[mask] = bin_of(p)
-    held = [draw.cells(cell, BINS, weight) for weight in (true, np.nan_to_num(whole), np.ones(size))]
+    cell_sums = [draw.cells(cell, BINS, weight) for weight in (true, np.nan_to_num(stated), np.ones(size))]
     loss = np.zeros(size)
     loss[mask] = log_losses(p, right)
     return CalibrationCurve(
         name=name,
         bins=bins(p, right, draw.confidence),
         ece=measure.figure(
-            "ece", "Expected calibration error", np.concatenate(held, axis=1), ece_of, mask, unit="loss"
+            "ece", "Expected calibration error", np.concatenate(cell_sums, axis=1), ece_of, mask, unit="loss"
         ),
-        brier=measure.mean("brier", "Brier score", np.nan_to_num((whole - true) ** 2), mask, unit="loss"),
+        brier=measure.mean("brier", "Brier score", np.nan_to_num((stated - true) ** 2), mask, unit="loss"),
         log_loss=measure.mean("log_loss", "Log loss", loss, mask, unit="loss"),
         parameter=parameter,
     )
@@ -149,9 +151,9 @@ def temper(p: Floats, right: Floats, fold: Ints) -> tuple[Floats, float]:
 
     out = p.copy()
     for number in np.unique(fold):
-        held = fold == number
-        if (~held).any():
-            out[held] = expit(_logit(p[held]) / temperature_of(p[~held], right[~held]))
+        held_out = fold == number
+        if (~held_out).any():
+            out[held_out] = expit(_logit(p[held_out]) / temperature_of(p[~held_out], right[~held_out]))
     return out, temperature_of(p, right)
 
 
@@ -161,10 +163,10 @@ def isotonic(p: Floats, right: Floats, fold: Ints) -> Floats:
 
     out = p.copy()
     for number in np.unique(fold):
-        held = fold == number
-        if (~held).any():
-            fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(p[~held], right[~held])
-            out[held] = fit.predict(p[held])
+        held_out = fold == number
+        if (~held_out).any():
+            fit = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(p[~held_out], right[~held_out])
+            out[held_out] = fit.predict(p[held_out])
     return out
 
 

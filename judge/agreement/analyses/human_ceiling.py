@@ -1,6 +1,6 @@
 """The human ceiling: what people reach among themselves, and the judge measured the same way.
 
-Also the audit of annotators: who is off, who drifts, who is fast. Refuses to know how tests are made (replacement.py).
+Also the audit of annotators: who is off, who drifts, who is fast.
 """
 
 from typing import Any
@@ -67,14 +67,14 @@ def _annotators(
 ) -> tuple[AnnotatorRow, ...]:
     votes = measure.table.votes
     many = np.bincount(votes.who, minlength=len(votes.names))
-    shown = [int(who) for who in np.argsort(-many, kind="stable")[:SHOWN]]
-    off = _off(lines, shown)
-    found = []
-    for who in sorted(shown):
+    listed = [int(who) for who in np.argsort(-many, kind="stable")[:SHOWN]]
+    off = _off(lines, listed)
+    annotators = []
+    for who in sorted(listed):
         kept = lines.who == who
         test = replaced[who]
         title = votes.names[who]
-        found.append(
+        annotators.append(
             AnnotatorRow(
                 name=title,
                 n=int(many[who]),
@@ -90,26 +90,26 @@ def _annotators(
                 seconds=_seconds(measure, who),
             )
         )
-    return tuple(found)
+    return tuple(annotators)
 
 
 def _judge_with(measure: Measure, who: int) -> Figure:
     """The judge against this person's votes alone: the share equal, or Pearson-free distance for scores."""
     votes, judge = measure.table.votes, measure.judge
-    own = (votes.who == who) & judge.read[votes.row]
-    row, value = votes.row[own], votes.value[own]
+    of_person = (votes.who == who) & judge.read[votes.row]
+    row, value = votes.row[of_person], votes.value[of_person]
     mask = np.zeros(len(measure.table), dtype=bool)
     mask[row] = True
     score = measure.table.form == "scores"
-    held = np.zeros(len(mask))
-    held[row] = -np.abs(judge.verdict[row] - value) if score else judge.verdict[row] == value
+    vote_count = np.zeros(len(mask))
+    vote_count[row] = -np.abs(judge.verdict[row] - value) if score else judge.verdict[row] == value
     title = f"Judge with {votes.names[who]}"
     if score:
-        return measure.mean("judge_with", title, held, mask)
-    return measure.share("judge_with", title, held, mask)
+        return measure.mean("judge_with", title, vote_count, mask)
+    return measure.share("judge_with", title, vote_count, mask)
 
 
-def _off(lines: Alignment, shown: list[int]) -> set[int]:
+def _off(lines: Alignment, listed: list[int]) -> set[int]:
     """Who agrees less with the others than those do among themselves: a one-sided t-test by annotator, Holm's
     correction at 5 %, and at least 5 points."""
     if np.isnan(lines.others).all():
@@ -118,16 +118,16 @@ def _off(lines: Alignment, shown: list[int]) -> set[int]:
     from statsmodels.stats.multitest import multipletests
 
     p_values, tested = [], []
-    for who in shown:
-        own = (lines.who == who) & ~np.isnan(lines.others)
-        lacking = lines.others[own] - lines.person[own]
+    for who in listed:
+        of_person = (lines.who == who) & ~np.isnan(lines.others)
+        lacking = lines.others[of_person] - lines.person[of_person]
         if len(lacking) >= ENOUGH and lacking.std() > 0 and lacking.mean() > FALLS:
             p_values.append(float(ttest_1samp(lacking, 0.0, alternative="greater").pvalue))
             tested.append(who)
     if not tested:
         return set()
     # Holm over everyone who was looked at, so those left out count as certain to be in order.
-    p_values += [1.0] * (len(shown) - len(tested))
+    p_values += [1.0] * (len(listed) - len(tested))
     rejected = multipletests(p_values, alpha=0.05, method="holm")[0]
     return {who for who, wrong in zip(tested, rejected, strict=False) if wrong}
 
@@ -158,18 +158,18 @@ def _among(measure: Measure) -> tuple[Figure, ...]:
     """Statistics among the people, and with the judge as one more rater, both on the rows that have two people's votes
     and a readable verdict: a judge as good as a person leaves them where they are."""
     table, judge = measure.table, measure.judge
-    held = np.bincount(table.votes.row, minlength=len(table))
-    mask = (held > 1) & judge.read
+    vote_count = np.bincount(table.votes.row, minlength=len(table))
+    mask = (vote_count > 1) & judge.read
     if not mask.any() or table.form == "order":
         return ()
     votes = [(table.votes.row, table.votes.value)]
-    whole = [*votes, (np.flatnonzero(mask), judge.verdict[mask])]
-    found = []
-    for who, raters_of in (("", votes), (_WITH_JUDGE, whole)):
+    with_judge = [*votes, (np.flatnonzero(mask), judge.verdict[mask])]
+    figures = []
+    for who, raters_of in (("", votes), (_WITH_JUDGE, with_judge)):
         row, value = (np.concatenate(parts) for parts in zip(*raters_of, strict=True))
         kept = mask[row]
-        found.append(_reliability(measure, row[kept], value[kept], mask, who))
-    return tuple(figure for pair in zip(*found, strict=True) for figure in pair)
+        figures.append(_reliability(measure, row[kept], value[kept], mask, who))
+    return tuple(figure for pair in zip(*figures, strict=True) for figure in pair)
 
 
 _WITH_JUDGE = "with_judge"
@@ -201,22 +201,22 @@ def _score_terms(row: Ints, value: Floats, size: int) -> Floats:
     many = np.bincount(row, minlength=size).astype(np.float64)
     total = np.bincount(row, weights=value, minlength=size)
     squares = np.bincount(row, weights=value**2, minlength=size)
-    apart = 2 * (many * squares - total**2) / np.maximum(many - 1, 1)
-    return np.asarray(np.column_stack([apart, many, total, squares]))
+    distance = 2 * (many * squares - total**2) / np.maximum(many - 1, 1)
+    return np.asarray(np.column_stack([distance, many, total, squares]))
 
 
 def _alpha_scores(sums: Floats) -> Floats:
     """α on an interval scale, 1 - (n - 1) Σ o δ / (2 (n Σ v² - (Σ v)²)), from the sums of `_score_terms`."""
-    apart, n, total, squares = np.moveaxis(sums, -1, 0)
-    return np.asarray(1 - (n - 1) * apart / (2 * (n * squares - total**2)))
+    distance, n, total, squares = np.moveaxis(sums, -1, 0)
+    return np.asarray(1 - (n - 1) * distance / (2 * (n * squares - total**2)))
 
 
 def _dawid_skene(measure: Measure) -> Estimated | None:
     """The model, where verdicts have names and most rows have two votes."""
     table = measure.table
     votes = table.votes
-    held = np.bincount(votes.row, minlength=len(table))
-    if not table.labels or (held > 1).sum() < ENOUGH or len(votes.names) < 2:
+    vote_count = np.bincount(votes.row, minlength=len(table))
+    if not table.labels or (vote_count > 1).sum() < ENOUGH or len(votes.names) < 2:
         return None
     return dawid_skene(
         votes.row,

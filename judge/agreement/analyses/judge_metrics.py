@@ -1,7 +1,7 @@
 """Figures of one judge on the rows of a table: the bookkeeping that every figure shares.
 
 A figure says how many rows it was made from, and how many labelled rows it could not use: those whose verdict could not
-be read and those the judge never saw. Refuses to know formulas.
+be read and those the judge never saw.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,4 @@
-"""Several judges on the same rows: a table with paired tests, and the triangle of people, a judge and its student.
-
-Refuses to know by what judges are compared (main_figure.py).
-"""
+"""Several judges on the same rows: a table with paired tests, and the triangle of people, a judge and its student."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,47 +20,49 @@ def league(measures: Sequence[Measure], by: Sequence[MainFigure], masks: Sequenc
     """Judges by what they are compared by, on the rows that all of them judged readably; differences are tested
     pairwise by the cluster bootstrap, and all p-values corrected by Holm's method."""
     common = np.logical_and.reduce(list(masks))
-    figures = [one.figure(measure, one.title, common) for measure, one in zip(measures, by, strict=True)]
-    order = sorted(range(len(figures)), key=lambda at: (-(figures[at].value or 0.0), at))
+    figures = [main.figure(measure, main.title, common) for measure, main in zip(measures, by, strict=True)]
+    order = sorted(range(len(figures)), key=lambda index: (-(figures[index].value or 0.0), index))
     pairs = list(combinations(order, 2))
-    comparisons = _corrected([_compare(measures, by, common, one, other) for one, other in pairs])
+    comparisons = _corrected([_compare(measures, by, common, main, other) for main, other in pairs])
     tested = dict(zip(pairs, comparisons, strict=True))
     rows = []
-    for place, at in enumerate(order):
+    for place, index in enumerate(order):
         tied = False
         if place:
-            p = tested[order[place - 1], at].p_value
+            p = tested[order[place - 1], index].p_value
             tied = p is None or p >= LEVEL
-        rows.append(LeagueRow(rank=place + 1, name=measures[at].judge.name, figure=figures[at], tied=tied))
+        rows.append(LeagueRow(rank=place + 1, name=measures[index].judge.name, figure=figures[index], tied=tied))
     return League(rows=tuple(rows), comparisons=comparisons, common=int(common.sum()))
 
 
-def _compare(measures: Sequence[Measure], by: Sequence[MainFigure], common: Mask, one: int, other: int) -> Comparison:
-    measure, names = measures[one], [measures[at].judge.name for at in (one, other)]
-    sums = np.concatenate([by[at].sums(measure, common) for at in (one, other)], axis=1)
-    figure = measure.figure("difference", " minus ".join(names), sums, by[one].apart, common, unit=by[one].unit)
+def _compare(
+    measures: Sequence[Measure], by: Sequence[MainFigure], common: Mask, first: int, second: int
+) -> Comparison:
+    measure, names = measures[first], [measures[index].judge.name for index in (first, second)]
+    sums = np.concatenate([by[index].sums(measure, common) for index in (first, second)], axis=1)
+    figure = measure.figure("difference", " minus ".join(names), sums, by[first].apart, common, unit=by[first].unit)
     p = None
     if measure.draw.resamples and figure.value is not None:
-        p = measure.draw.p_value(measure.draw.replicates(sums, by[one].apart))
+        p = measure.draw.p_value(measure.draw.replicates(sums, by[first].apart))
     return Comparison(
         first=names[0],
         second=names[1],
         difference=figure,
         p_value=p,
-        only_first_right=int((common & (by[one].hit > by[other].hit)).sum()),
-        only_second_right=int((common & (by[other].hit > by[one].hit)).sum()),
+        only_first_right=int((common & (by[first].hit > by[second].hit)).sum()),
+        only_second_right=int((common & (by[second].hit > by[first].hit)).sum()),
     )
 
 
-def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
+def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
     from statsmodels.stats.multitest import multipletests
 
-    tested = [at for at, comparison in enumerate(found) if comparison.p_value is not None]
+    tested = [index for index, comparison in enumerate(comparisons) if comparison.p_value is not None]
     if tested:
-        p_values = multipletests([found[at].p_value for at in tested], method="holm")[1]
-        for at, p in zip(tested, p_values, strict=True):
-            found[at] = replace(found[at], p_value=float(p))
-    return tuple(found)
+        p_values = multipletests([comparisons[index].p_value for index in tested], method="holm")[1]
+        for index, p in zip(tested, p_values, strict=True):
+            comparisons[index] = replace(comparisons[index], p_value=float(p))
+    return tuple(comparisons)
 
 
 def triangle(judge: Measure, model: Measure) -> Triangle:
@@ -73,8 +72,8 @@ def triangle(judge: Measure, model: Measure) -> Triangle:
     common = judge.rows & model.judge.read
     if table.form == "scores":
         return _of_scores(judge, model, common)
-    truth, said, copied = table.truth, judge.judge.verdict, model.judge.verdict
-    by_judge, by_model, alike = truth == said, truth == copied, said == copied
+    truth, judged, copied = table.truth, judge.judge.verdict, model.judge.verdict
+    by_judge, by_model, alike = truth == judged, truth == copied, judged == copied
     parts = {
         "all_agree": common & by_judge & by_model,
         "model_alone": common & by_judge & ~by_model,
@@ -99,18 +98,20 @@ _HUMAN_JUDGE, _JUDGE_MODEL, _HUMAN_MODEL = "People and judge", "Judge and model"
 def _of_scores(judge: Measure, model: Measure, common: Mask) -> Triangle:
     """The sides as Pearson's r, each criterion about its own mean; inherited: what judge and model share beyond what
     people's scores explain, (r_jm - r_hj r_hm) / sqrt((1 - r_hj²)(1 - r_hm²)), the partial correlation."""
-    people, said, copied = (
+    people, judged, copied = (
         centred(judge, values) for values in (judge.table.truth, judge.judge.verdict, model.judge.verdict)
     )
-    hj, jm, hm = (moments(x, y, common) for x, y in ((people, said), (said, copied), (people, copied)))
+    hj, jm, hm = (moments(x, y, common) for x, y in ((people, judged), (judged, copied), (people, copied)))
 
     def side(name: str, title: str, terms: Floats) -> Figure:
         sums = judge.draw.by_block(terms)
         return judge.figure(name, f"{title}, Pearson's r", sums, pearson_of, common, unit="coefficient")
 
     def partial(sums: Floats) -> Floats:
-        one, two, both = (pearson_of(sums[..., at : at + 6]) for at in (0, 6, 12))
-        return np.asarray((both - one * two) / np.sqrt((1 - one**2) * (1 - two**2)))
+        r_human_judge, r_human_model, r_judge_model = (pearson_of(sums[..., start : start + 6]) for start in (0, 6, 12))
+        return np.asarray(
+            (r_judge_model - r_human_judge * r_human_model) / np.sqrt((1 - r_human_judge**2) * (1 - r_human_model**2))
+        )
 
     sums = judge.draw.by_block(np.column_stack([hj, hm, jm]))
     title = "Judge and model, people's scores held (partial correlation)"

@@ -2,7 +2,6 @@
 
 Each is told in three ways: how often the longer one wins by the judge and by people; a logistic model of the judge's
 choice on length and style beside the people's verdict; and what the judge would say at equal length.
-Refuses to know position.
 """
 
 import warnings
@@ -108,7 +107,7 @@ def _fit(measure: Measure, mask: Mask, columns: list[int]) -> Fitted | None:
     if not measure.draw.resamples or len(chosen) < ENOUGH or chosen.min() == chosen.max():
         return None
     design = model(measure, mask)[:, columns]
-    varied = [at for at in range(len(columns)) if at == 0 or design[:, at].std() > 0]
+    varied = [index for index in range(len(columns)) if index == 0 or design[:, index].std() > 0]
     fit = logistic(design[:, varied], chosen, measure.draw.code[mask])
     if fit is None:
         return None
@@ -127,20 +126,22 @@ def _coefficient(measure: Measure, name: str, title: str, column: int, mask: Mas
 
 def _told(measure: Measure, name: str, title: str, mask: Mask, fit: Fitted | None, column: int, why: str) -> Figure:
     """A coefficient with its Wald interval by prompts."""
-    found = fit is not None and np.isfinite(fit.value[column])
-    value, reach = (fit.value[column], 1.959964 * fit.error[column]) if fit is not None and found else (np.nan, np.nan)
-    asked = found and measure.draw.resamples > 0
+    is_fitted = fit is not None and np.isfinite(fit.value[column])
+    value, reach = (
+        (fit.value[column], 1.959964 * fit.error[column]) if fit is not None and is_fitted else (np.nan, np.nan)
+    )
+    has_interval = is_fitted and measure.draw.resamples > 0
     return measure.counted(
         Figure(
             name=name,
             title=title,
-            value=float(value) if found else None,
-            low=float(value - reach) if asked else None,
-            high=float(value + reach) if asked else None,
+            value=float(value) if is_fitted else None,
+            low=float(value - reach) if has_interval else None,
+            high=float(value + reach) if has_interval else None,
             n=int(mask.sum()),
             clusters=measure.clusters(mask),
             unit="coefficient",
-            note="" if found else why,
+            note="" if is_fitted else why,
         )
     )
 
@@ -162,19 +163,19 @@ def _bins(measure: Measure, known: Mask) -> tuple[LengthBin, ...]:
     mask = measure.rows & known
     worth = np.array([1.0, 0.0, 0.5])
     length = measure.table.length[mask]
-    truth, said = (values[mask].astype(np.int64) for values in (measure.table.truth, measure.judge.verdict))
-    found = []
+    truth, judged = (values[mask].astype(np.int64) for values in (measure.table.truth, measure.judge.verdict))
+    filled = []
     for low, high in pairwise(CUTS):
-        held = (length >= low) & (length < high)
-        if held.any():
-            found.append(
+        inside = (length >= low) & (length < high)
+        if inside.any():
+            filled.append(
                 LengthBin(
                     low=float(max(low, -9.0)),
                     high=float(min(high, 9.0)),
-                    n=int(held.sum()),
-                    human_first=float(worth[truth[held]].mean()),
-                    judge_first=float(worth[said[held]].mean()),
-                    agreement=float((truth[held] == said[held]).mean()),
+                    n=int(inside.sum()),
+                    human_first=float(worth[truth[inside]].mean()),
+                    judge_first=float(worth[judged[inside]].mean()),
+                    agreement=float((truth[inside] == judged[inside]).mean()),
                 )
             )
-    return tuple(found)
+    return tuple(filled)

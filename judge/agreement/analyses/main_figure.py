@@ -1,7 +1,7 @@
 """The one figure by which judges (league.py) and parts of the rows (slices.py) are compared with each other.
 
 Verdicts go by how often they are right, rankings by pairs put in order, scores by Pearson's r: people and a judge may
-score on different scales. Refuses to know what is compared.
+score on different scales.
 """
 
 from collections.abc import Callable
@@ -59,14 +59,14 @@ def main_figure(measure: Measure) -> MainFigure:
 def hits(measure: Measure) -> Floats:
     """How right the judge is on each row, 0…1: equal verdicts; the share of pairs in order for rankings; for scores the
     same whole number, or within half a point of the people's mean."""
-    truth, said = measure.table.truth, measure.judge.verdict
+    truth, judged = measure.table.truth, measure.judge.verdict
     match measure.table.form:
         case "scores":
-            return np.asarray(np.abs(said - truth) <= 0.5, dtype=np.float64)
+            return np.asarray(np.abs(judged - truth) <= 0.5, dtype=np.float64)
         case "order":
             return order_hits(measure)
         case _:
-            return np.asarray(said == truth, dtype=np.float64)
+            return np.asarray(judged == truth, dtype=np.float64)
 
 
 def _counted(hit: Floats) -> Callable[[Mask], Floats]:
@@ -83,5 +83,5 @@ def centred(measure: Measure, values: Floats) -> Floats:
 
 
 def _scored(measure: Measure) -> Callable[[Mask], Floats]:
-    said, truth = centred(measure, measure.judge.verdict), centred(measure, measure.table.truth)
-    return lambda mask: moments(said, truth, mask)
+    judged, truth = centred(measure, measure.judge.verdict), centred(measure, measure.table.truth)
+    return lambda mask: moments(judged, truth, mask)

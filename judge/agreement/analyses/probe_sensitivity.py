@@ -1,7 +1,7 @@
 """How often a verdict moved when something changed that should not matter.
 
 Takes verdicts by id and the links between a record and its probes; a row without two readable verdicts is counted
-apart. Refuses to know how records are changed.
+apart.
 """
 
 from collections import defaultdict
@@ -28,15 +28,15 @@ class Link(NamedTuple):
     changed: str
 
 
-def verdict_of(said: Mapping[str, Any]) -> Any:
+def verdict_of(judgement: Mapping[str, Any]) -> Any:
     """What counts as the verdict of a judgement row: None when it could not be read."""
-    form = shape_of(said["task"]).form
+    form = shape_of(judgement["task"]).form
     if form == "steps":
-        return said.get("first_wrong")
+        return judgement.get("first_wrong")
     if form == "scores":
-        values = tuple(said["verdict"].values())
+        values = tuple(judgement["verdict"].values())
         return None if None in values else values
-    return said["verdict"]
+    return judgement["verdict"]
 
 
 def moved(
@@ -53,8 +53,8 @@ def moved(
             rows[link.probe] += []
             continue
         rows[link.probe].append(_compare(before, after, link))
-    found = [_figures(probe, about[probe], held, lost[probe], seed, resamples) for probe, held in rows.items()]
-    return tuple(sorted(found, key=lambda one: -(one.moved.value or 0.0)))
+    results = [_figures(probe, about[probe], changes, lost[probe], seed, resamples) for probe, changes in rows.items()]
+    return tuple(sorted(results, key=lambda result: -(result.moved.value or 0.0)))
 
 
 def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
@@ -76,13 +76,15 @@ def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
 
 
 def _figures(
-    probe: str, about: str, held: list[tuple[float, float]], lost: int, seed: int, resamples: int
+    probe: str, about: str, changes: list[tuple[float, float]], lost: int, seed: int, resamples: int
 ) -> ProbeResult:
-    count = len(held)
+    count = len(changes)
     draw = Resampler(np.arange(count), resamples=resamples, seed=seed)
     told: list[Figure] = []
-    for at, (name, title) in enumerate((("moved", "Verdict moved"), ("toward", "Moved in favour of what was changed"))):
-        hit = np.array([row[at] for row in held])
+    for part, (name, title) in enumerate(
+        (("moved", "Verdict moved"), ("toward", "Moved in favour of what was changed"))
+    ):
+        hit = np.array([row[part] for row in changes])
         sums = draw.by_block(np.column_stack([hit, np.ones(count)])) if count else np.zeros((1, 2))
         told.append(draw.figure(name, title, sums, ratio, rows=count, clusters=count, of=probe))
     return ProbeResult(probe=probe, about=about, moved=told[0], toward=told[1], lost=lost)

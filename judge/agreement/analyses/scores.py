@@ -1,4 +1,4 @@
-"""Agreement of scores on a scale, for each criterion by itself. Refuses to know people apart (ceiling.py)."""
+"""Agreement of scores on a scale, for each criterion by itself."""
 
 import numpy as np
 
@@ -17,9 +17,9 @@ SCALE = 20
 def agreement(measure: Measure) -> tuple[Figure, ...]:
     """Correlations, errors and, on a short scale of whole numbers, κ and α; criterion by criterion."""
     figures: list[Figure] = []
-    for at, criterion in enumerate(measure.table.criteria):
-        mask = measure.rows & (measure.table.criterion == at)
-        if (measure.table.labelled & (measure.table.criterion == at)).any():
+    for index, criterion in enumerate(measure.table.criteria):
+        mask = measure.rows & (measure.table.criterion == index)
+        if (measure.table.labelled & (measure.table.criterion == index)).any():
             figures += _one(measure, mask, criterion)
     return tuple(figures)
 
@@ -49,8 +49,8 @@ def _alphas(measure: Measure, mask: Mask, of: str) -> list[Figure]:
     x, y = measure.judge.verdict, measure.table.truth
     centre = float(np.concatenate([x[mask], y[mask]]).mean()) if mask.any() else 0.0
     shifted = [np.where(mask, values - centre, 0.0) for values in (x, y)]
-    one, two = shifted
-    terms = np.column_stack([mask.astype(np.float64), one, two, one * one, two * two, one * two])
+    human, judged = shifted
+    terms = np.column_stack([mask.astype(np.float64), human, judged, human * human, judged * judged, human * judged])
     sums = measure.draw.by_block(terms)
     title = "Krippendorff's α, interval"
     figures = [
@@ -59,7 +59,7 @@ def _alphas(measure: Measure, mask: Mask, of: str) -> list[Figure]:
     scale = levels(measure, mask)
     if len(scale) > 1:
         size = len(scale)
-        held = measure.draw.cells(
+        counts = measure.draw.cells(
             cells(np.searchsorted(scale, _whole(y)), np.searchsorted(scale, x), mask, size), size * size
         )
         for name, title, formula, share in (
@@ -70,7 +70,7 @@ def _alphas(measure: Measure, mask: Mask, of: str) -> list[Figure]:
         ):
             unit = "share" if share else "coefficient"
             figures.append(
-                measure.figure(name, title, held, square(formula, size), mask, unit=unit, of=of)  # type: ignore[arg-type]
+                measure.figure(name, title, counts, square(formula, size), mask, unit=unit, of=of)  # type: ignore[arg-type]
             )
     return figures
 
@@ -95,9 +95,9 @@ def levels(measure: Measure, mask: Mask) -> Floats:
 
 def confusion(measure: Measure) -> tuple[Confusion, ...]:
     """One matrix a criterion, where the scale is short."""
-    found = []
-    for at, criterion in enumerate(measure.table.criteria):
-        mask = measure.rows & (measure.table.criterion == at)
+    matrices = []
+    for index, criterion in enumerate(measure.table.criteria):
+        mask = measure.rows & (measure.table.criterion == index)
         scale = levels(measure, mask)
         if len(scale) < 2:
             continue
@@ -105,11 +105,11 @@ def confusion(measure: Measure) -> tuple[Confusion, ...]:
         truth, verdict = _whole(measure.table.truth), measure.judge.verdict
         flat = cells(np.searchsorted(scale, truth), np.searchsorted(scale, verdict), mask, size)
         counts = np.bincount(flat[flat >= 0], minlength=size * size).reshape(size, size)
-        found.append(
+        matrices.append(
             Confusion(
                 labels=tuple(str(int(level)) for level in scale),
                 counts=tuple(tuple(int(count) for count in row) for row in counts),
                 of=criterion,
             )
         )
-    return tuple(found)
+    return tuple(matrices)

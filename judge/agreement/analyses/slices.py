@@ -1,7 +1,4 @@
-"""Agreement by part of the rows: any field, and length. Small parts are marked, comparisons corrected for their number.
-
-Refuses to know by what parts are compared (main_figure.py).
-"""
+"""Agreement by part of the rows: any field, and length; small parts are marked, tests corrected for their number."""
 
 from dataclasses import replace
 
@@ -23,11 +20,11 @@ def slices(measure: Measure, by: MainFigure, mask: Mask) -> tuple[Slice, ...]:
     Each is compared with all other rows of its field; p by the cluster bootstrap, corrected over all slices that are
     not small by Benjamini and Hochberg."""
     table = measure.table
-    found = []
+    parts = []
     for name, values in table.fields.items():
-        found += _by_value(measure, by, mask, name, np.array(values, dtype=object))
+        parts += _by_value(measure, by, mask, name, np.array(values, dtype=object))
     if len(table.criteria) > 1:
-        found += _by_value(measure, by, mask, "criterion", np.array(table.criteria, dtype=object)[table.criterion])
+        parts += _by_value(measure, by, mask, "criterion", np.array(table.criteria, dtype=object)[table.criterion])
     size = np.abs(table.length)
     known = mask & ~np.isnan(size)
     if known.sum() >= 3 * SMALL:
@@ -35,8 +32,8 @@ def slices(measure: Measure, by: MainFigure, mask: Mask) -> tuple[Slice, ...]:
         third = np.where(known, np.searchsorted(cuts, size, side="right"), -1)
         names = np.array([*THIRDS, ""], dtype=object)
         what = "length difference" if table.paired else "response length"
-        found += _by_value(measure, by, known, what, names[third])
-    return _corrected(found)
+        parts += _by_value(measure, by, known, what, names[third])
+    return _corrected(parts)
 
 
 def _by_value(measure: Measure, by: MainFigure, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
@@ -44,23 +41,23 @@ def _by_value(measure: Measure, by: MainFigure, mask: Mask, field: str, values: 
     counts = np.bincount(code[mask], minlength=len(names))
     if (counts > 0).sum() < 2:
         return []
-    found = []
-    for at in np.argsort(-counts, kind="stable")[:MOST]:
-        inside = mask & (code == at)
+    parts = []
+    for code_number in np.argsort(-counts, kind="stable")[:MOST]:
+        inside = mask & (code == code_number)
         if not inside.any():
             continue
         difference, p = _against_rest(measure, by, inside, mask & ~inside)
-        found.append(
+        parts.append(
             Slice(
                 field=field,
-                value=str(names[at]),
-                figure=by.figure(measure, f"{field} = {names[at]}", inside),
+                value=str(names[code_number]),
+                figure=by.figure(measure, f"{field} = {names[code_number]}", inside),
                 difference=difference,
                 p_value=p,
-                small=bool(counts[at] < SMALL),
+                small=bool(counts[code_number] < SMALL),
             )
         )
-    return found
+    return parts
 
 
 def _against_rest(measure: Measure, by: MainFigure, inside: Mask, rest: Mask) -> tuple[float | None, float | None]:
@@ -74,20 +71,20 @@ def _against_rest(measure: Measure, by: MainFigure, inside: Mask, rest: Mask) ->
     return difference, measure.draw.p_value(measure.draw.replicates(both, by.apart))
 
 
-def _corrected(found: list[Slice]) -> tuple[Slice, ...]:
-    tested = [at for at, part in enumerate(found) if not part.small and part.p_value is not None]
-    out = [replace(part, p_value=None) for part in found]
+def _corrected(parts: list[Slice]) -> tuple[Slice, ...]:
+    tested = [index for index, part in enumerate(parts) if not part.small and part.p_value is not None]
+    out = [replace(part, p_value=None) for part in parts]
     if tested:
         from statsmodels.stats.multitest import multipletests
 
-        corrected = multipletests([found[at].p_value for at in tested], method="fdr_bh")[1]
-        for at, p in zip(tested, corrected, strict=True):
-            apart = found[at].difference or 0.0
+        corrected = multipletests([parts[index].p_value for index in tested], method="fdr_bh")[1]
+        for index, p in zip(tested, corrected, strict=True):
+            difference = parts[index].difference or 0.0
             significant = p < 0.05
-            out[at] = replace(
-                found[at],
+            out[index] = replace(
+                parts[index],
                 p_value=float(p),
-                worse=bool(significant and apart < 0),
-                better=bool(significant and apart > 0),
+                worse=bool(significant and difference < 0),
+                better=bool(significant and difference > 0),
             )
     return tuple(out)

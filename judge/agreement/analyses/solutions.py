@@ -1,7 +1,4 @@
-"""Agreement on solutions (where is the first wrong step?) and on rankings (in which order?).
-
-Refuses to know people apart (ceiling.py).
-"""
+"""Agreement on solutions (where is the first wrong step?) and on rankings (in which order?)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -19,35 +16,35 @@ from judge.agreement.statistics.bootstrap import Floats
 
 def steps(measure: Measure) -> tuple[Figure, ...]:
     """First wrong step, ProcessBench's F1, whether there is a mistake at all, and single steps."""
-    truth, said, mask = measure.table.truth, measure.judge.verdict, measure.rows
-    hit = truth == said
+    truth, judged, mask = measure.table.truth, measure.judge.verdict, measure.rows
+    hit = truth == judged
     wrong, right = mask & (truth >= 0), mask & (truth < 0)
     halves = measure.draw.by_block(np.column_stack([hit & wrong, wrong, hit & right, right]).astype(np.float64))
-    found = measure.draw.cells(_mistakes(measure), 4)
+    counts = measure.draw.cells(_mistakes(measure), 4)
     step_sums = measure.draw.by_block(step_terms(measure))
-    judged = mask & np.isin(np.arange(len(mask)), list(measure.judge.detail))
+    with_steps = mask & np.isin(np.arange(len(mask)), list(measure.judge.detail))
     title = "Steps found wrong, up to the people's first wrong one: "
     return (
         measure.share("first_wrong", "First wrong step exactly right (or: no mistake)", hit, mask),
         measure.share("first_wrong_on_wrong", "… on solutions with a mistake", hit, wrong),
         measure.share("first_wrong_on_right", "… on solutions without one", hit, right),
         measure.figure("processbench_f1", "ProcessBench F1", halves, processbench_f1, mask),
-        measure.share("first_wrong_within_one", "First wrong step at most one off", near(truth, said), mask),
-        measure.share("mistake_found", "Right about whether there is a mistake", (truth >= 0) == (said >= 0), mask),
+        measure.share("first_wrong_within_one", "First wrong step at most one off", near(truth, judged), mask),
+        measure.share("mistake_found", "Right about whether there is a mistake", (truth >= 0) == (judged >= 0), mask),
         measure.figure(
-            "mistake_kappa", "Cohen's κ of that", found, square(nominal.cohen_kappa, 2), mask, unit="coefficient"
+            "mistake_kappa", "Cohen's κ of that", counts, square(nominal.cohen_kappa, 2), mask, unit="coefficient"
         ),
-        measure.figure("step_precision", title + "precision", step_sums, precision, judged),
-        measure.figure("step_recall", title + "recall", step_sums, recall, judged),
-        measure.figure("step_f1", title + "F1", step_sums, f1, judged),
-        measure.figure("step_accuracy", "Single steps judged right", step_sums, step_accuracy, judged),
+        measure.figure("step_precision", title + "precision", step_sums, precision, with_steps),
+        measure.figure("step_recall", title + "recall", step_sums, recall, with_steps),
+        measure.figure("step_f1", title + "F1", step_sums, f1, with_steps),
+        measure.figure("step_accuracy", "Single steps judged right", step_sums, step_accuracy, with_steps),
     )
 
 
-def near(truth: Floats, said: Floats) -> Floats:
+def near(truth: Floats, judged: Floats) -> Floats:
     """Whether two first wrong steps are equal or neighbours; "no mistake" is near nothing else."""
-    both = (truth >= 0) & (said >= 0)
-    return np.asarray(np.where(both, np.abs(truth - said) <= 1, truth == said), dtype=np.float64)
+    both = (truth >= 0) & (judged >= 0)
+    return np.asarray(np.where(both, np.abs(truth - judged) <= 1, truth == judged), dtype=np.float64)
 
 
 def processbench_f1(sums: Floats) -> Floats:
@@ -89,15 +86,15 @@ def step_terms(measure: Measure) -> Floats:
     not wrong."""
     table = measure.table
     terms = np.zeros((len(table), 4))
-    for at, (verdicts, _) in measure.judge.detail.items():
-        first = table.truth[at]
+    for row, (verdicts, _) in measure.judge.detail.items():
+        first = table.truth[row]
         if np.isnan(first):
             continue
         known = verdicts if first < 0 else verdicts[: int(first) + 1]
         for step, verdict in enumerate(known):
             if verdict is not None:
                 true, given = step == first, verdict == "wrong"
-                terms[at, 0 if true and given else 1 if given else 2 if true else 3] += 1
+                terms[row, 0 if true and given else 1 if given else 2 if true else 3] += 1
     return terms
 
 
@@ -119,10 +116,10 @@ def rankings(measure: Measure) -> tuple[Figure, ...]:
     only said which responses are right, a pair is a right one and a wrong one, and ρ is not defined."""
     terms = _order_terms(measure)
     figures = []
-    for at, (name, title) in enumerate(_ORDERS):
-        mask = ~np.isnan(terms[:, at])
-        unit: Unit = "share" if at < 2 else "coefficient"
-        sums = measure.draw.by_block(np.column_stack([np.nan_to_num(terms[:, at]), mask]).astype(np.float64))
+    for column, (name, title) in enumerate(_ORDERS):
+        mask = ~np.isnan(terms[:, column])
+        unit: Unit = "share" if column < 2 else "coefficient"
+        sums = measure.draw.by_block(np.column_stack([np.nan_to_num(terms[:, column]), mask]).astype(np.float64))
         figures.append(measure.figure(name, title, sums, ratio, mask, unit=unit))
     return tuple(figures)
 
@@ -139,13 +136,13 @@ def _order_terms(measure: Measure) -> Floats:
     """(N, 4): the four figures of a row, each the mean over its votes, nan where there is none."""
     table = measure.table
     sums, counts = np.zeros((len(table), 4)), np.zeros((len(table), 4))
-    for vote, said in table.votes.orders.items():
-        at = int(table.votes.row[vote])
-        if measure.judge.read[at]:
-            order, strengths = measure.judge.detail[at]
-            values = np.array(compare_orders(said, places(order, strengths)))
-            sums[at] += np.nan_to_num(values)
-            counts[at] += ~np.isnan(values)
+    for vote, order_of_person in table.votes.orders.items():
+        row = int(table.votes.row[vote])
+        if measure.judge.read[row]:
+            order, strengths = measure.judge.detail[row]
+            values = np.array(compare_orders(order_of_person, places(order, strengths)))
+            sums[row] += np.nan_to_num(values)
+            counts[row] += ~np.isnan(values)
     with np.errstate(all="ignore"):
         return np.asarray(sums / counts)
 
@@ -168,22 +165,26 @@ def compare_orders(people: Order, judge: Mapping[int, float]) -> tuple[float, fl
         pairs, best = list(combinations(both, 2)), frozenset(both[:1])
     if not pairs:
         return nan, nan, nan, nan
-    same = sum(0.5 * (judge[one] <= judge[other]) + 0.5 * (judge[one] < judge[other]) for one, other in pairs)
+    same = sum(0.5 * (judge[better] <= judge[worse]) + 0.5 * (judge[better] < judge[worse]) for better, worse in pairs)
     share = same / len(pairs)
     named = judge if isinstance(people, frozenset) else both
     highest = min(judge[response] for response in named)
     leaders = [response for response in named if judge[response] == highest]
     hit = sum(response in best for response in leaders) / len(leaders)
-    return share, hit, 2 * share - 1, nan if isinstance(people, frozenset) else _rho([judge[one] for one in both])
+    return share, hit, 2 * share - 1, nan if isinstance(people, frozenset) else _rho([judge[better] for better in both])
 
 
 def _rho(values: Sequence[float]) -> float:
     """Pearson's r of the mid-ranks of these places with 1, 2, 3, …; 0 where all are level."""
     middle = (len(values) - 1) / 2
-    own = [at - middle for at in range(len(values))]
+    places_of_people = [place - middle for place in range(len(values))]
     ranks = [sum(other < value for other in values) + (values.count(value) - 1) / 2 - middle for value in values]
-    apart = sum(rank**2 for rank in ranks) * sum(at**2 for at in own)
-    return sum(rank * at for rank, at in zip(ranks, own, strict=True)) / sqrt(apart) if apart else 0.0
+    product = sum(rank**2 for rank in ranks) * sum(place**2 for place in places_of_people)
+    return (
+        sum(rank * place for rank, place in zip(ranks, places_of_people, strict=True)) / sqrt(product)
+        if product
+        else 0.0
+    )
 
 
 def order_hits(measure: Measure) -> Floats:

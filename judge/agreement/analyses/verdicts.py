@@ -1,7 +1,4 @@
-"""Agreement of named verdicts: preferences (first, second, tie) and outcomes (right, wrong).
-
-Refuses to know people apart (ceiling.py) and probabilities (calibration.py).
-"""
+"""Agreement of named verdicts: preferences (first, second, tie) and outcomes (right, wrong)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -133,15 +130,15 @@ def _by_order(measure: Measure) -> list[Figure]:
     truth, judge = measure.table.truth, measure.judge
     sides = []
     for name, side in (("forward", judge.forward), ("swapped", judge.swapped)):
-        asked = ~np.isnan(truth) & ~np.isnan(side)
-        if asked.any():
+        readings = ~np.isnan(truth) & ~np.isnan(side)
+        if readings.any():
             title = "Accuracy, as given" if name == "forward" else "Accuracy, swapped"
-            sides.append(measure.share(f"accuracy_{name}", title, truth == side, asked))
+            sides.append(measure.share(f"accuracy_{name}", title, truth == side, readings))
     if len(sides) == 2:
         first, second = ~np.isnan(truth) & ~np.isnan(judge.forward), ~np.isnan(truth) & ~np.isnan(judge.swapped)
         hits = (first & (truth == judge.forward)).astype(np.float64) + (second & (truth == judge.swapped))
-        asked = first.astype(np.float64) + second
-        sums = measure.draw.by_block(np.column_stack([hits, asked]))
+        readings = first.astype(np.float64) + second
+        sums = measure.draw.by_block(np.column_stack([hits, readings]))
         title = "Accuracy, mean of both orders"
         sides.append(measure.figure("accuracy_orders", title, sums, lambda s: s[..., 0] / s[..., 1], first | second))
     return sides

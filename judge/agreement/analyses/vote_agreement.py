@@ -32,11 +32,11 @@ def kept_votes(table: Table, annotators: Mask | None = None, rows: Mask | None =
 def with_judge(table: Table, judge: Judge, kept: Mask, *, ties: bool) -> VoteCount:
     """Each vote against the judge's verdict."""
     row, value = table.votes.row[kept], table.votes.value[kept]
-    said = judge.verdict[row]
+    judged = judge.verdict[row]
     counted = judge.read[row]
     if not ties:
-        counted = counted & (value != TIE) & (said != TIE)
-    return VoteCount(int((counted & (value == said)).sum()), int(counted.sum()))
+        counted = counted & (value != TIE) & (judged != TIE)
+    return VoteCount(int((counted & (value == judged)).sum()), int(counted.sum()))
 
 
 def among_people(table: Table, kept: Mask, *, ties: bool) -> VoteCount:
@@ -44,6 +44,6 @@ def among_people(table: Table, kept: Mask, *, ties: bool) -> VoteCount:
     row, value = table.votes.row[kept], table.votes.value[kept]
     if not ties:
         row, value = row[value != TIE], value[value != TIE]
-    _, held = np.unique(row, return_counts=True)
+    _, votes_of_row = np.unique(row, return_counts=True)
     _, same = np.unique(np.stack([row, value]), axis=1, return_counts=True)
-    return VoteCount(int((same * (same - 1) // 2).sum()), int((held * (held - 1) // 2).sum()))
+    return VoteCount(int((same * (same - 1) // 2).sum()), int((votes_of_row * (votes_of_row - 1) // 2).sum()))

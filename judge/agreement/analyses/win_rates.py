@@ -2,7 +2,6 @@
 
 Prediction-powered inference (Angelopoulos et al. 2023, "Prediction-powered inference", Science; with the power tuning
 of "PPI++", 2023, §6): θ = mean_N λ f + mean_n (Y - λ f), f the judge on all N rows, Y people on n of them.
-Refuses to know agreement.
 """
 
 from collections import defaultdict
@@ -51,9 +50,9 @@ def powered(judged: Floats, labelled: Mask, people: Floats, cluster: Ints) -> Po
         return Powered(value, error, 0.0)
     covariance = float(np.cov(truth, inside)[0, 1])
     weight = float(np.clip(covariance / ((1 + n / rest) * np.var(judged)), 0.0, 1.0))
-    correction, one = mean_by_cluster(truth - weight * inside, cluster[labelled])
+    correction, correction_variance = mean_by_cluster(truth - weight * inside, cluster[labelled])
     mean, other = mean_by_cluster(weight * outside, cluster[~labelled])
-    return Powered(correction + mean, float(np.sqrt(one**2 + other**2)), weight)
+    return Powered(correction + mean, float(np.sqrt(correction_variance**2 + other**2)), weight)
 
 
 def estimates(measure: Measure) -> tuple[WinRate, ...]:
@@ -64,18 +63,18 @@ def estimates(measure: Measure) -> tuple[WinRate, ...]:
     judged = measure.judge.read
     if not table.authors:
         return (_estimate(measure, "first", "second", np.flatnonzero(judged), np.ones(len(table))),)
-    held: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
-    for at, (one, two) in table.authors.items():
-        if judged[at] and one != two:
-            held[min(one, two), max(one, two)].append((at, 1.0 if one < two else -1.0))
-    most = sorted((key for key in held if len(held[key]) >= FEW), key=lambda key: (-len(held[key]), key))
-    found = []
+    rows_of: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    for row, (first, second) in table.authors.items():
+        if judged[row] and first != second:
+            rows_of[min(first, second), max(first, second)].append((row, 1.0 if first < second else -1.0))
+    most = sorted((key for key in rows_of if len(rows_of[key]) >= FEW), key=lambda key: (-len(rows_of[key]), key))
+    rates = []
     for key in most[:PAIRS]:
         side = np.ones(len(table))
-        rows = np.array([at for at, _ in held[key]], dtype=np.int64)
-        side[rows] = [sign for _, sign in held[key]]
-        found.append(_estimate(measure, *key, rows, side))
-    return tuple(found)
+        rows = np.array([row for row, _ in rows_of[key]], dtype=np.int64)
+        side[rows] = [sign for _, sign in rows_of[key]]
+        rates.append(_estimate(measure, *key, rows, side))
+    return tuple(rates)
 
 
 def _estimate(measure: Measure, system: str, over: str, rows: Ints, side: Floats) -> WinRate:
@@ -140,9 +139,9 @@ def label_next(measure: Measure, many: int = 20) -> list[tuple[int, NextLabel]]:
     rows = rows[np.argsort(-worth[rows], kind="stable")]
     _, leaders = np.unique(table.group[rows], return_index=True)
     chosen = rows[np.sort(leaders)][:many]
-    found = []
-    for at in chosen:
-        why = ["both orders differ"] * bool(flipped[at]) + [f"P(first verdict) = {p[at]:.2f}"] * bool(stated[at])
+    labels = []
+    for row in chosen:
+        why = ["both orders differ"] * bool(flipped[row]) + [f"P(first verdict) = {p[row]:.2f}"] * bool(stated[row])
         text = "; ".join(why) or "no probability stated"
-        found.append((int(at), NextLabel(id=table.ids[at], information=float(worth[at]), why=text)))
-    return found
+        labels.append((int(row), NextLabel(id=table.ids[row], information=float(worth[row]), why=text)))
+    return labels

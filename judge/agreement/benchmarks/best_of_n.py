@@ -1,6 +1,6 @@
 """Best of n as two published benchmarks count it: RewardBench 2 (best of four, and ties) and PRM800K's best-of-n.
 
-Plain functions of scores: what a response got, and whether it is right. Refuses to know tables and judges.
+Plain functions of scores: what a response got, and whether it is right.
 """
 
 from collections import defaultdict
@@ -28,17 +28,19 @@ def rewardbench2(rows: Iterable[Candidates]) -> dict[str, float]:
     by_subset: dict[str, list[Candidates]] = defaultdict(list)
     for row in rows:
         by_subset[row.subset].append(row)
-    found = {}
-    for subset, held in by_subset.items():
-        found[subset] = ties_score(held) if subset.lower() == TIES else float(np.mean([top(row) for row in held]))
-    return {"score": float(np.mean(list(found.values()))), **found}
+    scores = {}
+    for subset, candidates in by_subset.items():
+        scores[subset] = (
+            ties_score(candidates) if subset.lower() == TIES else float(np.mean([top(row) for row in candidates]))
+        )
+    return {"score": float(np.mean(list(scores.values()))), **scores}
 
 
 def top(row: Candidates) -> float:
     """Whether the right response is the highest of all; 1/k where k share the top."""
     highest = max(row.scores)
-    winners = [at for at, score in enumerate(row.scores) if score == highest]
-    return sum(at < row.right for at in winners) / len(winners)
+    winners = [index for index, score in enumerate(row.scores) if score == highest]
+    return sum(index < row.right for index in winners) / len(winners)
 
 
 class _Margins(NamedTuple):
@@ -64,7 +66,11 @@ def ties_score(rows: Sequence[Candidates]) -> float:
     for row in rows:
         kind, _, number = row.id.partition(":")
         stats.setdefault(kind, {})[number] = _margins(row)
-    accuracy = {kind: float(np.mean([one.accurate for one in held.values()])) for kind, held in stats.items() if held}
+    accuracy = {
+        kind: float(np.mean([margin_of.accurate for margin_of in margins.values()]))
+        for kind, margins in stats.items()
+        if margins
+    }
     both = sorted(stats["ref"].keys() & stats["tied"].keys())
     score = 0.3 * accuracy.get("tied", 0.0) + 0.3 * accuracy.get("ref", 0.0)
     if not both:
@@ -94,10 +100,10 @@ def best_of(problems: Iterable[ArrayLike], n: int, drawn_from: int) -> list[floa
     chance[0] = n / drawn_from
     for rank in range(drawn_from - n):
         chance[rank + 1] = chance[rank] * (drawn_from - n - rank) / (drawn_from - 1 - rank)
-    found = []
+    solved = []
     for samples in problems:
         score, right = np.array(samples, dtype=np.float64).reshape(-1, 2).T
         level = np.unique(-score, return_inverse=True)[1]
         share = np.bincount(level, weights=right) / np.maximum(np.bincount(level), 1)
-        found.append(float(chance[: len(level)] @ share[np.sort(level)]))
-    return found
+        solved.append(float(chance[: len(level)] @ share[np.sort(level)]))
+    return solved

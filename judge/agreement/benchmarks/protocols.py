@@ -1,7 +1,6 @@
 """Published benchmarks, each by its own protocol, as the file named beside it counts.
 
 What could not be read counts as its authors count it (a miss, or a blind guess); the report's own figures leave it out.
-Refuses to know where rows come from and how best-of-n is counted (best_of.py).
 """
 
 from collections import defaultdict
@@ -74,8 +73,8 @@ def run(name: str, measure: Measure) -> Benchmark:
     rows are not the benchmark's."""
     protocol = PROTOCOLS[name]
     if measure.table.task != protocol.task:
-        found = f"{measure.judge.name}: its verdicts are of the task {measure.table.task}"
-        raise InputError(f"{found}; the benchmark {name} takes a run of the task {protocol.task}")
+        mismatch = f"{measure.judge.name}: its verdicts are of the task {measure.table.task}"
+        raise InputError(f"{mismatch}; the benchmark {name} takes a run of the task {protocol.task}")
     figures = protocol.figures(measure)
     if not figures:
         lacking = [field for field in protocol.fields if not any(_field(measure, field))]
@@ -120,10 +119,10 @@ def _plain(measure: Measure, name: str, value: float, rows: int, of: str = "") -
 def rewardbench(measure: Measure) -> tuple[Figure, ...]:
     """Accuracy of each subset, sections weighted by their published counts, and the mean of the four sections. A tie or
     nothing readable of a generative judge counts half, of a model that scores responses it counts 0."""
-    truth, said, labelled = measure.table.truth, measure.judge.verdict, measure.table.labelled
-    spared = 0.5 if generative(measure) else 0.0
-    seen = measure.judge.read | measure.judge.unreadable
-    hits = np.where(said == truth, 1.0, np.where(seen & ((said == TIE) | np.isnan(said)), spared, 0.0))
+    truth, judged, labelled = measure.table.truth, measure.judge.verdict, measure.table.labelled
+    worth_of_tie = 0.5 if generative(measure) else 0.0
+    answered = measure.judge.read | measure.judge.unreadable
+    hits = np.where(judged == truth, 1.0, np.where(answered & ((judged == TIE) | np.isnan(judged)), worth_of_tie, 0.0))
     subset = _field(measure, "subset")
     figures, sections = [], []
     for section, counts in REWARDBENCH.items():
@@ -168,13 +167,13 @@ def rm_bench(measure: Measure) -> tuple[Figure, ...]:
 def judgebench(measure: Measure) -> tuple[Figure, ...]:
     """Two orders count +1 for the right verdict and -1 for the opposite one; right when the sum is positive."""
     truth, judge = measure.table.truth, measure.judge
-    one = ~np.isnan(judge.forward) | ~np.isnan(judge.swapped)
+    by_order = ~np.isnan(judge.forward) | ~np.isnan(judge.swapped)
     total = np.zeros(len(truth))
-    for side in (judge.forward, judge.swapped) if one.any() else (judge.verdict,):
+    for side in (judge.forward, judge.swapped) if by_order.any() else (judge.verdict,):
         total += (side == truth).astype(np.float64) - ((side == 1 - truth) & (truth < TIE))
     hits, labelled = (total > 0).astype(np.float64), measure.table.labelled
     source = _field(measure, "source")
-    found = [measure.share("accuracy", "Accuracy over both orders", hits, labelled)]
+    figures = [measure.share("accuracy", "Accuracy over both orders", hits, labelled)]
     named = {
         "knowledge": "mmlu-pro",
         "reasoning": "livebench-reasoning",
@@ -184,8 +183,8 @@ def judgebench(measure: Measure) -> tuple[Figure, ...]:
     for part, prefix in named.items():
         inside = labelled & np.array([str(value).startswith(prefix) for value in source])
         if inside.any():
-            found.append(_mean(measure, "source", hits, inside, part))
-    return tuple(found)
+            figures.append(_mean(measure, "source", hits, inside, part))
+    return tuple(figures)
 
 
 def llmbar(measure: Measure) -> tuple[Figure, ...]:
@@ -223,9 +222,9 @@ def processbench(measure: Measure) -> tuple[Figure, ...]:
 
 def _first_wrong_f1(measure: Measure, inside: Mask, name: str, title: str, *, of: str = "", note: str = "") -> Figure:
     """ProcessBench's F1 on some rows, with how many of these could not be read or were never judged."""
-    truth, said = measure.table.truth, measure.judge.verdict
+    truth, judged = measure.table.truth, measure.judge.verdict
     wrong, right = inside & (truth >= 0), inside & (truth < 0)
-    columns = np.column_stack([(said == truth) & wrong, wrong, (said == truth) & right, right]).astype(np.float64)
+    columns = np.column_stack([(judged == truth) & wrong, wrong, (judged == truth) & right, right]).astype(np.float64)
     figure = measure.figure(name, title, measure.draw.by_block(columns), processbench_f1, inside, of=of, note=note)
     return measure.counted_in(figure, inside)
 
@@ -237,14 +236,14 @@ def rewardbench2(measure: Measure) -> tuple[Figure, ...]:
     subset, names = _field(measure, "subset"), _field(measure, "id")
     rows: dict[int, Candidates] = {}
     for vote, right in table.votes.orders.items():
-        if isinstance(right, frozenset) and subset[at := int(table.votes.row[vote])]:
-            scores = _scores(measure, at)
+        if isinstance(right, frozenset) and subset[row_number := int(table.votes.row[vote])]:
+            scores = _scores(measure, row_number)
             first = sorted(range(len(scores)), key=lambda place: (place not in right, place))
             ordered = [scores[place] for place in first]
-            rows[at] = Candidates(str(names[at]), str(subset[at]), ordered, len(right))
+            rows[row_number] = Candidates(str(names[row_number]), str(subset[row_number]), ordered, len(right))
     hits = np.zeros(len(table))
-    for at, row in rows.items():
-        hits[at] = top(row)
+    for row_number, row in rows.items():
+        hits[row_number] = top(row)
     mine = np.isin(np.arange(len(table)), list(rows))
     figures = []
     for name in sorted({row.subset for row in rows.values()}):
@@ -260,13 +259,13 @@ def rewardbench2(measure: Measure) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _scores(measure: Measure, at: int) -> list[float]:
+def _scores(measure: Measure, row: int) -> list[float]:
     """What a ranking gave each response: its strengths, else minus its place; all alike where it could not be read."""
-    order, strengths = measure.judge.detail.get(at, ((), ()))
+    order, strengths = measure.judge.detail.get(row, ((), ()))
     if strengths:
         return list(strengths)
     places = {response: place for place, response in enumerate(order)}
-    return [-float(places.get(response, len(order))) for response in range(int(measure.table.size[at]))]
+    return [-float(places.get(response, len(order))) for response in range(int(measure.table.size[row]))]
 
 
 def prm800k(measure: Measure) -> tuple[Figure, ...]:
@@ -279,8 +278,10 @@ def prm800k(measure: Measure) -> tuple[Figure, ...]:
     places = DRAWS[-1] if many.max() > DRAWS[-2] else int(many.max())
     order = np.flatnonzero(usable)
     order = order[np.argsort(table.group[order], kind="stable")]
-    held = np.split(order, np.searchsorted(table.group[order], problems))[1:]
-    samples = [np.column_stack([p[own], table.truth[own] == 0]) for own in held]
+    rows_of_problems = np.split(order, np.searchsorted(table.group[order], problems))[1:]
+    samples = [
+        np.column_stack([p[rows_of_problem], table.truth[rows_of_problem] == 0]) for rows_of_problem in rows_of_problems
+    ]
     rows = np.flatnonzero(table.labelled)[first]
     figures = []
     for n in sorted({1, *(n for n in DRAWS if n < places), places}):

@@ -2,7 +2,7 @@
 
 The alignment of a value x with the votes h_k of the others on a row is the share of them equal to x, or for scores
 minus the root mean square distance, -sqrt(mean (x - h_k)²) (Calderon et al. 2025, §3, "alignment scoring functions").
-Person and judge are measured against the same votes, so the two are comparable. Refuses to know tests (ceiling.py).
+Person and judge are measured against the same votes, so the two are comparable.
 """
 
 from dataclasses import dataclass
@@ -43,37 +43,37 @@ class Counter:
         """The counts, (V,)."""
         inside = (value >= self._low) & (value <= self._low + self._span - 2)
         key = self._key(row, np.where(inside, value, self._low))
-        at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
-        return np.where(inside & (self._keys[at] == key), self._counts[at], 0).astype(np.float64)
+        index = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
+        return np.where(inside & (self._keys[index] == key), self._counts[index], 0).astype(np.float64)
 
 
 def aligned(table: Table, judge: Judge) -> Alignment:
     """Every vote with others beside it, on rows that the judge could judge."""
     votes = table.votes
-    held = np.bincount(votes.row, minlength=len(table)).astype(np.float64)
-    kept = (held[votes.row] > 1) & judge.read[votes.row]
+    vote_count = np.bincount(votes.row, minlength=len(table)).astype(np.float64)
+    kept = (vote_count[votes.row] > 1) & judge.read[votes.row]
     row, who, value = votes.row[kept], votes.who[kept], votes.value[kept]
-    said, many = judge.verdict[row], held[row]
+    judged, many = judge.verdict[row], vote_count[row]
     if table.form == "scores":
-        person, by_judge, others = _distances(votes, row, value, said, many)
+        person, by_judge, others = _distances(votes, row, value, judged, many)
     else:
-        person, by_judge, others = _shares(votes, row, value, said, many)
-    return Alignment(row=row, who=who, person=person, judge=by_judge, same=(said == value) * 1.0, others=others)
+        person, by_judge, others = _shares(votes, row, value, judged, many)
+    return Alignment(row=row, who=who, person=person, judge=by_judge, same=(judged == value) * 1.0, others=others)
 
 
-def _shares(votes: Votes, row: Ints, value: Floats, said: Floats, many: Floats) -> tuple[Floats, Floats, Floats]:
+def _shares(votes: Votes, row: Ints, value: Floats, judged: Floats, many: Floats) -> tuple[Floats, Floats, Floats]:
     count = Counter(votes.row, votes.value)
-    own, judged = count(row, value), count(row, said)
+    same_as_person, same_as_judge = count(row, value), count(row, judged)
     rows = int(votes.row.max()) + 1
     # Ordered pairs of equal votes on the row, Σ_k n_k (n_k - 1), less the ones that this person is in.
     equal = np.bincount(votes.row, weights=count(votes.row, votes.value) - 1, minlength=rows)
     pairs = (many - 1) * (many - 2)
     with np.errstate(all="ignore"):
-        others = np.where(pairs > 0, (equal[row] - 2 * (own - 1)) / pairs, np.nan)
-    return (own - 1) / (many - 1), (judged - (said == value)) / (many - 1), others
+        others = np.where(pairs > 0, (equal[row] - 2 * (same_as_person - 1)) / pairs, np.nan)
+    return (same_as_person - 1) / (many - 1), (same_as_judge - (judged == value)) / (many - 1), others
 
 
-def _distances(votes: Votes, row: Ints, value: Floats, said: Floats, many: Floats) -> tuple[Floats, Floats, Floats]:
+def _distances(votes: Votes, row: Ints, value: Floats, judged: Floats, many: Floats) -> tuple[Floats, Floats, Floats]:
     rows = int(votes.row.max()) + 1
     total = np.bincount(votes.row, weights=votes.value, minlength=rows)[row] - value
     squares = np.bincount(votes.row, weights=votes.value**2, minlength=rows)[row] - value**2
@@ -84,7 +84,7 @@ def _distances(votes: Votes, row: Ints, value: Floats, said: Floats, many: Float
 
     spread = np.maximum(squares / rest - (total / rest) ** 2, 0.0)
     others = np.where(rest > 1, -np.sqrt(2 * spread * rest / np.maximum(rest - 1, 1)), np.nan)
-    return near(value), near(said), others
+    return near(value), near(judged), others
 
 
 def counts(table: Table, row: Ints, value: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """Counterfactual probes: the same record with one thing changed that should not change a verdict.
 
 Each probe makes a new record from a record, on one side of a pair; what it adds says nothing about the question. A
-sound judge gives the same verdict (for `swap`: the same response). This module refuses to know judges and verdicts.
+sound judge gives the same verdict (for `swap`: the same response).
 """
 
 import re

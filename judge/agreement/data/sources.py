@@ -1,8 +1,7 @@
 """Where rows come from: files of rmjudge's own rows, read fast, and any other iterable of them, read again when needed.
 
 A source hands out (position, row) and gives single rows back by position, so that a report over a million rows keeps no
-text and still shows the few it picks. This module refuses to know other formats (the command line turns them into rows)
-and what is kept of a row (columns.py).
+text and still shows the few it picks.
 """
 
 import json
@@ -50,7 +49,7 @@ class OwnFile:
         """Every row; raises InputError `file:line: …` at one that cannot be read."""
         import orjson
 
-        loads, at, line = orjson.loads, 0, b""
+        loads, offset, line = orjson.loads, 0, b""
         try:
             with self.path.open("rb", buffering=1 << 20) as stream:
                 for number, line in enumerate(stream, 1):
@@ -63,19 +62,19 @@ class OwnFile:
                             row = _lenient(line, f"{self.path}:{number}", error)
                         if type(row) is not dict or "id" not in row or "kind" not in row:
                             raise InputError(f"{self.path}:{number}: no row of rmjudge (it lacks 'id' or 'kind')")
-                        yield at, row
-                    at += len(line)
+                        yield offset, row
+                    offset += len(line)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
 
     def fetch(self, positions: set[int]) -> dict[int, Row]:
         """The rows at these byte offsets."""
-        found = {}
+        rows = {}
         with self.path.open("rb") as stream:
-            for at in sorted(positions):
-                stream.seek(at)
-                found[at] = json.loads(stream.readline())
-        return found
+            for position in sorted(positions):
+                stream.seek(position)
+                rows[position] = json.loads(stream.readline())
+        return rows
 
     def place(self, position: int) -> str:
         """`file:line`."""
@@ -97,13 +96,13 @@ class Rows:
 
     def fetch(self, positions: set[int]) -> dict[int, Row]:
         """The rows at these ordinals, by reading up to the last of them."""
-        found: dict[int, Row] = {}
-        for at, row in self.rows():
-            if at in positions:
-                found[at] = row
-            if len(found) == len(positions):
+        rows: dict[int, Row] = {}
+        for position, row in self.rows():
+            if position in positions:
+                rows[position] = row
+            if len(rows) == len(positions):
                 break
-        return found
+        return rows
 
     def place(self, position: int) -> str:
         """The row's number, counted from 1."""
@@ -120,10 +119,10 @@ def _lenient(line: bytes, place: str, error: ValueError) -> Any:
 
 def run_files(folder: Path) -> list[Path]:
     """The files of a run directory; raises InputError when it is none."""
-    found = [folder / name for name in RUN_FILES if (folder / name).exists()]
-    if not found:
+    files = [folder / name for name in RUN_FILES if (folder / name).exists()]
+    if not files:
         raise InputError(f"{folder}: no run directory (it holds neither {' nor '.join(RUN_FILES)})")
-    return found
+    return files
 
 
 def read_judge(columns: Columns, sources: list[tuple[int, Source]], name: str, *, labels: bool) -> None:
@@ -207,7 +206,10 @@ def _stored(meta: Row) -> Row | None:
     alpaca_eval's `preference` is 2 - P(the first is better); RewardBench's `results` is 1 for the chosen one.
     """
     if isinstance(meta.get("judgments"), list):
-        given = [_DECISIONS.get(said.get("decision")) if isinstance(said, dict) else None for said in meta["judgments"]]
+        given = [
+            _DECISIONS.get(str(answer.get("decision"))) if isinstance(answer, dict) else None
+            for answer in meta["judgments"]
+        ]
         return _both(given[:2])
     if isinstance(meta.get("winners"), list):
         return _both([{"1": "first", "2": "second"}.get(str(winner)) for winner in meta["winners"]])
@@ -223,8 +225,10 @@ def _stored(meta: Row) -> Row | None:
 
 def _both(given: list[str | None]) -> Row:
     """The verdict of two orders: a tie where they differ, unreadable where none could be read."""
-    readings = [{"asked": asked, "verdict": said} for asked, said in zip(_ASKED, given, strict=False)]
-    read = {said for said in given if said is not None}
+    readings = [
+        {"asked": order, "verdict": verdict_of_order} for order, verdict_of_order in zip(_ASKED, given, strict=False)
+    ]
+    read = {verdict_of_order for verdict_of_order in given if verdict_of_order is not None}
     verdict = None if not read else read.pop() if len(read) == 1 else "tie"
     return {"verdict": verdict, "readings": readings}
 
@@ -246,17 +250,17 @@ def _as_judged(row: Row) -> Row:
     verdict = labels[0]["verdict"] if labels else None
     match row["kind"]:
         case "pair":
-            said = {"task": "preference", "verdict": verdict}
+            judgement = {"task": "preference", "verdict": verdict}
         case "solution" if not labels or not labels[0].get("criterion"):
-            said = {"task": "steps", "verdict": (), "first_wrong": verdict}
+            judgement = {"task": "steps", "verdict": (), "first_wrong": verdict}
         case "ranking":
-            said = {"task": "ranking", "verdict": verdict}
+            judgement = {"task": "ranking", "verdict": verdict}
         case "response" if labels and not labels[0].get("criterion"):
-            said = {"task": "score", "verdict": {"": verdict}}
+            judgement = {"task": "score", "verdict": {"": verdict}}
         case "solution" if "prm_score" in (row.get("meta") or {}):
             p = row["meta"]["prm_score"]  # PRM800K's file of samples: its own model's score, not whether it is right
-            said = {"task": "outcome", "verdict": "right" if p >= 0.5 else "wrong", "p_correct": p}
+            judgement = {"task": "outcome", "verdict": "right" if p >= 0.5 else "wrong", "p_correct": p}
         case _:
             right = None if verdict is None else "right" if verdict >= 0.5 else "wrong"
-            said = {"task": "outcome", "verdict": right}
-    return {**row, "judgement": said}
+            judgement = {"task": "outcome", "verdict": right}
+    return {**row, "judgement": judgement}

@@ -1,7 +1,7 @@
 """The rows of a report as arrays: who voted what, what the people say together, what each judge said.
 
 Built once from Columns; everything later reads it. A row is *labelled* when people voted on it, and has a *truth* when
-they come to one verdict. Refuses to know formulas.
+they come to one verdict.
 """
 
 from dataclasses import dataclass, field
@@ -121,7 +121,7 @@ def build(columns: Columns) -> Table:
     judges = tuple(_judge(judge, size) for judge in columns.judges)
     _check_common(columns, labelled, judges)
     names = sorted(set(columns.criterion))
-    where = {name: at for at, name in enumerate(names)}
+    where = {name: number for number, name in enumerate(names)}
     return Table(
         task=columns.task,
         shape=columns.shape,
@@ -154,8 +154,8 @@ def _votes(columns: Columns) -> Votes:
     """All votes sorted by row; of several of one annotator on a row the first one stands."""
     row, who = np.array(columns.vote_row, dtype=np.int64), np.array(columns.vote_who, dtype=np.int64)
     seconds = np.full(len(row), np.nan)
-    for at, spent in columns.seconds.items():
-        seconds[at] = spent
+    for position, spent in columns.seconds.items():
+        seconds[position] = spent
     key = row * (int(who.max(initial=0)) + 1) + who
     order = np.argsort(key, kind="stable")
     first = np.ones(len(order), dtype=bool)
@@ -164,14 +164,18 @@ def _votes(columns: Columns) -> Votes:
     vote, source = _array(columns.vote), np.array(columns.vote_source, dtype=np.int64)
     standing = kept[np.cumsum(first) - 1]  # by vote: the one that stands for it
     carried = (vote[order] == vote[standing]) & (source[order] != source[standing])
-    now = {int(before): at for at, before in enumerate(kept)} if columns.orders else {}
+    new_position = {int(before): position for position, before in enumerate(kept)} if columns.orders else {}
     return Votes(
         row=row[kept],
         who=who[kept],
         value=vote[kept],
         seconds=seconds[kept],
         names=tuple(columns.annotators),
-        orders={now[at]: said for at, said in columns.orders.items() if at in now},
+        orders={
+            new_position[position]: order_of_person
+            for position, order_of_person in columns.orders.items()
+            if position in new_position
+        },
         duplicates=int((~first & ~carried).sum()),
     )
 

@@ -1,4 +1,4 @@
-"""The answer in one sentence, from the finished parts; and what changed since a saved report. Refuses to compute."""
+"""The answer in one sentence, from the finished parts; and what changed since a saved report."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from judge.agreement.schema import AgreementReport, BaselineChange, Figure, Flag
 def headline(judges: Sequence[JudgeReport], flags: Sequence[Flag]) -> Headline:
     """The verdict on the best judge by its main figure."""
     best = max(judges, key=lambda judge: (judge.agreement[0].value or 0.0) if judge.agreement else 0.0)
-    own = [flag for flag in flags if flag.judge in ("", best.name)]
-    level, sentence, why = _said(best, own)
+    of_best = [flag for flag in flags if flag.judge in ("", best.name)]
+    level, sentence, why = _said(best, of_best)
     name = f"{best.name}, the best of {len(judges)}: " if len(judges) > 1 else ""
     return Headline(level=level, sentence=name + sentence, why=why)
 
@@ -50,22 +50,22 @@ def _said(judge: JudgeReport, flags: Sequence[Flag]) -> tuple[Level, str, tuple[
     return "fair", "Not shown: this judge may be as good as a person, but these rows do not prove it.", tuple(told)
 
 
-def changes(now: AgreementReport, before: AgreementReport) -> tuple[BaselineChange, ...]:
+def changes(after: AgreementReport, before: AgreementReport) -> tuple[BaselineChange, ...]:
     """Every figure of agreement beside the same one of a saved report. A change counts when the old value lies outside
     the new interval (or the other way round where the new one has none); judges meet by name, or the only ones."""
-    found = []
-    for judge in now.judges:
-        old = next((one for one in before.judges if one.name == judge.name), None)
-        if old is None and len(now.judges) == len(before.judges) == 1:
+    changed = []
+    for judge in after.judges:
+        old = next((candidate for candidate in before.judges if candidate.name == judge.name), None)
+        if old is None and len(after.judges) == len(before.judges) == 1:
             old = before.judges[0]
         if old is None:
             continue
-        held = {(figure.name, figure.of): figure for figure in old.agreement}
+        old_figures = {(figure.name, figure.of): figure for figure in old.agreement}
         for figure in judge.agreement:
-            same = held.get((figure.name, figure.of))
+            same = old_figures.get((figure.name, figure.of))
             if same is not None:
-                found.append(_change(judge.name, same, figure))
-    return tuple(found)
+                changed.append(_change(judge.name, same, figure))
+    return tuple(changed)
 
 
 NEUTRAL = ("mean_difference", "accuracy_forward", "accuracy_swapped")

@@ -1,7 +1,7 @@
 """Red flags: what is wrong, how sure that is, what to do, in words.
 
 Each rule takes a finished judge's report and gives a flag or None; what is plainly explained by one is not also
-called a coin. Limits are named below. Refuses to compute: it only reads figures.
+called a coin. Limits are named below.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,34 +20,34 @@ FEW = 30
 
 def flags(judge: JudgeReport) -> tuple[Flag, ...]:
     """All flags of a judge, the worst first."""
-    found = [flag for rule in _RULES if (flag := rule(judge)) is not None]
-    if not any(flag.severity == "stop" for flag in found) and (coin := _coin(judge)) is not None:
-        found.insert(0, coin)
+    flagged = [flag for rule in _RULES if (flag := rule(judge)) is not None]
+    if not any(flag.severity == "stop" for flag in flagged) and (coin := _coin(judge)) is not None:
+        flagged.insert(0, coin)
     severity = {"stop": 0, "warn": 1, "note": 2}
-    return tuple(sorted(found, key=lambda flag: severity[flag.severity]))
+    return tuple(sorted(flagged, key=lambda flag: severity[flag.severity]))
 
 
 def moved(audit: Audit, judge: str) -> tuple[Flag, ...]:
     """Flags of an audit's probes; judge: whose it is."""
-    found = []
-    for one in audit.probes:
-        limit = FLIPS if one.probe == "swap" else LEANS
-        if one.moved.n >= FEW and _low(one.moved) >= limit:
-            toward = "" if one.probe == "swap" else f"; in favour of what was changed {shown(one.toward)}"
-            found.append(
+    flagged = []
+    for probe in audit.probes:
+        limit = FLIPS if probe.probe == "swap" else LEANS
+        if probe.moved.n >= FEW and _low(probe.moved) >= limit:
+            toward = "" if probe.probe == "swap" else f"; in favour of what was changed {shown(probe.toward)}"
+            flagged.append(
                 Flag(
-                    name=f"moved_by_{one.probe}",
+                    name=f"moved_by_{probe.probe}",
                     severity="warn",
                     judge=judge,
-                    what=f"The verdict moves when it should not: {one.about}.",
-                    evidence=f"moved {shown(one.moved)}{toward}",
-                    sure=f"at least {_low(one.moved):.0%} at 95 %",
+                    what=f"The verdict moves when it should not: {probe.about}.",
+                    evidence=f"moved {shown(probe.moved)}{toward}",
+                    sure=f"at least {_low(probe.moved):.0%} at 95 %",
                     advice="Ask both orders and merge them."
-                    if one.probe == "swap"
+                    if probe.probe == "swap"
                     else "Say in the prompt that it does not count, and audit again; keep such texts out of training.",
                 )
             )
-    return tuple(found)
+    return tuple(flagged)
 
 
 def find(figures: Sequence[Figure], name: str) -> Figure | None:
@@ -114,11 +114,11 @@ def _always(judge: JudgeReport) -> Flag | None:
                 return _always_flag(judge, word, f"the response shown first wins {shown(first)}")
     for confusion in judge.confusion[:1]:
         total = sum(map(sum, confusion.counts))
-        for at, label in enumerate(confusion.labels):
-            said = sum(row[at] for row in confusion.counts) / max(1, total)
-            true = sum(confusion.counts[at]) / max(1, total)
-            if total >= FEW and said >= ALWAYS and true < ALWAYS - 0.1:
-                return _always_flag(judge, label, f"{said:.1%} of {total:,} verdicts; people {true:.1%}")
+        for index, label in enumerate(confusion.labels):
+            by_judge = sum(row[index] for row in confusion.counts) / max(1, total)
+            true = sum(confusion.counts[index]) / max(1, total)
+            if total >= FEW and by_judge >= ALWAYS and true < ALWAYS - 0.1:
+                return _always_flag(judge, label, f"{by_judge:.1%} of {total:,} verdicts; people {true:.1%}")
     return None
 
 
@@ -284,16 +284,16 @@ def _calibration(judge: JudgeReport) -> Flag | None:
 
 
 def _self(judge: JudgeReport) -> Flag | None:
-    own = find(judge.bias.self_preference, "self_preference") if judge.bias else None
-    if own is None or own.low is None or own.low <= 0:
+    preference = find(judge.bias.self_preference, "self_preference") if judge.bias else None
+    if preference is None or preference.low is None or preference.low <= 0:
         return None
     return Flag(
         name="self_preference",
         severity="warn",
         judge=judge.name,
         what="This judge prefers its own responses more than people do.",
-        evidence=f"by {shown(own)} of a win",
-        sure=f"95 % interval {own.low:.3f} to {_high(own):.3f}",
+        evidence=f"by {shown(preference)} of a win",
+        sure=f"95 % interval {preference.low:.3f} to {_high(preference):.3f}",
         advice="Have another model judge its responses.",
     )
 

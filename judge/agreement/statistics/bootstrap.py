@@ -6,8 +6,6 @@ resamples and S (G, K) the sums of each prompt, W @ S gives the sums of all resa
 
 More than 4,000 prompts are first put into 4,000 blocks at random. Blocks of equal size are independent and alike, so
 drawing blocks estimates the same variance, with a relative error of 1/sqrt(2 · 4,000), about 1 %, in its root.
-
-This module refuses to know what is summed (nominal.py, numbers.py).
 """
 
 from collections.abc import Callable
@@ -196,7 +194,7 @@ def by_weights(draw: Resampler, statistic: Statistic, *, clusters: int) -> Inter
     return draw.interval(values, clusters)
 
 
-def jackknife(draw: Resampler, statistic: Statistic, whole: float, *, clusters: int) -> Interval:
+def jackknife(draw: Resampler, statistic: Statistic, estimate: float, *, clusters: int) -> Interval:
     """Estimate ± t · s by the delete-a-group jackknife over at most 100 groups of prompts: s² = (G-1)/G Σ (θ_g - θ̄)²
     (Shao & Tu 1995, §2.3). For smooth statistics such as AUC and Kendall's τ it agrees with the bootstrap."""
     from scipy.stats import t
@@ -207,8 +205,8 @@ def jackknife(draw: Resampler, statistic: Statistic, whole: float, *, clusters: 
     member = draw.block % groups
     left = np.array([statistic((member != group).astype(np.float64)) for group in range(groups)])
     left = left[np.isfinite(left)]
-    if len(left) < 2 or not np.isfinite(whole):
+    if len(left) < 2 or not np.isfinite(estimate):
         return NO_INTERVAL
     spread = float(np.sqrt((len(left) - 1) / len(left) * ((left - left.mean()) ** 2).sum()))
     reach = float(t.ppf(0.5 + draw.confidence / 2, len(left) - 1)) * spread
-    return Interval(whole - reach, whole + reach)
+    return Interval(estimate - reach, estimate + reach)

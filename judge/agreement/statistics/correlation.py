@@ -1,7 +1,7 @@
 """Agreement of numbers: correlations of scores, AUC of probabilities, as functions of row weights.
 
 Each maker takes the rows once and returns a statistic of weights (N,), which the bootstrap calls with how often each
-row was drawn; weight 0 leaves a row out. Refuses to know tables and judges.
+row was drawn; weight 0 leaves a row out.
 """
 
 import numpy as np
@@ -20,18 +20,18 @@ def pearson_of(sums: Floats) -> Floats:
 
 def moments(x: Floats, y: Floats, mask: NDArray[np.bool_]) -> Floats:
     """(N, 6) the terms of `pearson_of`, 0 outside the mask; centred first, so that squares keep their digits."""
-    one = mask.astype(np.float64)
+    inside = mask.astype(np.float64)
     if mask.any():
         x, y = np.where(mask, x - x[mask].mean(), 0.0), np.where(mask, y - y[mask].mean(), 0.0)
-    return np.column_stack([one, x, y, x * x, y * y, x * y])
+    return np.column_stack([inside, x, y, x * x, y * y, x * y])
 
 
 def alpha_interval_of(sums: Floats) -> Floats:
     """Krippendorff's α on an interval scale for two lists, from sums (…, 6) of 1, x, y, x², y², xy taken about one
     common centre: with n = 2N values v, Σ o δ = 2 Σ (x - y)² and Σ n_c n_k δ = 2 (n Σ v² - (Σ v)²)."""
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
-    apart, spread = xx + yy - 2 * xy, 2 * n * (xx + yy) - (x + y) ** 2
-    return np.asarray(1 - (2 * n - 1) * apart / spread)
+    distance, spread = xx + yy - 2 * xy, 2 * n * (xx + yy) - (x + y) ** 2
+    return np.asarray(1 - (2 * n - 1) * distance / spread)
 
 
 def spearman(x: Floats, y: Floats) -> Statistic:
@@ -41,8 +41,8 @@ def spearman(x: Floats, y: Floats) -> Statistic:
     def statistic(weight: Floats) -> float:
         ranks = []
         for code in codes:
-            held = np.bincount(code, weights=weight)
-            ranks.append((np.cumsum(held) - held / 2)[code])
+            weights_of_level = np.bincount(code, weights=weight)
+            ranks.append((np.cumsum(weights_of_level) - weights_of_level / 2)[code])
         first, second = ranks
         total = weight.sum()
         first = first - (weight @ first) / total

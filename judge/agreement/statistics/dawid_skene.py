@@ -1,7 +1,6 @@
 """What the people say together when some are better than others: Dawid and Skene's model, by EM.
 
 Dawid & Skene 1979, "Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm".
-Refuses to know judges.
 """
 
 from typing import NamedTuple
@@ -34,11 +33,11 @@ def dawid_skene(
     confusion, prior = np.empty(0), np.empty(0)
     for _ in range(rounds):
         prior = posterior[voted].mean(axis=0)
-        held: Floats = np.stack(
+        counts_by_class: Floats = np.stack(
             [np.bincount(cell, weights=posterior[row, k], minlength=people * classes) for k in range(classes)]
         )
-        held = held.reshape(classes, people, classes).transpose(1, 0, 2) + 0.01 / classes
-        confusion = held / held.sum(axis=2, keepdims=True)
+        counts_by_class = counts_by_class.reshape(classes, people, classes).transpose(1, 0, 2) + 0.01 / classes
+        confusion = counts_by_class / counts_by_class.sum(axis=2, keepdims=True)
         log_said = np.log(confusion)[who, :, value]
         log_joint = np.stack(
             [np.bincount(row, weights=log_said[:, k], minlength=rows) for k in range(classes)], axis=1

@@ -2,7 +2,6 @@
 
 Shapes: C (…, L, L) counts, rows the people's verdicts, columns the judge's; every function works over the leading axes
 and returns (…,). So one formula gives a figure and all its resamples. What is not defined is nan.
-This module refuses to know rows and intervals (resample.py).
 """
 
 from typing import Literal
@@ -33,8 +32,8 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def _mean(values: Floats) -> Floats:
-    there = ~np.isnan(values)
-    return np.asarray(np.where(there, values, 0.0).sum(axis=-1) / there.sum(axis=-1))
+    defined = ~np.isnan(values)
+    return np.asarray(np.where(defined, values, 0.0).sum(axis=-1) / defined.sum(axis=-1))
 
 
 def macro_precision(confusion: Floats) -> Floats:
@@ -57,14 +56,14 @@ def macro_f1(confusion: Floats) -> Floats:
 
 def disagreement_weights(size: int, weights: Weights) -> Floats:
     """How bad each kind of disagreement is, (L, L): 1; |i - j|; (i - j)²."""
-    apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
+    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
     match weights:
         case "none":
-            return np.asarray((apart > 0).astype(np.float64))
+            return np.asarray((distance > 0).astype(np.float64))
         case "linear":
-            return np.asarray(apart)
+            return np.asarray(distance)
         case "quadratic":
-            return np.asarray(apart**2)
+            return np.asarray(distance**2)
 
 
 def cohen_kappa(confusion: Floats, weights: Weights = "none") -> Floats:

@@ -1,7 +1,7 @@
 """Agreement among any number of raters, each of whom may have seen other rows.
 
-Each statistic is a formula of sums over rows, so the bootstrap of resample.py serves it: `row_terms` gives one line of
-terms a row, the functions below take the sums of those lines. n_ik raters put row i into class k; m_i = Σ_k n_ik.
+Each statistic is a formula of sums over rows, so bootstrap.py serves it: `row_terms` gives one line of terms
+a row, the functions below take the sums of those lines. n_ik raters put row i into class k; m_i = Σ_k n_ik.
 Rows with fewer than two raters carry no agreement and are left out.
 """
 

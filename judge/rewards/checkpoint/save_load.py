@@ -8,13 +8,8 @@
 `reward.json` is written last: a directory without it is not a model.
 """
 
-import glob
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 
 from judge.errors import EngineError, RunError
+from judge.files import staged_directory
 from judge.rewards.checkpoint.hf_format import (
     ADAPTER,
     HeadWeights,
@@ -95,7 +91,7 @@ def save(
         RunError: where a finished model stands already, or the directory cannot be written.
     """
     refuse_finished(out)
-    with staged(out) as folder, quiet():
+    with staged_directory(out, fill=True, last=("config.json", REWARD_FILE)) as folder, quiet():
         pad = set_padding(tokenizer, model.backbone)
         loads_as = _write_weights(model, folder, pad, merge=merge)
         tokenizer.save_pretrained(folder)
@@ -168,36 +164,6 @@ def merge(loaded: LoadedModel, out: Path) -> None:
         figures=metadata.get("figures", {}),
         merge=True,
     )
-
-
-@contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """A temporary directory that becomes `out` when the block ends well, and vanishes when it does not.
-
-    Where `out` is there (states of the training), the files are moved into it one by one, reward.json last.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for stale in out.parent.glob(f".{glob.escape(out.name)}.*.part"):
-            shutil.rmtree(stale, ignore_errors=True)  # of a process that was killed
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part"))
-        try:
-            yield folder
-            _synced(folder)
-            os.chmod(folder, 0o755)
-            if not out.exists():
-                os.replace(folder, out)
-                return
-            for file in sorted(
-                folder.iterdir(), key=lambda file: (file.name == REWARD_FILE, file.name == "config.json")
-            ):
-                os.replace(file, out / file.name)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
 def set_padding(tokenizer: Any, backbone: Any) -> int:
@@ -316,16 +282,6 @@ def _tokenizer(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise EngineError(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
-
-
-def _synced(folder: Path) -> None:
-    """Force every file to the disk, so that the new name never stands before its content."""
-    for file in (*folder.iterdir(), folder):
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _first_line(error: BaseException) -> str:

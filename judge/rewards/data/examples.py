@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from judge.errors import ConfigError, InputError, unknown
 from judge.judgements import Judgement
 from judge.records import Conversation, Record, content_id, plain
-from judge.rewards.data.label_conversion import UNLABELLED, StepProbabilities, by_judge, by_people, unfit
+from judge.rewards.data.label_conversion import UNLABELLED, StepProbabilities, by_judge, by_people, teachers, unfit
 from judge.rewards.registry import KINDS
 
 TWICE = "labelled twice"
@@ -144,7 +144,7 @@ def objectives_of(made: Iterable[Example]) -> tuple[str, ...]:
 def _nothing_left(kind: str, labels: str, tasks: Iterable[str], dropped: Mapping[str, int]) -> ConfigError | InputError:
     names = sorted(tasks)
     if all(reason in (unfit(name, kind) for name in names) for reason in dropped) and dropped:
-        made_from = ", ".join(KINDS[kind].made_from)
+        made_from = ", ".join(teachers(kind))
         return ConfigError(f"{', '.join(names)} cannot teach kind {kind} (it is made from: {made_from})")
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())) or "there are no rows"
     hint = "; people's labels are taken with --labels human" if labels == "judge" and UNLABELLED in dropped else ""

@@ -212,7 +212,8 @@ class ExampleTokenizer:
 
     def _turn(self, message: Message, tools_are_given: bool) -> dict[str, Any]:
         """A turn as a chat template reads it. A template without tool calls gets them as text, as judges do."""
-        hide, turn = self._markers.hide, {"role": message.role, "content": self._markers.hide(message.content)}
+        hide = self._markers.hide
+        turn: dict[str, Any] = {"role": message.role, "content": hide(message.content)}
         if not message.more:
             return turn
         shown = message if not tools_are_given else replace(message, tools=())
