@@ -18,8 +18,8 @@ class Request:
     messages: the conversation; the model writes the next assistant turn.
     prefill: the beginning of that turn, already written; the model goes on from its last character.
     opening: how the turn should begin, such as "<critique>". An engine that goes on from a begun reply writes it as
-        the turn's beginning, unless its model thinks aloud first; the completion's text then begins with it. Others
-        leave it to the model.
+        the turn's beginning, unless its model thinks aloud first; the completion's text then begins with it. Others,
+        and servers, of whose models that is not known, leave it to the model.
     choices: when given, exactly one of these answers is returned, with the log-probability of each, normalised over
         the choices (they sum to 1 after exp). One decoded token where every choice is one token; a forward pass a
         choice where one is longer.

@@ -10,6 +10,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
 
@@ -187,7 +188,9 @@ class OpenAIEngine:
             result = await self._ask(request, lambda content: read_choice(content, request.choices))
         else:
             result = await self._ask(request, lambda content: read_reply(content, request))
-        return Completion(text=result.reason, finish="error") if isinstance(result, Failure) else result
+        if isinstance(result, Failure):
+            return Completion(text=result.reason, finish="error")
+        return result if request.choices else replace(result, continues=await self._goes_on())
 
     async def _ask(self, request: Request, read: Callable[[Any], T | Failure]) -> T | Failure:
         """Ask in the words that the server takes; a refusal that names a field is answered in other words once."""
