@@ -97,12 +97,12 @@ def report(
 
 def _people_alone(inputs: Inputs, sample: Sample, settings: AgreementConfig) -> AgreementReport:
     """The report of people among themselves."""
-    alone = replace(people(sample), other_labels=dict(inputs.columns.misfits))
+    alone = replace(people(sample), other_labels=sum(inputs.columns.misfits.values()))
     return AgreementReport(
         title=settings.title or "people among themselves",
         kind=sample.table.shape.records[0],
         headline=people_headline(alone),
-        flags=people_flags(alone),
+        flags=people_flags(alone, inputs.columns.misfits),
         judges=(),
         people=alone,
         rows_total=alone.labelled,

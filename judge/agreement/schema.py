@@ -225,7 +225,7 @@ class People:
     """People among themselves, without a judge. labelled: rows with a label; shared: with labels of two people or
     more; split: where these differ. human: leave-one-annotator-out agreement over all annotators, the ceiling of any
     judge. among: κ, α, Fleiss, AC1, for each criterion. pairs, annotators: those with most labels, of pairs_total and
-    annotators_total. other_labels: how many labels are of another kind, and count nowhere, by what they are."""
+    annotators_total. other_labels: how many are of another kind, and count nowhere."""
 
     task: str
     labelled: int
@@ -240,7 +240,7 @@ class People:
     annotators_total: int
     prompts: int = 0
     repeated_votes: int = 0
-    other_labels: Mapping[str, int] = field(default_factory=dict)
+    other_labels: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

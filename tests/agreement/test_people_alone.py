@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from rich.console import Console
 
 import judge
@@ -190,3 +192,10 @@ def test_pandalms_annotators(data_dir: Path) -> None:
     assert [round(of_pair(report, number)["cohen_kappa"] or 0, 4) for number in range(3)] == [0.8520, 0.8789, 0.8617]
     assert report.figures["alpha_nominal"].n == 999
     assert json.loads(report.to_json())["judges"] == []
+
+
+def test_the_json_is_as_its_schema_says() -> None:
+    schema = json.loads(files("judge").joinpath("schemas", "report.json").read_text("utf-8"))
+    row = json.loads(alone(pairs(["ff", "ss", "fs"])).to_json())
+    Draft202012Validator(schema).validate(row)
+    assert row["people"]["annotators_total"] == 2

@@ -1,5 +1,7 @@
 """What people among themselves come to in one sentence, and what is wrong with their labels."""
 
+from collections.abc import Mapping
+
 from judge.agreement.findings.red_flags import FEW, not_listed, off_flag, repeated_votes, shown
 from judge.agreement.schema import Figure, Flag, Headline, Level, People
 
@@ -35,14 +37,14 @@ def _level(alpha: Figure) -> tuple[Level, str]:
     return "poor", "People agree little beyond chance: a judge can hardly be measured by these labels."
 
 
-def people_flags(people: People) -> tuple[Flag, ...]:
-    """What is to be known of the labels before their figures are used."""
+def people_flags(people: People, others: Mapping[str, int]) -> tuple[Flag, ...]:
+    """What is to be known of the labels before they are used. others: labels of another kind, by what they are."""
     found = (
         off_flag(people.annotators),
         not_listed(len(people.annotators), people.annotators_total),
         _pairs_not_listed(people),
         repeated_votes(people.repeated_votes),
-        _other(people),
+        _other(people.task, others),
     )
     return tuple(flag for flag in found if flag is not None)
 
@@ -60,14 +62,14 @@ def _pairs_not_listed(people: People) -> Flag | None:
     )
 
 
-def _other(people: People) -> Flag | None:
-    if not people.other_labels:
+def _other(task: str, others: Mapping[str, int]) -> Flag | None:
+    if not others:
         return None
     return Flag(
         name="other_labels",
         severity="note",
-        what=f"Labels of another kind than those of the task {people.task} are left out.",
-        evidence=", ".join(f"{number:,} × {what}" for what, number in people.other_labels.items()),
+        what=f"Labels of another kind than those of the task {task} are left out.",
+        evidence=", ".join(f"{number:,} × {what}" for what, number in others.items()),
         sure="a plain count",
         advice="The first label of the data says which kind is compared; give each kind in a file of its own.",
     )
