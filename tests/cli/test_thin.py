@@ -11,6 +11,8 @@ import judge
 
 CLI = Path(__file__).resolve().parent.parent.parent / "cli"
 FILES = sorted(CLI.glob("*.py"))
+
+
 def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """(module, name) of every import, in functions and for type checkers too; the name is "" for a whole module."""
     for node in ast.walk(tree):
