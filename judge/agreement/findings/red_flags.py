@@ -250,6 +250,23 @@ def _duplicates(judge: JudgeReport) -> Flag | None:
     )
 
 
+def skipped_rows(places: Sequence[str]) -> tuple[Flag, ...]:
+    """A note on rows of the data that could not be read and were left out."""
+    if not places:
+        return ()
+    more = f", … and {len(places) - 3:,} more" if len(places) > 3 else ""
+    return (
+        Flag(
+            name="skipped",
+            severity="note",
+            what="Rows of the data could not be read and were left out.",
+            evidence=f"{len(places):,} rows: {', '.join(places[:3])}{more}",
+            sure="a plain count",
+            advice="`rmjudge data show` says what is wrong with each.",
+        ),
+    )
+
+
 def _repeated(judge: JudgeReport) -> Flag | None:
     if not judge.coverage.repeated_votes:
         return None
