@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from judge.agreement.data.columns import Columns
 from judge.agreement.data.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
+from judge.agreement.data.verdict_lines import is_verdict_lines, verdict_lines
 from judge.agreement.schema import Audit
 from judge.agreement.serialization import AUDIT_FILE, audit_from_row
 from judge.errors import ConfigError, InputError, unknown
@@ -136,7 +137,10 @@ def _read_inputs(
     sources: list[Source] = []
     sources_by_run: list[list[int]] = []
     for run, name in zip(runs, names_of(runs), strict=True):
-        of_run = sources_of(run, on_bad=on_bad)
+        if is_verdict_lines(run):
+            of_run = [verdict_lines(run, [part for labels in human for part in sources_of(labels, format, on_bad)])]
+        else:
+            of_run = sources_of(run, on_bad=on_bad)
         skipped |= {bad.place: bad for bad in skipped_of(run)}
         numbers = range(len(sources), len(sources) + len(of_run))
         read_judge(columns, list(zip(numbers, of_run, strict=True)), name, labels=not human)
