@@ -28,9 +28,9 @@ def scored(row: Row) -> list[Pair]:
     The texts in it are those of the model's chat template; the pairs have none and join the data on `id`.
     """
     columns = {name: value for name, value in row.items() if isinstance(value, list)}
-    if not isinstance(row["results"], list):
+    if not isinstance(results := need(row, "results"), list):
         return [_scored(row)]
-    if any(len(column) != len(row["results"]) for column in columns.values()):
+    if any(len(column) != len(results) for column in columns.values()):
         lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
         raise InputError(f"columns of different lengths: {lengths}")
     common = {name: value for name, value in row.items() if name not in columns}
@@ -40,7 +40,7 @@ def scored(row: Row) -> list[Pair]:
 def _scored(row: Row) -> Pair:
     if not 0 <= number(row, "results") <= 1:
         raise wrong("results", row["results"], "1 (the chosen one scores higher), 0, or 0.5 for a tie")
-    meta = rest(row, ("text_chosen", "text_rejected")) | {"key": ["rewardbench", row["subset"], need(row, "id")]}
+    meta = rest(row, ("text_chosen", "text_rejected")) | {"key": ["rewardbench", need(row, "subset"), need(row, "id")]}
     return Pair(prompt=(), first=(), second=(), human=label("rewardbench", "first"), meta=meta)
 
 
