@@ -125,6 +125,8 @@ OnBad = Callable[[BadRow], object]
 """Is told of each row that cannot be read, which is then left out."""
 
 SHOWN_BAD_ROWS = 20
+RECOGNISED_WITHIN = 100
+"""Of data whose first rows fit no family so many are looked at before the first one is named alone."""
 
 
 def read_records(path: str | Path, *, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
@@ -192,16 +194,20 @@ def _bad_row(place: str, error: InputError) -> BadRow:
 def _bad_rows(
     path: str, place: str, first: InputError, rows: Iterator[tuple[str, Row | InputError]], family: Format | None
 ) -> InputError:
-    """The error that names a wrong row, and with it every other one that follows; of the hub the first alone."""
-    if family is None or path.startswith("hf://"):
+    """The error that names a wrong row, and with it every other one that follows; of the hub the first alone, and of
+    data in which no family is recognised."""
+    if path.startswith("hf://"):
         return first
     bad = [_bad_row(place, first)]
     for later, row in rows:
+        if family is None and len(bad) == RECOGNISED_WITHIN:
+            return first
         try:
+            family = family or choose(_whole(row), later)
             records_of(family, _whole(row), later)
         except InputError as error:
             bad.append(_bad_row(later, error))
-    return bad_rows_error(path, bad) if len(bad) > 1 else first
+    return bad_rows_error(path, bad) if len(bad) > 1 and family is not None else first
 
 
 def bad_rows_error(path: str, bad: Sequence[BadRow]) -> InputError:

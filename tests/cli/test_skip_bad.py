@@ -233,3 +233,16 @@ def test_agree(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report["judges"][0]["coverage"]["labelled"] == 4
     (note,) = [flag for flag in report["flags"] if flag["name"] == "skipped"]
     assert note["evidence"] == "2 rows: data.jsonl:2, data.jsonl:4"  # the same rows, counted once
+
+
+def test_a_bad_first_row_hides_neither_the_others_nor_the_family(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "data.jsonl").write_text("\n".join(["{", '{"what": 1}', pair(1), '{"prompt": 1}', pair(2)]) + "\n")
+    command = [part for part in label() if part not in ("--format", "rmjudge")]
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert "3 rows cannot be read" in message
+    assert all(f"data.jsonl:{line}: " in message for line in (1, 2, 4))
+    assert main([*command, "--skip-bad"]) == 0
+    assert [row["place"] for row in skipped(folder / "run")] == [f"data.jsonl:{line}" for line in (1, 2, 4)]

@@ -85,4 +85,4 @@ def test_distill_and_agree_take_judged_rows_in_memory(tmp_path: Path) -> None:
     report = judge.agree(run, human=people, format="trl-preference", skip_bad=True, resamples=0)
     assert report.figures["accuracy"].n == 6
     (note,) = [flag for flag in report.data.flags if flag.name == "skipped"]
-    assert note.evidence == "1 rows: row 7"
+    assert note.evidence == "1 row: row 7"

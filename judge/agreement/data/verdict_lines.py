@@ -41,13 +41,14 @@ def verdict_lines(path: str | Path, people: Sequence[Source]) -> Source:
 
     def judged() -> Iterator[Row]:
         pairs = (row for source in people for _, row in source.rows())
-        for number, (line, row) in enumerate(zip_longest(read_rows(path), pairs), start=1):
-            if line is None or row is None:
-                more, fewer = ("pairs", "verdicts") if line is None else ("verdicts", "pairs")
+        for number, (read, row) in enumerate(zip_longest(read_rows(path), pairs), start=1):
+            if read is None or row is None:
+                more, fewer = ("pairs", "verdicts") if read is None else ("verdicts", "pairs")
                 raise InputError(
                     f"{path}: fits the data line by line, which holds more {more} than {fewer} ({number - 1:,})"
                 )
-            yield _judged(*line, row)
+            place, line = read
+            yield _judged(place, line, row)
 
     return Rows(judged, str(path))
 

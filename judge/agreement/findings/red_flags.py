@@ -260,7 +260,7 @@ def skipped_rows(places: Sequence[str]) -> tuple[Flag, ...]:
             name="skipped",
             severity="note",
             what="Rows of the data could not be read and were left out.",
-            evidence=f"{len(places):,} rows: {', '.join(places[:3])}{more}",
+            evidence=f"{len(places):,} row{'s' * (len(places) > 1)}: {', '.join(places[:3])}{more}",
             sure="a plain count",
             advice="`rmjudge data show` says what is wrong with each.",
         ),
