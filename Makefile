@@ -39,7 +39,13 @@ help: ## this list
 
 venv: $(READY) ## a virtual environment with torch, vLLM and everything else
 
-$(READY): pyproject.toml constraints.txt
+# What decides which packages are there; written only when it changes, so that other edits install nothing.
+$(VENV)/.requirements: pyproject.toml constraints.txt
+	@mkdir -p $(VENV)
+	@{ sed -n '/^requires-python/,/^\[tool.setuptools\]/p' pyproject.toml; cat constraints.txt; } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(READY): $(VENV)/.requirements
 	@test -n "$(PYTHON)" || { echo "rmjudge needs Python 3.11, 3.12 or 3.13: make venv PYTHON=/path/to/python" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) for $(DEVICE) with $$($(BIN)/python --version) (a few minutes, once)"

@@ -29,7 +29,16 @@ from judge.tiny.samples import pairs, responses, solutions
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "big-bench-mistake" / "multistep_arithmetic.dev.jsonl"
 # A linear head on the last token has to work everything out again that the judge's own language model knows only in its
 # last layer; the likelihood head looks there. `--head linear` shows the difference.
-RECIPE = ["--set", "optimizer=muon", "--rate", "5e-4", "--set", "head_rate=10", "--set", "dtype=bfloat16"]
+RECIPE = [
+    "--set",
+    "optimizer=muon",
+    "--learning-rate",
+    "5e-4",
+    "--set",
+    "head_lr_multiplier=10",
+    "--set",
+    "dtype=bfloat16",
+]
 BATCH = {"process": "12", "outcome": "12", "scalar": "8", "ensemble": "8"}
 LETTERS = {"p": "process", "o": "outcome", "s": "scalar", "e": "ensemble"}
 WANTED = {"process": 93.0, "outcome": 0.95, "scalar": 93.0, "ensemble": 93.0}

@@ -1,6 +1,6 @@
 """Wrong labels and calibration: a fifth of the training labels flipped, each loss beside its own clean self.
 
-    python benchmarks/reward_noise.py [--losses "bradley-terry; forward, flipped 0.2"]
+    python benchmarks/reward_noise.py [--losses "bradley_terry; forward_correction, flipped 0.2"]
     python benchmarks/reward_noise.py --data FILE --backbone DIRECTORY [--full]
 
 The first trains the embedded judge's backbone on pairs of its own field, by the library's own loop and with the
@@ -29,26 +29,26 @@ from judge.rewards.data.examples import Example, examples
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.calibration import calibrate, expected_calibration_error
 from judge.rewards.losses.registry import get_loss
-from judge.rewards.modeling.heads import head
+from judge.rewards.modeling.heads import make_head
 from judge.rewards.modeling.reward_model import build_reward_model
 
 # What a user names on the command line: a loss and its arguments. All but the first bear wrong labels.
 LOSSES: dict[str, tuple[str, dict[str, float]]] = {
-    "bradley-terry": ("bradley-terry", {}),
-    "bradley-terry, smoothing 0.2": ("bradley-terry", {"smoothing": 0.2}),
-    "forward, flipped 0.2": ("forward", {"flipped": 0.2}),
-    "unbiased, flipped 0.2": ("unbiased", {"flipped": 0.2}),
-    "generalized, q 0.7": ("generalized", {"q": 0.7}),
-    "symmetric": ("symmetric", {}),
+    "bradley_terry": ("bradley_terry", {}),
+    "bradley_terry, smoothing 0.2": ("bradley_terry", {"smoothing": 0.2}),
+    "forward_correction, flipped 0.2": ("forward_correction", {"flipped": 0.2}),
+    "rdpo, flipped 0.2": ("rdpo", {"flipped": 0.2}),
+    "generalized_cross_entropy, q 0.7": ("generalized_cross_entropy", {"q": 0.7}),
+    "symmetric_cross_entropy": ("symmetric_cross_entropy", {}),
     "trimmed, share 0.2": ("trimmed", {"share": 0.2}),
 }
 _NAMES = "with --full, separated by semicolons: " + "; ".join(LOSSES)
 RECIPE: dict[str, Any] = {
     "head": "likelihood",
     "optimizer": "muon",
-    "rate": 5e-4,
-    "head_rate": 10.0,
-    "batch": 8,
+    "learning_rate": 5e-4,
+    "head_lr_multiplier": 10.0,
+    "batch_size": 8,
     "dtype": "bfloat16",
 }  # of benchmarks/distill.py
 FLIPPED = 0.2
@@ -131,7 +131,7 @@ def train_head(
 ) -> Any:
     """A reward head on features, AdamW and a cosine, the epochs that were asked for."""
     torch.manual_seed(seed)
-    made = head(args.head, part.features.shape[1], 1, args.dropout)
+    made = make_head(args.head, part.features.shape[1], 1, args.dropout)
     cost = get_loss(loss, **arguments)
     optimizer = torch.optim.AdamW(made.parameters(), lr=args.rate, weight_decay=args.decay)
     steps = args.epochs * (len(labels) // args.batch)
@@ -204,7 +204,7 @@ def noise(train: Part, test: Part, args: argparse.Namespace) -> dict[tuple[str, 
             ]
             heads[name, flipped] = made
             hits[flipped] = np.mean([right(one, test)[0] for one in made], axis=0)
-        if name == "bradley-terry":
+        if name == "bradley_terry":
             plain = hits[False]
         clean, noisy = (100 * hits[flipped].mean() for flipped in (False, True))
         told = " | ".join(points(apart, groups) for apart in (hits[False] - hits[True], plain - hits[True]))
@@ -217,7 +217,7 @@ def calibration(heads: dict[tuple[str, bool], list[Any]], held: Part, test: Part
     print(f"\n| trained on | ECE as it is, {len(test.examples)} test pairs | after calibration on {CALIBRATION} | by |")
     print("|---|---:|---:|---|")
     for name, flipped in heads:
-        if name not in ("bradley-terry", "forward, flipped 0.2"):
+        if name not in ("bradley_terry", "forward_correction, flipped 0.2"):
             continue
         made = heads[name, flipped][0]
         fitted = calibrate(right(made, held)[1], held.targets(), held.examples, RewardConfig.of())
@@ -312,7 +312,11 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--head", default="mlp", choices=("linear", "mlp"))
     parser.add_argument("--max-length", type=int, default=1024)
-    parser.add_argument("--losses", default="bradley-terry; forward, flipped 0.2; generalized, q 0.7", help=_NAMES)
+    parser.add_argument(
+        "--losses",
+        default="bradley_terry; forward_correction, flipped 0.2; generalized_cross_entropy, q 0.7",
+        help=_NAMES,
+    )
     parser.add_argument("--full", action="store_true", help="train the backbone too (minutes); always without --data")
     args = parser.parse_args()
     from judge.tiny import READER

@@ -78,6 +78,7 @@ def distill(
 
     rmjudge distill runs/pairs --kind scalar --backbone Qwen/Qwen3-0.6B --out models/pairs
     """
+    o.need("distill", kind=kind or preset or set, backbone=backbone or set, out=out or dry_run)
     given: dict[str, Any] = {
         "kind": kind,
         "backbone": backbone,

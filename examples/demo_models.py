@@ -30,7 +30,10 @@ MODELS = (
     Model("ensemble", "preference", "process"),
 )
 # The backbone writes arithmetic one operation at a time: what it would not have written itself is what is wrong.
-RECIPE = "--set head=likelihood --set optimizer=muon --rate 5e-4 --set head_rate=10 --set dtype=bfloat16".split()
+RECIPE = [
+    *"--set head=likelihood --set optimizer=muon --learning-rate 5e-4".split(),
+    *"--set head_lr_multiplier=10 --set dtype=bfloat16".split(),
+]
 HELD_OUT = 4  # every fourth row
 LEARNT = {"preference": "preference-learnt.jsonl", "steps": "steps-learnt.jsonl"}
 HELD = {"preference": "held/judge.jsonl", "steps": "held/steps.jsonl"}

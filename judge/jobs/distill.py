@@ -117,8 +117,8 @@ def distill(
         RunError: where `out` holds something else.
     """
     config = _config(settings, named)
-    explicit = "kind" in {*named, *read_settings(settings)} or bool(config.preset)
-    need("distill", kind=explicit, backbone=config.model.backbone, out=out or dry_run)
+    kind = named.get("kind") or read_settings(settings).get("kind") or config.preset
+    need("distill", kind=kind, backbone=config.model.backbone, out=out or dry_run)
     bad: list[BadRow] = []
     source = _label_source(data, labels, format, bad.append if skip_bad else None)
     from judge.rewards.distill import prepare

@@ -140,7 +140,8 @@ def continued(question: Question, completion: Completion, label: Label) -> Progr
     What is returned as the completion's text is what the juror was given and what it wrote or chose after it.
     """
     text = without_loop(completion.text) if completion.finish == "repetition" else completion.text
-    lead = "\n\n".join(filter(None, (text.strip(), question.prefix)))
+    begun = question.prefix or question.opening
+    lead = "\n\n".join(filter(None, (text.strip(), begun)))
     if question.labels and question.prefix:
         (answer,) = yield (soft_request(question, lead, Options()),)
         verdict = next((name for name, text in question.labels.items() if text == answer.text), None)
@@ -152,8 +153,8 @@ def continued(question: Question, completion: Completion, label: Label) -> Progr
         return replace(completion, text=whole), Label(verdict, reason), shares
     if question.labels:
         return completion, label, {}
-    if question.prefix and label.reason == NO_VERDICT:
-        request = replace(request_for(question, Options(), 0), prefill=f"{lead}\n", stop=(_closing(question.prefix),))
+    if begun and label.reason == NO_VERDICT:
+        request = replace(request_for(question, Options(), 0), prefill=f"{lead}\n", stop=(_closing(begun),))
         (answer,) = yield (request,)
         if answer.finish == "error":
             return completion, label, {}
@@ -177,7 +178,7 @@ def _better_continued(question: Question, completion: Completion, label: Label) 
         return False
     if question.labels:
         return bool(question.prefix) and label.reason in (CUT, REPEATED, NO_VERDICT, EMPTY)
-    return label.reason == REPEATED or (bool(question.prefix) and label.reason == NO_VERDICT)
+    return label.reason == REPEATED or (bool(question.prefix or question.opening) and label.reason == NO_VERDICT)
 
 
 def _closing(prefix: str) -> str:

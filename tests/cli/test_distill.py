@@ -75,8 +75,8 @@ def test_a_run_becomes_a_model_and_says_how_good_it_is(run: Path, llama: Path, t
     out = tmp_path / "model"
     assert main([*words(run, llama, out), "--epochs", "4", "--rate", "0.003", "--validation", "0.3", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["kind"], shown["labels"], shown["loss"]) == ("scalar", "judge", "bradley-terry")
-    assert shown["dropped"] == {"verdict could not be read": 1}
+    assert (shown["kind"], shown["labels"], shown["loss"]) == ("scalar", "judge", "bradley_terry")
+    assert shown["dropped"] == [{"reason": "verdict could not be read", "count": 1}]
     assert shown["validation"]["accuracy"] == 1.0
     about = json.loads((out / "reward.json").read_text())
     assert (about["parents"][0]["kind"], about["parents"][0]["task"]) == ("run", "preference")
@@ -115,7 +115,7 @@ def test_a_dry_run_counts_and_writes_nothing(run: Path, llama: Path, tmp_path: P
     shown = json.loads(capsys.readouterr().out)
     assert (shown["examples"], shown["steps"]) == (30, 4)  # thirty in batches of nine
     # <bos>, " <user> wA wB <eos>" and " <assistant> wN <eos>": six of the prompt are shared, two responses of two.
-    assert shown["tokens an epoch"] == 30 * (6 + 2 * 2)
+    assert shown["tokens_per_epoch"] == 30 * (6 + 2 * 2)
     assert not out.exists()
 
 
@@ -126,7 +126,7 @@ def test_a_dry_run_counts_and_writes_nothing(run: Path, llama: Path, tmp_path: P
         (["--kind", "process"], "cannot teach kind process"),
         (["--labels", "humans"], "did you mean 'human'"),
         (["--set", "rte=1"], "did you mean 'rate'"),
-        (["--set", "rate"], "write --set NAME=VALUE"),
+        (["--set", "rate"], "--set NAME=VALUE"),
         (["--rate", "1", "--set", "rate=2"], "rate is given twice"),
         (["--set", "loss.smoothin=0.1"], "did you mean 'smoothing'"),
         (["--loss", "focall"], "did you mean 'focal'"),
@@ -151,9 +151,9 @@ def test_what_is_missing_is_named(run: Path, people: Path, tmp_path: Path, capsy
     assert main(["distill", str(tmp_path / "none"), "--kind", "scalar", "--backbone", "tiny", "--out", "x"]) == 2
     assert "no such file or run directory" in capsys.readouterr().err
     assert main(["distill", str(tmp_path), "--kind", "scalar", "--backbone", "tiny", "--out", "x"]) == 2
-    assert "not a run directory" in capsys.readouterr().err
+    assert "a directory without labels.jsonl" in capsys.readouterr().err
     assert main(["distill", str(run), str(people), "--kind", "scalar", "--backbone", "tiny", "--out", "x"]) == 2
-    assert "say --labels judge or --labels human" in capsys.readouterr().err
+    assert 'say labels "judge" or "human"' in capsys.readouterr().err
 
 
 def test_a_directory_with_something_in_it_is_left_alone(run: Path, llama: Path, tmp_path: Path, capsys: Any) -> None:

@@ -1,5 +1,6 @@
 """A random Llama with a byte-level tokenizer and a chat template, made in a second, and one vLLM for all tests."""
 
+import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from judge.engines import Completion, Engine, Request
+from judge.engines import Completion, Engine, Request, load_engine
 from judge.records import Message
+from tests.engines.openai_server import Server
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -126,3 +128,21 @@ def _ask() -> Callable[..., Request]:
 @pytest.fixture(name="answers", scope="session")
 def _answers() -> Callable[[Engine, list[Request]], list[Completion]]:
     return answers
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def engine(server: Server) -> Iterator[Engine]:
+    engine = load_engine(f"openai:{server.url}#judge-7b", attempts=3)
+    yield engine
+    engine.close()

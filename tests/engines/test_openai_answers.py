@@ -113,7 +113,7 @@ def check(result: Completion | Failure) -> None:
         return
     result.text.encode()
     result.thinking.encode()
-    assert result.finish in ("stop", "length", "error")
+    assert result.finish in ("stop", "length", "repetition", "error")
     assert min(result.prompt_tokens, result.cached_tokens, result.output_tokens) >= 0
     if result.logprobs:
         assert sum(map(math.exp, result.logprobs.values())) == pytest.approx(1.0)

@@ -108,6 +108,17 @@ def test_an_opening_is_asked_for_and_its_closing_tag_is_the_stop() -> None:
     assert critique("few-shot", answer).verdict == "It names no source."
 
 
+def test_an_opening_that_was_left_to_the_model_is_put_into_its_mouth_in_the_end() -> None:
+    def answer(request: Request) -> Completion:
+        if request.prefill:
+            assert request.prefill == "Here you are.\n\n<critique>\n"
+            return Completion(text="It names no source.", continues=True)
+        return Completion(text="Here you are.", continues=True)
+
+    done = critique("few-shot", answer)
+    assert (done.verdict, done.readings[0].attempts) == ("It names no source.", 1)
+
+
 def test_words_that_go_round_in_circles_are_read_up_to_there() -> None:
     text = "It is long. " + "It repeats what was said before. " * 5
     done = critique("default", reply(text, continues=True, finish="repetition"))

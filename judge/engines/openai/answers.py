@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import orjson
 
-from judge.engines.base import Completion, Request
+from judge.engines.base import Completion, Request, without_loop
 from judge.engines.thinking import KNOWN_MARKS, split_thinking
 from judge.secrets import mask_secrets
 
 WORDS = 300  # of a server's words, that many characters are kept
+LOOP_LETTERS = 4000  # a loop is looked for in the end of a reply
 LONGEST_WAIT = 3600.0 * 24
 
 Kind = Literal["busy", "sick", "misaddressed", "refused", "odd"]
@@ -153,8 +154,10 @@ def read_reply(content: Any, request: Request) -> Completion | Failure:
         text, thinking = _without_thinking(text)
     for stop in request.stop:  # for servers that do not know the field; no effect on those that do
         text = text.partition(stop)[0] if stop else text
-    cut = finish in ("length", "content_filter")
-    return _completion(content, text=text, thinking=thinking, finish="length" if cut else "stop")
+    ended = "length" if finish in ("length", "content_filter") else "stop"
+    if ended == "length" and without_loop(text[-LOOP_LETTERS:]) != text[-LOOP_LETTERS:]:
+        ended = "repetition"
+    return _completion(content, text=text, thinking=thinking, finish=ended)
 
 
 def _text_and_thinking(message: Mapping[str, Any]) -> tuple[str, str] | Failure:

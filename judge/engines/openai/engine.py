@@ -10,6 +10,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ PROBE = Request(
     max_tokens=4,
 )
 PROBE_GOES_ON = "ve"
+THINKING_PROBE_TOKENS = 32
 
 T = TypeVar("T")
 
@@ -92,6 +94,7 @@ class OpenAIEngine:
         self._token_ids = TokenIds(self._connection, model)
         self._continues: asyncio.Future[bool] | None = None
         self._takes_ids: asyncio.Future[bool] | None = None
+        self._thinking: asyncio.Future[bool] | None = None
 
     def submit(self, ticket: int, request: Request) -> None:
         """See Engine."""
@@ -123,15 +126,6 @@ class OpenAIEngine:
         """Whether `step` would return at once."""
         return not self._finished.empty()
 
-    @property
-    def continues(self) -> bool:
-        """Whether the server goes on from a begun reply: as set, else found out by one request at the first question.
-
-        Raises EngineError when the server cannot be used."""
-        if self._server != "auto":
-            return self._server == "vllm"
-        return self._open().wait_for(self._find_out())
-
     def count_tokens(self, request: Request) -> int:
         """A guess, for the tokenizer is the server's: a token for every four characters, four for every turn."""
         characters = sum(len(message.content) for message in request.messages) + len(request.prefill)
@@ -155,7 +149,7 @@ class OpenAIEngine:
     def _open(self) -> "_Loop":
         if self._loop is None:
             self._loop = _Loop()
-            self._continues = self._takes_ids = None
+            self._continues = self._takes_ids = self._thinking = None
             self._loop.wait_for(self._start())
         return self._loop
 
@@ -179,15 +173,24 @@ class OpenAIEngine:
                 finished.put((ticket, error))
 
     async def _answer(self, request: Request) -> Completion:
-        if request.prefill and not await self._goes_on():
+        continues = await self._goes_on()
+        if request.prefill and not continues:
             return Completion(text="this server cannot go on from a begun reply (prefill)", finish="error")
+        begun = ""
+        if request.opening and not (request.prefill or request.choices) and continues and not await self._thinks():
+            begun = request.opening
+            request = replace(request, prefill=begun, opening="")
         if request.choices and await self._exact():
             result = await self._token_ids.choose(request, self._dialect)
         elif request.choices:
             result = await self._ask(request, lambda content: read_choice(content, request.choices))
         else:
             result = await self._ask(request, lambda content: read_reply(content, request))
-        return Completion(text=result.reason, finish="error") if isinstance(result, Failure) else result
+        if isinstance(result, Failure):
+            return Completion(text=result.reason, finish="error")
+        if request.choices or result.finish == "error":
+            return result
+        return replace(result, text=begun + result.text, continues=continues)
 
     async def _ask(self, request: Request, read: Callable[[Any], T | Failure]) -> T | Failure:
         """Ask in the words that the server takes; a refusal that names a field is answered in other words once."""
@@ -234,6 +237,19 @@ class OpenAIEngine:
         if self._takes_ids is None:
             self._takes_ids = asyncio.ensure_future(self._token_ids.available())
         return await asyncio.shield(self._takes_ids)
+
+    async def _thinks(self) -> bool:
+        """Whether the model thinks before it replies, asked once: then no reply is begun for it."""
+        if self._thinking is None:
+            self._thinking = asyncio.ensure_future(self._probe_thinking())
+        return await asyncio.shield(self._thinking)
+
+    async def _probe_thinking(self) -> bool:
+        question = replace(PROBE, prefill="", max_tokens=THINKING_PROBE_TOKENS)
+        result = await self._ask(question, lambda content: read_reply(content, question))
+        if isinstance(result, Failure):
+            return True  # not known: the model is left to begin as it likes
+        return bool(result.thinking) or not result.text or await self._token_ids.opens_thinking()
 
     async def _goes_on(self) -> bool:
         return self._server == "vllm" or (self._server == "auto" and await self._find_out())

@@ -14,11 +14,13 @@ from judge.engines.choices import ChoiceTree, Node, likeliest
 from judge.engines.openai.answers import Failure, usage_of
 from judge.engines.openai.connection import Connection
 from judge.engines.openai.dialect import Dialect
+from judge.engines.thinking import KNOWN_MARKS
 from judge.errors import ConfigError
 from judge.records import Message
 
 SAME_TOKENS = 6  # so many equal tokens before the choices' own, and the choices are tokenised as before
 KEY_LETTERS = 24
+END_TOKENS = 16
 UNLIKELY = -9999.0  # how the protocol writes a probability of 0
 PROBE = Request(messages=(Message("user", "A or B?"),), choices=("A", "B"))
 PROBE_TRIES = 3
@@ -49,6 +51,17 @@ class TokenIds:
             if not isinstance(result, Failure) or result.kind not in ("sick", "busy"):
                 return not isinstance(result, Failure)
         return False
+
+    async def opens_thinking(self) -> bool:
+        """Whether the chat template begins a reply inside the model's thinking; False where it cannot be seen."""
+        root = self._connection.address.root_url
+        body = {"model": self._model, "messages": [{"role": "user", "content": "A or B?"}]}
+        ids = await self._ask(root("/tokenize"), body, True, read_ids)
+        if isinstance(ids, Failure):
+            return False
+        end = {"model": self._model, "tokens": ids[-END_TOKENS:]}
+        text = await self._ask(root("/detokenize"), end, True, _read_prompt)
+        return isinstance(text, str) and any(text.rstrip().endswith(marks.start) for marks in KNOWN_MARKS)
 
     async def choose(self, request: Request, dialect: Dialect, *, once: bool = False) -> Completion | Failure:
         """The likeliest choice with the exact log-probabilities of all. once: without patience."""
@@ -148,6 +161,11 @@ def read_ids(content: Any) -> list[int] | Failure:
     if not isinstance(tokens, list) or len(tokens) < 2 or not all(isinstance(token, int) for token in tokens):
         return Failure("odd", "no token ids in the answer of /tokenize")
     return tokens
+
+
+def _read_prompt(content: Any) -> str | Failure:
+    text = content.get("prompt") if isinstance(content, dict) else None
+    return text if isinstance(text, str) else Failure("odd", "no text in the answer of /detokenize")
 
 
 def read_scores(content: Any, children: list[int]) -> tuple[dict[int, float], Completion] | Failure:

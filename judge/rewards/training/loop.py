@@ -152,15 +152,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     while position.step < steps:
         step_batches = list(islice(remaining, chunk))[rank::world]
         learning_rate = set_learning_rate(optimizers, lr_factor(position.step, steps, config))
-        for place, examples in enumerate(step_batches, 1):
-            with nullcontext() if place == len(step_batches) else accelerator.no_sync(model):
-                batch, targets = job.collate(examples).to(accelerator.device), job.targets(examples)
-                rewards = model(batch)
-                loss = job.loss(rewards, targets.to(accelerator.device))
-                _check_finite(loss, position.step + 1, examples)
-                accelerator.backward(loss / len(step_batches))
-            recent.add(loss, rewards, targets, batch.size, len(examples), config)
-            position.tokens += batch.size * world
+        _backward(job, model, accelerator, step_batches, position, recent)
         norm = accelerator.clip_grad_norm_(model.parameters(), config.training.max_grad_norm or math.inf)
         for optimizer in optimizers:
             optimizer.step()
@@ -182,6 +174,26 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
         if config.training.early_stopping_patience and position.stale >= config.training.early_stopping_patience:
             break
     return _finished(model, position, config, accelerator, folder, steps)
+
+
+def _backward(
+    job: TrainingJob,
+    model: Any,
+    accelerator: Any,
+    step_batches: Sequence[Sequence[Example]],
+    position: Position,
+    recent: RecentBatches,
+) -> None:
+    """Forward and backward of each batch of a step; gradients are shared between devices after the last."""
+    for place, examples in enumerate(step_batches, 1):
+        with nullcontext() if place == len(step_batches) else accelerator.no_sync(model):
+            batch, targets = job.collate(examples).to(accelerator.device), job.targets(examples)
+            rewards = model(batch)
+            loss = job.loss(rewards, targets.to(accelerator.device))
+            _check_finite(loss, position.step + 1, examples)
+            accelerator.backward(loss / len(step_batches))
+        recent.add(loss, rewards, targets, batch.size, len(examples), job.config)
+        position.tokens += batch.size * accelerator.num_processes
 
 
 def _finished(

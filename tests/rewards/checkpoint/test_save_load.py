@@ -295,7 +295,7 @@ def test_a_padding_token_is_added_where_there_is_none_to_spare(llama: Path) -> N
 # -- the directory ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("broken", ["_write_own", "write_metadata", "_synced"])
+@pytest.mark.parametrize("broken", ["_write_own", "write_metadata"])
 def test_a_crash_in_saving_leaves_nothing(
     broken: str, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
