@@ -246,3 +246,12 @@ def test_a_bad_first_row_hides_neither_the_others_nor_the_family(
     assert all(f"data.jsonl:{line}: " in message for line in (1, 2, 4))
     assert main([*command, "--skip-bad"]) == 0
     assert [row["place"] for row in skipped(folder / "run")] == [f"data.jsonl:{line}" for line in (1, 2, 4)]
+
+
+def test_render_a_prompt(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["prompt", "render", "preference/default", "--data", "data.jsonl", "--format", "rmjudge", "--limit", "9"]
+    assert main(command) == 2
+    capsys.readouterr()
+    assert main([*command, "--skip-bad", "--json"]) == 0
+    places = [json.loads(line)["place"] for line in capsys.readouterr().out.splitlines()]
+    assert places == [f"data.jsonl:{number}" for number in (1, 3, 5, 6)]

@@ -9,7 +9,9 @@ import pytest
 
 import judge
 from judge.formats import BadRow
+from tests.constitution_eval.support import FOUR, pairs
 from tests.jobs.test_label import ROWS, rules
+from tests.jobs.test_verbs import engine
 from tests.test_schemas import validator
 
 BAD: list[Any] = [ROWS[0], {**ROWS[1], "chosen": 7}, "no dict", ROWS[3]]
@@ -86,3 +88,17 @@ def test_distill_and_agree_take_judged_rows_in_memory(tmp_path: Path) -> None:
     assert report.figures["accuracy"].n == 6
     (note,) = [flag for flag in report.data.flags if flag.name == "skipped"]
     assert note.evidence == "1 row: row 7"
+
+
+def test_constitutions_are_tried_on_the_good_rows() -> None:
+    good = [judge.to_row(pair) for pair in pairs(6)]
+    rows = [*good, {"prompt": 1}, {"kind": "solution", "prompt": "Sum?", "steps": ["1"]}]
+    with pytest.raises(judge.InputError, match="row 7: "):
+        judge.try_constitution(FOUR, rows, judges=engine(), progress=False)
+    options: dict[str, Any] = {"judges": engine(), "skip_bad": True, "progress": False}
+    trial = judge.try_constitution(FOUR, rows, **options)
+    assert (trial.pairs, trial.skipped, trial.to_row()["skipped"]) == (6, 2, 2)
+    ablation = judge.ablate_constitution(FOUR, rows, resamples=100, **options)
+    assert (ablation.pairs, ablation.skipped) == (6, 2)
+    difference = judge.diff_constitutions(FOUR, FOUR.without("useful"), data=rows, **options)
+    assert (difference.pairs, difference.skipped) == (6, 2)
