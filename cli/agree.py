@@ -17,6 +17,9 @@ Human = Annotated[
 ]
 Key = Annotated[str, typer.Option("--key", help="Join rows by this field of meta instead of by their id.")]
 Format = Annotated[str | None, typer.Option("--format", help="Force a family of formats for --human.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and count them; else they end it.")
+]
 Slice = Annotated[list[str] | None, typer.Option("--slice", help="Agreement by this field of the rows, too.")]
 Page = Annotated[Path | None, typer.Option("--report", help="Write one self-contained HTML page.")]
 Audits = Annotated[
@@ -50,6 +53,7 @@ def agree(
     human: Human = None,
     key: Key = "",
     format: Format = None,
+    skip_bad: SkipBad = False,
     slice: Slice = None,
     report: Page = None,
     audit: Audits = None,
@@ -75,6 +79,7 @@ def agree(
         human=human,
         key=key,
         format=format,
+        skip_bad=skip_bad,
         slices=slice or (),
         benchmark=benchmark or (),
         audit=audit or (),

@@ -61,7 +61,9 @@ def draw_rendered(prompts: Sequence[Mapping[str, Any]]) -> None:
 def draw_trial(trial: "ConstitutionTrial", shown: int) -> None:
     """What `try` found: a table of principles, the conflicts, and so many pairs side by side."""
     verdicts = ", ".join(f"{count} {name}" for name, count in trial.verdicts.items() if count)
-    print(f"{trial.constitution}: {trial.pairs} pairs; all together: {verdicts}\n")
+    print(f"{trial.constitution}: {trial.pairs} pairs; all together: {verdicts}")
+    _draw_skipped(trial.skipped)
+    print()
     table = _table("principle", "weight", "speaks", "abstains", "decides", "opposed", "unreadable")
     for row in trial.principles:
         counts = (row.speaks, row.abstains, row.decides, row.opposed, row.unreadable)
@@ -83,6 +85,11 @@ def draw_trial(trial: "ConstitutionTrial", shown: int) -> None:
         print(f"\n{len(trial.disputed) - shown} more pairs on which principles disagree (--show, --json)")
 
 
+def _draw_skipped(count: int) -> None:
+    if count:
+        print(f"{count} rows of the data that could not be read are left out")
+
+
 def draw_ablation(ablation: "Ablation") -> None:
     """What `ablate` found: one line a principle, the most useful first."""
     whole = f"agreement with people {_mean(ablation.whole)}"
@@ -96,6 +103,7 @@ def draw_ablation(ablation: "Ablation") -> None:
     for count, what in ((ablation.unlabelled, "without a human label"), (ablation.unreadable, "not readable")):
         if count:
             print(f"{count} pairs {what} are left out")
+    _draw_skipped(ablation.skipped)
 
 
 def _worth(gain: Mean) -> str:
@@ -118,6 +126,7 @@ def draw_difference(difference: "ConstitutionDiff") -> None:
     if difference.pairs is None:
         return
     print(f"\n{len(difference.verdict_changes)} of {difference.pairs} verdicts changed")
+    _draw_skipped(difference.skipped)
     if difference.verdict_changes:
         table = _table("pair", "before", "after", "prompt")
         for turn in difference.verdict_changes:

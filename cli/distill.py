@@ -26,6 +26,7 @@ def distill(
         str | None, typer.Option("--labels", help="judge: the verdicts of a run; human: people's labels.")
     ] = None,
     format: o.Format = None,
+    skip_bad: o.SkipBad = False,
     preset: Annotated[str | None, typer.Option("--preset", help="enhanced, llama-2.", rich_help_panel=_MODEL)] = None,
     loss: Annotated[str | None, typer.Option("--loss", help="See docs/rewards.md.", rich_help_panel=_MODEL)] = None,
     encoder: Annotated[
@@ -96,7 +97,15 @@ def distill(
         "report_to": trackers or None,
     }
     made = judge.distill(
-        sources, out=out, labels=labels, format=format, settings=set, progress=not quiet, dry_run=dry_run, **given
+        sources,
+        out=out,
+        labels=labels,
+        format=format,
+        skip_bad=skip_bad,
+        settings=set,
+        progress=not quiet,
+        dry_run=dry_run,
+        **given,
     )
     if isinstance(made, judge.TrainingPlan):
         _show("dry run: nothing was trained and nothing written", made.counts, as_json=json)

@@ -64,6 +64,8 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     verdicts = sorted(counts.verdicts.items())
     rows += [(name, f"{count:,} ({count / counts.verdicts.total():.1%})") for name, count in verdicts]
     rows += [("unreadable", f"{counts.unreadable:,}"), ("duplicates in the data", f"{counts.duplicates:,}")]
+    if counts.skipped:
+        rows.append(("skipped rows of the data", f"{counts.skipped:,}"))
     if counts.both_orders:
         rows.append(("position flips", f"{counts.flips:,} ({counts.flips / counts.both_orders:.1%})"))
     tokens = counts.prompt_tokens + counts.output_tokens
@@ -72,6 +74,8 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     show_table(f"{run.task}: {run.directory}", rows)
     if counts.unreadable:
         print(f"What could not be read, with its text: {run.directory}/failures.jsonl")
+    if counts.skipped:
+        print(f"Rows of the data that were skipped, with their places: {run.directory}/failures.jsonl")
     print(f"Look at the verdicts: {shlex.join(['rmjudge', 'data', 'show', str(run.directory)])}")
 
 
@@ -88,13 +92,15 @@ def show_preview(preview: "Preview", *, as_json: bool) -> None:
             for request, tokens in preview.shown
         ]
         cost = {"rows": preview.total, "calls": preview.calls, "prompt_tokens": preview.prompt_tokens}
-        show_json({**cost, "exact": preview.exact, "shown": shown})
+        show_json({**cost, "skipped": preview.counts.skipped, "exact": preview.exact, "shown": shown})
         return
     for request, tokens in preview.shown:
         print(f"──── {request.key or 'request'} · {tokens} prompt tokens")
         print(preview.text_of(request), end="\n\n")
     about = "" if preview.exact else "about "
     rows = [("rows", "all that the hub streams" if preview.total is None else f"{preview.total:,}")]
+    if preview.counts.skipped:
+        rows.append(("skipped rows of the data", f"{preview.counts.skipped:,}"))
     rows += [("calls, at least", f"{about}{preview.calls:,}"), ("prompt tokens", f"{about}{preview.prompt_tokens:,}")]
     show_table("dry run: nothing was asked and nothing written", rows)
 

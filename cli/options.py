@@ -37,6 +37,9 @@ Constitution = Annotated[
     typer.Option("--constitution", "-c", help="Judge pairs under its principles: a shipped name, or a .yaml file."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N distinct records.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, list and count them; else they end it.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the engine, such as tensor_parallel_size=2."),

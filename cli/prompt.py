@@ -56,12 +56,13 @@ def render(
     data: Annotated[str, typer.Option("--data", "-d", help="The file whose records fill the prompt.")],
     limit: Annotated[int, typer.Option("--limit", min=1, help="Only the first N records.")] = 1,
     format_name: Annotated[str | None, typer.Option("--format", help="Force a family of formats.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Pass over rows that cannot be read.")] = False,
     as_json: Json = False,
 ) -> None:
     """A prompt as the judge gets it, filled with the records of a file."""
     import judge
 
-    for conversation in judge.render_prompt(name, data, limit=limit, format=format_name):
+    for conversation in judge.render_prompt(name, data, limit=limit, format=format_name, skip_bad=skip_bad):
         print(json.dumps(conversation.to_row(), ensure_ascii=False) if as_json else conversation)
 
 

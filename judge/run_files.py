@@ -1,14 +1,30 @@
-"""The files of a run directory, and the lines of its row files; a last line that a kill tore is passed over."""
+"""The files of a run directory, and the lines of its row files; a last line that a kill tore is passed over.
+
+A line is a judged row or, in failures.jsonl, a row of the data that could not be read and was skipped:
+`{"id", "kind": "bad", "place": "file:line", "reason"}`.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from judge.errors import InputError
 from judge.files import LABELS, from_json
 
-__all__ = ["FAILURES", "LABELS", "MANIFEST", "ROW_FILES", "RowLine", "read_lines", "row_files"]
+__all__ = [
+    "FAILURES",
+    "LABELS",
+    "MANIFEST",
+    "ROW_FILES",
+    "RowLine",
+    "is_skipped",
+    "read_lines",
+    "read_skipped",
+    "row_files",
+    "skipped_row",
+]
 
 FAILURES = "failures.jsonl"
 MANIFEST = "manifest.json"
@@ -29,7 +45,28 @@ def row_files(directory: Path) -> tuple[Path, ...]:
 
 
 def read_lines(path: Path) -> Iterator[RowLine]:
-    """Every row of a row file, in the order of the file; raises InputError for a line that is no row of a run."""
+    """Every judged row of a row file, in its order; raises InputError for a line that is no row of a run."""
+    return (line for line in _lines(path) if not is_skipped(line.row))
+
+
+def read_skipped(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of the data that were skipped, as a row file lists them."""
+    return (line.row for line in _lines(path) if is_skipped(line.row))
+
+
+def skipped_row(place: str, reason: str, number: int) -> dict[str, Any]:
+    """The line of a row of the data that could not be read, the number-th one. The place is not part of its id: the
+    same data may lie elsewhere when a run is resumed."""
+    content_id = blake2b(f"skipped\0{number}\0{reason}".encode(), digest_size=16).hexdigest()
+    return {"id": content_id, "kind": "bad", "place": place, "reason": reason}
+
+
+def is_skipped(row: Mapping[str, Any]) -> bool:
+    """Whether a line stands for a row of the data that could not be read."""
+    return row.get("kind") == "bad" and "judgement" not in row
+
+
+def _lines(path: Path) -> Iterator[RowLine]:
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -38,7 +75,9 @@ def read_lines(path: Path) -> Iterator[RowLine]:
             place = f"{path}:{number}"
             if not line.isspace():
                 row = from_json(line, place)
-                if not isinstance(row.get("id"), str) or not isinstance(row.get("judgement"), dict):
+                if not isinstance(row.get("id"), str) or not (
+                    isinstance(row.get("judgement"), dict) or is_skipped(row)
+                ):
                     raise InputError(f"{place}: a row without 'id' and 'judgement'")
                 yield RowLine(place, offset, row)
             offset += len(line)

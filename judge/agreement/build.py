@@ -23,7 +23,7 @@ from judge.agreement.data.table import Mask, build
 from judge.agreement.findings.disagreements import differing, disagreements
 from judge.agreement.findings.headline import changes, headline
 from judge.agreement.findings.people import people_flags, people_headline
-from judge.agreement.findings.red_flags import flags, moved
+from judge.agreement.findings.red_flags import flags, moved, skipped_rows
 from judge.agreement.schema import AgreementReport, Audit, Confusion, Disagreement, Figure, JudgeReport, Triangle
 from judge.agreement.statistics.bootstrap import Resampler
 
@@ -48,11 +48,13 @@ class AgreementConfig:
 
 @dataclass(slots=True)
 class Inputs:
-    """What was read: columns, the sources behind them, and which of those are whose run."""
+    """What was read: columns, the sources behind them, which of those are whose run, and the places of rows that could
+    not be read."""
 
     columns: Columns
     sources: Sequence[Source] = ()
     runs: Sequence[Sequence[int]] = ()
+    skipped: Sequence[str] = ()
 
 
 def report(
@@ -74,6 +76,7 @@ def report(
     several = len(measures) > 1
     flagged = tuple(flag for judge in judges for flag in flags(judge))
     flagged += tuple(flag for audit in audits for flag in moved(audit, audit.name if several else judges[0].name))
+    flagged += skipped_rows(inputs.skipped)
     finished = AgreementReport(
         title=settings.title or " · ".join(judge.name for judge in judges),
         kind=table.shape.records[0],

@@ -42,7 +42,8 @@ class PrincipleWorth:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ablation:
     """Principles by usefulness, the most useful first. pairs: with a human label; prompts: different ones among them;
-    unlabelled: pairs without a label; unreadable: pairs under which the whole constitution gave no verdict."""
+    unlabelled: pairs without a label; unreadable: pairs under which the whole constitution gave no verdict; skipped:
+    rows of the data that could not be read."""
 
     constitution: str
     hash: str
@@ -54,6 +55,7 @@ class Ablation:
     principles: tuple[PrincipleWorth, ...]
     seed: int
     resamples: int
+    skipped: int = 0
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values, an estimate as a mapping."""

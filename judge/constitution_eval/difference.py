@@ -39,13 +39,15 @@ class VerdictChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstitutionDiff:
-    """What changed in words, and, where pairs were judged, in verdicts. pairs: None when none were judged."""
+    """What changed in words, and, where pairs were judged, in verdicts. pairs: None when none were judged. skipped:
+    rows of the data that could not be read."""
 
     before: str
     after: str
     changes: tuple[TextChange, ...]
     pairs: int | None = None
     verdict_changes: tuple[VerdictChange, ...] = ()
+    skipped: int = 0
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -14,12 +14,13 @@ from judge.constitution.constitution import Constitution, Sampling
 from judge.engines.base import Engine
 from judge.engines.jury import Judge, close_loaded, load_jury, prompt_wanted_by
 from judge.errors import ConfigError, InputError
+from judge.formats import OnBad
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement, Preference, Reading
 from judge.prompting.template import load_template
 from judge.records import Pair, PairVerdict, Record
 from judge.runs.counts import Counts
-from judge.runs.data import Data, DataSource, open_data
+from judge.runs.data import Data, DataSource, open_data, reject
 from judge.runs.scheduler import distinct, run
 from judge.tasks import TASKS, Options, Program
 from judge.tasks.constitution_preference import PROMPT, Voice, check_principle, merge_principles, principled, said
@@ -140,22 +141,25 @@ class PrincipleJudge:
         close_loaded(self.engines, self._judges)
 
 
-def read_pairs(data: Data, *, format: str | None = None, limit: int | None = None) -> list[Pair]:
-    """The first distinct pairs of data; a ranking gives the pairs of its responses. Raises InputError with the place
-    of a row that has none."""
+def read_pairs(
+    data: Data, *, format: str | None = None, limit: int | None = None, on_bad: OnBad | None = None
+) -> list[Pair]:
+    """The first distinct pairs of data; a ranking gives the pairs of its responses. on_bad is told of each row that has
+    none; without it such a row raises InputError with its place."""
     sources = open_data(data)
-    pairs = [record for _, record in islice(distinct(_pairs(sources, format), Counts()), limit)]
+    pairs = [record for _, record in islice(distinct(_pairs(sources, format, on_bad), Counts()), limit)]
     if not pairs:
         raise InputError(f"{', '.join(source.name for source in sources)}: holds no pair to judge")
     return [pair for pair in pairs if isinstance(pair, Pair)]
 
 
-def _pairs(sources: Sequence[DataSource], format: str | None) -> Iterator[Record]:
+def _pairs(sources: Sequence[DataSource], format: str | None, on_bad: OnBad | None) -> Iterator[Record]:
     spec = TASKS["preference"]
     for source in sources:
-        for place, record in source.records(format):
+        for place, record in source.records(format, on_bad):
             if record.kind not in spec.kinds:
-                raise InputError(f"{place}: a {record.kind}; a constitution judges: {', '.join(spec.kinds)}")
-            if isinstance(record, Pair) and not record.judgeable:
-                raise InputError(f"{place}: labels without the texts they are about; there is nothing to judge")
-            yield from spec.split(record)
+                reject(place, f"a {record.kind}; a constitution judges: {', '.join(spec.kinds)}", on_bad)
+            elif isinstance(record, Pair) and not record.judgeable:
+                reject(place, "labels without the texts they are about; there is nothing to judge", on_bad)
+            else:
+                yield from spec.split(record)

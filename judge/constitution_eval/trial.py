@@ -56,7 +56,8 @@ class DisputedPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstitutionTrial:
-    """What a trial came to. verdicts: of the whole constitution; unreadable ones under "unreadable"."""
+    """What a trial came to. verdicts: of the whole constitution; unreadable ones under "unreadable". skipped: rows of
+    the data that could not be read."""
 
     constitution: str
     hash: str
@@ -65,6 +66,7 @@ class ConstitutionTrial:
     principles: tuple[PrincipleSummary, ...]
     conflicts: tuple[Conflict, ...]
     disputed: tuple[DisputedPair, ...]
+    skipped: int = 0
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values."""

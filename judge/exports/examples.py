@@ -10,8 +10,14 @@ from itertools import combinations
 from math import exp
 from typing import Any, ClassVar
 
+from judge.files import to_json
 from judge.judgements import Judgement, Order, Revision, Shape, Steps, shape_of
 from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
+
+
+def _sortable(turns: list[list[Any]]) -> list[list[str]]:
+    """Plain turns that can be put in order: tool calls are objects, which cannot."""
+    return [[part if isinstance(part, str) else to_json(part) for part in turn] for turn in turns]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,7 @@ class Preferred:
     @property
     def content(self) -> str:
         """The same for the same question, however it was answered."""
-        both = sorted((plain(self.chosen), plain(self.rejected)))
+        both = sorted((plain(self.chosen), plain(self.rejected)), key=_sortable)
         return content_id(self.kind, plain(self.prompt), both)
 
     @property

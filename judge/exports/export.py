@@ -73,6 +73,7 @@ class Exported:
         kind: the kind of example.
         records: the run's records that were read.
         failures: records whose verdict could not be read.
+        skipped: rows of the run's data that could not be read.
         rows: how many rows train and validation have.
         left_out: reason (a key of `REASONS`) -> how many examples.
         second: rows whose better response stands second.
@@ -82,6 +83,7 @@ class Exported:
     kind: str = ""
     records: int = 0
     failures: int = 0
+    skipped: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     second: int = 0
@@ -99,6 +101,7 @@ class Exported:
             "kind": self.kind,
             "records": self.records,
             "unreadable": self.failures,
+            "skipped": self.skipped,
             **counts,
         }
 
@@ -107,6 +110,8 @@ class Exported:
         lines += [f"left out: {count:,} ({REASONS[reason]})" for reason, count in sorted(self.left_out.items())]
         if self.failures:
             lines.append(f"left out: {self.failures:,} records whose verdict could not be read")
+        if self.skipped:
+            lines.append(f"left out: {self.skipped:,} rows of the run's data that could not be read")
         return "\n".join([*lines, f"Read them: datasets.load_dataset({str(self.out)!r})"])
 
 
@@ -121,6 +126,7 @@ def export_run(directory: str | Path, out: str | Path, options: ExportOptions, *
     if out.exists() and not force and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: is there already; name another --out, or replace it with --force")
     exported = Exported(out=out, kind=kind, failures=sum(1 for _ in run.failures()))
+    exported.skipped = sum(1 for _ in run.skipped())
     with staged_directory(out) as folder:
         _write(run, folder, kind, options, exported)
         (folder / CARD).write_text(data_card(run, options, exported), encoding="utf-8")

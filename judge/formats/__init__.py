@@ -42,11 +42,13 @@ from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
 from judge.formats.rmjudge import from_row, to_row
 from judge.records import Record
 from judge.registry import Registry
+from judge.run_files import is_skipped
 
 __all__ = [
     "FORMATS",
     "BadRow",
     "Format",
+    "OnBad",
     "Placed",
     "choose",
     "from_row",
@@ -119,12 +121,15 @@ class BadRow(NamedTuple):
         return f"{self.place}: {self.reason}"
 
 
+OnBad = Callable[[BadRow], object]
+"""Is told of each row that cannot be read, which is then left out."""
+
 SHOWN_BAD_ROWS = 20
+RECOGNISED_WITHIN = 100
+"""Of data whose first rows fit no family so many are looked at before the first one is named alone."""
 
 
-def read_records(
-    path: str | Path, *, format: str | None = None, on_bad: Callable[[BadRow], object] | None = None
-) -> Iterator[Placed]:
+def read_records(path: str | Path, *, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
     """The records of a file, a glob or a hub name, streaming.
 
     Args:
@@ -145,7 +150,7 @@ def records_from(
     *,
     name: str,
     format: str | None = None,
-    on_bad: Callable[[BadRow], object] | None = None,
+    on_bad: OnBad | None = None,
 ) -> Iterator[Placed]:
     """The records of rows with their places, read as those of a file; `name` is what an error calls the whole."""
     return _read(rows, name, named(format) if format else None, on_bad)
@@ -155,12 +160,14 @@ def _read(
     rows: Iterable[tuple[str, Row | InputError]],
     name: str,
     family: Format | None,
-    on_bad: Callable[[BadRow], object] | None,
+    on_bad: OnBad | None,
 ) -> Iterator[Placed]:
     empty = True
     rows = iter(rows)
     for place, row in rows:
         empty = False
+        if not isinstance(row, InputError) and is_skipped(row):
+            continue
         try:
             family = family or choose(_whole(row), place)
             records = records_of(family, _whole(row), place)
@@ -187,16 +194,20 @@ def _bad_row(place: str, error: InputError) -> BadRow:
 def _bad_rows(
     path: str, place: str, first: InputError, rows: Iterator[tuple[str, Row | InputError]], family: Format | None
 ) -> InputError:
-    """The error that names a wrong row, and with it every other one that follows; of the hub the first alone."""
-    if family is None or path.startswith("hf://"):
+    """The error that names a wrong row, and with it every other one that follows; of the hub the first alone, and of
+    data in which no family is recognised."""
+    if path.startswith("hf://"):
         return first
     bad = [_bad_row(place, first)]
     for later, row in rows:
+        if family is None and len(bad) == RECOGNISED_WITHIN:
+            return first
         try:
+            family = family or choose(_whole(row), later)
             records_of(family, _whole(row), later)
         except InputError as error:
             bad.append(_bad_row(later, error))
-    return bad_rows_error(path, bad) if len(bad) > 1 else first
+    return bad_rows_error(path, bad) if len(bad) > 1 and family is not None else first
 
 
 def bad_rows_error(path: str, bad: Sequence[BadRow]) -> InputError:

@@ -2,7 +2,7 @@
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import assistant, integer, items, label, rest, user
+from judge.formats.fields import assistant, integer, items, label, offered, rest, user
 from judge.records import HumanLabel, Pair, Ranking
 
 
@@ -12,10 +12,10 @@ def ranked(row: Row) -> list[Pair] | list[Ranking]:
     completions = items(row, "completions")
     if len(completions) < 2:
         raise InputError(f"field 'completions': found {len(completions)} (accepted: two or more)")
-    prompt = user(row, "context")
+    prompt = offered(user(row, "context"), row)
     responses = tuple(assistant(item, "completion") for item in completions)
     ranks = [integer(item, "rank") for item in completions]
-    meta = rest(row, ("context", "completions"))
+    meta = rest(row, ("context", "completions", "tools"))
     if len(responses) == 2:
         verdict = "tie" if ranks[0] == ranks[1] else "first" if ranks[0] < ranks[1] else "second"
         human = label("rank", verdict)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from judge.formats.base import Format, Row
-from judge.formats.fields import assistant, integer, items, label, one_of, rest, said, text, user, wrong
+from judge.formats.fields import assistant, integer, items, label, offered, one_of, rest, said, text, user, wrong
 from judge.records import HumanLabel, Pair
 
 
@@ -58,9 +58,9 @@ def helpsteer(row: Row) -> list[Pair]:
     if row.get("individual_preference"):
         for index, own in enumerate(items(row, "individual_preference"), 1):
             human += label(f"annotator{index}", _side(own, "score"))
-    meta = rest(row, ("context", "response1", "response2"))
+    meta = rest(row, ("context", "response1", "response2", "tools"))
     first, second = assistant(row, "response1"), assistant(row, "response2")
-    return [Pair(prompt=user(row, "context"), first=first, second=second, human=human, meta=meta)]
+    return [Pair(prompt=offered(user(row, "context"), row), first=first, second=second, human=human, meta=meta)]
 
 
 def _side(row: Row, name: str) -> str:

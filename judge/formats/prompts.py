@@ -1,15 +1,15 @@
 """Prompts without a response: what an author is asked to answer. They become responses with nothing in them."""
 
 from judge.formats.base import Format, Row
-from judge.formats.fields import rest, user
+from judge.formats.fields import offered, rest, user
 from judge.records import Response
 
-_BESIDE = {"prompt", "id", "meta", "source", "subset", "category", "tags"}
+_BESIDE = {"prompt", "id", "meta", "source", "subset", "category", "tags", "tools"}
 
 
 def prompt_alone(row: Row) -> list[Response]:
     """One prompt, a text or a list of messages; the rest of the row goes to `meta`."""
-    return [Response(prompt=user(row, "prompt"), response=(), meta=rest(row, ("prompt",)))]
+    return [Response(prompt=offered(user(row, "prompt"), row), response=(), meta=rest(row, ("prompt", "tools")))]
 
 
 FORMATS = (

@@ -2,7 +2,7 @@
 
 from judge.errors import InputError
 from judge.formats.base import Format, Row
-from judge.formats.fields import integer, label, rest, said, text, texts
+from judge.formats.fields import integer, label, need, number, rest, said, text, texts, wrong
 from judge.formats.trl import preference
 from judge.records import HumanLabel, Pair, Ranking
 
@@ -20,6 +20,28 @@ def best_of(row: Row) -> list[Ranking]:
     human = (HumanLabel(annotator="rewardbench2", verdict=tuple(range(len(right))), criterion="correct"),)
     meta = rest(row, ("prompt", "chosen", "rejected"))
     return [Ranking(prompt=prompt, responses=responses, human=human, meta=meta)]
+
+
+def scored(row: Row) -> list[Pair]:
+    """What a reward model made of RewardBench, as its own code stores it: a row each, or one object of columns.
+
+    The texts in it are those of the model's chat template; the pairs have none and join the data on `id`.
+    """
+    columns = {name: value for name, value in row.items() if isinstance(value, list)}
+    if not isinstance(results := need(row, "results"), list):
+        return [_scored(row)]
+    if any(len(column) != len(results) for column in columns.values()):
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
+        raise InputError(f"columns of different lengths: {lengths}")
+    common = {name: value for name, value in row.items() if name not in columns}
+    return [_scored(common | dict(zip(columns, cells, strict=True))) for cells in zip(*columns.values(), strict=True)]
+
+
+def _scored(row: Row) -> Pair:
+    if not 0 <= number(row, "results") <= 1:
+        raise wrong("results", row["results"], "1 (the chosen one scores higher), 0, or 0.5 for a tie")
+    meta = rest(row, ("text_chosen", "text_rejected")) | {"key": ["rewardbench", need(row, "subset"), need(row, "id")]}
+    return Pair(prompt=(), first=(), second=(), human=label("rewardbench", "first"), meta=meta)
 
 
 def styled(row: Row) -> list[Pair]:
@@ -50,6 +72,13 @@ FORMATS = (
         read=lambda row: preference(row, annotator="rewardbench"),
         fits=lambda row: isinstance(row["chosen"], str),
         over=("trl-preference", "openrlhf"),
+    ),
+    Format(
+        name="rewardbench-results",
+        about="RewardBench's stored scores: text_chosen, text_rejected, results, subset, id (join on id)",
+        fields=("text_chosen", "text_rejected", "results", "subset", "id"),
+        read=scored,
+        fits=lambda row: "prompt" not in row or "chosen" not in row,
     ),
     Format(
         name="rewardbench2",

@@ -18,6 +18,7 @@ from judge.formats.base import Format
 from judge.formats.fields import inner
 from judge.judgements import Judgement, Steps, shape_of
 from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, tagged
+from judge.run_files import is_skipped
 
 KINDS_OF_VERDICT = 12
 """More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
@@ -92,6 +93,9 @@ def survey(path: str | Path | Iterable[Mapping[str, Any]], *, format: str | None
         found.rows += 1
         if isinstance(row, InputError):
             found.problems.append(str(row))
+            continue
+        if is_skipped(row):
+            found.problems.append(f"{row['place']}: {row['reason']}")
             continue
         try:
             family = family or _recognised(found, row, place)

@@ -188,10 +188,10 @@ def unpaired(row: Row) -> list[Response]:
 def stepwise(row: Row) -> list[Solution]:
     """One solution; the first false label is the first wrong step. Labels between 0 and 1 stay in `meta` as they are:
     where they turn from right to wrong is not theirs to say."""
-    prompt, steps, labels = user(row, "prompt"), texts(row, "completions"), values(row, "labels")
+    prompt, steps, labels = offered(user(row, "prompt"), row), texts(row, "completions"), values(row, "labels")
     if len(labels) != len(steps):
         raise wrong("labels", labels, f"one label a step, {len(steps)}")
-    meta = rest(row, ("prompt", "completions", "labels"))
+    meta = rest(row, ("prompt", "completions", "labels", "tools"))
     human = first_false(labels)
     if not human:
         meta["labels"] = labels

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from judge.agreement.data.columns import Columns
 from judge.agreement.data.sources import OwnFile, Rows, Source, read_human, read_judge, run_files
+from judge.agreement.data.verdict_lines import is_verdict_lines, verdict_lines
 from judge.agreement.schema import Audit
 from judge.agreement.serialization import AUDIT_FILE, audit_from_row
 from judge.errors import ConfigError, InputError, unknown
-from judge.formats import Placed, from_row, judgement_from_row, to_row
+from judge.formats import BadRow, OnBad, from_row, judgement_from_row, to_row
 from judge.report.report import Report
 from judge.run_files import MANIFEST
-from judge.runs.data import Data, RowSource, open_data
-from judge.runs.reader import Run, open_run
+from judge.runs.data import Data, DataSource, RowSource, open_data
+from judge.runs.reader import Run, first_row, open_run
 
 if TYPE_CHECKING:
     from judge.agreement.build import Inputs
@@ -30,6 +31,7 @@ def agree(
     human: Data | None = None,
     key: str = "",
     format: str | None = None,
+    skip_bad: bool = False,
     slices: Sequence[str] = (),
     benchmark: str | Sequence[str] = (),
     audit: "str | Path | Audit | Sequence[str | Path | Audit]" = (),
@@ -49,6 +51,7 @@ def agree(
         human: the people's labels, as data in any format; those in the runs where none is given.
         key: a field of `meta` that joins rows, instead of their id.
         format: the family of formats of `human`, where it is not to be recognised.
+        skip_bad: rows of data that cannot be read are left out, counted and named in a note; else they end it.
         slices: fields of the rows; agreement is given for each of their values, too.
         benchmark: published protocols to count by, such as "rewardbench".
         audit: audits of the same judges, or the runs of `rmjudge audit` that hold them, shown beside.
@@ -91,7 +94,7 @@ def agree(
         benchmarks=benchmarks,
     )
     wanted = [*config.slices, *(field for name in benchmarks for field in PROTOCOLS[name].fields)]
-    inputs = read_inputs(judged, _several(human), key=key, format=format, wanted=wanted)
+    inputs = read_inputs(judged, _several(human), key=key, format=format, skip_bad=skip_bad, wanted=wanted)
     _check_fields(inputs, config.slices)
     return Report(build_report(inputs, config, before.data if before else None, audits))
 
@@ -115,63 +118,88 @@ def _several(data: Any) -> list[Any]:
 
 
 def read_inputs(
-    runs: Sequence[Any], human: Sequence[Any], *, key: str = "", format: str | None = None, wanted: Sequence[str] = ()
+    runs: Sequence[Any],
+    human: Sequence[Any],
+    *,
+    key: str = "",
+    format: str | None = None,
+    skip_bad: bool = False,
+    wanted: Sequence[str] = (),
 ) -> "Inputs":
     """Columns of all runs and of the people's labels, and the sources that they came from."""
     # Millions of short-lived rows without a cycle among them: looking for cycles would take a third of the time.
     gc.disable()
     try:
-        return _read_inputs(runs, human, key=key, format=format, wanted=wanted)
+        return _read_inputs(runs, human, key=key, format=format, skip_bad=skip_bad, wanted=wanted)
     finally:
         gc.enable()
 
 
 def _read_inputs(
-    runs: Sequence[Any], human: Sequence[Any], *, key: str, format: str | None, wanted: Sequence[str]
+    runs: Sequence[Any], human: Sequence[Any], *, key: str, format: str | None, skip_bad: bool, wanted: Sequence[str]
 ) -> "Inputs":
     from judge.agreement.build import Inputs
 
     columns = Columns(key=key, wanted=tuple(dict.fromkeys(wanted)))
+    skipped: dict[str, BadRow] = {}  # by place: a source is read more than once
+    on_bad = (lambda bad: skipped.setdefault(bad.place, bad)) if skip_bad else None
     sources: list[Source] = []
     sources_by_run: list[list[int]] = []
     for run, name in zip(runs, names_of(runs), strict=True):
-        of_run = sources_of(run)
+        if is_verdict_lines(run):
+            of_run = [verdict_lines(run, [part for labels in human for part in sources_of(labels, format, on_bad)])]
+        else:
+            of_run = sources_of(run, on_bad=on_bad)
+        skipped |= {bad.place: bad for bad in skipped_of(run)}
         numbers = range(len(sources), len(sources) + len(of_run))
         read_judge(columns, list(zip(numbers, of_run, strict=True)), name, labels=not human)
         sources_by_run.append(list(numbers))
         sources += of_run
     for labels in human:
-        for source in sources_of(labels, format):
+        for source in sources_of(labels, format, on_bad):
             read_human(columns, len(sources), source)
             sources.append(source)
-    return Inputs(columns, sources, sources_by_run)
+    return Inputs(columns, sources, sources_by_run, list(skipped))
 
 
-def sources_of(data: Any, format: str | None = None) -> list[Source]:
+def skipped_of(run: Any) -> Iterator[BadRow]:
+    """The rows of the data that a run was made without."""
+    if isinstance(run, str | Path) and Path(run).is_dir():
+        run = open_run(run, needs_manifest=False)
+    return run.skipped() if isinstance(run, Run) else iter(())
+
+
+def sources_of(data: Any, format: str | None = None, on_bad: OnBad | None = None) -> list[Source]:
     """The files of a run, a file of our own rows, or rows of any other family turned into ours."""
     path = data.directory if isinstance(data, Run) else data
     if not isinstance(path, str | Path):
-        return [_rows_in_memory(data, format)]
+        return [_rows_in_memory(data, format, on_bad)]
     place = Path(path)
     if place.is_dir():
         return [OwnFile(file, str(file), _check_row) for file in run_files(place)]
-    if format is None and place.suffix in (".jsonl", ".ndjson") and place.is_file() and _is_own_file(place):
+    if (
+        format is None
+        and not on_bad
+        and place.suffix in (".jsonl", ".ndjson")
+        and place.is_file()
+        and _is_own_file(place)
+    ):
         return [OwnFile(place, str(path), _check_row)]
     sources = open_data(path)
     for source in sources:
         if not source.streamed and not Path(source.name).exists():
             raise InputError(f"{source.name}: no such file or run directory")
-    return [_rows_of(source.name, source.records, format) for source in sources]
+    return [_rows_of(source, format, on_bad) for source in sources]
 
 
-def _rows_in_memory(table: Any, format: str | None) -> Source:
+def _rows_in_memory(table: Any, format: str | None, on_bad: OnBad | None) -> Source:
     (source,) = open_data(table)
     first = next(iter(table), None)
-    if format is None and isinstance(first, Mapping) and _is_own_row(first):
+    if format is None and not on_bad and isinstance(first, Mapping) and _is_own_row(first):
         return Rows(lambda: iter(table), source.name, _check_row)
     if isinstance(source, RowSource) and isinstance(first, Mapping) and "judgement" in first:
         return Rows(lambda: _with_judgements(source, table), source.name)
-    return _rows_of(source.name, source.records, format)
+    return _rows_of(source, format, on_bad)
 
 
 def _with_judgements(source: RowSource, table: Any) -> Iterator[dict[str, Any]]:
@@ -180,12 +208,11 @@ def _with_judgements(source: RowSource, table: Any) -> Iterator[dict[str, Any]]:
         yield to_row(placed.record) | {"judgement": row["judgement"]}
 
 
-def _rows_of(name: str, records: Any, format: str | None) -> Source:
+def _rows_of(source: DataSource, format: str | None, on_bad: OnBad | None) -> Source:
     def make() -> Iterator[Mapping[str, Any]]:
-        placed: Iterator[Placed] = records(format)
-        return (to_row(record) for _, record in placed)
+        return (to_row(record) for _, record in source.records(format, on_bad))
 
-    return Rows(make, name)
+    return Rows(make, source.name)
 
 
 def _check_row(row: Mapping[str, Any]) -> None:
@@ -196,12 +223,7 @@ def _check_row(row: Mapping[str, Any]) -> None:
 
 
 def _is_own_file(file: Path) -> bool:
-    with file.open("rb") as stream:
-        line = stream.readline()
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return False
+    row = first_row(file)
     return isinstance(row, dict) and _is_own_row(row)
 
 

@@ -16,12 +16,14 @@ from judge.agreement.serialization import AUDIT_FILE
 from judge.engines.jury import Judge
 from judge.errors import ConfigError
 from judge.files import to_json, write_atomic, write_rows
-from judge.formats import to_row
+from judge.formats import BadRow, OnBad, to_row
 from judge.jobs.label import label, need
+from judge.records import Record
 from judge.run_files import read_lines
 from judge.runs.counts import Counts
 from judge.runs.data import Data, open_data
 from judge.runs.reader import Run
+from judge.runs.runner import add_skipped
 from judge.runs.scheduler import WINDOW, distinct
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ def audit(
     prompt: str | Path = "",
     format: str | None = None,
     limit: int | None = None,
+    skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     seed: int | None = None,
     one_order: bool | None = None,
@@ -88,6 +91,7 @@ def audit(
         out: the run directory; the probes lie beside it, the audit in it.
         task, judges, prompt, settings, seed, one_order, hard, window: as `judge.label` takes them.
         probe: swap, pad, restyle, flatter, author, inject: one or several; all of them where none is named.
+        skip_bad: rows that cannot be read go to the failures.jsonl of the run with place and reason, and are counted.
         limit: only the first so many distinct records, each with its probes.
 
     Returns:
@@ -103,7 +107,9 @@ def audit(
     names = (probe,) if isinstance(probe, str) else tuple(probe or PROBES)
     file = Path(out).with_name(Path(out).name + "." + PROBED)
     links: list[Link] = []
-    write_rows(file, _rows(data, format, names, limit, seed or 0, links))
+    bad: list[BadRow] = []
+    records = _records(data, format, limit, bad.append if skip_bad else None)
+    write_rows(file, _rows(records, names, seed or 0, links))
     run = label(
         file,
         out=out,
@@ -118,6 +124,7 @@ def audit(
         window=window,
         progress=progress,
     )
+    run = add_skipped(run, bad) if bad else run
     verdicts: dict[str, Any] = {}
     for path in run.files:
         for line in read_lines(path):
@@ -128,14 +135,17 @@ def audit(
     return audited
 
 
-def _rows(
-    data: Data, format: str | None, names: Sequence[str], limit: int | None, seed: int, links: "list[Link]"
-) -> Iterator[dict[str, Any]]:
-    """The first distinct records, each followed by its probes, whose links to it are appended to `links`."""
+def _records(data: Data, format: str | None, limit: int | None, on_bad: OnBad | None) -> Iterator[Record]:
+    """The first distinct records."""
+    records = (record for source in open_data(data) for _, record in source.records(format, on_bad))
+    return (record for _, record in islice(distinct(records, Counts()), limit))
+
+
+def _rows(records: Iterable[Record], names: Sequence[str], seed: int, links: "list[Link]") -> Iterator[dict[str, Any]]:
+    """The records, each followed by its probes, whose links to it are appended to `links`."""
     from judge.agreement.analyses.probe_sensitivity import Link
 
-    records = (record for source in open_data(data) for _, record in source.records(format))
-    for _, record in islice(distinct(records, Counts()), limit):
+    for record in records:
         yield to_row(record)
         for probed in probes(record, names, seed=seed):
             links.append(Link(probed.of, probed.probe, probed.side, probed.record.id))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from judge.constitution_eval.trial import ConstitutionTrial, summarize
 from judge.engines.jury import Judge, as_judges
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError
+from judge.formats import BadRow
 from judge.prompting.template import load_template
 from judge.records import spoken
 from judge.runs.counts import Counts
@@ -81,6 +83,7 @@ def try_constitution(
     limit: int | None = 100,
     prompt: str = "",
     format: str | None = None,
+    skip_bad: bool = False,
     settings: Settings = None,
     seed: int = 0,
     one_order: bool = False,
@@ -95,6 +98,7 @@ def try_constitution(
         limit: only the first so many distinct pairs.
         prompt: a shipped prompt's name or a file, with a place for a principle; else the usual one.
         format: the family of formats of the data, where it is not to be recognised.
+        skip_bad: rows that cannot be judged are left out and counted; else they end it.
         settings: settings of the engines.
         seed: every draw follows from it.
         one_order: ask a pair only as it stands.
@@ -104,9 +108,11 @@ def try_constitution(
         How often each principle speaks, decides and abstains, and where two of them disagree.
     """
     loaded = _load(constitution)
-    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit)
+    bad: list[BadRow] = []
+    on_bad = bad.append if skip_bad else None
+    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
     with _judging(judges, prompt, settings, seed, one_order) as judge, _watching(len(pairs), progress) as watch:
-        return summarize(loaded, judge.vote(pairs, loaded, watch=watch))
+        return replace(summarize(loaded, judge.vote(pairs, loaded, watch=watch)), skipped=len(bad))
 
 
 def ablate_constitution(
@@ -118,6 +124,7 @@ def ablate_constitution(
     limit: int | None = None,
     prompt: str = "",
     format: str | None = None,
+    skip_bad: bool = False,
     settings: Settings = None,
     seed: int = 0,
     one_order: bool = False,
@@ -129,20 +136,24 @@ def ablate_constitution(
     Args:
         human: data with human labels, or the name of one annotator of the data's own labels; else all of these.
         resamples: draws of the bootstrap.
-        constitution, data, judges, limit, prompt, format, settings, seed, one_order, progress: see `try_constitution`.
+        constitution, data, judges, limit, prompt, format, skip_bad, settings, seed, one_order, progress: see
+            `try_constitution`.
 
     Returns:
         The principles by their worth, the most useful first.
     """
     loaded = _load(constitution)
-    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit)
+    bad: list[BadRow] = []
+    on_bad = bad.append if skip_bad else None
+    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
     annotator = human if isinstance(human, str) and not Path(human).exists() else ""
-    labels = human_labels(pairs, pairs if annotator or human is None else read_pairs(human), annotator)
+    labels = human_labels(pairs, pairs if annotator or human is None else read_pairs(human, on_bad=on_bad), annotator)
     labelled = [pair for pair in pairs if pair.id in labels]
     with _judging(judges, prompt, settings, seed, one_order) as judge, _watching(len(labelled), progress) as watch:
         votes = judge.vote(labelled, loaded, watch=watch)
     unlabelled = len(pairs) - len(labelled)
-    return ablate(loaded, votes, labels, unlabelled=unlabelled, seed=seed, resamples=resamples)
+    ablation = ablate(loaded, votes, labels, unlabelled=unlabelled, seed=seed, resamples=resamples)
+    return replace(ablation, skipped=len(bad))
 
 
 def diff_constitutions(
@@ -154,6 +165,7 @@ def diff_constitutions(
     limit: int | None = 100,
     prompt: str = "",
     format: str | None = None,
+    skip_bad: bool = False,
     settings: Settings = None,
     seed: int = 0,
     one_order: bool = False,
@@ -164,16 +176,17 @@ def diff_constitutions(
     Args:
         before, after: constitutions, shipped ones' names, or YAML files.
         data: the pairs whose verdicts are compared.
-        judges, limit, prompt, format, settings, seed, one_order, progress: see `try_constitution`.
+        judges, limit, prompt, format, skip_bad, settings, seed, one_order, progress: see `try_constitution`.
     """
     old, new = _load(before), _load(after)
     if judges and not data:
         raise ConfigError("--judge needs --data, the pairs whose verdicts are compared")
     if not data:
         return difference(old, new)
-    pairs = read_pairs(data, format=format, limit=limit)
+    bad: list[BadRow] = []
+    pairs = read_pairs(data, format=format, limit=limit, on_bad=bad.append if skip_bad else None)
     with _judging(judges, prompt, settings, seed, one_order) as judge, _watching(len(pairs), progress) as watch:
-        return difference(old, new, judge=judge, pairs=pairs, watch=watch)
+        return replace(difference(old, new, judge=judge, pairs=pairs, watch=watch), skipped=len(bad))
 
 
 def test_constitution(

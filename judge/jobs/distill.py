@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, overload
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash
-from judge.formats import from_row, judgement_from_row
+from judge.formats import BadRow, OnBad, from_row, judgement_from_row
 from judge.jobs.label import need
 from judge.jobs.reward_model import RewardModel
 from judge.judgements import Judgement
@@ -16,7 +16,7 @@ from judge.records import Record
 from judge.rewards.config import RewardConfig
 from judge.rewards.settings import RewardSettings
 from judge.run_files import LABELS
-from judge.runs.data import Data, DataSource, RowSource, open_data
+from judge.runs.data import Data, DataSource, RowSource, open_data, reject
 from judge.runs.reader import holds_judgements, judged_in, open_run
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def distill(
     out: str | Path | None = ...,
     labels: str | None = ...,
     format: str | None = ...,
+    skip_bad: bool = ...,
     settings: Mapping[str, Any] | Iterable[str] | None = ...,
     progress: bool = ...,
     dry_run: Literal[False] = ...,
@@ -70,6 +71,7 @@ def distill(
     out: str | Path | None = ...,
     labels: str | None = ...,
     format: str | None = ...,
+    skip_bad: bool = ...,
     settings: Mapping[str, Any] | Iterable[str] | None = ...,
     progress: bool = ...,
     dry_run: bool,
@@ -83,6 +85,7 @@ def distill(
     out: str | Path | None = None,
     labels: str | None = None,
     format: str | None = None,
+    skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     progress: bool = True,
     dry_run: bool = False,
@@ -97,6 +100,7 @@ def distill(
         out: the model directory.
         labels: "judge" takes the verdicts of runs, "human" people's labels; by default what the data has.
         format: force a family of formats instead of recognising it.
+        skip_bad: rows that cannot be read are dropped and counted with the others that are; else they end it.
         settings: further settings by name; a mapping, or texts NAME=VALUE (`loss.NAME` is an argument of the loss).
         progress: whether a bar is shown.
         dry_run: read, drop, split and tokenize, and train nothing.
@@ -115,7 +119,8 @@ def distill(
     config = _config(settings, named)
     kind = named.get("kind") or read_settings(settings).get("kind") or config.preset
     need("distill", kind=kind, backbone=config.model.backbone, out=out or dry_run)
-    source = _label_source(data, labels, format)
+    bad: list[BadRow] = []
+    source = _label_source(data, labels, format, bad.append if skip_bad else None)
     from judge.rewards.distill import prepare
 
     prepared = prepare(
@@ -124,6 +129,7 @@ def distill(
         labels=source.labels,
         parents=source.parents,
         out=None if dry_run or out is None else Path(out),
+        skipped=bad,
     )
     return TrainingPlan(prepared.to_dict()) if dry_run or out is None else _train(prepared, Path(out), progress)
 
@@ -165,7 +171,7 @@ def _backbone(name: str) -> str:
 # ---- labels ----------------------------------------------------------------------------------------------------------
 
 
-def _label_source(data: Data, labels: str | None, format: str | None) -> LabelSource:
+def _label_source(data: Data, labels: str | None, format: str | None, on_bad: OnBad | None) -> LabelSource:
     """Records with their judgements (of runs) or labels (of data), read when they are asked for."""
     if labels and labels not in LABELLED_BY:
         raise unknown("value of labels", labels, LABELLED_BY)
@@ -178,7 +184,10 @@ def _label_source(data: Data, labels: str | None, format: str | None) -> LabelSo
 
     def read() -> Iterator[Labelled]:
         for source, is_run in zip(sources, judged, strict=True):
-            yield from _judgements(source) if is_run else ((record, None) for _, record in source.records(format))
+            if is_run:
+                yield from _judgements(source, on_bad)
+            else:
+                yield from ((record, None) for _, record in source.records(format, on_bad))
 
     parents = [_parent(source, is_run) for source, is_run in zip(sources, judged, strict=True)]
     return LabelSource(read(), labels, parents)
@@ -196,16 +205,18 @@ def _is_judged(source: DataSource) -> bool:
     return holds_judgements(path)
 
 
-def _judgements(source: DataSource) -> Iterator[Labelled]:
+def _judgements(source: DataSource, on_bad: OnBad | None) -> Iterator[Labelled]:
     """Of a run all judgements, those that could not be read too: they are counted with the rest."""
     if isinstance(source, RowSource):
         for number, row in enumerate(source.table, start=1):
             try:
                 fields = dict(row)
                 judgement = judgement_from_row(fields.pop("judgement"))
-                yield from_row(fields), judgement
+                labelled = from_row(fields), judgement
             except (InputError, TypeError, KeyError) as error:
-                raise InputError(f"row {number}: no row of a run: {error}") from None
+                reject(f"row {number}", f"no row of a run: {error}", on_bad)
+            else:
+                yield labelled
         return
     path = Path(source.name)
     if not path.is_dir():

@@ -35,6 +35,7 @@ def label(
     constitution: str | Path | Constitution = "",
     format: str | None = None,
     limit: int | None = None,
+    skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     patience: str | float | None = None,
     seed: int | None = None,
@@ -69,6 +70,8 @@ def label(
         out: the run directory.
         task: preference, critique, score, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
+        skip_bad: rows that cannot be judged go to failures.jsonl with their places and reasons, and are counted;
+            else the first reading of the data names them and ends.
         settings: for those judges that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
@@ -107,21 +110,37 @@ def label(
         window=window,
     )
     job = _job(plan, runner, workers)
-    return judge_by(job, out, limit=limit, retry_failures=retry_failures, dry_run=dry_run, progress=progress)
+    return judge_by(
+        job,
+        out,
+        limit=limit,
+        skip_bad=skip_bad,
+        retry_failures=retry_failures,
+        dry_run=dry_run,
+        progress=progress,
+    )
 
 
 def judge_by(
-    job: EngineJob, out: str | Path | None, *, limit: int | None, retry_failures: bool, dry_run: bool, progress: bool
+    job: EngineJob,
+    out: str | Path | None,
+    *,
+    limit: int | None,
+    skip_bad: bool,
+    retry_failures: bool,
+    dry_run: bool,
+    progress: bool,
 ) -> Run:
     """Bring a job to its end, or only preview it, and close its engines."""
     with closing(job):
         if dry_run:
-            return preview(job, out or "", limit=limit)
+            return preview(job, out or "", limit=limit, skip_bad=skip_bad)
         return resume(
             job,
             out or "",
             command=job.command,
             limit=limit,
+            skip_bad=skip_bad,
             retry_failures=retry_failures,
             check=job.render,
             progress=progress,

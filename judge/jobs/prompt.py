@@ -8,6 +8,7 @@ from typing import Any
 from judge.errors import TemplateError
 from judge.prompting.template import Template, load_template, render_record
 from judge.runs.data import Data, open_data
+from judge.runs.runner import ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -38,7 +39,12 @@ class RenderedPrompt:
 
 
 def render_prompt(
-    prompt: str | Path | Template, data: Data, *, limit: int | None = 1, format: str | None = None
+    prompt: str | Path | Template,
+    data: Data,
+    *,
+    limit: int | None = 1,
+    format: str | None = None,
+    skip_bad: bool = False,
 ) -> list[RenderedPrompt]:
     """Fill a prompt with records.
 
@@ -47,6 +53,7 @@ def render_prompt(
         data: whose records fill it.
         limit: only the first so many records.
         format: the family of formats of the data, where it is not to be recognised.
+        skip_bad: pass over rows that cannot be read.
 
     Returns:
         The conversations; a record may give several, such as one a step.
@@ -56,7 +63,8 @@ def render_prompt(
     """
     template = prompt if isinstance(prompt, Template) else load_template("", str(prompt))
     rendered = []
-    records = (placed for source in open_data(data) for placed in source.records(format))
+    on_bad = ignore if skip_bad else None
+    records = (placed for source in open_data(data) for placed in source.records(format, on_bad))
     for place, record in islice(records, limit):
         try:
             conversations = list(render_record(template, record))

@@ -44,6 +44,7 @@ def revise(
     referee_prompt: str | Path | None = None,
     format: str | None = None,
     limit: int | None = None,
+    skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     patience: str | float | None = None,
     seed: int | None = None,
@@ -67,6 +68,8 @@ def revise(
         constitution: whose principles revisions follow.
         rounds, margin, tries, principles, keep: see `judge.tasks.revision.Loop`.
         preset: the settings of a paper. thought: a line of thought before each critique.
+        skip_bad: rows that cannot be revised go to failures.jsonl with their places and reasons, and are counted;
+            else the first reading of the data names them and ends.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
@@ -95,7 +98,15 @@ def revise(
     )
     prompts = {task: str(prompt) for task, prompt in {**named, "preference": referee_prompt}.items() if prompt}
     job = RevisionJob(plan, _loop(loop, paper), named=prompts, thought=thought)
-    run = judge_by(job, out, limit=limit, retry_failures=retry_failures, dry_run=dry_run, progress=progress)
+    run = judge_by(
+        job,
+        out,
+        limit=limit,
+        skip_bad=skip_bad,
+        retry_failures=retry_failures,
+        dry_run=dry_run,
+        progress=progress,
+    )
     if isinstance(run, Preview):
         return run
     return replace(run, written={f"{name}.jsonl": rows for name, rows in write_revised(run.directory).items()})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from judge.engines.spec import read_settings
 from judge.errors import InputError, unknown
 from judge.files import file_hash, write_rows
+from judge.formats import OnBad
 from judge.jobs.label import need
 from judge.judgements import readable
 from judge.records import Record
@@ -17,9 +18,9 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
 from judge.rewards.registry import EXTERNAL_PRMS
-from judge.runs.data import Data, DataSource, open_data
+from judge.runs.data import Data, DataSource, open_data, reject
 from judge.runs.reader import Run
-from judge.runs.runner import Attempt, resume, row_of
+from judge.runs.runner import Attempt, ignore, resume, row_of
 from judge.runs.scheduler import WINDOW
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def score(
     out: str | Path | None = None,
     format: str | None = None,
     limit: int | None = None,
+    skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     lower: float = 0.0,
     aggregate: Literal["min", "product", "last", "mean"] | str | None = None,
@@ -54,6 +56,8 @@ def score(
         model: a reward model's directory.
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
+        skip_bad: rows that cannot be scored go to failures.jsonl with their places and reasons, and are counted;
+            else the first reading of the data names them and ends.
         settings: batch_tokens, dtype and device by name; a mapping, or texts NAME=VALUE.
         lower: score an ensemble by its mean minus so many standard deviations of its members.
         aggregate: judge whole solutions by their steps: min, product, last or mean.
@@ -80,7 +84,15 @@ def score(
         **_computing(settings, batch_tokens=batch_tokens, dtype=dtype, device=device),
     )
     command = {"data": [source.name for source in job.data], "model": str(model)}
-    run = resume(job, out, command=command, limit=limit, retry_failures=retry_failures, progress=progress)
+    run = resume(
+        job,
+        out,
+        command=command,
+        limit=limit,
+        skip_bad=skip_bad,
+        retry_failures=retry_failures,
+        progress=progress,
+    )
     return replace(run, written={BEST: write_rows(run.directory / BEST, best_rows(run.rows()))}) if best_of else run
 
 
@@ -106,22 +118,23 @@ class ScoreJob:
         self.reward_config = RewardConfig.from_dict(self.metadata["config"])
         self.rule.check(self.reward_config)
 
-    def records(self) -> Iterator[Record]:
-        """The records in the order of the data; InputError for one that has no texts, or that is of another task."""
+    def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
+        """The records in the order of the data; bad are also those without texts, and those of another task."""
         task = ""
         for source in self.data:
-            for place, record in source.records(self.format):
+            for place, record in source.records(self.format, on_bad):
                 this = task_of(record, self.reward_config, self.rule)
-                if not this:
-                    raise InputError(f"{place}: labels without the texts they are about; there is nothing to score")
                 task = task or this
-                if this != task:
-                    raise InputError(f"{place}: a {record.kind}, whose task is {this}; the rows before are of {task}")
-                yield record
+                if not this:
+                    reject(place, "labels without the texts they are about; there is nothing to score", on_bad)
+                elif this != task:
+                    reject(place, f"a {record.kind}, whose task is {this}; the rows before are of {task}", on_bad)
+                else:
+                    yield record
 
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""
-        first = next(self.records(), None)
+        first = next(self.records(ignore), None)
         return {
             "task": task_of(first, self.reward_config, self.rule) if first is not None else "",
             "model": {
@@ -138,7 +151,7 @@ class ScoreJob:
 
     def execute(self, attempt: Attempt) -> None:
         """Score batch by batch; the model is loaded when there is something to score."""
-        waiting = attempt.waiting(self.records())
+        waiting = attempt.waiting(self.records(attempt.skip))
         first = next(waiting, None)
         if first is None:
             return

@@ -34,6 +34,7 @@ from judge.rewards.training.resume import STATE
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
 FINGERPRINT = "plan.json"
+SKIPPED = "could not be read"
 _MAY_CHANGE = ("report_to", "save_steps")  # settings that an interrupted training may be taken up again without
 
 
@@ -128,6 +129,7 @@ def prepare(
     labels: str = "judge",
     parents: Sequence[Mapping[str, Any]] = (),
     out: Path | None = None,
+    skipped: Sequence[object] = (),
 ) -> PreparedTraining:
     """Read, drop with counts, split and tokenize.
 
@@ -137,6 +139,7 @@ def prepare(
         labels: "judge" takes the judgements, "human" the people's labels.
         parents: what the labels were made from, for the model's metadata.
         out: the model directory, which must not be there, unless an interrupted training of the same kind lies in it.
+        skipped: the rows that could not be read, complete once `labelled` is read to its end; they count as dropped.
 
     Raises:
         RmjudgeError: for anything that would go wrong later.
@@ -147,6 +150,8 @@ def prepare(
         raise ConfigError("a reward model needs a backbone (accepted: a model directory, a name on the hub, tiny)")
     training_loss(config)
     made, dropped = examples(labelled, config.model.kind, labels)
+    if skipped:
+        dropped[SKIPPED] += len(skipped)
     config = _with_objectives(config, made)
     config = config.updated(loss=default_loss(config, made))
     tokenizer = load_tokenizer(config.model.backbone)

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 
 from judge.engines.base import Completion
 from judge.judgements import shape_of
+from judge.run_files import is_skipped
 
 ENGINE_ERROR = "engine error: "  # how a reading's reason begins when an engine answered with an error
 _REASONS = 100
@@ -21,7 +22,8 @@ class Counts:
     """The tallies of a run.
 
     labelled, unreadable: judgements written, those of earlier attempts included. resumed: how many of them earlier
-    attempts wrote. duplicates: records of the data that had been seen before in it. verdicts: how often each was given.
+    attempts wrote. duplicates: records of the data that had been seen before in it. skipped: rows of the data that could
+    not be read. verdicts: how often each was given.
     both_orders: pairs with a readable verdict in either order; flips: those where the two disagree.
     reasons: how often each reason stood behind an unreadable row, the first hundred of them.
     calls and tokens: what engines answered, earlier attempts included as far as their manifest tells.
@@ -31,6 +33,7 @@ class Counts:
     unreadable: int = 0
     resumed: int = 0
     duplicates: int = 0
+    skipped: int = 0
     both_orders: int = 0
     flips: int = 0
     calls: int = 0
@@ -52,6 +55,9 @@ class Counts:
 
     def add_row(self, row: Mapping[str, Any], *, readable: bool) -> None:
         """Count a row that is written."""
+        if is_skipped(row):
+            self.skipped += 1
+            return
         judgement = row["judgement"]
         if not readable:
             self.unreadable += 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from judge.errors import ConfigError, InputError
 from judge.files import files_of, to_json
-from judge.formats import Placed, read_records, records_from
+from judge.formats import BadRow, OnBad, Placed, read_records, records_from
 from judge.runs.reader import Run
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class DataSource(Protocol):
         """Whether it still begins with the content that an entry names."""
         ...
 
-    def records(self, format: str | None = None) -> Iterator[Placed]:
-        """Its records with their places; raises InputError at the first row that is wrong."""
+    def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
+        """Its records with their places; on_bad is told of each row that is wrong, without it InputError names them."""
         ...
 
 
@@ -103,8 +103,8 @@ class FileSource:
             return False
         return _hash_file(Path(self.name), size) == (size, entry["hash"])
 
-    def records(self, format: str | None = None) -> Iterator[Placed]:
-        return read_records(self.name, format=format)
+    def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
+        return read_records(self.name, format=format, on_bad=on_bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +122,22 @@ class RowSource:
         count = entry.get("rows")
         return isinstance(count, int) and count <= len(self.table) and _hash_rows(self.table, count) == entry["hash"]
 
-    def records(self, format: str | None = None) -> Iterator[Placed]:
-        return records_from(self._rows(), name=self.name, format=format)
+    def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
+        return records_from(self._rows(), name=self.name, format=format, on_bad=on_bad)
 
-    def _rows(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _rows(self) -> Iterator[tuple[str, Mapping[str, Any] | InputError]]:
         for number, row in enumerate(self.table, start=1):
-            if not isinstance(row, Mapping):
-                raise InputError(f"row {number}: found {type(row).__name__} where a dict belongs")
-            yield f"row {number}", row
+            place = f"row {number}"
+            wrong = InputError(f"{place}: found {type(row).__name__} where a dict belongs")
+            yield place, row if isinstance(row, Mapping) else wrong
+
+
+def reject(place: str, reason: str, on_bad: OnBad | None) -> None:
+    """Tell of a row that cannot be worked on; raises InputError where nobody wants to be told."""
+    bad = BadRow(place, reason)
+    if on_bad is None:
+        raise InputError(str(bad))
+    on_bad(bad)
 
 
 def _sources(data: object) -> Iterator[DataSource]:

@@ -4,7 +4,7 @@ A row is handed to the operating system the moment it is written, so a killed pr
 it is forced to the disk in groups, so a power cut loses at most a second. What a kill or a full disk tore is the last
 line, and the next opening cuts it off. One process writes to a run at a time.
 
-A row has an `id` and a `judgement`; the rest is carried.
+A row has an `id` and a `judgement`, or stands for a row of the data that was skipped; the rest is carried.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from judge.errors import RunError
 from judge.files import to_json
-from judge.run_files import FAILURES, LABELS
+from judge.run_files import FAILURES, LABELS, is_skipped
 from judge.runs.id_set import IdSet
 
 _SYNC_ROWS = 4096
@@ -176,7 +176,7 @@ def _row(line: bytes) -> Mapping[str, Any] | None:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and "id" in row and "judgement" in row else None
+    return row if isinstance(row, dict) and "id" in row and ("judgement" in row or is_skipped(row)) else None
 
 
 def _sync_directory(directory: Path) -> None:

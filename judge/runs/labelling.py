@@ -5,10 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
-from judge.errors import ConfigError, InputError, unknown
+from judge.errors import ConfigError, unknown
+from judge.formats import OnBad
 from judge.judgements import Judgement
 from judge.prompting.template import list_templates, load_template
 from judge.records import Pair, Ranking, Record, Response, Solution
+from judge.runs.data import reject
 from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
 from judge.tasks import TASKS, Program
 from judge.tasks.constitution_preference import check_principle, under
@@ -39,16 +41,20 @@ class LabelJob(EngineJob):
             check_principle(self.template)
         super().__init__(plan, load_jury(plan.judges, plan.settings), prompt=prompt)
 
-    def records(self) -> Iterator[Record]:
-        """The records that the task judges, in the order of the data; InputError for one that it cannot judge."""
+    def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
+        """The records that the task judges, in the order of the data; see Job."""
         for source in self.plan.data:
-            for place, record in source.records(self.plan.format):
-                if record.kind not in self.spec.kinds:
-                    kinds = ", ".join(self.spec.kinds)
-                    raise InputError(f"{place}: a {record.kind}; the task '{self.plan.task}' judges: {kinds}")
-                if not _has_text(record):
-                    raise InputError(f"{place}: labels without the texts they are about; there is nothing to judge")
-                yield from self.spec.split(record)
+            for place, record in source.records(self.plan.format, on_bad):
+                if reason := self._unfit(record):
+                    reject(place, reason, on_bad)
+                else:
+                    yield from self.spec.split(record)
+
+    def _unfit(self, record: Record) -> str:
+        """Why the task cannot judge a record, "" where it can."""
+        if record.kind not in self.spec.kinds:
+            return f"a {record.kind}; the task '{self.plan.task}' judges: {', '.join(self.spec.kinds)}"
+        return "" if _has_text(record) else "labels without the texts they are about; there is nothing to judge"
 
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""

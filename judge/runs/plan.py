@@ -8,6 +8,7 @@ from typing import Any
 from judge.constitution.constitution import Constitution, load_constitution
 from judge.engines.base import Engine
 from judge.engines.jury import close_loaded
+from judge.formats import OnBad
 from judge.judgements import Judgement
 from judge.records import Record
 from judge.runs.data import DataSource
@@ -74,7 +75,7 @@ class EngineJob(ABC):
         }
 
     @abstractmethod
-    def records(self) -> Iterator[Record]:
+    def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
         """See Job."""
 
     @abstractmethod
@@ -95,7 +96,7 @@ class EngineJob(ABC):
         """Judge in this process."""
         with KeptReplies(attempt.directory) as replies:
             run(
-                self.records(),
+                self.records(attempt.skip),
                 self.program,
                 self.engines,
                 attempt.journal,

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from judge.engines.base import Request
 from judge.errors import ConfigError
+from judge.formats import BadRow
 from judge.runs.counts import Counts
 from judge.runs.plan import EngineJob
 from judge.runs.reader import Run
-from judge.runs.runner import count_records
+from judge.runs.runner import count_records, ignore
 from judge.runs.scheduler import distinct
 
 SHOWN = 2
@@ -62,12 +63,17 @@ class Preview(Run):
         return f"<p>{escape(repr(self))}</p>{prompts}"
 
 
-def preview(job: EngineJob, out: str | Path, *, limit: int | None = None) -> Preview:
+def preview(job: EngineJob, out: str | Path, *, limit: int | None = None, skip_bad: bool = False) -> Preview:
     """Render the first rounds of the first records and count; InputError for a bad row, as a run would raise it."""
-    total = count_records(job, limit, job.render)
+    counts = Counts()
+
+    def skip(bad: BadRow) -> None:
+        counts.skipped += 1
+
+    total = count_records(job, limit, job.render, skip if skip_bad else None)
     shown: list[tuple[Request, int]] = []
     counted = calls = prompt_tokens = 0
-    for _, record in islice(distinct(job.records(), Counts()), min(COUNTED, total or COUNTED)):
+    for _, record in islice(distinct(job.records(ignore if skip_bad else None), Counts()), min(COUNTED, total or COUNTED)):
         counted += 1
         program = job.program(record)
         for request in next(program):
@@ -82,7 +88,7 @@ def preview(job: EngineJob, out: str | Path, *, limit: int | None = None) -> Pre
     return Preview(
         directory=Path(out),
         manifest={"config": job.config()},
-        counts=Counts(),
+        counts=counts,
         total=total,
         calls=round(calls * scale),
         prompt_tokens=round(prompt_tokens * scale),

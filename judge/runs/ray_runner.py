@@ -20,7 +20,7 @@ from judge.runs.id_set import IdSet
 from judge.runs.journal import Journal
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import Plan
-from judge.runs.runner import Attempt, row_of
+from judge.runs.runner import Attempt, SkippedRows, row_of
 from judge.runs.scheduler import run
 
 SHARDS = "shards"
@@ -74,8 +74,9 @@ def gather(shards: Path, journal: Journal, counts: Counts) -> int:
         nonlocal moved
         if journal.done.add(row["id"]):
             journal.write(row, readable=good)
+            rows = counts.rows
             counts.add_row(row, readable=good)
-            moved += 1
+            moved += counts.rows - rows
 
     if shards.is_dir():
         for shard in sorted(shards.iterdir()):
@@ -122,6 +123,7 @@ class Share(NamedTuple):
     limit: int | None
     number: int
     workers: int
+    skip_bad: bool = False
 
 
 def judge_share(share: Share, held: IdSet, tell: Callable[[int, Counts], None]) -> Counts:
@@ -138,12 +140,14 @@ def judge_share(share: Share, held: IdSet, tell: Callable[[int, Counts], None]) 
     try:
         with Journal(share.directory / SHARDS / f"{share.number:04d}") as journal:
             sink = Shard(journal, Elsewhere(held, share.number, share.workers))
+            counts = Counts()
             return run(
-                job.records(),
+                job.records(SkippedRows(sink, counts) if share.skip_bad else None),
                 job.program,
                 job.engines,
                 sink,
                 row_of,
+                counts=counts,
                 window=plan.window,
                 limit=share.limit,
                 watch=watch,
@@ -177,7 +181,8 @@ def _judge(ray: Any, plan: Plan, attempt: Attempt, workers: int) -> None:
     gpus = plan.settings.get("tensor_parallel_size", 1) if ray.cluster_resources().get("GPU") else 0
     board = ray.remote(_Board).options(num_cpus=0).remote()
     worker, known, counts = ray.remote(_Worker), ray.put(attempt.journal.done), attempt.counts
-    shares = [Share(plan, attempt.directory, attempt.limit, number, workers) for number in range(workers)]
+    skip_bad = attempt.skip is not None
+    shares = [Share(plan, attempt.directory, attempt.limit, number, workers, skip_bad) for number in range(workers)]
     actors = [worker.options(num_cpus=0 if gpus else 1, num_gpus=gpus).remote() for _ in range(workers)]
     waiting = [actor.judge.remote(share, known, board) for share, actor in zip(shares, actors, strict=True)]
     ended: list[Counts] = []

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from judge.errors import InputError, MissingExtraError, RunError
 from judge.files import to_json
-from judge.formats import from_row, judgement_from_row
+from judge.formats import BadRow, from_row, judgement_from_row
 from judge.judgements import Judgement
 from judge.records import Record
-from judge.run_files import FAILURES, LABELS, MANIFEST, read_lines, row_files
+from judge.run_files import FAILURES, LABELS, MANIFEST, is_skipped, read_lines, read_skipped, row_files
 from judge.runs.counts import Counts
 from judge.runs.manifest import counts_of, read_manifest
 
@@ -86,6 +86,12 @@ class Run:
         path = self.directory / FAILURES
         return judged_in(path) if path.is_file() else iter(())
 
+    def skipped(self) -> Iterator[BadRow]:
+        """The rows of the data that could not be read, in the order of failures.jsonl."""
+        path = self.directory / FAILURES
+        rows = read_skipped(path) if path.is_file() else iter(())
+        return (BadRow(str(row.get("place", "")), str(row.get("reason", ""))) for row in rows)
+
     def to_dataset(self) -> "datasets.Dataset":
         """The readable rows as a `datasets.Dataset`, in the order of their ids.
 
@@ -112,6 +118,8 @@ class Run:
     def _figures(self) -> list[tuple[str, int]]:
         counts = self.counts
         figures = [("rows", counts.rows), *sorted(counts.verdicts.items()), ("unreadable", counts.unreadable)]
+        if counts.skipped:
+            figures.append(("skipped", counts.skipped))
         if counts.both_orders:
             figures.append(("flips", counts.flips))
         return figures
@@ -149,12 +157,21 @@ def holds_judgements(path: str | Path) -> bool:
         return bool(row_files(place))
     if place.suffix not in (".jsonl", ".ndjson") or not place.is_file():
         return False
-    with place.open("rb") as file:
-        try:
-            row = json.loads(file.readline())
-        except ValueError:
-            return False
+    row = first_row(place)
     return isinstance(row, dict) and isinstance(row.get("judgement"), dict)
+
+
+def first_row(path: Path) -> Any:
+    """The first row of a JSONL file that does not stand for a skipped one; None where it is no JSON."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                return None
+            if not (isinstance(row, dict) and is_skipped(row)):
+                return row
+    return None
 
 
 def judged_in(path: Path) -> Iterator[Judged]:
@@ -175,6 +192,8 @@ def _count(directory: Path) -> Counts:
     for path in row_files(directory):
         for line in read_lines(path):
             counts.add_row(line.row, readable=path.name == LABELS)
+        for row in read_skipped(path):
+            counts.add_row(row, readable=False)
     return counts
 
 

@@ -5,10 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
-from judge.errors import ConfigError, InputError
+from judge.errors import ConfigError
+from judge.formats import OnBad
 from judge.judgements import Judgement
 from judge.prompting.template import Template, load_template
 from judge.records import Record, Response, Solution
+from judge.runs.data import reject
 from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
 from judge.tasks import Program
 from judge.tasks.revision import Loop, Prompts, Roles, revision
@@ -40,13 +42,14 @@ class RevisionJob(EngineJob):
         self.prompts = choose_prompts(plan.judges, named or {}, by_principle=by_principle, thought=thought)
         super().__init__(plan, load_jury(distinct, plan.settings), prompt=self.prompts.critique.name)
 
-    def records(self) -> Iterator[Record]:
-        """Prompts without a response, and responses and solutions, in the order of the data."""
+    def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
+        """Prompts without a response, and responses and solutions, in the order of the data; see Job."""
         for source in self.plan.data:
-            for place, record in source.records(self.plan.format):
+            for place, record in source.records(self.plan.format, on_bad):
                 if not record.prompt:
-                    raise InputError(f"{place}: no prompt; there is nothing to answer and nothing to revise")
-                yield from responses(record)
+                    reject(place, "no prompt; there is nothing to answer and nothing to revise", on_bad)
+                else:
+                    yield from responses(record)
 
     def program(self, record: Record) -> Program[Judgement]:
         """All rounds of one record."""

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from judge.errors import EngineError, InputError, RunError
-from judge.formats import to_row
+from judge.formats import BadRow, OnBad, to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
 from judge.records import Record
+from judge.run_files import skipped_row
 from judge.runs.counts import Counts
 from judge.runs.data import DataSource
 from judge.runs.interrupt import Interrupt
@@ -33,7 +34,7 @@ from judge.runs.manifest import (
 )
 from judge.runs.progress import Watch, progress_bar
 from judge.runs.reader import Run
-from judge.runs.scheduler import distinct
+from judge.runs.scheduler import Sink, distinct
 
 _MANIFEST_SECONDS = 30.0
 
@@ -46,8 +47,9 @@ class Job(Protocol):
         """Where the records come from."""
         ...
 
-    def records(self) -> Iterator[Record]:
-        """The records to judge, in the order of the data; raises InputError for one that cannot be judged."""
+    def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
+        """The records to judge, in the order of the data. on_bad is told of each row that cannot be judged; without it
+        such a row raises InputError."""
         ...
 
     def config(self) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class Attempt:
         limit: only the first so many distinct records.
         watch: called with the counts now and then.
         interrupt: says when a signal must wait.
+        skip: is told of rows of the data that cannot be judged; None where such a row is an error.
     """
 
     directory: Path
@@ -79,6 +82,7 @@ class Attempt:
     limit: int | None
     watch: Watch
     interrupt: Interrupt
+    skip: OnBad | None = None
 
     def waiting(self, records: Iterator[Record]) -> Iterator[Record]:
         """Those of the records, each once, that the journal does not hold."""
@@ -91,6 +95,20 @@ class Attempt:
         self.counts.add_row(row, readable=readable)
 
 
+class SkippedRows:
+    """Journals and counts the rows of the data that cannot be judged, those of earlier attempts once."""
+
+    def __init__(self, journal: Sink, counts: Counts) -> None:
+        self._journal, self._counts, self._number = journal, counts, 0
+
+    def __call__(self, bad: BadRow) -> None:
+        row = skipped_row(bad.place, bad.reason, self._number)
+        self._number += 1
+        if row["id"] not in self._journal.done:
+            self._journal.write(row, readable=False)
+            self._counts.add_row(row, readable=False)
+
+
 def resume(
     job: Job,
     out: str | Path,
@@ -98,6 +116,7 @@ def resume(
     command: Mapping[str, Any],
     limit: int | None = None,
     retry_failures: bool = False,
+    skip_bad: bool = False,
     check: Callable[[Record], None] | None = None,
     progress: bool = True,
 ) -> Run:
@@ -109,6 +128,7 @@ def resume(
         command: what was asked for, in the caller's words, for whoever reads the manifest.
         limit: only the first so many distinct records.
         retry_failures: forget the failures of earlier attempts, so that their records are judged again.
+        skip_bad: rows of the data that cannot be judged go to failures.jsonl with their places and reasons.
         check: called with the first record before anything is written; raises what can be known to be wrong.
         progress: show how far it is.
 
@@ -117,18 +137,19 @@ def resume(
 
     Raises:
         RunChangedError: before anything is written, when the directory was made by another configuration.
-        InputError: with the place of a bad row, before anything is written.
+        InputError: with the places of bad rows, before anything is written.
         RunError: when the directory cannot be written.
         EngineError: when a model gave out, or when every row failed for one reason of the engine's.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
     out = Path(out)
-    next(job.records(), None)  # a file that is not there or not known is named by its reader, not by its hash
+    on_bad = ignore if skip_bad else None
+    next(job.records(on_bad), None)  # a file that is not there or not known is named by its reader, not by its hash
     config, before = job.config(), read_manifest(out)
     if before is not None:
         check_same(out, before, _grown(before, config, job.data))
     with Interrupt().listening() as interrupt:
-        total = count_records(job, limit, check)
+        total = count_records(job, limit, check, on_bad)
         manifest = {**(before or new_manifest(config)), "config": config, "finished": None}
         manifest |= {"attempts": manifest["attempts"] + 1, "command": {**command, "limit": limit}}
         counts = _spent(manifest)
@@ -139,15 +160,17 @@ def resume(
             write_manifest(out, manifest)
 
         def seen(row: Mapping[str, Any], good: bool) -> None:
+            rows = counts.rows
             counts.add_row(row, readable=good)
-            counts.resumed += 1
+            counts.resumed += counts.rows - rows
 
         with Journal(out, retry_failures=retry_failures, seen=seen) as journal:
             clear_torn(out)
             save()
             try:
                 with progress_bar(total, shown=progress) as watch:
-                    job.execute(Attempt(out, journal, counts, manifest, limit, _saving(watch, save), interrupt))
+                    skip = SkippedRows(journal, counts) if skip_bad else None
+                    job.execute(Attempt(out, journal, counts, manifest, limit, _saving(watch, save), interrupt, skip))
                 manifest["finished"] = now()
             except BaseException:
                 with suppress(RunError):  # what broke the loop is the better message
@@ -158,20 +181,42 @@ def resume(
     return Run(directory=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started)
 
 
-def count_records(job: Job, limit: int | None = None, check: Callable[[Record], None] | None = None) -> int | None:
+def add_skipped(run: Run, bad: Sequence[BadRow]) -> Run:
+    """Write rows of the data that never reached a run's job into its failures.jsonl, each once, and count them."""
+    counts, manifest = run.counts, run.manifest
+    with Journal(run.directory) as journal:
+        skip = SkippedRows(journal, counts)
+        for row in bad:
+            skip(row)
+        manifest.update(entries_of(counts))
+        write_manifest(run.directory, manifest)
+    return run
+
+
+def count_records(
+    job: Job,
+    limit: int | None = None,
+    check: Callable[[Record], None] | None = None,
+    on_bad: OnBad | None = None,
+) -> int | None:
     """Read a job's data to its end or to the limit, with a look at the first record; how many distinct ones there are.
 
-    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record.
+    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record,
+    and for bad rows where `on_bad` is not told of them.
     """
     streamed = any(source.streamed for source in job.data)
     count = 0
-    for _, record in islice(distinct(job.records(), Counts()), 1 if streamed else limit):
+    for _, record in islice(distinct(job.records(on_bad), Counts()), 1 if streamed else limit):
         if not count and check is not None:
             check(record)
         count += 1
     if not count:
         raise InputError(f"{', '.join(source.name for source in job.data)}: holds nothing to judge")
     return limit if streamed else count
+
+
+def ignore(bad: BadRow) -> None:
+    """Pass over a bad row: it is counted by another reading of the data."""
 
 
 def _check_hopeless(counts: Counts, out: Path) -> None:

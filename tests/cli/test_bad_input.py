@@ -59,11 +59,10 @@ def test_a_wrong_type(judged, value):
     assert "chosen" in said
 
 
-
-
 def test_an_empty_prompt(judged):
-    said = judged([good(1), json.dumps({**GOOD, "prompt": "  "})])
-    assert said.startswith("data.jsonl:2: ")
+    """An empty answer is an answer like any other; without a question there is nothing to judge."""
+    said = judged([good(1), json.dumps({**GOOD, "chosen": ""}), json.dumps({**GOOD, "prompt": "  "})])
+    assert said.startswith("data.jsonl:3: ")
     assert "prompt" in said
 
 

@@ -237,6 +237,27 @@ CASES: list[tuple[str, dict[str, Any], list[Record]]] = [
         [pair("p", "a", "b", label("rewardbench", "first"), chosen_model="m", subset="refusals", id=3)],
     ),
     (
+        "rewardbench-results",
+        {
+            "text_chosen": ["[p] a", "[q] a"],
+            "text_rejected": ["[p] b", "[q] b"],
+            "results": [1, 0],
+            "subset": ["refusals", "hep"],
+            "id": [3, 4],
+            "model": "m",
+        },
+        [
+            Pair(
+                prompt=(),
+                first=(),
+                second=(),
+                human=(label("rewardbench", "first"),),
+                meta={"model": "m", "results": result, "subset": subset, "id": at, "key": ["rewardbench", subset, at]},
+            )
+            for result, subset, at in ((1, "refusals", 3), (0, "hep", 4))
+        ],
+    ),
+    (
         "rewardbench2",
         {"id": "1", "prompt": "p", "chosen": ["a"], "rejected": ["b", "c"], "num_correct": 1, "subset": "Math"},
         [

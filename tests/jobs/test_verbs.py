@@ -40,6 +40,7 @@ def test_export(tmp_path: Path) -> None:
         "kind": "preference",
         "records": 8,
         "unreadable": 0,
+        "skipped": 0,
         "rows": {"train": 8},
         "left_out": {},
     }

@@ -58,12 +58,12 @@ def test_two_actors_write_what_one_process_writes(tmp_path):
     pairs, rules = tmp_path / "pairs.jsonl", tmp_path / "rules.jsonl"
     rules.write_text(json.dumps({"match": "", "text": "Yes. [[A]]"}) + "\n")
     lines = [json.dumps({"prompt": f"{n}?", "chosen": "Yes.", "rejected": "No."}) for n in range(60)]
-    pairs.write_text("\n".join([*lines, lines[0]]) + "\n")
+    pairs.write_text("\n".join([*lines[:30], '{"prompt": ', *lines[30:], '{"prompt": ', lines[0]]) + "\n")
 
     def judge(run: str, *more: str) -> dict[str, object]:
         words = ["label", str(pairs), "--task", "preference", "--judge", f"scripted:{rules}", "--out"]
         done = subprocess.run(
-            [sys.executable, "-m", "judge.cli.main", *words, str(tmp_path / run), "--json", "--quiet", *more],
+            [sys.executable, "-m", "judge.cli.main", *words, str(tmp_path / run), "--json", "--quiet", "--skip-bad", *more],
             capture_output=True,
             text=True,
             env={**os.environ, "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"},
@@ -72,8 +72,8 @@ def test_two_actors_write_what_one_process_writes(tmp_path):
         said: dict[str, object] = json.loads(done.stdout)
         return said
 
-    def lines_of(run: str) -> list[bytes]:
-        return sorted(Path(tmp_path / run / "labels.jsonl").read_bytes().splitlines())
+    def lines_of(run: str, name: str = "labels.jsonl") -> list[bytes]:
+        return sorted(Path(tmp_path / run / name).read_bytes().splitlines())
 
     here = judge("here")
     assert judge("ray", "--limit", "20", "--runner", "ray", "--workers", "2")["rows"] == 20
@@ -81,4 +81,6 @@ def test_two_actors_write_what_one_process_writes(tmp_path):
     assert lines_of("ray") == lines_of("here")
     assert [there[name] for name in ("rows", "resumed", "duplicates", "verdicts")] == [60, 20, 1, here["verdicts"]]
     assert there["tokens"] == here["tokens"]
+    assert there["skipped"] == here["skipped"] == 2
+    assert lines_of("ray", "failures.jsonl") == lines_of("here", "failures.jsonl")
     assert not (tmp_path / "ray" / SHARDS).exists()

@@ -6,6 +6,7 @@ codes (an index into the labels of the task's shape) where verdicts have names, 
 """
 
 import math
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -439,10 +440,14 @@ def authors(meta: Row) -> tuple[str, str] | None:
     return None
 
 
+_CONTENT_ID = re.compile(r"[0-9a-f]{32}")
+
+
 def _field(row: Row, name: str) -> str:
-    """A field of the data; `id` is the data's own, never the one that is made from a row's content."""
-    value = (row.get("meta") or {}).get(name, "" if name == "id" else row.get(name, ""))
-    return value if isinstance(value, str) else str(value)
+    """A field of a row as text, "" without it. The id that rmjudge made of the content is none of the data's fields."""
+    value = (row.get("meta") or {}).get(name, row.get(name, ""))
+    text = value if isinstance(value, str) else str(value)
+    return "" if name == "id" and text == row.get("id") and _CONTENT_ID.fullmatch(text) else text
 
 
 def _leading(codes: list[float], principled: bool) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from judge.agreement.data.columns import Columns, JudgeColumns, Row
 from judge.errors import InputError
+from judge.run_files import is_skipped
 
 RUN_FILES = ("labels.jsonl", "failures.jsonl")
 
@@ -62,7 +63,8 @@ class OwnFile:
                             row = _lenient(line, f"{self.path}:{number}", error)
                         if type(row) is not dict or "id" not in row or "kind" not in row:
                             raise InputError(f"{self.path}:{number}: no row of rmjudge (it lacks 'id' or 'kind')")
-                        yield offset, row
+                        if row["kind"] != "bad" or not is_skipped(row):
+                            yield offset, row
                     offset += len(line)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None

@@ -250,6 +250,23 @@ def _duplicates(judge: JudgeReport) -> Flag | None:
     )
 
 
+def skipped_rows(places: Sequence[str]) -> tuple[Flag, ...]:
+    """A note on rows of the data that could not be read and were left out."""
+    if not places:
+        return ()
+    more = f", … and {len(places) - 3:,} more" if len(places) > 3 else ""
+    return (
+        Flag(
+            name="skipped",
+            severity="note",
+            what="Rows of the data could not be read and were left out.",
+            evidence=f"{len(places):,} row{'s' * (len(places) > 1)}: {', '.join(places[:3])}{more}",
+            sure="a plain count",
+            advice="`rmjudge data show` says what is wrong with each.",
+        ),
+    )
+
+
 def not_listed(listed: int, total: int) -> Flag | None:
     """A note that not everyone has a line of their own."""
     if total <= listed:

@@ -221,6 +221,31 @@ def test_processbench() -> None:
     assert found == {"": pytest.approx(1 / 3), "gsm8k": pytest.approx(2 / 3), "math": 0}
 
 
+@pytest.mark.parametrize("judge_has_it", [True, False])
+def test_the_parts_of_processbench_may_be_told_by_the_peoples_file_alone(judge_has_it: bool) -> None:
+    """The judge's rows have rmjudge's ids, the people's file the data's. gsm8k: 1 of 1 wrong ones and 0 of 1 right ones
+    (unreadable): 0. math: 1 of 1 and 1 of 1: 1. The unreadable row is gsm8k's alone."""
+    people, said = [], []
+    for number, (name, truth, verdict) in enumerate(
+        [("gsm8k-1", 1, 1), ("gsm8k-2", -1, None), ("math-1", 0, 0), ("math-2", -1, -1)]
+    ):
+        row = {
+            "id": f"{number:032x}",
+            "kind": "solution",
+            "prompt": [{"role": "user", "content": name}],
+            "steps": ["a", "b"],
+            "meta": {"id": name},
+            "human": [{"annotator": "p", "verdict": truth}],
+        }
+        people.append(row)
+        judgement = {"task": "steps", "verdict": ["right", "right"], "first_wrong": verdict}
+        said.append({**row, "human": [], "meta": row["meta"] if judge_has_it else {}, "judgement": judgement})
+    table = build(columns({"j": said}, people, wanted=("id",)))
+    done = run("processbench", Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0)))
+    assert {figure.of: figure.value for figure in done.figures} == {"": 0.5, "gsm8k": 0, "math": 1}
+    assert {figure.of: figure.unreadable for figure in done.figures} == {"": 1, "gsm8k": 1, "math": 0}
+
+
 def test_rewardbench2() -> None:
     """Factuality: top alone, top shared by two, not top. Ties: see below. The score is the mean of the subsets."""
     rows = [
