@@ -7,6 +7,7 @@ python benchmarks/parity.py --model DIRECTORY --data pairs.jsonl --task preferen
 
 import argparse
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from judge.formats import to_row
 from judge.records import Record
 from judge.run_files import read_lines
 
+SMALL = ["--max-num-seqs", "32", "--block-size", "32", "--no-enable-chunked-prefill"]
+"""How the server runs, as the engine in this process does on a CPU."""
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 
 
@@ -75,15 +78,17 @@ def served(model: str, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--dtype", "float32"]
     with log.open("w") as file:
         server = subprocess.Popen(
-            [*command, "--served-model-name", "judge", "--port", str(port), "--enforce-eager"],
+            [*command, "--served-model-name", "judge", "--port", str(port), "--enforce-eager", *SMALL],
             stdout=file,
             stderr=subprocess.STDOUT,
+            env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"},
         )
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
             if server.poll() is not None:
-                raise SystemExit(f"the server ended:\n{log.read_text()[-2000:]}")
+                errors = [line for line in log.read_text().splitlines() if "Error" in line]
+                raise SystemExit("\n".join(["the server ended:", *errors]))
             with suppress(OSError), urlopen(f"{url}/health", timeout=1):
                 break
             time.sleep(1)
