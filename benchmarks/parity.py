@@ -107,12 +107,21 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], task: str) -> di
         for p, q in zip(_probabilities(ours[key], task), _probabilities(theirs[key], task), strict=False)
         if p is not None and q is not None
     ]
+    behind = [
+        abs(p - other.get("probabilities", {}).get(label, 0.0))
+        for key in ours
+        for mine, other in zip(ours[key].get("readings", ()), theirs[key].get("readings", ()), strict=False)
+        for label, p in mine.get("probabilities", {}).items()
+        if mine["text"] == other["text"]
+    ]
     return {
         "rows": len(same),
         "same_verdict": round(sum(same) / len(same), 4),
         "probabilities": len(apart),
         "median_difference": round(median(apart), 6) if apart else None,
         "largest_difference": round(max(apart), 6) if apart else None,
+        "labels_of_readings": len(behind),
+        "largest_difference_of_a_label": round(max(behind), 8) if behind else None,
     }
 
 
