@@ -59,10 +59,12 @@ def test_a_wrong_type(judged, value):
     assert "chosen" in said
 
 
-def test_an_empty_text(judged):
-    said = judged([good(1), json.dumps({**GOOD, "chosen": "  "})])
+
+
+def test_an_empty_prompt(judged):
+    said = judged([good(1), json.dumps({**GOOD, "prompt": "  "})])
     assert said.startswith("data.jsonl:2: ")
-    assert "chosen" in said
+    assert "prompt" in said
 
 
 def test_a_row_that_is_no_object(judged):
