@@ -237,7 +237,8 @@ def loss_of(model: Any, batch: Batch, decisive: Tensor, device: str) -> tuple[Te
 def judged(log_probs: Tensor, piece: Tensor, holds: Tensor) -> Tensor:
     """Mean cross-entropy of "all of this piece could follow": each token could, σ(α log p + β), and all of them do.
 
-    log_probs: (N,) log p of the pieces' tokens; piece: (N,) whose; holds: (P,). See judge.rewards.modeling.likelihood_head.
+    log_probs: (N,) log p of the pieces' tokens; piece: (N,) whose; holds: (P,). The head that reads them is
+    judge.rewards.modeling.likelihood_head.
     """
     each = nn.functional.logsigmoid(SLOPE * log_probs + OFFSET)
     right = torch.zeros_like(holds).index_add(0, piece, each).clamp(max=-LEAST)
