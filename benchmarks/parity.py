@@ -7,6 +7,7 @@ python benchmarks/parity.py --model DIRECTORY --data pairs.jsonl --task preferen
 
 import argparse
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from judge.formats import to_row
 from judge.records import Record
 from judge.run_files import read_lines
 
+SMALL = ["--max-num-seqs", "32", "--block-size", "32", "--no-enable-chunked-prefill"]
+"""How the server runs, as the engine in this process does on a CPU."""
 PROBABILITY = {"preference": "p_first", "outcome": "p_correct", "steps": "p_right"}
 
 
@@ -75,15 +78,17 @@ def served(model: str, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--dtype", "float32"]
     with log.open("w") as file:
         server = subprocess.Popen(
-            [*command, "--served-model-name", "judge", "--port", str(port), "--enforce-eager"],
+            [*command, "--served-model-name", "judge", "--port", str(port), "--enforce-eager", *SMALL],
             stdout=file,
             stderr=subprocess.STDOUT,
+            env={**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"},
         )
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
             if server.poll() is not None:
-                raise SystemExit(f"the server ended:\n{log.read_text()[-2000:]}")
+                errors = [line for line in log.read_text().splitlines() if "Error" in line]
+                raise SystemExit("\n".join(["the server ended:", *errors]))
             with suppress(OSError), urlopen(f"{url}/health", timeout=1):
                 break
             time.sleep(1)
@@ -102,12 +107,21 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], task: str) -> di
         for p, q in zip(_probabilities(ours[key], task), _probabilities(theirs[key], task), strict=False)
         if p is not None and q is not None
     ]
+    behind = [
+        abs(p - other.get("probabilities", {}).get(label, 0.0))
+        for key in ours
+        for mine, other in zip(ours[key].get("readings", ()), theirs[key].get("readings", ()), strict=False)
+        for label, p in mine.get("probabilities", {}).items()
+        if mine["text"] == other["text"]
+    ]
     return {
         "rows": len(same),
         "same_verdict": round(sum(same) / len(same), 4),
         "probabilities": len(apart),
         "median_difference": round(median(apart), 6) if apart else None,
         "largest_difference": round(max(apart), 6) if apart else None,
+        "labels_of_readings": len(behind),
+        "largest_difference_of_a_label": round(max(behind), 8) if behind else None,
     }
 
 

@@ -7,7 +7,10 @@ import typer
 
 app = typer.Typer(add_completion=False)
 
-Runs = Annotated[list[str], typer.Argument(help="Run directories or files of verdicts; several are compared.")]
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Run directories or files of verdicts; several are compared. None: people among themselves."),
+]
 Human = Annotated[
     list[str] | None,
     typer.Option("--human", "-H", help="A file with human labels; else those in the runs are taken."),
@@ -46,7 +49,7 @@ Json = Annotated[bool, typer.Option("--json", help="The whole report as JSON.")]
 
 @app.command()
 def agree(
-    runs: Runs,
+    runs: Runs = None,
     human: Human = None,
     key: Key = "",
     format: Format = None,
@@ -67,6 +70,7 @@ def agree(
     """Can these judges, or these reward models, stand in for people?
 
     rmjudge agree runs/judge --human labels.jsonl --report agreement.html
+    rmjudge agree --human labels.jsonl
     """
     import judge
 

@@ -11,8 +11,9 @@ from judge.agreement.analyses import scores, solutions, verdicts
 from judge.agreement.analyses.bias import bias
 from judge.agreement.analyses.calibration import calibration
 from judge.agreement.analyses.human_ceiling import ceiling
-from judge.agreement.analyses.judge_metrics import Measure, coverage
+from judge.agreement.analyses.judge_metrics import Measure, Sample, coverage
 from judge.agreement.analyses.main_figure import MainFigure, main_figure
+from judge.agreement.analyses.people import people
 from judge.agreement.analyses.slices import slices
 from judge.agreement.analyses.win_rates import estimates, label_next
 from judge.agreement.benchmarks.protocols import run as run_benchmark
@@ -21,6 +22,7 @@ from judge.agreement.data.sources import Source
 from judge.agreement.data.table import Mask, build
 from judge.agreement.findings.disagreements import differing, disagreements
 from judge.agreement.findings.headline import changes, headline
+from judge.agreement.findings.people import people_flags, people_headline
 from judge.agreement.findings.red_flags import flags, moved, skipped_rows
 from judge.agreement.schema import AgreementReport, Audit, Confusion, Disagreement, Figure, JudgeReport, Triangle
 from judge.agreement.statistics.bootstrap import Resampler
@@ -61,6 +63,9 @@ def report(
     """Every part of a report. before: a saved one to compare with; audits: of the same judges, shown beside."""
     table = build(inputs.columns)
     draw = Resampler(table.group, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
+    if not table.judges:
+        alone = _people_alone(inputs, Sample(table, None, draw), settings)
+        return alone if before is None else replace(alone, changes=changes(alone, before))
     measures = [Measure(table, judge, draw) for judge in table.judges]
     by = [main_figure(measure) for measure in measures]
     masks = [measure.rows & ~np.isnan(main.hit) for measure, main in zip(measures, by, strict=True)]
@@ -91,6 +96,24 @@ def report(
         seed=settings.seed,
     )
     return finished if before is None else replace(finished, changes=changes(finished, before))
+
+
+def _people_alone(inputs: Inputs, sample: Sample, settings: AgreementConfig) -> AgreementReport:
+    """The report of people among themselves."""
+    alone = replace(people(sample), other_labels=sum(inputs.columns.misfits.values()))
+    return AgreementReport(
+        title=settings.title or "people among themselves",
+        kind=sample.table.shape.records[0],
+        headline=people_headline(alone),
+        flags=people_flags(alone, inputs.columns.misfits),
+        judges=(),
+        people=alone,
+        rows_total=alone.labelled,
+        sources=tuple(source.name for source in inputs.sources),
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
 
 
 def agreement(measure: Measure) -> tuple[Figure, ...]:
@@ -131,14 +154,14 @@ def _confusion(measure: Measure) -> tuple[Confusion, ...]:
 
 def _judge(measure: Measure, by: MainFigure, mask: Mask, settings: AgreementConfig) -> JudgeReport:
     table = measure.table
-    people = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.form != "order" else None
+    reached = ceiling(measure, epsilon=settings.epsilon, margin=settings.margin) if table.form != "order" else None
     return JudgeReport(
         name=measure.judge.name,
         task=table.task,
         coverage=coverage(table, measure.judge, measure.draw),
         agreement=agreement(measure),
         confusion=_confusion(measure),
-        ceiling=people,
+        ceiling=reached,
         calibration=calibration(measure),
         bias=bias(measure),
         slices=slices(measure, by, mask),

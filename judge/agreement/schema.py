@@ -5,7 +5,7 @@ Shares and probabilities lie in 0…1; higher is better unless a figure's docstr
 Rows of a confusion matrix are the people's verdicts, columns the judge's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,8 +23,7 @@ class Figure:
     kind it speaks of, "" for the whole. value: None when it cannot be said; `note` then says why.
     low, high: the 95 % interval, None when none was asked for or too few rows allow none. n: rows in it; clusters:
     different prompts among them. unreadable, missing: rows left out because the judge's verdict could not be read, or
-    because the judge has no row for them. unit: "share" is shown in per cent, "loss" is better when smaller.
-    """
+    because the judge has no row for them. unit: "share" is shown in per cent, "loss" is better when smaller."""
 
     name: str
     title: str
@@ -38,6 +37,14 @@ class Figure:
     unit: Unit = "share"
     of: str = ""
     note: str = ""
+
+
+def by_name(figures: Iterable[Figure]) -> dict[str, Figure]:
+    """Figures by name; one that speaks of a part (a criterion, an author) as "name/part"."""
+    named: dict[str, Figure] = {}
+    for figure in figures:
+        named.setdefault(f"{figure.name}/{figure.of}" if figure.of else figure.name, figure)
+    return named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +62,7 @@ class Flag:
     """Something wrong, in words. name: stable key ("coin", "always_first", "likes_length", "copies_annotator", …).
 
     what: what is wrong; evidence: the figures behind it; sure: how sure, in words ("p < 0.001", "95 % interval …");
-    advice: what to do about it. judge: whom it speaks of, "" for the data.
-    """
+    advice: what to do about it. judge: whom it speaks of, "" for the data."""
 
     name: str
     severity: Severity
@@ -138,18 +144,17 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatorRow:
-    """One person beside the judge. agreement: with the votes of the other people on the same rows; judge: the judge
-    with those same votes (the two numbers are comparable); judge_with: the judge with this person. p_value, wins: the
-    alternative-annotator test for this person. accuracy: by Dawid-Skene.
+    """One person, beside the judge where there is one. agreement: with the votes of the other people on the same rows;
+    judge: the judge with those same votes (the two numbers are comparable); judge_with: the judge with this person.
+    p_value, wins: the alternative-annotator test for this person. accuracy: by Dawid-Skene.
     off: agrees less with the others than they do among themselves, beyond chance (corrected).
-    drift: agreement in the last third of the rows minus in the first; seconds: median time a label, where known.
-    """
+    drift: agreement in the last third of the rows minus in the first; seconds: median time a label, where known."""
 
     name: str
     n: int
     agreement: Figure
-    judge: Figure
-    judge_with: Figure
+    judge: Figure | None = None
+    judge_with: Figure | None = None
     advantage: float | None = None
     p_value: float | None = None
     wins: bool | None = None
@@ -191,9 +196,9 @@ class Equivalence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """What people reach among themselves, and the judge beside it. human: leave-one-annotator-out agreement over all
-    annotators; judge: the judge measured the same way. among: κ, α, Fleiss, AC1 among the people. aggregation: the
-    judge against the majority and against Dawid-Skene."""
+    """What people reach among themselves, and the judge beside it. human: leave-one-annotator-out agreement; judge: the
+    judge measured the same way. among: κ, α, Fleiss, AC1 among the people. aggregation: the judge against the majority
+    and against Dawid-Skene. annotators: those with most labels, of annotators_total (0 in earlier reports)."""
 
     human: Figure
     judge: Figure
@@ -202,6 +207,40 @@ class Ceiling:
     equivalence: Equivalence
     among: tuple[Figure, ...] = ()
     aggregation: tuple[Figure, ...] = ()
+    annotators_total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorPair:
+    """Two people on the n rows that both labelled. figures: how often they agree, Cohen's κ; of scores Pearson's r."""
+
+    first: str
+    second: str
+    n: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """People among themselves, without a judge. labelled: rows with a label; shared: with labels of two people or
+    more; split: where these differ. human: leave-one-annotator-out agreement over all annotators, the ceiling of any
+    judge. among: κ, α, Fleiss, AC1, for each criterion. pairs, annotators: those with most labels, of pairs_total and
+    annotators_total. other_labels: how many are of another kind, and count nowhere."""
+
+    task: str
+    labelled: int
+    shared: int
+    split: int
+    votes: int
+    human: Figure
+    among: tuple[Figure, ...]
+    pairs: tuple[AnnotatorPair, ...]
+    pairs_total: int
+    annotators: tuple[AnnotatorRow, ...]
+    annotators_total: int
+    prompts: int = 0
+    repeated_votes: int = 0
+    other_labels: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +307,7 @@ class JudgeReading:
 class Disagreement:
     """A row to look at. human, judge: the verdicts as words ("first", "4", "step 3", "unreadable"). confidence: of the
     judge in its verdict, None when not stated. texts: the parts shown side by side, by name ("first", "second";
-    "response", "reference"; "steps" joined). length: log ratio of characters for a pair, None otherwise."""
+    "response", "reference"; "steps" joined). split: people differ. length: log ratio of characters of a pair."""
 
     id: str
     judge_name: str
@@ -283,7 +322,6 @@ class Disagreement:
     consistent: bool | None = None
     length: float | None = None
     split: bool = False
-    """Whether the people differ among themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,7 +367,7 @@ class JudgeReport:
 
     @property
     def figures(self) -> dict[str, Figure]:
-        """Its figures by name; one that speaks of a part (a criterion, an author) as "name/part"."""
+        """Its figures, see `by_name`."""
         figures = list(self.agreement)
         if self.ceiling:
             figures += [self.ceiling.human, self.ceiling.judge, *self.ceiling.aggregation]
@@ -338,10 +376,7 @@ class JudgeReport:
         if self.bias:
             bias = self.bias
             figures += [*bias.position, *bias.length, *bias.style, *bias.self_preference, *bias.consistency]
-        named: dict[str, Figure] = {}
-        for figure in figures:
-            named.setdefault(f"{figure.name}/{figure.of}" if figure.of else figure.name, figure)
-        return named
+        return by_name(figures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,7 +414,8 @@ class League:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triangle:
     """A distilled model beside its teacher and the people, on the same rows. parts: how many rows each way of
-    agreeing has: all_agree, model_alone, judge_alone, human_alone, all_differ."""
+    agreeing has: all_agree, model_alone, judge_alone, human_alone, all_differ. inherited: of the judge's mistakes, the
+    share that the model repeats."""
 
     judge: str
     model: str
@@ -388,7 +424,6 @@ class Triangle:
     human_model: Figure
     parts: Mapping[str, int]
     inherited: Figure
-    """Of the judge's mistakes, the share that the model repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,8 +475,8 @@ class Audit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementReport:
-    """A whole report. judges: one or more, in the order given. disagreements: the most telling ones, most confident
-    mistakes first; disagreements_total: how many there are. sources: where the rows came from, for the reader."""
+    """A whole report. judges: in the order given; none in a report of people among themselves, which has `people`.
+    disagreements: the most telling of disagreements_total, most confident mistakes first. sources: of the rows."""
 
     title: str
     kind: str
@@ -460,4 +495,5 @@ class AgreementReport:
     confidence: float = 0.95
     resamples: int = 0
     seed: int = 0
+    people: People | None = None
     version: str = VERSION

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -109,7 +109,10 @@ def _read(value: Any, kind: Any) -> Any:
     if is_dataclass(kind):
         assert isinstance(kind, type)
         hints = get_type_hints(kind)
-        return kind(**{item.name: _read(value[item.name], hints[item.name]) for item in fields(kind)})
+        optional = {item.name for item in fields(kind) if (item.default, item.default_factory) != (MISSING, MISSING)}
+        lately = optional - value.keys()  # fields that an earlier version did not save
+        known = [item.name for item in fields(kind) if item.name not in lately]
+        return kind(**{name: _read(value[name], hints[name]) for name in known})
     if get_origin(kind) is tuple:
         return tuple(_read(item, get_args(kind)[0]) for item in value)
     return value

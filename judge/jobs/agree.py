@@ -26,7 +26,7 @@ TEXTS = ("prompt", "first", "second", "response")
 
 
 def agree(
-    runs: Data,
+    runs: Data | None = None,
     *,
     human: Data | None = None,
     key: str = "",
@@ -43,11 +43,11 @@ def agree(
     shown: int = 500,
     triangle: bool = False,
 ) -> Report:
-    """Measure how far judges, or reward models, agree with people.
+    """Measure how far judges, or reward models, agree with people; or people among themselves.
 
     Args:
         runs: a judge's run: its directory, a `Run`, a file of verdicts, rows in memory; or a sequence of such
-            directories, runs and files, which are compared.
+            directories, runs and files, which are compared. Without one people are compared with each other.
         human: the people's labels, as data in any format; those in the runs where none is given.
         key: a field of `meta` that joins rows, instead of their id.
         format: the family of formats of `human`, where it is not to be recognised.
@@ -82,7 +82,7 @@ def agree(
     audits = [_audit_of(item) for item in ([audit] if isinstance(audit, str | Path | Audit) else audit)]
     judged = _several(runs)
     if not judged:
-        raise ConfigError("no run to compare with people")
+        _check_people_alone(human, {"slices": slices, "benchmark": benchmarks, "audit": audits, "triangle": triangle})
     config = AgreementConfig(
         resamples=resamples,
         seed=seed,
@@ -97,6 +97,15 @@ def agree(
     inputs = read_inputs(judged, _several(human), key=key, format=format, skip_bad=skip_bad, wanted=wanted)
     _check_fields(inputs, config.slices)
     return Report(build_report(inputs, config, before.data if before else None, audits))
+
+
+def _check_people_alone(human: Any, asked_for: Mapping[str, object]) -> None:
+    """Raise ConfigError for what needs a judge's run."""
+    if human is None:
+        raise ConfigError("nothing to compare: name a judge's run, or people's labels with --human (human=)")
+    for name, value in asked_for.items():
+        if value:
+            raise ConfigError(f"{name} needs a judge's run: people's labels alone are compared with each other")
 
 
 def _several(data: Any) -> list[Any]:

@@ -43,8 +43,8 @@ class LintResult:
     def summary(self) -> str:
         """How many files and findings, in words."""
         count = len(self.findings)
-        found = f"{count} finding{'s' * (count != 1)}" if count else "nothing found"
-        return f"{self.files} file{'s' * (self.files != 1)}: {found}"
+        findings = f"{count} finding{'s' * (count != 1)}" if count else "nothing found"
+        return f"{self.files} file{'s' * (self.files != 1)}: {findings}"
 
     def __repr__(self) -> str:
         return "\n".join([*(f"{finding.place}: {finding.message}" for finding in self.findings), self.summary])

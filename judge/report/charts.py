@@ -17,6 +17,7 @@ from judge.agreement.schema import (
     Figure,
     League,
     LengthBin,
+    People,
     Slice,
     Triangle,
     Unit,
@@ -121,6 +122,14 @@ def ceiling(sheet: Sheet, human_ceiling: Ceiling) -> str:
         label="Agreement with the other people: each person, and the judge on the same rows",
         names={"people": "this person", "judge": "the judge in their place"},
     )
+
+
+def people(sheet: Sheet, alone: People) -> str:
+    """Each person with the others, and everyone together."""
+    rows = sorted(alone.annotators, key=lambda row: -row.n)[: MANY // 2]
+    lines = [Line("everyone", (Mark("people", alone.human),))]
+    lines += [Line(row.name, (Mark("people", row.agreement),)) for row in rows]
+    return forest(sheet, lines, label="Agreement of each person with the other people")
 
 
 def league(sheet: Sheet, table: League) -> str:

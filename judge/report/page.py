@@ -41,6 +41,7 @@ def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str
     carried = carry(report.disagreements, rows=rows, size=size)
     views = [_view(sheet, judge, f"judge-{number}") for number, judge in enumerate(report.judges, 1)]
     overall = {
+        "people": charts.people(sheet, report.people) if report.people else "",
         "league": charts.league(sheet, report.league) if report.league else "",
         "triangle": charts.triangle(sheet, report.triangle) if report.triangle else "",
         "audits": [charts.audit(sheet, audit) for audit in report.audits],

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from judge.agreement.schema import AgreementReport, Figure, Flag, JudgeReport, Level
+from judge.agreement.schema import AgreementReport, Figure, Flag, JudgeReport, Level, People, by_name
 from judge.agreement.serialization import from_row, to_json, to_row
 from judge.errors import InputError
 from judge.files import write_atomic
@@ -47,14 +47,21 @@ class Report:
 
     @property
     def judges(self) -> tuple[JudgeReport, ...]:
-        """Each judge with its own figures, in the order given."""
+        """Each judge with its own figures, in the order given; none in a report of people among themselves."""
         return self.data.judges
+
+    @property
+    def people(self) -> People | None:
+        """People among themselves, in a report without a judge."""
+        return self.data.people
 
     @property
     def figures(self) -> Mapping[str, Figure]:
         """The first judge's figures by name, such as "accuracy"; a part's as "name/part". Of another judge:
-        `report.judges[1].figures`."""
-        return self.data.judges[0].figures if self.data.judges else {}
+        `report.judges[1].figures`. Without a judge those of the people."""
+        if self.data.judges:
+            return self.data.judges[0].figures
+        return by_name((self.data.people.human, *self.data.people.among)) if self.data.people else {}
 
     @property
     def worse(self) -> bool:
@@ -108,6 +115,7 @@ class Report:
             main = judge.agreement[0]
             spans = f" ({words.span(main)})" if main.low is not None else ""
             lines.append(f"  {judge.name}: {main.title} {words.value(main)}{spans}, {words.basis(main)}")
+        lines += [f"  {reason}" for reason in self.data.headline.why if self.people]
         lines += [f"  {words.SEVERITY_OF[flag.severity]}: {flag.what}" for flag in words.by_severity(self.flags)]
         return "\n".join(lines).replace(words.THIN, " ").replace(words.STAYS, " ")
 

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from judge.agreement.schema import AgreementReport, Audit, Ceiling, Figure, Flag, JudgeReport, League, Slice
+from judge.agreement.schema import AgreementReport, Audit, Ceiling, Figure, Flag, JudgeReport, League, People, Slice
 from judge.report import words
 
 _COLOUR = {"good": "green", "fair": "yellow", "poor": "red", "unknown": "cyan"}
@@ -36,6 +36,8 @@ def _parts(report: AgreementReport) -> Iterator[RenderableType]:
         yield _league(report.league, report)
     if report.changes:
         yield _changes(report)
+    if report.people:
+        yield from _people(report.people, report)
     for judge in report.judges:
         yield from _judge(judge, report)
     for audited in report.audits:
@@ -60,6 +62,27 @@ def _flag(flag: Flag) -> Iterator[RenderableType]:
     yield head.append(words.printable(flag.what))
     yield Padding(_text(f"{flag.evidence} {flag.sure}", "dim"), (0, 0, 0, 2))
     yield Padding(_text(f"What to do: {flag.advice}"), (0, 0, 0, 2))
+
+
+def _people(people: People, report: AgreementReport) -> Iterator[RenderableType]:
+    """People among themselves: everyone together, two by two, one by one."""
+    counts = f"{words.count(people.labelled)} labelled rows, {words.count(people.shared)} of them by two or more"
+    title = f"people among themselves: {counts}, {words.count(people.split)} split"
+    yield _figures(title, (people.human, *people.among), report)
+    twos = [
+        (f"{pair.first} and {pair.second}: {words.title(figure)}", figure)
+        for pair in people.pairs
+        for figure in pair.figures
+    ]
+    if twos:
+        shown = len(people.pairs)
+        yield _figures(f"annotators two by two: {shown} of {words.count(people.pairs_total)} pairs", twos, report)
+    rows = [
+        (f"{row.name}{', who is off' * row.off}, {words.count(row.n)} labels", row.agreement)
+        for row in people.annotators
+    ]
+    listed = f"{len(rows)} of {words.count(people.annotators_total)}"
+    yield _figures(f"each annotator with the others: {listed}", rows, report)
 
 
 def _judge(judge: JudgeReport, report: AgreementReport) -> Iterator[RenderableType]:
@@ -118,7 +141,11 @@ def _ceiling(ceiling: Ceiling) -> Table:
     title = f"human ceiling (may it replace people, ε = {test.epsilon:g}: {words.yes_no(test.passed)})"
     table = _table(title, "left out", "person with the others", "judge in their place", "n", numbers=(1, 2, 3))
     pairs = [("everyone in turn", ceiling.human, ceiling.judge)]
-    pairs += [(f"{row.name}{', who is off' * row.off}", row.agreement, row.judge) for row in ceiling.annotators]
+    pairs += [
+        (f"{row.name}{', who is off' * row.off}", row.agreement, row.judge)
+        for row in ceiling.annotators
+        if row.judge is not None
+    ]
     for name, *both in pairs:
         sides = [
             " ".join(part for part in (value, span and f"({span})") if part) for value, span, _ in map(_value, both)

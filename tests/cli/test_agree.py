@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from judge.cli.main import main
+from judge.formats import from_row, to_row
 from tests.agreement.support import Row, judged, pair_row, votes
 
 FEW = ["--resamples", "50"]
@@ -97,7 +98,137 @@ def test_verdicts_of_different_kinds(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_human_labels_of_another_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = pair_row(0) | {"human": [{"annotator": "a", "verdict": 3.0, "criterion": "helpful"}]}
     line = refused(capsys, run_of(tmp_path, "ff"), "--human", write(tmp_path / "human.jsonl", [row]))
-    assert line.endswith("no human label in it that fits the task preference")
+    assert line.endswith(
+        "no human label in it that fits the task preference (found: 1 × number of the criterion 'helpful' on a pair; "
+        "accepted: one of first, second, tie)"
+    )
+
+
+def scored(folder: Path, name: str, body: Row) -> str:
+    row = to_row(from_row({"prompt": "question", "response": "x"}))
+    return write(folder / name, [{**row, **body}])
+
+
+def test_categories_beside_a_judge_who_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = scored(tmp_path / "run", "labels.jsonl", {"judgement": {"task": "score", "verdict": {"tone": 3}}})
+    human = scored(tmp_path, "human.jsonl", {"human": [{"annotator": "a", "verdict": "warm"}]})
+    assert refused(capsys, run, "--human", human).endswith(
+        "fits the task score (found: 1 × category on a response; accepted: a number for each criterion)"
+    )
+
+
+def test_criteria_that_do_not_meet_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = scored(tmp_path / "run", "labels.jsonl", {"judgement": {"task": "score", "verdict": {"tone": 3}}})
+    human = scored(tmp_path, "human.jsonl", {"human": [{"annotator": "a", "verdict": 4}]})
+    assert refused(capsys, run, "--human", human) == (
+        "rmjudge: run: none of its 1 rows is among the 1 that people labelled; it has the criteria tone, people have "
+        "(the whole)"
+    )
+
+
+def test_people_alone_need_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = told(capsys, "--human", people(tmp_path, ["ff", "ss", "fs", "tt"]))
+    assert report["judges"] == []
+    assert report["people"]["human"]["value"] == 3 / 4
+    assert report["people"]["pairs"][0]["figures"][0]["value"] == 3 / 4
+    assert "name a judge's run, or people's labels with --human" in refused(capsys)
+
+
+def test_nothing_readable_is_null_and_a_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(tmp_path, "----")
+    assert main(["agree", run, "--human", people(tmp_path, ["ff", "ss", "fs", "tt"]), *FEW, "--json"]) == 0
+    text = capsys.readouterr().out
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} in the report")
+
+    (judge,) = json.loads(text, parse_constant=refuse)["judges"]
+    assert {figure["value"] for figure in judge["agreement"]} == {None}
+    assert {(figure["n"], figure["unreadable"]) for figure in judge["agreement"]} == {(0, 4)}
+    assert judge["ceiling"]["human"]["value"] is None
+
+
+UNREADABLE: dict[str, tuple[Row, Any]] = {
+    "score": ({"kind": "response", "response": "x"}, 3),
+    "outcome": ({"kind": "response", "response": "x"}, "right"),
+    "steps": ({"kind": "solution", "steps": ["x", "y"]}, 1),
+    "ranking": ({"kind": "ranking", "responses": ["x", "y", "z"]}, [0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("task", UNREADABLE)
+def test_nothing_readable_in_any_task_by_two_judges(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    """Eight rows, two people, two judges of whom nobody said anything: nulls and counts, no NaN and no warning."""
+    body, verdict = UNREADABLE[task]
+    runs, human = [], []
+    for number in range(8):
+        record = to_row(from_row({"prompt": f"question {number}", **body}))
+        lost = {"": None} if task == "score" else [None, None] if task == "steps" else None
+        runs.append({**record, "judgement": {"task": task, "verdict": lost, "readings": []}})
+        human.append({**record, "human": [{"annotator": who, "verdict": verdict} for who in "ab"]})
+    files = [write(tmp_path / name / "labels.jsonl", runs) for name in ("one", "two")]
+    args = [*files, "--human", write(tmp_path / "human.jsonl", human), "--report", str(tmp_path / "page.html")]
+    assert main(["agree", *args, *FEW, "--json"]) == 0
+    text = capsys.readouterr().out
+    assert "NaN" not in text
+    for judge in json.loads(text)["judges"]:
+        assert judge["coverage"]["unreadable"] == 8
+        assert {figure["value"] for figure in judge["agreement"]} == {None}
+    assert main(["agree", *args, *FEW]) == 0
+
+
+def turned(row: Row) -> Row:
+    """A judged row as a run in the other order has it."""
+    reading = {"first": "second", "second": "first", "tie": "tie"}
+    said = row["judgement"]
+    readings = [
+        {"asked": "swapped" if one["asked"] == "forward" else "forward", "verdict": reading[one["verdict"]], "text": ""}
+        for one in said["readings"]
+    ]
+    judgement = {**said, "verdict": reading[said["verdict"]], "p_first": 1 - said["p_first"], "readings": readings}
+    return {**row, "first": row["second"], "second": row["first"], "judgement": judgement}
+
+
+def own_id(row: Row) -> Row:
+    """The row under the id that its texts make."""
+    return {**row, "id": from_row({name: row[name] for name in ("kind", "prompt", "first", "second")}).id}
+
+
+def test_a_second_run_in_the_other_order_is_turned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows 1 and 3 stand the other way round in the second run, which says the same of all four: nothing may differ."""
+    rows = [
+        judged(pair_row(at, first=f"a{at}", second=f"b{at}"), one, one, 0.9 if one == "f" else 0.2)
+        for at, one in enumerate("ffss")
+    ]
+    run = write(tmp_path / "one" / "labels.jsonl", [own_id(row) for row in rows])
+    mixed = [own_id(turned(row) if at % 2 else row) for at, row in enumerate(rows)]
+    other = write(tmp_path / "two" / "labels.jsonl", mixed)
+    said = [votes(own_id(row), "f") for row in rows]
+    human = write(tmp_path / "human.jsonl", [{**row, "judgement": None} for row in said])
+    report = told(capsys, run, other, "--human", human)
+    first, second = report["judges"]
+    assert second["coverage"] == first["coverage"]
+    assert second["coverage"]["missing"] == 0
+    assert second["agreement"] == first["agreement"]
+    assert first["agreement"][0]["value"] == 2 / 4
+    # What the second run said of a turned row is shown in the order of the first.
+    answers = {(row["judge_name"], row["id"]): row["answers"] for row in report["disagreements"]}
+    by_judge = [{key: value for (name, key), value in answers.items() if name == run} for run in ("one", "two")]
+    assert by_judge[0].keys() == by_judge[1].keys()
+    for key, readings in by_judge[0].items():
+        assert sorted(one["asked"] for one in by_judge[1][key]) == sorted(one["asked"] for one in readings)
+        assert {one["verdict"] for one in by_judge[1][key]} == {"second"}
+
+
+def test_rows_joined_by_a_field_are_turned_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = pair_row(0, first="x", second="y", meta={"idx": 7})
+    run = write(tmp_path / "run" / "labels.jsonl", [judged(row, "f")])
+    saw = {**row, "first": row["second"], "second": row["first"], "prompt": [{"role": "user", "content": "Edited"}]}
+    human = write(tmp_path / "human.jsonl", [votes(saw, "s")])
+    report = told(capsys, run, "--human", human, "--key", "idx")
+    assert report["judges"][0]["agreement"][0]["value"] == 1
 
 
 def test_no_human_labels_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +295,10 @@ def test_a_row_that_is_not_as_rmjudge_writes_it_is_named(
     [
         ({"annotator": "a"}, "no field 'verdict' (found: annotator)"),
         ("first", "field 'human[0]': found \"first\" (accepted: an object)"),
-        ({"annotator": "a", "verdict": "A"}, "field 'human.verdict': found 'A' (accepted: first, second, tie)"),
+        (
+            {"annotator": "a", "verdict": "A"},
+            "field 'human.verdict': found 'A' (accepted by the task preference: first, second, tie)",
+        ),
     ],
 )
 def test_a_broken_label_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], label: Any, message: str) -> None:

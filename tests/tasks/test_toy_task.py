@@ -97,6 +97,53 @@ def test_agreed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judged["confusion"][0]["labels"] == ["polite", "rude", "cannot say"]
 
 
+def labelled(run: Path, *verdicts: str, criterion: str = "") -> str:
+    """A file of people's labels on the run's rows."""
+    rows = [
+        {"kind": "response", "prompt": f"Question {number}", "response": text}
+        | {"human": [{"annotator": "ann", "verdict": verdict, "criterion": criterion}]}
+        for number, (text, verdict) in enumerate(zip(TEXTS, verdicts, strict=False))
+    ]
+    file = run.parent / "human.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(file)
+
+
+def test_agreed_with_categories_of_the_same_names(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The judge says polite, rude, polite: 2 of 3 right, also where the labels name the task as their criterion."""
+    capsys.readouterr()
+    for criterion in ("", "politeness"):
+        human = labelled(run, "polite", "rude", "rude", criterion=criterion)
+        assert main(["agree", str(run), "--human", human, "--json", "--resamples", "0"]) == 0
+        (judged,) = json.loads(capsys.readouterr().out)["judges"]
+        assert judged["agreement"][0]["value"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "criterion", "line"),
+    [
+        (
+            ("polite", "blunt"),
+            "",
+            "human.jsonl, row 2: field 'human.verdict': found 'blunt' (accepted by the task politeness: polite, rude, "
+            "cannot say)",
+        ),
+        (
+            ("long", "short"),
+            "length",
+            "no human label in it that fits the task politeness (found: 2 × category of the criterion 'length' on a "
+            "response; accepted: one of polite, rude, cannot say)",
+        ),
+    ],
+)
+def test_categories_of_other_names_are_refused_in_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], verdicts: tuple[str, ...], criterion: str, line: str
+) -> None:
+    capsys.readouterr()
+    assert main(["agree", str(run), "--human", labelled(run, *verdicts, criterion=criterion)]) == 2
+    assert capsys.readouterr().err.strip().endswith(line)
+
+
 def test_exported(run: Path) -> None:
     """Neither of the opposites is no label to learn: `cannot say` is left out."""
     out = run.parent / "export"

@@ -26,17 +26,12 @@ from judge.agreement.statistics.bootstrap import (
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """A judge, the table it is measured on, and the draws of its prompts."""
+class Sample:
+    """A table, the draws of its prompts, and whose figures are made from it: a judge's, or people's alone (None)."""
 
     table: Table
-    judge: Judge
+    judge: Judge | None
     draw: Resampler
-
-    @property
-    def rows(self) -> Mask:
-        """Rows with a truth and a readable verdict."""
-        return np.asarray(~np.isnan(self.table.truth) & self.judge.read)
 
     def figure(
         self,
@@ -120,6 +115,8 @@ class Measure:
 
     def counted_in(self, figure: Figure, inside: Mask) -> Figure:
         """The figure with those of some labelled rows that it lacks."""
+        if self.judge is None:
+            return figure
         unreadable = int((inside & self.judge.unreadable).sum())
         missing = int((inside & (self.judge.state == MISSING)).sum())
         return replace(figure, unreadable=unreadable, missing=missing)
@@ -127,6 +124,18 @@ class Measure:
     def clusters(self, mask: Mask) -> int:
         """Different prompts among the rows of `mask`."""
         return int((np.bincount(self.draw.code[mask], minlength=1) > 0).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Sample):
+    """A judge, the table it is measured on, and the draws of its prompts."""
+
+    judge: Judge
+
+    @property
+    def rows(self) -> Mask:
+        """Rows with a truth and a readable verdict."""
+        return np.asarray(~np.isnan(self.table.truth) & self.judge.read)
 
 
 def ratio(sums: Floats) -> Floats:

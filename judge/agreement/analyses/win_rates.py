@@ -58,9 +58,9 @@ def powered(judged: Floats, labelled: Mask, people: Floats, cluster: Ints) -> Po
 def estimates(measure: Measure) -> tuple[WinRate, ...]:
     """The win rate of each two systems with enough rows, ties half; else of the first response over the second."""
     table = measure.table
-    if not table.paired:
-        return ()
     judged = measure.judge.read
+    if not table.paired or not judged.any():
+        return ()
     if not table.authors:
         return (_estimate(measure, "first", "second", np.flatnonzero(judged), np.ones(len(table))),)
     rows_of: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)

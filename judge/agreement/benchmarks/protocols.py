@@ -4,7 +4,7 @@ What could not be read counts as its authors count it (a miss, or a blind guess)
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +53,7 @@ REWARDBENCH = {
 STYLES = ("concise", "detailed", "markdown")
 
 
+PARTS = ("gsm8k", "math", "olympiadbench", "omnimath")
 DOMAINS = ("chat", "math", "code", "safety")
 DRAWS = (10, 25, 50, 75, 100, 200, 300, 400, 500, 750, 1000, 1250, 1500, 1860)
 """PRM800K's n; its test problems have up to 1,860 samples."""
@@ -103,15 +104,33 @@ def _mean(measure: Measure, name: str, hits: Floats, mask: Floats, of: str = "")
     return measure.counted_in(measure.share(name, "Accuracy", hits, inside, of=of), inside)
 
 
-def _plain(measure: Measure, name: str, value: float, rows: int, of: str = "") -> Figure:
-    """A mean of means: no interval is published for it, and none is given."""
+def _not_theirs(why: str) -> str:
+    return f"not the protocol's figure: {why}" if why else ""
+
+
+def _lacking(parts: Iterable[str], present: Iterable[str]) -> str:
+    """What a mean over parts lacks, in words."""
+    missing = [part for part in parts if part not in set(present)]
+    return f"no row of {', '.join(missing)}" if missing else ""
+
+
+def _one_order(measure: Measure) -> str:
+    """Which order alone was asked, in words, where a protocol counts both."""
+    judge = measure.judge
+    sides = {"as given": judge.forward, "swapped": judge.swapped}
+    asked = [name for name, side in sides.items() if not np.isnan(side).all()]
+    return f"it has readable verdicts of one order alone ({asked[0]})" if len(asked) == 1 else ""
+
+
+def _plain(measure: Measure, name: str, value: float, rows: int, of: str = "", why: str = "") -> Figure:
+    """A mean of means: no interval is published for it, and none is given. why: it is not the protocol's."""
     figure = Figure(
         name=name,
         title=name.replace("_", " ").capitalize(),
         value=value,
         n=rows,
         of=of,
-        note="a mean of parts, without an interval",
+        note="; ".join(filter(None, ("a mean of parts, without an interval", _not_theirs(why)))),
     )
     return measure.counted(figure)
 
@@ -124,7 +143,7 @@ def rewardbench(measure: Measure) -> tuple[Figure, ...]:
     answered = measure.judge.read | measure.judge.unreadable
     hits = np.where(judged == truth, 1.0, np.where(answered & ((judged == TIE) | np.isnan(judged)), worth_of_tie, 0.0))
     subset = _field(measure, "subset")
-    figures, sections = [], []
+    figures, sections = [], {}
     for section, counts in REWARDBENCH.items():
         parts = {name: labelled & (subset == name) for name in counts}
         rates = {name: float(hits[mask].mean()) for name, mask in parts.items() if mask.any()}
@@ -132,10 +151,14 @@ def rewardbench(measure: Measure) -> tuple[Figure, ...]:
         if rates:
             weight = sum(counts[name] for name in rates)
             value = sum(rate * counts[name] for name, rate in rates.items()) / weight
-            sections.append(value)
-            figures.append(_plain(measure, "section", value, sum(int(parts[name].sum()) for name in rates), section))
+            sections[section] = value
+            rows = sum(int(parts[name].sum()) for name in rates)
+            figures.append(_plain(measure, "section", value, rows, section, _lacking(counts, rates)))
     if sections:
-        figures.insert(0, _plain(measure, "score", float(np.mean(sections)), int(labelled.sum())))
+        why = _lacking(REWARDBENCH, sections)
+        figures.insert(
+            0, _plain(measure, "score", float(np.mean(list(sections.values()))), int(labelled.sum()), why=why)
+        )
     return tuple(figures)
 
 
@@ -159,8 +182,9 @@ def rm_bench(measure: Measure) -> tuple[Figure, ...]:
                 by_part[part].append(rate)
             by_part["total"].append(float(np.mean(list(rates.values()))))
             figures.append(_mean(measure, "domain", hits, inside, name))
+    why = _lacking(DOMAINS, (figure.of for figure in figures))
     for part, values in by_part.items():
-        figures.append(_plain(measure, part, float(np.mean(values)), int(known.sum()), part))
+        figures.append(_plain(measure, part, float(np.mean(values)), int(known.sum()), part, why))
     return tuple(figures)
 
 
@@ -173,7 +197,8 @@ def judgebench(measure: Measure) -> tuple[Figure, ...]:
         total += (side == truth).astype(np.float64) - ((side == 1 - truth) & (truth < TIE))
     hits, labelled = (total > 0).astype(np.float64), measure.table.labelled
     source = _field(measure, "source")
-    figures = [measure.share("accuracy", "Accuracy over both orders", hits, labelled)]
+    note = _not_theirs(_one_order(measure))
+    figures = [measure.share("accuracy", "Accuracy over both orders", hits, labelled, note=note)]
     named = {
         "knowledge": "mmlu-pro",
         "reasoning": "livebench-reasoning",
@@ -189,11 +214,17 @@ def judgebench(measure: Measure) -> tuple[Figure, ...]:
 
 def llmbar(measure: Measure) -> tuple[Figure, ...]:
     """Accuracy over both orders, and the share of pairs with the same verdict in both ("equal"). A model that scores
-    each response by itself gives its verdict in both."""
+    each response by itself gives its verdict in both. As its authors count, all pairs are in every share: nothing
+    readable is wrong, and in both orders it is the same."""
     truth, judge, labelled = measure.table.truth, measure.judge, measure.table.labelled
     forward, swapped = (judge.forward, judge.swapped) if generative(measure) else (judge.verdict, judge.verdict)
+    if why := _one_order(measure):
+        asked = swapped if np.isnan(forward).all() else forward
+        hits = (asked == truth).astype(np.float64)
+        return (measure.share("correct_one_order", "Accuracy in one order", hits, labelled, note=_not_theirs(why)),)
     right = (forward == truth).astype(np.float64) + (swapped == truth)
-    same = (forward == swapped).astype(np.float64)
+    lost = judge.unreadable & np.isnan(forward) & np.isnan(swapped)
+    same = ((forward == swapped) | lost).astype(np.float64)
     return (
         measure.share("correct_average", "Accuracy, mean of both orders", right / 2, labelled),
         measure.share("correct_both", "Right in both orders", right == 2, labelled),
@@ -206,17 +237,20 @@ def processbench(measure: Measure) -> tuple[Figure, ...]:
     labelled = measure.table.labelled
     names = np.array([str(value).rpartition("-")[0] for value in _field(measure, "id")], dtype=object)
     if not any(names[labelled]):
-        note = "pooled: not the protocol's figure, which is the mean over parts; no row has the field id"
+        note = _not_theirs("all rows pooled, where it is the mean over parts; no row has the field id")
         return (_first_wrong_f1(measure, labelled, "pooled_f1", "F1 of all rows", note=note),)
-    figures, values = [], []
+    figures = []
     for name in sorted(set(names[labelled])):
         title = "F1" if name else "F1 of rows without the field id"
-        figure = _first_wrong_f1(measure, labelled & (names == name), "f1", title, of=str(name))
-        figures.append(figure)
-        if figure.value is not None:
-            values.append(figure.value)
-    if len(values) > 1:
-        figures.insert(0, _plain(measure, "mean_f1", float(np.mean(values)), int(labelled.sum())))
+        figures.append(_first_wrong_f1(measure, labelled & (names == name), "f1", title, of=str(name)))
+    parts = {figure.of: figure for figure in figures if figure.of and figure.value is not None}
+    if len(parts) > 1:
+        without = int((labelled & (names == "")).sum())
+        why = ", ".join(
+            filter(None, (_lacking(PARTS, parts), f"{without:,} without the field id left out" * bool(without)))
+        )
+        mean = float(np.mean([figure.value for figure in parts.values()]))
+        figures.insert(0, _plain(measure, "mean_f1", mean, sum(figure.n for figure in parts.values()), why=why))
     return tuple(figures)
 
 
@@ -326,7 +360,7 @@ PROTOCOLS: dict[str, Protocol] = {
         judgebench,
     ),
     "llmbar": Protocol(
-        "accuracy over both orders; same verdict in both",
+        "accuracy over both orders; same verdict in both; nothing readable is wrong, and in both orders the same",
         "princeton-nlp/LLMBar: LLMEvaluator/evaluate.py (correct_average, equal)",
         "preference",
         (),

@@ -17,8 +17,9 @@ from judge.agreement.statistics.bootstrap import Floats, Ints
 class Alignment:
     """One line for each vote that has another beside it and a readable verdict of the judge, (V,).
 
-    row, who: whose vote it is; person, judge: their alignments with the others. same: the judge's verdict equals the
-    vote. others: how far the others agree among themselves without this person (nan for a single one)."""
+    row, who: whose vote it is; person, judge: their alignments with the others (of no judge: nan). same: the judge's
+    verdict equals the vote. others: how far the others agree among themselves without this person (nan for a single
+    one)."""
 
     row: Ints
     who: Ints
@@ -47,13 +48,15 @@ class Counter:
         return np.where(inside & (self._keys[index] == key), self._counts[index], 0).astype(np.float64)
 
 
-def aligned(table: Table, judge: Judge) -> Alignment:
-    """Every vote with others beside it, on rows that the judge could judge."""
+def aligned(table: Table, judge: Judge | None) -> Alignment:
+    """Every vote with others beside it, on rows that the judge could judge; without a judge on all rows."""
     votes = table.votes
     vote_count = np.bincount(votes.row, minlength=len(table)).astype(np.float64)
-    kept = (vote_count[votes.row] > 1) & judge.read[votes.row]
+    kept = vote_count[votes.row] > 1
+    if judge is not None:
+        kept &= judge.read[votes.row]
     row, who, value = votes.row[kept], votes.who[kept], votes.value[kept]
-    judged, many = judge.verdict[row], vote_count[row]
+    judged, many = np.full(len(row), np.nan) if judge is None else judge.verdict[row], vote_count[row]
     if table.form == "scores":
         person, by_judge, others = _distances(votes, row, value, judged, many)
     else:
@@ -70,7 +73,8 @@ def _shares(votes: Votes, row: Ints, value: Floats, judged: Floats, many: Floats
     pairs = (many - 1) * (many - 2)
     with np.errstate(all="ignore"):
         others = np.where(pairs > 0, (equal[row] - 2 * (same_as_person - 1)) / pairs, np.nan)
-    return (same_as_person - 1) / (many - 1), (same_as_judge - (judged == value)) / (many - 1), others
+    by_judge = np.where(np.isnan(judged), np.nan, (same_as_judge - (judged == value)) / (many - 1))
+    return (same_as_person - 1) / (many - 1), by_judge, others
 
 
 def _distances(votes: Votes, row: Ints, value: Floats, judged: Floats, many: Floats) -> tuple[Floats, Floats, Floats]:

@@ -8,8 +8,9 @@ codes (an index into the labels of the task's shape) where verdicts have names, 
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from judge.errors import InputError
@@ -39,7 +40,8 @@ class JudgeColumns:
     """The verdicts of one judge, by row. state: missing, unreadable or read. probability: of the first verdict on offer
     (P(first), P(right)), nan when not stated. forward, swapped: codes of the verdict in each order (nan: none);
     consistent: whether both orders gave the same verdict, -1 where one of them gave none. pairs, same: pairs of
-    repeated answers to one question, and those that agree. detail: what is no number."""
+    repeated answers to one question, and those that agree. detail: what is no number. turned: of pairs that other runs
+    hold in the other order, the id in this run by the id in theirs."""
 
     name: str
     task: str
@@ -52,6 +54,7 @@ class JudgeColumns:
     pairs: "array[int]" = field(default_factory=lambda: array("i"))
     same: "array[int]" = field(default_factory=lambda: array("i"))
     detail: dict[int, Any] = field(default_factory=dict)
+    turned: dict[str, str] = field(default_factory=dict)
     duplicates: int = 0
 
     def grow(self, size: int) -> None:
@@ -70,12 +73,15 @@ class JudgeColumns:
 class Columns:
     """Records, their features, the people's votes and the judges' verdicts.
 
+    any_label: categories have any name, for no judge's task says which there are.
     key: a field of `meta` that joins rows instead of their id. fields: names of `meta` fields kept for slices.
     place: (source, position) of the row that holds a record's texts, to read them again for the few that are shown.
+    misfits: what the people's labels that do not fit the task are, counted.
     """
 
     task: str = ""
     shape: Shape = _NO_SHAPE
+    any_label: bool = False
     key: str = ""
     wanted: tuple[str, ...] = ()
     index: dict[str, int] = field(default_factory=dict)
@@ -98,6 +104,7 @@ class Columns:
     vote_source: "array[int]" = field(default_factory=lambda: array("h"))
     seconds: dict[int, float] = field(default_factory=dict)
     orders: dict[int, Order] = field(default_factory=dict)
+    misfits: Counter[str] = field(default_factory=Counter)
     _prompts: dict[Any, int] = field(default_factory=dict)
     _codes: dict[str, float] = field(default_factory=dict)
 
@@ -118,6 +125,23 @@ class Columns:
         self.judges.append(column)
         return column
 
+    def people_alone(self, row: Row) -> None:
+        """Take the task from a row with labels, where no judge says what it is; a category may have any name."""
+        label = row["human"][0]
+        if row["kind"] == "response" and isinstance(label["verdict"], str):
+            self.task, self.any_label = "categories", True
+            self.shape = Shape(judgement=object, form="label", records=("response",))
+            return
+        of_answer = "outcome" if label.get("criterion") == "correct" else ""
+        self.task = {
+            "pair": "preference",
+            "ranking": "ranking",
+            "response": of_answer or "score",
+            "solution": of_answer or "steps",
+        }[row["kind"]]
+        self.shape = shape_of(self.task)
+        self._codes = {name: float(code) for code, name in enumerate(self.shape.labels)}
+
     def row_of(self, row: Row, source: int, position: int, criterion: str = "") -> int:
         """The index of a record (under a criterion); a record seen for the first time is entered."""
         name = str(row["id"]) if not self.key else self._joined(row)
@@ -136,13 +160,17 @@ class Columns:
 
     def _as_known(self, row: Row) -> Row:
         """A pair that is known in the other order, turned into that order with its labels; else as it is."""
-        if not row.get("first") or not row.get("second"):
+        if row["kind"] != "pair" or not row.get("first") or not row.get("second"):
             return row
-        turned = content_id("pair", *(_plain(row[name]) for name in ("prompt", "second", "first")))
-        if turned not in self.index:
+        if self.key:
+            known = self.index.get(self._joined(row), -1)
+            sides = hash(_text(row["second"])), hash(_text(row["first"]))
+            is_turned = known >= 0 and sides[0] != sides[1] and sides == (self.first[known], self.second[known])
+            return turned(row, self.shape, str(row["id"])) if is_turned else row
+        if row["id"] in self.index:
             return row
-        human = [{**label, "verdict": _TURNED.get(label["verdict"], label["verdict"])} for label in row["human"]]
-        return {**row, "id": turned, "first": row["second"], "second": row["first"], "human": human}
+        name = content_id("pair", *(_plain(row[part]) for part in ("prompt", "second", "first")))
+        return turned(row, self.shape, name) if name in self.index else row
 
     def _joined(self, row: Row) -> str:
         value = (row.get("meta") or {}).get(self.key, row.get(self.key))
@@ -197,11 +225,12 @@ class Columns:
         """The people's labels on a record that fit the task; how many there were. Of several of one annotator the first
         one will stand (table.py)."""
         added = 0
-        if row["kind"] == "pair" and not self.key and row.get("human") and row["id"] not in self.index:
+        if row.get("human"):
             row = self._as_known(row)
         for label in row.get("human") or ():
             value, criterion = self._value(label, row)
             if value is None:
+                self.misfits[_described(label, row)] += 1
                 continue
             annotator = label.get("annotator", "human")
             who = self.annotators.get(annotator)
@@ -227,9 +256,11 @@ class Columns:
                 if criterion or row["kind"] != "pair":
                     return None, ""
                 return self._code(verdict), ""
+            case "label" if self.any_label:
+                return (self._code(verdict), criterion) if isinstance(verdict, str) else (None, "")
             case "label":
-                if isinstance(verdict, str):
-                    return self._code(verdict), ""
+                if isinstance(verdict, str) and row["kind"] in self.shape.records:
+                    return (self._code(verdict) if criterion in ("", self.task) else None), ""
                 meant = criterion and criterion == self.shape.criterion
                 return (1.0 - float(verdict >= 0.5) if meant else None), ""
             case "scores":
@@ -248,8 +279,12 @@ class Columns:
     def _code(self, verdict: Any) -> float:
         """The code of a person's label; InputError for one that is not on offer."""
         code = self._codes.get(verdict)
+        if code is None and self.any_label:
+            code = self._codes[verdict] = float(len(self._codes))
+            self.shape = replace(self.shape, labels=tuple(self._codes))
         if code is None:
-            raise InputError(f"field 'human.verdict': found {verdict!r} (accepted: {', '.join(self.shape.labels)})")
+            accepted = ", ".join(self.shape.labels)
+            raise InputError(f"field 'human.verdict': found {verdict!r} (accepted by the task {self.task}: {accepted})")
         return code
 
     def add_judgement(self, judge: JudgeColumns, row: Row, source: int, position: int) -> None:
@@ -257,6 +292,10 @@ class Columns:
         judgement = row["judgement"]
         if judgement["task"] != judge.task:
             raise InputError(f"its verdict is of the task {judgement['task']}, those before are of {judge.task}")
+        known = self._as_known(row) if len(self.judges) > 1 else row
+        if known is not row:
+            row, judgement, own_id = known, known["judgement"], str(row["id"])
+            judge.turned[str(row["id"])] = own_id
         for criterion in judgement["verdict"] if self.shape.form == "scores" else _WHOLE:
             index = self.row_of(row, source, position, criterion)
             if index >= len(judge.state):
@@ -316,7 +355,44 @@ class Columns:
             _repeats(judge, index, readings)
 
 
-_TURNED = {"first": "second", "second": "first"}
+_ASKED = {"forward": "swapped", "swapped": "forward"}
+
+
+def turned(row: Row, shape: Shape, name: str) -> Row:
+    """A pair in the other order under the id `name`, with its labels, and its judgement where it has one."""
+    first, second = shape.labels[:2]
+    other = {first: second, second: first}
+    new = {**row, "id": name, "first": row["second"], "second": row["first"]}
+    new["human"] = [
+        {**label, "verdict": other.get(label["verdict"], label["verdict"])} for label in row.get("human") or ()
+    ]
+    judgement = row.get("judgement")
+    if judgement is not None:
+        new["judgement"] = {**judgement, "verdict": other.get(judgement["verdict"], judgement["verdict"])}
+        probability = judgement.get(shape.probability)
+        if probability is not None:
+            new["judgement"][shape.probability] = 1 - probability
+        new["judgement"]["readings"] = [_turned_reading(reading, other) for reading in judgement.get("readings") or ()]
+    return new
+
+
+def _turned_reading(reading: Row, other: Mapping[str, str]) -> Row:
+    chances = {other.get(label, label): chance for label, chance in (reading.get("probabilities") or {}).items()}
+    asked, verdict = reading["asked"], reading["verdict"]
+    return {
+        **reading,
+        "asked": _ASKED.get(asked, asked),
+        "verdict": other.get(verdict, verdict),
+        "probabilities": chances,
+    }
+
+
+def _described(label: Row, row: Row) -> str:
+    """What a label is, in words."""
+    verdict, criterion = label["verdict"], label.get("criterion")
+    what = "category" if isinstance(verdict, str) else "order" if isinstance(verdict, list | tuple) else "number"
+    of = f" of the criterion '{criterion}'" if criterion else ""
+    return f"{what}{of} on a {row['kind']}"
 
 
 def _plain(turns: list[Row]) -> list[list[Any]]:

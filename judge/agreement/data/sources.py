@@ -167,14 +167,33 @@ def read_human(columns: Columns, number: int, source: Source) -> int:
     for position, row in source.rows():
         rows += 1
         try:
+            if not columns.task and row.get("human"):
+                columns.people_alone(row)
             added += columns.add_votes(row, number, position)
         except _BROKEN as error:
             raise _named(source, position, row, error) from None
     if not rows:
         raise InputError(f"{source.name}: no rows in it")
     if not added:
-        raise InputError(f"{source.name}: no human label in it that fits the task {columns.task}")
+        raise InputError(f"{source.name}: {_no_label(columns)}")
     return added
+
+
+def _no_label(columns: Columns) -> str:
+    """Why no label counts: what there is, and what the task takes."""
+    if not columns.misfits:
+        return "no human label in it"
+    labels = ", ".join(columns.shape.labels)
+    accepted = {
+        "label": f"one of {labels}"
+        + f", or a number of the criterion '{columns.shape.criterion}'" * bool(columns.shape.criterion),
+        "scores": "a number for each criterion",
+        "steps": "the first wrong step of a solution",
+        "order": "an order of responses, best first",
+        "text": "none",
+    }[columns.shape.form]
+    found = ", ".join(f"{count:,} × {what}" for what, count in columns.misfits.most_common(5))
+    return f"no human label in it that fits the task {columns.task} (found: {found}; accepted: {accepted})"
 
 
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError)

@@ -48,6 +48,7 @@ class Judge:
     pairs: Ints
     same: Ints
     detail: dict[int, Any] = field(default_factory=dict)
+    turned: dict[str, str] = field(default_factory=dict)
     duplicates: int = 0
 
     @property
@@ -193,6 +194,7 @@ def _judge(judge: JudgeColumns, size: int) -> Judge:
         pairs=np.array(judge.pairs[:size], dtype=np.int64),
         same=np.array(judge.same[:size], dtype=np.int64),
         detail=judge.detail,
+        turned=judge.turned,
         duplicates=judge.duplicates,
     )
 
@@ -205,13 +207,23 @@ def _check_common(columns: Columns, labelled: Mask, judges: tuple[Judge, ...]) -
             judged = int((judge.state > 0).sum())
             raise InputError(
                 f"{judge.name}: none of its {judged} rows is among the {int(labelled.sum())} that people labelled; "
-                f"were the texts changed? rows meet by id, or by a field with --key FIELD" + _other_criteria(columns)
+                + (_other_criteria(columns, labelled, judge) or _CHANGED)
             )
 
 
-def _other_criteria(columns: Columns) -> str:
-    names = sorted(set(columns.criterion))
-    return f" (criteria found: {', '.join(repr(name) for name in names)})" if names != [""] else ""
+_CHANGED = "were the texts changed? rows meet by id, or by a field with --key FIELD"
+
+
+def _other_criteria(columns: Columns, labelled: Mask, judge: Judge) -> str:
+    """Whose criteria are which, where people and judge have none in common."""
+
+    def named(rows: Mask) -> list[str]:
+        return sorted({columns.criterion[row] or "(the whole)" for row in np.flatnonzero(rows)})
+
+    by_judge, by_people = named(judge.state > 0), named(labelled)
+    if set(by_judge) & set(by_people):
+        return ""
+    return f"it has the criteria {', '.join(by_judge)}, people have {', '.join(by_people)}"
 
 
 def together(shape: Shape, votes: Votes, size: int) -> tuple[Floats, Mask]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from judge.agreement.analyses.judge_metrics import Measure
-from judge.agreement.data.columns import UNREADABLE, Order, Row
+from judge.agreement.data.columns import UNREADABLE, Order, Row, turned
 from judge.agreement.data.sources import Source
 from judge.agreement.data.table import Judge, Table
 from judge.agreement.schema import Disagreement, JudgeReading, Vote
@@ -57,7 +57,13 @@ def disagreements(
     table = measures[0].table
     texts = _texts(table, rows, sources)
     judged = {
-        number: _judged(table, [row for judge_number, row in chosen if judge_number == number], sources, runs[number])
+        number: _judged(
+            measures[number].judge,
+            table,
+            [row for judge_number, row in chosen if judge_number == number],
+            sources,
+            runs[number],
+        )
         for number in range(len(measures))
     }
     votes = _votes(table, set(rows))
@@ -82,21 +88,29 @@ def _texts(table: Table, rows: Sequence[int], sources: Sequence[Source]) -> dict
     return texts
 
 
-def _judged(table: Table, rows: Sequence[int], sources: Sequence[Source], of_judge: Sequence[int]) -> dict[int, Row]:
+def _judged(
+    judge: Judge, table: Table, rows: Sequence[int], sources: Sequence[Source], of_judge: Sequence[int]
+) -> dict[int, Row]:
     """The judge's own rows: those where the texts lie in its run are there already; the others are looked for."""
     judged = {
         row_number: row
         for row_number, row in _texts(table, rows, sources).items()
         if table.source[row_number] in of_judge
     }
-    lacking = {table.ids[row_number]: row_number for row_number in rows if row_number not in judged}
+    lacking = {
+        judge.turned.get(name := table.ids[row_number], name): row_number
+        for row_number in rows
+        if row_number not in judged
+    }
     if lacking:
         for number in of_judge:
             for _, row in sources[number].rows():
                 names = (str(row["id"]), *(f"{row['id']}\t{name}" for name in table.criteria if name))
                 for name in names:
                     if name in lacking:
-                        judged[lacking[name]] = row
+                        known = table.ids[lacking[name]]
+                        is_turned = known in judge.turned
+                        judged[lacking[name]] = turned(row, table.shape, known) if is_turned else row
     return judged
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from judge.agreement.findings.red_flags import FEW, shown
-from judge.agreement.schema import AgreementReport, BaselineChange, Figure, Flag, Headline, JudgeReport, Level
+from judge.agreement.schema import AgreementReport, BaselineChange, Figure, Flag, Headline, JudgeReport, Level, by_name
 
 
 def headline(judges: Sequence[JudgeReport], flags: Sequence[Flag]) -> Headline:
@@ -65,6 +65,11 @@ def changes(after: AgreementReport, before: AgreementReport) -> tuple[BaselineCh
             same = old_figures.get((figure.name, figure.of))
             if same is not None:
                 changed.append(_change(judge.name, same, figure))
+    if after.people and before.people:
+        old_of_people = by_name((before.people.human, *before.people.among))
+        for name, figure in by_name((after.people.human, *after.people.among)).items():
+            if name in old_of_people:
+                changed.append(_change("people", old_of_people[name], figure))
     return tuple(changed)
 
 

@@ -6,7 +6,7 @@ called a coin. Limits are named below.
 
 from collections.abc import Callable, Sequence
 
-from judge.agreement.schema import Audit, Figure, Flag, JudgeReport
+from judge.agreement.schema import AnnotatorRow, Audit, Figure, Flag, JudgeReport
 
 COIN = 0.15
 ALWAYS = 0.95
@@ -186,21 +186,21 @@ def _copies(judge: JudgeReport) -> Flag | None:
     """Nearly always the verdict of one annotator, far more than of any other and than people agree with each other."""
     if judge.ceiling is None or judge.ceiling.human.value is None:
         return None
-    people = [row for row in judge.ceiling.annotators if row.judge_with.n >= FEW and row.judge_with.value is not None]
+    people = [(row.name, row.judge_with) for row in judge.ceiling.annotators if row.judge_with is not None]
+    people = [(name, figure) for name, figure in people if figure.n >= FEW and figure.value is not None]
     if len(people) < 2:
         return None
-    people.sort(key=lambda row: -(row.judge_with.value or 0.0))
-    first, second = people[0].judge_with, people[1].judge_with
+    people.sort(key=lambda item: -(item[1].value or 0.0))
+    (name, first), (next_name, second) = people[:2]
     human = judge.ceiling.human
     if first.unit != "share" or (first.value or 0) < COPIES or _low(first) <= max(_high(second), human.value or 0):
         return None
-    name = people[0].name
     return Flag(
         name="copies_annotator",
         severity="stop",
         judge=judge.name,
         what=f"This judge copies {name}: it gives that person's verdict, right or wrong.",
-        evidence=f"with {name} {shown(first)}; with the next, {people[1].name}, {shown(second)}; people {shown(human)}",
+        evidence=f"with {name} {shown(first)}; with the next, {next_name}, {shown(second)}; people {shown(human)}",
         sure="the intervals do not touch",
         advice="Check whether those labels reached its training or prompt; measure it on other people's labels.",
     )
@@ -267,14 +267,29 @@ def skipped_rows(places: Sequence[str]) -> tuple[Flag, ...]:
     )
 
 
-def _repeated(judge: JudgeReport) -> Flag | None:
-    if not judge.coverage.repeated_votes:
+def not_listed(listed: int, total: int) -> Flag | None:
+    """A note that not everyone has a line of their own."""
+    if total <= listed:
+        return None
+    return Flag(
+        name="annotators_not_listed",
+        severity="note",
+        what=f"Only the {listed:,} annotators with most labels have a line of their own.",
+        evidence=f"{total:,} annotators; the labels of all of them count in every figure",
+        sure="a plain count",
+        advice="To see the others, give their labels in a file of their own.",
+    )
+
+
+def repeated_votes(number: int) -> Flag | None:
+    """A note on further labels of a person on a row."""
+    if not number:
         return None
     return Flag(
         name="repeated_votes",
         severity="note",
         what="Some people labelled a row more than once; the first label of each counts.",
-        evidence=f"{judge.coverage.repeated_votes:,} labels",
+        evidence=f"{number:,} labels",
         sure="a plain count",
         advice="If they are different people, give each a name; if different rows, join by a field with --key.",
     )
@@ -332,7 +347,20 @@ def _slices(judge: JudgeReport) -> Flag | None:
 
 
 def _annotators(judge: JudgeReport) -> Flag | None:
-    off = [row for row in judge.ceiling.annotators if row.off] if judge.ceiling else []
+    return off_flag(judge.ceiling.annotators) if judge.ceiling else None
+
+
+def _not_listed(judge: JudgeReport) -> Flag | None:
+    return not_listed(len(judge.ceiling.annotators), judge.ceiling.annotators_total) if judge.ceiling else None
+
+
+def _repeated(judge: JudgeReport) -> Flag | None:
+    return repeated_votes(judge.coverage.repeated_votes)
+
+
+def off_flag(annotators: Sequence[AnnotatorRow]) -> Flag | None:
+    """A note on the people who agree less with the others than those do among themselves."""
+    off = [row for row in annotators if row.off]
     if not off:
         return None
     return Flag(
@@ -393,6 +421,7 @@ _RULES: tuple[Rule, ...] = (
     _few,
     _one_verdict,
     _annotators,
+    _not_listed,
     _missing,
     _duplicates,
     _repeated,

@@ -2,10 +2,12 @@
 
 import pytest
 
+import judge
 from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.analyses.verdicts import agreement
 from judge.agreement.data.table import build
 from judge.agreement.statistics.bootstrap import Resampler
+from judge.report.page import page
 from tests.agreement.support import columns, judged, pair_row, votes
 
 
@@ -34,3 +36,17 @@ def test_kappa_without_ties_is_that_of_the_two_by_two_table() -> None:
     # p_o = 3/4; people f 1/2, judge f 3/4: p_e = 1/2 * 3/4 + 1/2 * 1/4 = 1/2; kappa = (3/4 - 1/2) / (1/2).
     assert found["cohen_kappa_without_ties"] == pytest.approx(0.5)
     assert "inconsistent_ties" not in found
+
+
+def test_its_figures_have_intervals_and_stand_on_the_page() -> None:
+    """Twelve prompts; people say first, the orders differ, and nine in twelve of the probabilities are right."""
+    rows = [pair_row(at) for at in range(12)]
+    said = [judged(row, "f", "s", 0.7 if at < 9 else 0.3) for at, row in enumerate(rows)]
+    report = judge.agree(said, human=[votes(row, "f") for row in rows], resamples=200)
+    forced, ties = report.figures["accuracy_forced"], report.figures["inconsistent_ties"]
+    assert (forced.value, forced.n) == (9 / 12, 12)
+    assert forced.low is not None and forced.high is not None
+    assert 0 < forced.low < 9 / 12 < forced.high <= 1
+    assert ties.value == 1
+    assert ties.low == pytest.approx(0.025 ** (1 / 12))  # all twelve alike: the exact binomial bound, α/2 = low^n
+    assert forced.title in page(report.data)

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+import judge
 from judge.agreement.analyses.judge_metrics import Measure
 from judge.agreement.benchmarks.best_of_n import Candidates, best_of, rewardbench2, ties_score
 from judge.agreement.benchmarks.protocols import PROTOCOLS, run
 from judge.agreement.build import agreement
 from judge.agreement.data.table import build
+from judge.agreement.schema import Figure
 from judge.agreement.statistics.bootstrap import Resampler
 from judge.errors import InputError
+from judge.records import content_id
 from tests.agreement.support import columns, judged, pair_row, votes
 
 
@@ -91,6 +94,110 @@ def test_llmbar() -> None:
     assert found["correct_average"] == pytest.approx(3 / 6)
     assert found["correct_both"] == pytest.approx(1 / 3)
     assert found["equal"] == pytest.approx(2 / 3)
+
+
+def test_one_order_alone_is_said_not_to_be_the_protocols() -> None:
+    rows = [pair_row(at, meta={"source": "mmlu-pro-law"}) for at in range(2)]
+    said = [judged(row, letter) for row, letter in zip(rows, "fs", strict=True)]
+    table = build(columns({"j": said}, [votes(row, "f") for row in rows], wanted=("source",)))
+    measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
+    why = "not the protocol's figure: it has readable verdicts of one order alone (as given)"
+    for name, figure_name in (("llmbar", "correct_one_order"), ("judgebench", "accuracy")):
+        figure = run(name, measure).figures[0]
+        assert (figure.name, figure.value, figure.note) == (figure_name, 1 / 2, why)
+
+
+def test_a_mean_over_parts_says_which_are_lacking() -> None:
+    rows = [pair_row(at, meta={"subset": "alpacaeval-easy"}) for at in range(2)]
+    said = [judged(row, "f") for row in rows]
+    table = build(columns({"j": said}, [votes(row, "f") for row in rows], wanted=("subset",)))
+    measure = Measure(table, table.judges[0], Resampler(table.group, resamples=0, seed=0))
+    notes = {figure.name: figure.note for figure in run("rewardbench", measure).figures}
+    assert notes["score"].endswith("not the protocol's figure: no row of Chat Hard, Safety, Reasoning")
+    assert notes["section"].endswith("no row of alpacaeval-length, alpacaeval-hard, mt-bench-easy, mt-bench-med")
+
+
+def test_llmbar_counts_every_pair_as_its_authors_do() -> None:
+    """Right twice; readable and right in one order only; unreadable in both, which its authors call equal."""
+    found = figures("llmbar", "ff-", [{}] * 3, swapped="f--")
+    assert found["correct_average"] == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert found["correct_both"] == pytest.approx(1 / 3)
+    assert found["equal"] == pytest.approx(2 / 3)
+
+
+def solutions(
+    cases: list[tuple[str, int, int | None]], *, ids_in: str = "both"
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Solutions (name, people's first wrong step, the judge's or None for unreadable) as judged rows and as people's;
+    ids_in: which of these have ProcessBench's id."""
+    said, people = [], []
+    for name, truth, verdict in cases:
+        row: dict[str, Any] = {
+            "id": content_id(name),
+            "kind": "solution",
+            "prompt": [{"role": "user", "content": name}],
+        }
+        row |= {"steps": ["a", "b"], "reference": ""}
+        judgement = {"task": "steps", "verdict": ["right", "right"], "first_wrong": verdict}
+        meta: dict[str, Any] = {"id": name}
+        said.append({**row, "human": [], "judgement": judgement, "meta": meta if ids_in in ("both", "run") else {}})
+        human = [{"annotator": "p", "verdict": truth}]
+        people.append({**row, "human": human, "meta": meta if ids_in in ("both", "human") else {}})
+    return said, people
+
+
+def processbench_figures(said: list[dict[str, Any]], people: list[dict[str, Any]]) -> tuple[Figure, ...]:
+    return judge.agree(said, human=people, benchmark="processbench", resamples=0).data.benchmarks[0].figures
+
+
+CASES = [("gsm8k-1", 1, 1), ("gsm8k-2", 0, None), ("gsm8k-3", -1, -1), ("math-1", 0, 0), ("math-2", -1, None)]
+CASES += [("math-3", -1, -1), ("math-4", -1, None)]
+
+
+@pytest.mark.parametrize("ids_in", ["both", "run", "human"])
+def test_processbench_counts_each_part_by_itself(ids_in: str) -> None:
+    """The id may stand in either file. gsm8k: 1 of 2 wrong ones (one unreadable, a miss), 1 of 1 right: 2/3.
+    math: 1 of 1 and 1 of 3: 1/2. Each part says how many of its own rows could not be read: 1 of 3, 2 of 4."""
+    said, people = solutions(CASES, ids_in=ids_in)
+    found = {figure.of: figure for figure in processbench_figures(said, people)}
+    assert {of: figure.value for of, figure in found.items()} == {
+        "": pytest.approx((2 / 3 + 1 / 2) / 2),
+        "gsm8k": pytest.approx(2 / 3),
+        "math": pytest.approx(1 / 2),
+    }
+    assert {of: (figure.n, figure.unreadable) for of, figure in found.items()} == {
+        "": (7, 3),
+        "gsm8k": (3, 1),
+        "math": (4, 2),
+    }
+
+
+def test_processbench_without_its_field_is_said_not_to_be_the_protocols() -> None:
+    """Pooled: 2 of 3 wrong ones, 2 of 4 right ones: 2 · (2/3) (1/2) / (7/6) = 4/7."""
+    said, people = solutions(CASES, ids_in="nowhere")
+    (figure,) = processbench_figures(said, people)
+    assert figure.name == "pooled_f1"
+    assert figure.value == pytest.approx(4 / 7)
+    assert figure.note == (
+        "not the protocol's figure: all rows pooled, where it is the mean over parts; no row has the field id"
+    )
+
+
+def test_rows_without_the_field_are_a_part_of_their_own_and_said() -> None:
+    said, people = solutions(CASES)
+    for row in (said[-1], people[-1]):
+        row["meta"] = {}
+    found = processbench_figures(said, people)
+    assert found[0].note == (
+        "a mean of parts, without an interval; not the protocol's figure: no row of olympiadbench, omnimath, "
+        "1 without the field id left out"
+    )
+    assert found[0].value == pytest.approx((2 / 3 + 2 * 1 * (1 / 2) / (3 / 2)) / 2)  # math: 1 of 1 and 1 of 2
+    assert [(figure.title, figure.of, figure.n) for figure in found][1:] == [
+        ("F1 of rows without the field id", "", 1),
+        ("F1", "gsm8k", 3),
+        ("F1", "math", 3),
+    ]
 
 
 def test_processbench() -> None:
