@@ -105,7 +105,7 @@ def _people_alone(inputs: Inputs, sample: Sample, settings: AgreementConfig) -> 
         title=settings.title or "people among themselves",
         kind=sample.table.shape.records[0],
         headline=people_headline(alone),
-        flags=people_flags(alone, inputs.columns.misfits),
+        flags=(*people_flags(alone, inputs.columns.misfits), *skipped_rows(inputs.skipped)),
         judges=(),
         people=alone,
         rows_total=alone.labelled,
