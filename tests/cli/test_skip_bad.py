@@ -267,3 +267,12 @@ def test_render_a_prompt(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main([*command, "--skip-bad", "--json"]) == 0
     places = [json.loads(line)["place"] for line in capsys.readouterr().out.splitlines()]
     assert places == [f"data.jsonl:{number}" for number in (1, 3, 5, 6)]
+
+
+def test_agree_of_people_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["agree", "--human", "data.jsonl", "--resamples", "0", "--json"]
+    assert main(command) == 2
+    capsys.readouterr()
+    assert main([*command, "--skip-bad"]) == 0
+    (note,) = [flag for flag in json.loads(capsys.readouterr().out)["flags"] if flag["name"] == "skipped"]
+    assert note["evidence"] == "2 rows: data.jsonl:2, data.jsonl:4"
