@@ -235,18 +235,6 @@ def test_agree(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert note["evidence"] == "2 rows: data.jsonl:2, data.jsonl:4"  # the same rows, counted once
 
 
-def test_agree_of_people_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    people = [json.loads(line) for number, line in enumerate(PAIRS, 1) if number not in (2, 4)]
-    for row in people:
-        row["human"].append({"annotator": "bo", "verdict": "first"})
-    Path("people.jsonl").write_text("\n".join([*map(json.dumps, people), '{"prompt": "Sum']) + "\n", encoding="utf-8")
-    capsys.readouterr()
-    assert main(["agree", "--human", "people.jsonl", "--resamples", "0", "--json", "--skip-bad"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    (note,) = [flag for flag in report["flags"] if flag["name"] == "skipped"]
-    assert note["evidence"] == "1 row: people.jsonl:5"
-
-
 def test_a_bad_first_row_hides_neither_the_others_nor_the_family(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
