@@ -49,7 +49,7 @@ def model_card(
     validation: Mapping[str, float] | None = None,
     calibration: Calibration | None = None,
     figures: Mapping[str, float] | None = None,
-    flags: Sequence[str] = (),
+    flags: Sequence[str] | None = None,
     versions: Mapping[str, str] | None = None,
     name: str = "MODEL",
     curves: str = "",
@@ -63,7 +63,7 @@ def model_card(
         validation: figures on examples that training never saw.
         calibration: fitted on the same examples.
         figures: of the red flags.
-        flags: what is wrong, a sentence each.
+        flags: what is wrong, a sentence each; None where it was not looked for.
         versions: of the packages it was made with.
         name: of the directory, for the lines that use it.
         curves: the file of the picture, "" for none.
@@ -73,7 +73,7 @@ def model_card(
         f"# A reward model: {config.model.kind}",
         KINDS[config.model.kind].gives.format(members=config.model.members).capitalize()
         + f", on the backbone `{_backbone(config)}`. Made by rmjudge.",
-        _flags(flags),
+        _flags(flags, counts.get("validation_examples")),
         _figures(validation or {}, calibration, figures or {}),
         f"![loss and accuracy over the steps]({curves})" if curves else "",
         _labels(counts, parents),
@@ -98,9 +98,12 @@ def _backbone(config: RewardConfig) -> str:
     return config.model.backbone if hub else config.model.backbone.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _flags(flags: Sequence[str]) -> str:
+def _flags(flags: Sequence[str] | None, examined: int | None) -> str:
+    """What is wrong. That nothing is can be said only of examples that were looked at."""
+    if flags is None or (not flags and not examined):
+        return "## Red flags\n\nNot examined."
     if not flags:
-        return "## Red flags\n\nNone was found."
+        return f"## Red flags\n\nNone was found in {examined:,} validation examples."
     return "## Red flags\n\n" + "\n".join(f"- **{_text(flag)}**" for flag in flags)
 
 
