@@ -15,7 +15,7 @@ from judge.errors import ConfigError, EngineError, InputError, RunChangedError, 
 from judge.files import file_hash, write_atomic
 from judge.records import content_id
 from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
-from judge.rewards.checkpoint.save_load import save
+from judge.rewards.checkpoint.save_load import loading_conflict, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
@@ -317,6 +317,7 @@ def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out:
         flags=red_flags.flags,
         name=out.name,
         curves=CURVES if picture else "",
+        loading=loading_conflict(model, prepared.tokenizer),
     )
     model.cpu()
     save(

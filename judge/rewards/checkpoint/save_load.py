@@ -35,7 +35,7 @@ from judge.rewards.checkpoint.hf_format import (
     save_adapter,
 )
 from judge.rewards.checkpoint.metadata import OURS, REWARD_FILE, read_metadata, refuse_finished, write_metadata
-from judge.rewards.checkpoint.padding import set_padding
+from judge.rewards.checkpoint.padding import padding_conflict, set_padding
 from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
@@ -177,6 +177,16 @@ def head_weights(model: RewardModule) -> HeadWeights | None:
     )
     weight = model.own_state().get(SCORE_WEIGHT)
     return HeadWeights(weight, None) if alone and weight is not None else None
+
+
+def loading_conflict(model: RewardModule, tokenizer: Any) -> str:
+    """What other tools get wrong in the directory of a model that keeps its adapter, "" for nothing.
+
+    Steps are read wherever they end, so a process model has no conflict, nor has one that only rmjudge loads.
+    """
+    if model.config.model.kind == "process" or head_weights(model) is None:
+        return ""
+    return padding_conflict(tokenizer, model.backbone)
 
 
 def _write_weights(model: RewardModule, folder: Path, pad: int, *, merge: bool) -> str:

@@ -53,6 +53,7 @@ def model_card(
     versions: Mapping[str, str] | None = None,
     name: str = "MODEL",
     curves: str = "",
+    loading: str = "",
 ) -> str:
     """The card as Markdown with the front matter that the hub reads.
 
@@ -67,6 +68,7 @@ def model_card(
         versions: of the packages it was made with.
         name: of the directory, for the lines that use it.
         curves: the file of the picture, "" for none.
+        loading: what other tools get wrong as the directory is, "" for nothing.
     """
     parts = [
         _front(config),
@@ -78,7 +80,7 @@ def model_card(
         f"![loss and accuracy over the steps]({curves})" if curves else "",
         _labels(counts, parents),
         _training(config, counts),
-        _use(config, name),
+        _use(config, name, loading),
         _versions(versions or {}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -179,9 +181,12 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
     return f" ({', '.join(f'{name} {value}' for name, value in arguments.items())})" if arguments else ""
 
 
-def _use(config: RewardConfig, name: str) -> str:
-    lines = ["## Use", "```sh", f"rmjudge score {name} DATA --out RUN", f"rmjudge export {name} --check", "```"]
-    return "\n".join([lines[0], "", *lines[1:]])
+def _use(config: RewardConfig, name: str, loading: str) -> str:
+    lines = ["## Use", "", "```sh", f"rmjudge score {name} DATA --out RUN", f"rmjudge export {name} --check", "```"]
+    if loading:
+        merged = f"`rmjudge export {name} --out MERGED` writes a model that they load as it is."
+        lines += ["", f"**For other tools, merge it first:** {loading}. {merged}"]
+    return "\n".join(lines)
 
 
 def _versions(versions: Mapping[str, str]) -> str:

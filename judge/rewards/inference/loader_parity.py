@@ -18,8 +18,8 @@ from judge.errors import ConfigError, EngineError
 from judge.records import Conversation, Message, Record, Response, Solution, spoken
 from judge.rewards.checkpoint.hf_format import ADAPTER, STEP_LABELS, quiet
 from judge.rewards.checkpoint.metadata import OURS
-from judge.rewards.checkpoint.padding import counts_positions, padding_conflict
-from judge.rewards.checkpoint.save_load import LoadedModel, load, merge
+from judge.rewards.checkpoint.padding import counts_positions
+from judge.rewards.checkpoint.save_load import LoadedModel, load, loading_conflict, merge
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.tokenize import Text, Tokens
 from judge.rewards.inference.scoring import collator_for, examples_of, responses_of
@@ -233,8 +233,9 @@ def _others(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str, Calla
 
 def _over_adapter(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str, Check]:
     """The loaders of an adapter's directory; they take the padding token from the base's config."""
-    conflict = padding_conflict(loaded.tokenizer, loaded.model.backbone)
-    refused = f"{conflict}: write it merged (export --out)" if _pads_with_nothing(loaded) else ""
+    conflict = loading_conflict(loaded.model, loaded.tokenizer)
+    advice = f"{conflict}; `rmjudge export {folder} --out MERGED` mends it" if conflict else ""
+    pads_with_nothing = loaded.model.backbone.config.get_text_config().pad_token_id is None
     checks: dict[str, Check] = {}
     for name, loader in (("peft", _peft), ("transformers", _auto_adapter)):
         model = cache(partial(loader, folder, loaded))
@@ -243,9 +244,11 @@ def _over_adapter(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str,
                 continue
             title = f"{name}, adapter over the base, {f'{size} a batch, padded {side}' if side else 'one at a time'}"
             run = partial(_run_adapter, model, folder, texts, loaded, size=size, side=side or "right")
-            checks[title] = refused if refused and size > 1 and loaded.config.model.kind != "process" else run
+            checks[title] = advice if advice and pads_with_nothing and size > 1 else run
     if loaded.config.model.kind in ("scalar", "outcome"):
         checks["TRL, RewardTrainer's loader, adapter over the base"] = lambda: _trl(folder, texts)
+    if advice and not pads_with_nothing:
+        checks["adapter over the base, its padding"] = advice
     return checks
 
 
@@ -253,10 +256,6 @@ def _run_adapter(
     model: Callable[[], Any], folder: Path, texts: _Texts, loaded: LoadedModel, *, size: int, side: str
 ) -> Rows:
     return _transformers(model(), folder, texts, loaded, size=size, side=side)
-
-
-def _pads_with_nothing(loaded: LoadedModel) -> bool:
-    return loaded.model.backbone.config.get_text_config().pad_token_id is None
 
 
 def _auto(folder: Path, process: bool) -> Any:

@@ -334,11 +334,25 @@ def test_a_base_whose_padding_ends_texts_is_caught_and_merging_mends_it(tmp_path
     shaken(model)
     save(model, tokenizer, config, None, [], tmp_path / "model")
     assert "pads with the token that texts end in" in padding_conflict(tokenizer, model.backbone)
-    largest = {row.loader: row.largest for row in check_loaders(tmp_path / "model", vllm=False)}
+    rows = check_loaders(tmp_path / "model", vllm=False)
+    assert any("--out MERGED` mends it" in row.note for row in rows)
+    largest = {row.loader: row.largest for row in rows}
     for way in ("one at a time", "8 a batch, padded right"):
         assert (largest[f"peft, adapter over the base, {way}"] or 0) > 1e-2
     merged = [value for loader, value in largest.items() if loader.endswith(", merged") and value is not None]
     assert len(merged) >= 4 and max(merged) < 1e-4
+
+
+def test_batches_that_a_base_without_padding_refuses_are_said_and_not_run(tmp_path: Path) -> None:
+    save_llama(tmp_path / "base")
+    path = tmp_path / "base" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token_id": None}))
+    model, tokenizer, config = make(tmp_path / "base", lora_rank=4)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
+    rows = {row.loader: row for row in check_loaders(tmp_path / "model", vllm=False)}
+    refused = rows["peft, adapter over the base, 8 a batch, padded right"]
+    assert refused.largest is None and "names no padding token" in refused.note
+    assert max(row.largest for row in rows.values() if row.largest is not None) < 1e-4
 
 
 def test_progress_names_each_loader_before_it_runs(llama: Path, tmp_path: Path) -> None:

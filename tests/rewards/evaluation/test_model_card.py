@@ -105,3 +105,10 @@ def test_words_of_the_data_cannot_break_it() -> None:
 def test_the_picture_stands_only_where_there_is_one() -> None:
     assert "](curves.svg)" in made(curves="curves.svg")
     assert "curves" not in made()
+
+
+def test_an_adapter_that_others_misread_says_to_merge_it() -> None:
+    text = made(loading="the base model's config names no padding token", name="reward")
+    assert "**For other tools, merge it first:** the base model's config names no padding token." in text
+    assert "`rmjudge export reward --out MERGED`" in text
+    assert "merge it" not in made()
