@@ -78,6 +78,7 @@ def export(
     check: bool = False,
     data: Data | None = None,
     vllm: bool = True,
+    progress: bool = True,
 ) -> Exported | ExportedModel:
     """Turn a run into training data, or check a reward model's loaders.
 
@@ -96,6 +97,7 @@ def export(
         check: score texts of a reward model by every loader.
         data: the texts to check with; some of our own where none are given.
         vllm: whether vLLM is among the loaders.
+        progress: name each loader on stderr while it is checked.
 
     Returns:
         `Exported` for a run, `ExportedModel` for a reward model; both say in their repr what was done.
@@ -106,7 +108,8 @@ def export(
     """
     directory = run.directory if isinstance(run, Run) else Path(run)
     if check or (directory / "reward.json").is_file():
-        return _export_model(directory, out=None if out is None else Path(out), check=check, data=data, vllm=vllm)
+        target = None if out is None else Path(out)
+        return _export_model(directory, out=target, check=check, data=data, vllm=vllm, progress=progress)
     missing = [name for name, value in {"--to": to, "--out": out}.items() if not value]
     if out is None or missing:
         raise ConfigError(f"rmjudge export needs {', '.join(missing)}; see `rmjudge export --help`")
@@ -123,7 +126,9 @@ def export(
     return export_run(directory, out, options, force=force)
 
 
-def _export_model(model: Path, *, out: Path | None, check: bool, data: Data | None, vllm: bool) -> ExportedModel:
+def _export_model(
+    model: Path, *, out: Path | None, check: bool, data: Data | None, vllm: bool, progress: bool
+) -> ExportedModel:
     if not check and out is None:
         raise ConfigError(
             f"{model} is a reward model: --check compares its loaders, --out writes it with adapters merged"
@@ -133,17 +138,17 @@ def _export_model(model: Path, *, out: Path | None, check: bool, data: Data | No
 
         merge(load(model, device="cpu"), out)
     written = model if out is None else out
-    loaders = _differences(written, data, vllm=vllm) if check else ()
+    loaders = _differences(written, data, vllm=vllm, progress=progress) if check else ()
     return ExportedModel(model=written, written=out is not None, loaders=tuple(loaders))
 
 
-def _differences(model: Path, data: Data | None, *, vllm: bool) -> "Sequence[LoaderDifference]":
+def _differences(model: Path, data: Data | None, *, vllm: bool, progress: bool) -> "Sequence[LoaderDifference]":
+    from judge.jobs.check_progress import check_progress
     from judge.rewards.inference.loader_parity import check_loaders
 
-    if data is None:
-        return check_loaders(model, vllm=vllm)
-    records = (record for source in open_data(data) for _, record in source.records())
-    return check_loaders(model, list(islice(records, TEXTS)), vllm=vllm)
+    records = () if data is None else (record for source in open_data(data) for _, record in source.records())
+    with check_progress(shown=progress) as watch:
+        return check_loaders(model, list(islice(records, TEXTS)), vllm=vllm, watch=watch)
 
 
 def _finite(value: float | None) -> float | None:

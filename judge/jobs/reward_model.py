@@ -157,17 +157,22 @@ class RewardModel:
         merge(load(self.path, device="cpu"), Path(out))
         return RewardModel(out, dtype=self._dtype, device=self._device)
 
-    def check_loaders(self, data: Data | None = None, *, vllm: bool = True) -> "list[LoaderDifference]":
+    def check_loaders(
+        self, data: Data | None = None, *, vllm: bool = True, progress: bool = True
+    ) -> "list[LoaderDifference]":
         """How far the scores of other loaders (transformers, TRL, RewardBench, vLLM) lie from this one's.
 
         Args:
             data: the texts to score; some of our own where none are given.
             vllm: whether vLLM is among the loaders.
+            progress: name each loader on stderr while it is checked.
         """
+        from judge.jobs.check_progress import check_progress
         from judge.rewards.inference.loader_parity import check_loaders
 
         records = [] if data is None else [record for source in open_data(data) for _, record in source.records()]
-        return check_loaders(self.path, records, vllm=vllm)
+        with check_progress(shown=progress) as watch:
+            return check_loaders(self.path, records, vllm=vllm, watch=watch)
 
     @cached_property
     def _loaded(self) -> "LoadedModel":

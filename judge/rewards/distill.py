@@ -15,7 +15,7 @@ from judge.errors import ConfigError, EngineError, InputError, RunChangedError, 
 from judge.files import file_hash, write_atomic
 from judge.records import content_id
 from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
-from judge.rewards.checkpoint.save_load import save
+from judge.rewards.checkpoint.save_load import loading_conflict, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
@@ -25,8 +25,15 @@ from judge.rewards.evaluation.calibration import Calibration, calibrate
 from judge.rewards.evaluation.curves import CURVES, curves
 from judge.rewards.evaluation.metrics import figures
 from judge.rewards.evaluation.model_card import CARD, model_card
-from judge.rewards.evaluation.red_flags import MIN_EXAMPLES, Evidence, RedFlags, find_red_flags, reversed_order
-from judge.rewards.losses.registry import default_loss, training_loss
+from judge.rewards.evaluation.red_flags import (
+    MIN_EXAMPLES,
+    NOT_EXAMINED,
+    Evidence,
+    RedFlags,
+    find_red_flags,
+    reversed_order,
+)
+from judge.rewards.losses.registry import default_loss, plain_loss, training_loss
 from judge.rewards.modeling.backbone import longest_text
 from judge.rewards.modeling.reward_model import build_reward_model
 from judge.rewards.training.loop import LOGS, Trained, TrainingJob, count_steps, make_accelerator, predict, train
@@ -287,6 +294,7 @@ def training_job(prepared: PreparedTraining) -> TrainingJob:
         validation=prepared.validation,
         config=config,
         targets=targets,
+        plain_loss=plain_loss(config),
     )
 
 
@@ -309,6 +317,7 @@ def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out:
         flags=red_flags.flags,
         name=out.name,
         curves=CURVES if picture else "",
+        loading=loading_conflict(model, prepared.tokenizer),
     )
     model.cpu()
     save(
@@ -332,9 +341,9 @@ def _evaluate(
     """Calibration, figures and red flags on the validation examples; nothing where there are none."""
     config, model, held_out = prepared.config, job.model, prepared.validation
     if not held_out:
-        return None, {}, RedFlags()
+        return None, {}, RedFlags(flags=(NOT_EXAMINED,))
     rewards, targets = predict(job, model, held_out, device)
-    validation = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, config)}
+    validation = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, config)}
     calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method)
     trained_on = prepared.examples[: max(len(held_out), MIN_EXAMPLES)]
     evidence = Evidence(

@@ -10,6 +10,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +35,9 @@ from judge.rewards.checkpoint.hf_format import (
     save_adapter,
 )
 from judge.rewards.checkpoint.metadata import OURS, REWARD_FILE, read_metadata, refuse_finished, write_metadata
+from judge.rewards.checkpoint.padding import padding_conflict, set_padding
 from judge.rewards.config import RewardConfig
 from judge.rewards.evaluation.calibration import Calibration
-from judge.rewards.modeling.backbone import learnt_positions
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 
 HEAD_FILE, SCORE_WEIGHT, LORA_MARK = "head.safetensors", "head.score.weight", ".lora_"
@@ -77,7 +78,7 @@ def save(
 
     Args:
         model: on any device.
-        tokenizer: its tokenizer; it gets a padding token of its own.
+        tokenizer: its tokenizer; its padding token becomes one that no text ends in (padding.py).
         config: as the model was trained.
         calibration: None where none was fitted.
         history: of the training.
@@ -92,7 +93,7 @@ def save(
     """
     refuse_finished(out)
     with staged_directory(out, fill=True, last=("config.json", REWARD_FILE)) as folder, quiet():
-        pad = set_padding(tokenizer, model.backbone)
+        pad = set_padding(tokenizer, model.backbone, merge=merge)
         loads_as = _write_weights(model, folder, pad, merge=merge)
         tokenizer.save_pretrained(folder)
         readable_by_transformers_4(folder, tokenizer)
@@ -155,7 +156,7 @@ def merge(loaded: LoadedModel, out: Path) -> None:
     metadata = loaded.metadata
     save(
         loaded.model,
-        loaded.tokenizer,
+        deepcopy(loaded.tokenizer),  # a whole model may get another padding token
         loaded.config.updated(lora_rank=0),
         loaded.calibration,
         metadata.get("history", ()),
@@ -164,40 +165,6 @@ def merge(loaded: LoadedModel, out: Path) -> None:
         figures=metadata.get("figures", {}),
         merge=True,
     )
-
-
-def set_padding(tokenizer: Any, backbone: Any) -> int:
-    """The id of a padding token that is no other token.
-
-    Classes that look for the last token which is not padding would otherwise pass over the text's own end, and give
-    every text the same score. Keeps the tokenizer's own where it is not the end of text, else takes a spare token, else
-    adds one. A backbone that counts positions from the first token on, padding or not, gets texts padded on the right.
-    """
-    if counts_positions(backbone):
-        tokenizer.padding_side = "right"
-    eos = {tokenizer.eos_token_id} | _ids(getattr(backbone.config.get_text_config(), "eos_token_id", None))
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in eos:
-        known, taken = tokenizer.get_vocab(), {tokenizer.bos_token_id, tokenizer.unk_token_id, *eos}
-        spare = [name for name in _PAD_TOKENS if name in known and known[name] not in taken]
-        tokenizer.add_special_tokens({"pad_token": spare[0] if spare else _PAD_TOKENS[0]})
-    rows = backbone.get_input_embeddings().num_embeddings
-    if tokenizer.pad_token_id >= rows:
-        backbone.resize_token_embeddings(tokenizer.pad_token_id + 1, mean_resizing=False)
-    return int(tokenizer.pad_token_id)
-
-
-def counts_positions(backbone: Any) -> bool:
-    """Whether positions are learnt ones, one a place in the row: GPT-2's, BERT's."""
-    return learnt_positions(backbone) is not None
-
-
-_PAD_TOKENS = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|fim_pad|>", "<|reserved_special_token_0|>")
-
-
-def _ids(value: Any) -> set[int]:
-    if value is None:
-        return set()
-    return set(value) if isinstance(value, list | tuple) else {int(value)}
 
 
 # -- weights ----------------------------------------------------------------------------------------------------------
@@ -210,6 +177,16 @@ def head_weights(model: RewardModule) -> HeadWeights | None:
     )
     weight = model.own_state().get(SCORE_WEIGHT)
     return HeadWeights(weight, None) if alone and weight is not None else None
+
+
+def loading_conflict(model: RewardModule, tokenizer: Any) -> str:
+    """What other tools get wrong in the directory of a model that keeps its adapter, "" for nothing.
+
+    Steps are read wherever they end, so a process model has no conflict, nor has one that only rmjudge loads.
+    """
+    if model.config.model.kind == "process" or head_weights(model) is None:
+        return ""
+    return padding_conflict(tokenizer, model.backbone)
 
 
 def _write_weights(model: RewardModule, folder: Path, pad: int, *, merge: bool) -> str:

@@ -49,10 +49,11 @@ def model_card(
     validation: Mapping[str, float] | None = None,
     calibration: Calibration | None = None,
     figures: Mapping[str, float] | None = None,
-    flags: Sequence[str] = (),
+    flags: Sequence[str] | None = None,
     versions: Mapping[str, str] | None = None,
     name: str = "MODEL",
     curves: str = "",
+    loading: str = "",
 ) -> str:
     """The card as Markdown with the front matter that the hub reads.
 
@@ -63,22 +64,23 @@ def model_card(
         validation: figures on examples that training never saw.
         calibration: fitted on the same examples.
         figures: of the red flags.
-        flags: what is wrong, a sentence each.
+        flags: what is wrong, a sentence each; None where it was not looked for.
         versions: of the packages it was made with.
         name: of the directory, for the lines that use it.
         curves: the file of the picture, "" for none.
+        loading: what other tools get wrong as the directory is, "" for nothing.
     """
     parts = [
         _front(config),
         f"# A reward model: {config.model.kind}",
         KINDS[config.model.kind].gives.format(members=config.model.members).capitalize()
         + f", on the backbone `{_backbone(config)}`. Made by rmjudge.",
-        _flags(flags),
+        _flags(flags, counts.get("validation_examples")),
         _figures(validation or {}, calibration, figures or {}),
         f"![loss and accuracy over the steps]({curves})" if curves else "",
         _labels(counts, parents),
         _training(config, counts),
-        _use(config, name),
+        _use(config, name, loading),
         _versions(versions or {}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -98,9 +100,12 @@ def _backbone(config: RewardConfig) -> str:
     return config.model.backbone if hub else config.model.backbone.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _flags(flags: Sequence[str]) -> str:
+def _flags(flags: Sequence[str] | None, examined: int | None) -> str:
+    """What is wrong. That nothing is can be said only of examples that were looked at."""
+    if flags is None or (not flags and not examined):
+        return "## Red flags\n\nNot examined."
     if not flags:
-        return "## Red flags\n\nNone was found."
+        return f"## Red flags\n\nNone was found in {examined:,} validation examples."
     return "## Red flags\n\n" + "\n".join(f"- **{_text(flag)}**" for flag in flags)
 
 
@@ -176,9 +181,12 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
     return f" ({', '.join(f'{name} {value}' for name, value in arguments.items())})" if arguments else ""
 
 
-def _use(config: RewardConfig, name: str) -> str:
-    lines = ["## Use", "```sh", f"rmjudge score {name} DATA --out RUN", f"rmjudge export {name} --check", "```"]
-    return "\n".join([lines[0], "", *lines[1:]])
+def _use(config: RewardConfig, name: str, loading: str) -> str:
+    lines = ["## Use", "", "```sh", f"rmjudge score {name} DATA --out RUN", f"rmjudge export {name} --check", "```"]
+    if loading:
+        merged = f"`rmjudge export {name} --out MERGED` writes a model that they load as it is."
+        lines += ["", f"**For other tools, merge it first:** {loading}. {merged}"]
+    return "\n".join(lines)
 
 
 def _versions(versions: Mapping[str, str]) -> str:

@@ -34,10 +34,17 @@ MAX_ORDER_SHIFT = 1e-3  # how much a reward may move with the place of its respo
 MAX_CALIBRATION_ERROR = 0.10  # expected calibration error after calibration
 MIN_EXAMPLES = 100  # validation examples
 
+NOT_EXAMINED = "not examined: no validation examples were held out"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedFlags:
-    """figures: name -> value. flags: what is wrong, a sentence each; none when nothing was found."""
+    """What was looked for and found.
+
+    Attributes:
+        figures: by name.
+        flags: what is wrong, a sentence each; NOT_EXAMINED alone where there was nothing to look at.
+    """
 
     figures: Mapping[str, float] = field(default_factory=dict)
     flags: Sequence[str] = ()
@@ -72,6 +79,8 @@ class Evidence:
 
 def find_red_flags(evidence: Evidence) -> RedFlags:
     """Everything that can be found wrong: what makes a model useless stands before what makes it doubtful."""
+    if not evidence.examples or not len(evidence.rewards):
+        return RedFlags(flags=(NOT_EXAMINED,))
     figures: dict[str, float] = {}
     flags: list[str] = []
     for check in (_extremes, _ensemble, _order, _gap, _overfitting, _chance, _length, _calibrated, _labels, _few):

@@ -6,6 +6,7 @@ model, is named and not counted.
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +18,16 @@ from judge.errors import ConfigError, EngineError
 from judge.records import Conversation, Message, Record, Response, Solution, spoken
 from judge.rewards.checkpoint.hf_format import ADAPTER, STEP_LABELS, quiet
 from judge.rewards.checkpoint.metadata import OURS
-from judge.rewards.checkpoint.save_load import LoadedModel, counts_positions, load, merge
+from judge.rewards.checkpoint.padding import counts_positions
+from judge.rewards.checkpoint.save_load import LoadedModel, load, loading_conflict, merge
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.tokenize import Text, Tokens
 from judge.rewards.inference.scoring import collator_for, examples_of, responses_of
 from judge.rewards.inference.vllm_pooling import vllm_scores
 
 Rows = list[Tensor]  # one (R, C) a text: R is 1, or the steps of a solution
+Check = Callable[[], Rows] | str  # how a loader scores the texts, or why it is not run
+Watch = Callable[[str, int, int], None]  # what is done next, how many loaders are done, how many there are
 BATCH = 8
 
 
@@ -49,40 +53,61 @@ class _Texts(NamedTuple):
     turns: list[list[dict[str, str]]]
 
 
-def check_loaders(folder: Path, records: Sequence[Record] = (), *, vllm: bool = True) -> list[LoaderDifference]:
+def check_loaders(
+    folder: Path, records: Sequence[Record] = (), *, vllm: bool = True, watch: Watch | None = None
+) -> list[LoaderDifference]:
     """Score the same texts by each loader; the first row says how many texts there are.
 
-    A model that keeps its adapter is also checked merged.
+    A model that keeps its adapter is checked as it is and merged.
 
     Args:
         folder: the model directory.
         records: whose texts are scored; else texts of our own, short and long.
         vllm: whether vLLM is among the loaders, where it is installed.
+        watch: is told of each loader before it runs.
+
+    Returns:
+        A row for each loader, the reference first.
+
+    Raises:
+        ConfigError: where no text fits the model.
+        EngineError: for a model that cannot be loaded.
     """
+    watch = watch or (lambda loader, done, total: None)
     loaded = load(folder, dtype="float32", device="cpu")
     texts = _texts(loaded, records)
-    reference = _one_by_one(loaded, texts)
-    differences = [LoaderDifference("rmjudge, one text at a time", 0.0, f"{len(texts.texts)} texts, the reference")]
-    differences += [_compare(name, run, reference) for name, run in _ours(loaded, texts).items()]
-    if loaded.metadata["loads_as"] == OURS:
-        return [*differences, LoaderDifference("transformers, TRL, RewardBench, vLLM", None, _why(loaded))]
-    with tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name:
-        plain = folder
-        if (folder / ADAPTER).is_file():
+    with tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name, quiet():
+        checks = _checks(folder, Path(name) / "merged", texts, loaded, vllm=vllm)
+        watch("rmjudge, one text at a time", 0, len(checks) + 1)
+        reference = _one_by_one(loaded, texts)
+        differences = [LoaderDifference("rmjudge, one text at a time", 0.0, f"{len(texts.texts)} texts, the reference")]
+        for loader, check in checks.items():
+            watch(loader, len(differences), len(checks) + 1)
             differences.append(
-                _compare("peft, adapter and head over the base", _peft(folder, texts, loaded), reference)
+                LoaderDifference(loader, None, check) if isinstance(check, str) else _compare(loader, check, reference)
             )
-            plain = Path(name) / "merged"
-            merge(loaded, plain)
-        with quiet():
-            differences += [_compare(loader, run, reference) for loader, run in _others(plain, texts, loaded).items()]
-            if counts_positions(loaded.model.backbone):
-                note = "not possible: this class counts positions from the padding on (its tokenizer pads right)"
-                differences.append(LoaderDifference("transformers, padded left", None, note))
-            differences.append(
-                _compare(*_vllm(plain, texts, loaded), reference) if vllm else LoaderDifference("vLLM", None, "off")
-            )
+        watch("", len(differences), len(differences))
     return differences
+
+
+def _checks(folder: Path, merged: Path, texts: _Texts, loaded: LoadedModel, *, vllm: bool) -> dict[str, Check]:
+    """Every loader by what it is called; `merged` is where a model that keeps its adapter is written whole."""
+    checks: dict[str, Check] = dict(_ours(loaded, texts))
+    if loaded.metadata["loads_as"] == OURS:
+        return checks | {"transformers, TRL, RewardBench, vLLM": _why(loaded)}
+    adapted = (folder / ADAPTER).is_file()
+    if adapted:
+        checks |= _over_adapter(folder, texts, loaded)
+        merge(loaded, merged)
+    plain = merged if adapted else folder
+    others: dict[str, Check] = dict(_others(plain, texts, loaded))
+    if counts_positions(loaded.model.backbone):
+        others["transformers, padded left"] = (
+            "not possible: this class counts positions from the padding on (its tokenizer pads right)"
+        )
+    loader, run = _vllm(plain, texts, loaded)
+    others[loader if vllm else "vLLM"] = run if vllm else "off"
+    return checks | {f"{loader}{', merged' if adapted else ''}": check for loader, check in others.items()}
 
 
 def _why(loaded: LoadedModel) -> str:
@@ -99,8 +124,8 @@ def _compare(loader: str, run: Callable[[], Rows], reference: Rows) -> LoaderDif
         rows = run()
     except ImportError as error:
         return LoaderDifference(loader, None, f"not installed: {error.name or error}")
-    except EngineError as error:
-        return LoaderDifference(loader, float("inf"), str(error))
+    except (EngineError, OSError, RuntimeError, ValueError) as error:  # theirs raise what they like
+        return LoaderDifference(loader, float("inf"), next(iter(str(error).splitlines()), type(error).__name__))
     for got, wanted in zip(rows, reference, strict=True):
         if got.shape != wanted.shape:
             return LoaderDifference(loader, float("inf"), f"shape {tuple(got.shape)} instead of {tuple(wanted.shape)}")
@@ -185,21 +210,52 @@ def _ours(loaded: LoadedModel, texts: _Texts) -> dict[str, Callable[[], Rows]]:
 
 
 def _others(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str, Callable[[], Rows]]:
+    """The loaders of a whole model."""
     process = loaded.config.model.kind == "process"
-    runs: dict[str, Callable[[], Rows]] = {
-        "transformers, one text at a time": lambda: _transformers(folder, texts, loaded, size=1),
-        f"transformers, {BATCH} a batch, padded right": lambda: _transformers(folder, texts, loaded, side="right"),
+    model = cache(lambda: _auto(folder, process))
+
+    def scores(**options: Any) -> Callable[[], Rows]:
+        return lambda: _transformers(model(), folder, texts, loaded, **options)
+
+    runs = {
+        "transformers, one text at a time": scores(size=1),
+        f"transformers, {BATCH} a batch, padded right": scores(side="right"),
     }
     if not counts_positions(loaded.model.backbone):
-        left = f"transformers, {BATCH} a batch, padded left"
-        runs[left] = lambda: _transformers(folder, texts, loaded, side="left")
-        many = len(texts.texts)
-        runs["transformers, padded to 64s"] = lambda: _transformers(folder, texts, loaded, size=many, multiple=64)
+        runs[f"transformers, {BATCH} a batch, padded left"] = scores(side="left")
+        runs["transformers, padded to 64s"] = scores(multiple=64)
     if not process:
-        runs["RewardBench's way (text-classification pipeline)"] = lambda: _pipeline(folder, texts)
+        runs["RewardBench's way (text-classification pipeline)"] = lambda: _pipeline(model(), folder, texts)
     if loaded.config.model.kind in ("scalar", "outcome"):
         runs["TRL, RewardTrainer's loader and collator"] = lambda: _trl(folder, texts)
     return runs
+
+
+def _over_adapter(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str, Check]:
+    """The loaders of an adapter's directory; they take the padding token from the base's config."""
+    conflict = loading_conflict(loaded.model, loaded.tokenizer)
+    advice = f"{conflict}; `rmjudge export {folder} --out MERGED` mends it" if conflict else ""
+    pads_with_nothing = loaded.model.backbone.config.get_text_config().pad_token_id is None
+    checks: dict[str, Check] = {}
+    for name, loader in (("peft", _peft), ("transformers", _auto_adapter)):
+        model = cache(partial(loader, folder, loaded))
+        for size, side in ((1, ""), (BATCH, "right"), (BATCH, "left")):
+            if side == "left" and counts_positions(loaded.model.backbone):
+                continue
+            title = f"{name}, adapter over the base, {f'{size} a batch, padded {side}' if side else 'one at a time'}"
+            run = partial(_run_adapter, model, folder, texts, loaded, size=size, side=side or "right")
+            checks[title] = advice if advice and pads_with_nothing and size > 1 else run
+    if loaded.config.model.kind in ("scalar", "outcome"):
+        checks["TRL, RewardTrainer's loader, adapter over the base"] = lambda: _trl(folder, texts)
+    if advice and not pads_with_nothing:
+        checks["adapter over the base, its padding"] = advice
+    return checks
+
+
+def _run_adapter(
+    model: Callable[[], Any], folder: Path, texts: _Texts, loaded: LoadedModel, *, size: int, side: str
+) -> Rows:
+    return _transformers(model(), folder, texts, loaded, size=size, side=side)
 
 
 def _auto(folder: Path, process: bool) -> Any:
@@ -211,6 +267,7 @@ def _auto(folder: Path, process: bool) -> Any:
 
 @torch.no_grad()
 def _transformers(
+    model: Any,
     folder: Path,
     texts: _Texts,
     loaded: LoadedModel,
@@ -223,7 +280,7 @@ def _transformers(
     from transformers import AutoTokenizer
 
     process = loaded.config.model.kind == "process"
-    model, tokenizer = _auto(folder, process), AutoTokenizer.from_pretrained(folder, padding_side=side)
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side=side)
     ids = _ids(tokenizer, texts, process)
     rows: Rows = []
     for start in range(0, len(ids), size):
@@ -259,12 +316,12 @@ def _words(tokenizer: Any, texts: _Texts) -> list[str]:
     return [text.removeprefix(tokenizer.bos_token or "") for text in written]
 
 
-def _pipeline(folder: Path, texts: _Texts) -> Rows:
+def _pipeline(model: Any, folder: Path, texts: _Texts) -> Rows:
     """RewardBench (scripts/run_rm.py): texts by the chat template, `text-classification`, function_to_apply none."""
     from transformers import AutoTokenizer, pipeline
 
     tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left")
-    classifier = pipeline("text-classification", model=_auto(folder, False), tokenizer=tokenizer, device="cpu")
+    classifier = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
     names = [classifier.model.config.id2label[index] for index in range(classifier.model.config.num_labels)]
     options = {"truncation": True, "padding": True, "max_length": 4096, "return_token_type_ids": False}
     rows = classifier(_words(tokenizer, texts), batch_size=BATCH, function_to_apply="none", top_k=None, **options)
@@ -281,6 +338,7 @@ def _trl(folder: Path, texts: _Texts) -> Rows:
     trainer, loading = import_module("trl.trainer.reward_trainer"), import_module("trl.trainer.utils")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = loading.create_model_from_path(str(folder), AutoModelForSequenceClassification, num_labels=1).eval()
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     collate = trainer.DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     ids = _ids(tokenizer, texts, False)
     pairs = [
@@ -296,26 +354,28 @@ def _trl(folder: Path, texts: _Texts) -> Rows:
     return list(rewards.split(1))
 
 
-def _peft(folder: Path, texts: _Texts, loaded: LoadedModel) -> Callable[[], Rows]:
+def _peft(folder: Path, loaded: LoadedModel) -> Any:
     """The adapter's directory by peft's own class; the base model is told how many labels there are."""
+    from peft import AutoPeftModelForSequenceClassification, AutoPeftModelForTokenClassification
 
-    @torch.no_grad()
-    def run() -> Rows:
-        from peft import AutoPeftModelForSequenceClassification, AutoPeftModelForTokenClassification
+    process = loaded.config.model.kind == "process"
+    auto = AutoPeftModelForTokenClassification if process else AutoPeftModelForSequenceClassification
+    return auto.from_pretrained(folder, **_adapter_options(loaded)).eval()
 
-        process = loaded.config.model.kind == "process"
-        auto = AutoPeftModelForTokenClassification if process else AutoPeftModelForSequenceClassification
-        with quiet():
-            extra = {"token_classification_bias": False} if process else {}
-            model = auto.from_pretrained(folder, num_labels=loaded.config.model.outputs, dtype=torch.float32, **extra)
-        model.eval()
-        rows = []
-        for ids, text in zip(_ids(loaded.tokenizer, texts, process), texts.texts, strict=True):
-            logits = model(input_ids=torch.tensor([ids])).logits
-            rows.append(_as_ours(logits[0], text) if process else logits)
-        return rows
 
-    return run
+def _auto_adapter(folder: Path, loaded: LoadedModel) -> Any:
+    """The adapter's directory by the plain class of transformers."""
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+    process = loaded.config.model.kind == "process"
+    auto = AutoModelForTokenClassification if process else AutoModelForSequenceClassification
+    return auto.from_pretrained(folder, **_adapter_options(loaded)).eval()
+
+
+def _adapter_options(loaded: LoadedModel) -> dict[str, Any]:
+    """What the base's config does not know of the head."""
+    options: dict[str, Any] = {"num_labels": loaded.config.model.outputs, "dtype": torch.float32}
+    return options | ({"token_classification_bias": False} if loaded.config.model.kind == "process" else {})
 
 
 # -- vLLM -------------------------------------------------------------------------------------------------------------

@@ -63,6 +63,11 @@ def training_loss(config: RewardConfig) -> Loss:
     return with_regularizers(loss, **{term: getattr(config.loss, f"{term}_coefficient") for term in REGULARIZERS})
 
 
+def plain_loss(config: RewardConfig) -> Loss:
+    """The loss of a configuration without the terms that are added to it for training."""
+    return get_loss(config.loss_name, **config.loss.arguments)
+
+
 def default_loss(config: RewardConfig, examples: Iterable[Example]) -> str:
     """The loss that was named; else the kind's own, and where its examples hold scores or outcomes alone, theirs."""
     if config.loss.name or config.model.kind in ("multi", "outcome", "process"):

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,18 @@ def stream(examples: Sequence[Example], config: RewardConfig, lengths: Sequence[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """What a training needs: the model and its collator, the loss, and examples that fit the collator."""
+    """What a training needs: the model and its collator, the loss, and examples that fit the collator.
+
+    Attributes:
+        model: trained in place.
+        collate: of examples into a batch.
+        loss: what training minimises, with its penalties.
+        examples: of the training.
+        validation: held out; may be none.
+        config: of the reward model.
+        targets: labels of examples, with an ensemble's bootstrap weights.
+        plain_loss: the loss without penalties, for validation; None takes `loss`.
+    """
 
     model: nn.Module
     collate: Collator
@@ -115,6 +126,12 @@ class TrainingJob:
     validation: Sequence[Example]
     config: RewardConfig
     targets: Callable[[Sequence[Example]], Targets]
+    plain_loss: Loss | None = None
+
+    def validation_loss(self, rewards: Tensor, targets: Targets) -> float:
+        """The plain loss of rewards (N, C): no penalties, and no bootstrap weights, which say nothing of the model."""
+        loss = self.plain_loss or self.loss
+        return float(loss(rewards, replace(targets, member_weight=None)))
 
 
 def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCallback | None = None) -> Trained:
@@ -265,7 +282,7 @@ def _evaluate(
 ) -> None:
     """Figures on the validation part, and whether they are the best so far; then the weights are kept."""
     rewards, targets = predict(job, model, job.validation, accelerator.device)
-    metrics = {"loss": float(job.loss(rewards, targets)), **figures(rewards, targets, job.config)}
+    metrics = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, job.config)}
     row = {"step": position.step} | {f"validation_{name}": value for name, value in metrics.items()}
     position.history.append(row)
     accelerator.log(row, step=position.step)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -25,7 +26,8 @@ from judge.errors import EngineError, InputError, RunError
 from judge.records import Message
 from judge.rewards.checkpoint import save_load as checkpoint
 from judge.rewards.checkpoint.metadata import read_metadata
-from judge.rewards.checkpoint.save_load import load, merge, save, set_padding
+from judge.rewards.checkpoint.padding import padding_conflict, set_padding
+from judge.rewards.checkpoint.save_load import load, merge, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.inference.loader_parity import check_loaders
@@ -290,6 +292,76 @@ def test_a_padding_token_is_added_where_there_is_none_to_spare(llama: Path) -> N
     pad = set_padding(tokenizer, model.backbone)
     assert pad == 458 and tokenizer.pad_token == "<|pad|>"
     assert model.backbone.get_input_embeddings().num_embeddings == 459
+
+
+def _pads_with_its_end(folder: Path, template: str) -> Path:
+    """A backbone whose config and tokenizer pad with the end of text."""
+    save_llama(folder)
+    (folder / "config.json").write_text(
+        json.dumps(json.loads((folder / "config.json").read_text()) | {"pad_token_id": 1})
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token, tokenizer.chat_template = tokenizer.eos_token, template
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+ENDS_OTHERWISE = (
+    "{% for m in messages %}<|{{ m['role'] }}|> {{ m['content'] }} <eos><|user|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|> {% endif %}"
+)
+ENDS_IN_PADDING = ENDS_OTHERWISE.replace("<eos><|user|>", "<eos>")
+
+
+def test_an_adapter_over_a_base_that_pads_with_its_end_scores_alike_everywhere(tmp_path: Path) -> None:
+    model, tokenizer, config = make(_pads_with_its_end(tmp_path / "base", ENDS_OTHERWISE), lora_rank=4)
+    shaken(model)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").pad_token_id == 1  # as the base's config has it
+    assert not any("embed" in name for name in load_file(tmp_path / "model" / "adapter_model.safetensors"))
+    differences = check_loaders(tmp_path / "model", vllm=False)
+    ran = {row.loader: row.largest for row in differences if row.largest is not None}
+    for loader in ("peft", "transformers"):
+        for way in ("one at a time", "8 a batch, padded right", "8 a batch, padded left"):
+            assert f"{loader}, adapter over the base, {way}" in ran
+    assert max(ran.values()) < 1e-4, ran
+    merge(load(tmp_path / "model", device="cpu"), tmp_path / "merged")
+    assert AutoTokenizer.from_pretrained(tmp_path / "merged").pad_token_id == 0  # the spare <pad>
+
+
+def test_a_base_whose_padding_ends_texts_is_caught_and_merging_mends_it(tmp_path: Path) -> None:
+    model, tokenizer, config = make(_pads_with_its_end(tmp_path / "base", ENDS_IN_PADDING), lora_rank=4)
+    shaken(model)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
+    assert "pads with the token that texts end in" in padding_conflict(tokenizer, model.backbone)
+    rows = check_loaders(tmp_path / "model", vllm=False)
+    assert any("--out MERGED` mends it" in row.note for row in rows)
+    largest = {row.loader: row.largest for row in rows}
+    for way in ("one at a time", "8 a batch, padded right"):
+        assert (largest[f"peft, adapter over the base, {way}"] or 0) > 1e-2
+    merged = [value for loader, value in largest.items() if loader.endswith(", merged") and value is not None]
+    assert len(merged) >= 4 and max(merged) < 1e-4
+
+
+def test_batches_that_a_base_without_padding_refuses_are_said_and_not_run(tmp_path: Path) -> None:
+    save_llama(tmp_path / "base")
+    path = tmp_path / "base" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token_id": None}))
+    model, tokenizer, config = make(tmp_path / "base", lora_rank=4)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
+    rows = {row.loader: row for row in check_loaders(tmp_path / "model", vllm=False)}
+    refused = rows["peft, adapter over the base, 8 a batch, padded right"]
+    assert refused.largest is None and "names no padding token" in refused.note
+    assert max(row.largest for row in rows.values() if row.largest is not None) < 1e-4
+
+
+def test_progress_names_each_loader_before_it_runs(llama: Path, tmp_path: Path) -> None:
+    model, tokenizer, config = make(llama)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
+    told: list[tuple[str, int, int]] = []
+    rows = check_loaders(tmp_path / "model", vllm=False, watch=lambda *progress: told.append(progress))
+    assert [(loader, done) for loader, done, _ in told[:-1]] == [(row.loader, at) for at, row in enumerate(rows)]
+    assert told[-1] == ("", len(rows), len(rows))
 
 
 # -- the directory ----------------------------------------------------------------------------------------------------

@@ -84,7 +84,15 @@ def test_red_flags_stand_first_or_none_was_found() -> None:
     text = made(flags=["extreme rewards: one is 5e+03"], validation={"accuracy": 0.9})
     assert "- **extreme rewards: one is 5e+03**" in text
     assert text.index("## Red flags") < text.index("## Figures")
-    assert "None was found." in made()
+    assert "None was found in 200 validation examples." in made(flags=[])
+
+
+def test_none_is_not_said_where_nothing_was_examined() -> None:
+    config = RewardConfig.of(backbone="org/model")
+    assert "## Red flags\n\nNot examined." in made()
+    for counts in ({**ACCOUNT, "validation_examples": 0}, {}):
+        text = model_card(config, counts, flags=[])
+        assert "## Red flags\n\nNot examined." in text and "None was found" not in text
 
 
 def test_words_of_the_data_cannot_break_it() -> None:
@@ -97,3 +105,10 @@ def test_words_of_the_data_cannot_break_it() -> None:
 def test_the_picture_stands_only_where_there_is_one() -> None:
     assert "](curves.svg)" in made(curves="curves.svg")
     assert "curves" not in made()
+
+
+def test_an_adapter_that_others_misread_says_to_merge_it() -> None:
+    text = made(loading="the base model's config names no padding token", name="reward")
+    assert "**For other tools, merge it first:** the base model's config names no padding token." in text
+    assert "`rmjudge export reward --out MERGED`" in text
+    assert "merge it" not in made()

@@ -55,6 +55,13 @@ def test_a_healthy_model_has_none() -> None:
     assert found.figures["reward_mean"] == pytest.approx(0, abs=1e-6)
 
 
+def test_without_validation_examples_it_says_that_nothing_was_examined() -> None:
+    nothing = replace(seen(), rewards=torch.empty(0, 1), examples=[], targets=Targets.of([], "scalar"))
+    examined = find_red_flags(nothing)
+    assert flag(examined) == "not examined: no validation examples were held out"
+    assert examined.figures == {}
+
+
 def test_training_above_validation() -> None:
     found = find_red_flags(seen(training={"accuracy": 0.99}))
     assert flag(found).startswith("training/validation gap: 99.0% of the training examples are told right and 84.0%")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from judge.records import Message, Pair, Response, Solution
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
 from judge.rewards.distill import prepare, training_job
+from judge.rewards.losses.registry import plain_loss
 from judge.rewards.training.loop import (
     Trained,
     TrainingJob,
     count_steps,
     evaluation_steps,
     make_accelerator,
+    predict,
     stream,
     train,
 )
@@ -182,6 +185,30 @@ def test_a_crash_changes_nothing(optimizer: str, llama: Path, tmp_path: Path) ->
     done = train(again, tmp_path / "broken", make_accelerator(again.config, tmp_path / "broken"))
     assert same(weights(again), weights(whole))
     assert [row["step"] for row in done.history if "learning_rate" in row] == list(range(1, done.steps + 1))
+
+
+def test_validation_loss_has_neither_penalties_nor_bootstrap_weights(llama: Path) -> None:
+    """Two members that say d = 1 and d = -1 of a pair whose first is better: the mean of log(1 + e^-1) = 0.3132617 and
+    log(1 + e) = 1.3132617 is 0.8132617, whatever the weights of the members and a penalty of 100 r²."""
+    training = job(llama, kind="ensemble", members=2, l2_coefficient=100.0)
+    example = replace(training.validation[0], p_first=1.0)
+    rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    targets = training.targets([example])
+    assert targets.member_weight is not None
+    assert training.validation_loss(rewards, targets) == pytest.approx(0.8132617, abs=1e-6)
+    assert float(training.loss(rewards, targets)) > 50
+
+
+def test_early_stopping_uses_the_plain_validation_loss(llama: Path, tmp_path: Path) -> None:
+    """The loss of the best weights, computed anew without the penalty, is the one that was compared."""
+    training = job(llama, patience=1, evaluations=4, epochs=1.0, l2_coefficient=5.0)
+    trained = run(training, tmp_path)
+    with torch.no_grad():
+        rewards, targets = predict(training, training.model, training.validation, torch.device("cpu"))
+    rows = [row for row in trained.history if "validation_loss" in row]
+    best = next(row for row in rows if row["step"] == trained.best_step)
+    assert best["validation_loss"] == min(row["validation_loss"] for row in rows)
+    assert best["validation_loss"] == pytest.approx(float(plain_loss(training.config)(rewards, targets)), abs=1e-5)
 
 
 def test_training_stops_early_and_has_the_best_weights(llama: Path, tmp_path: Path) -> None:
