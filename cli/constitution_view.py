@@ -1,4 +1,4 @@
-"""How `rmjudge constitution` draws what came out: tables and paragraphs for people. Nothing here computes a number."""
+"""How `rmjudge constitution` draws what came out: tables and paragraphs for people."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill, shorten

@@ -76,8 +76,8 @@ def files_of(path: str | Path) -> list[Path]:
     file = Path(path)
     if file.exists() or not any(mark in file.name or mark in str(file.parent) for mark in "*?["):
         return saved_files(file) or [_existing(file)]
-    found = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - a path may begin anywhere
-    files = [match for match in found if not match.is_dir()]
+    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - a path may begin anywhere
+    files = [match for match in matches if not match.is_dir()]
     if not files:
         raise InputError(f"{path}: no file fits this pattern")
     return files
@@ -473,8 +473,8 @@ def _table(reader: Any, name: str) -> Iterator[Scanned]:
         elif not cells:
             continue
         elif len(cells) != len(header):
-            found = f"{place}: found {len(cells)} cells, the header names {len(header)}"
-            yield Scanned(place, InputError(found))
+            problem = f"{place}: found {len(cells)} cells, the header names {len(header)}"
+            yield Scanned(place, InputError(problem))
         else:
             yield Scanned(place, dict(zip(header, cells, strict=True)))
 

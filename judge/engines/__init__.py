@@ -17,10 +17,10 @@ __all__ = ["ENGINES", "Completion", "Engine", "Request", "default_prompt", "load
 TINY_PROMPT = "brief"
 
 
-def _check(name: str, found: Any) -> Callable[..., Engine]:
-    if not callable(found):
-        raise ConfigError(f"an engine is a class or a function that makes one, found {type(found).__name__}")
-    make: Callable[..., Engine] = found
+def _check(name: str, plugin: Any) -> Callable[..., Engine]:
+    if not callable(plugin):
+        raise ConfigError(f"an engine is a class or a function that makes one, found {type(plugin).__name__}")
+    make: Callable[..., Engine] = plugin
     return make
 
 
@@ -50,10 +50,10 @@ def load_engine(spec: str, **settings: Any) -> Engine:
     a spec or setting that does not exist, EngineError for a model that cannot be found, MissingExtraError for an engine
     that is not installed.
     """
-    kind, rest, own = parse_spec(spec)
+    kind, rest, spec_settings = parse_spec(spec)
     if kind not in ENGINES:
         raise unknown("engine", kind, ENGINES)
-    return _build(kind, rest, {**settings, **own}, spec)
+    return _build(kind, rest, {**settings, **spec_settings}, spec)
 
 
 def default_prompt(spec: str) -> str:

@@ -1,7 +1,7 @@
 """What an engine is: two verbs, and the two rows that pass through them.
 
-An engine is given requests and hands back completions, in any order, as they finish. It knows nothing of tasks,
-verdicts or files. `scripted` is the fake that stands beside the protocol.
+An engine is given requests and hands back completions, in any order, as they finish.
+`scripted` is the fake that stands beside the protocol.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,7 @@ never two). A marker of that template (`<|im_end|>`, `[INST]`, `</think>` ...) i
 invisible character, so judged text cannot end its turn or open another. A model without a template is refused unless
 one is given: a guessed format would judge badly without a word.
 
-Loading a Chat reads the tokenizer alone, so tokens are counted without the model's weights. This module refuses to know
-how a model is run.
+Loading a Chat reads the tokenizer alone, so tokens are counted without the model's weights.
 """
 
 import re
@@ -185,7 +184,7 @@ class Chat:
         shared = min(len(ids) for ids in sequences.values()) - 1
         first = next(iter(sequences.values()))
         for ids in sequences.values():
-            shared = next((at for at in range(shared) if ids[at] != first[at]), shared)
+            shared = next((index for index in range(shared) if ids[index] != first[index]), shared)
         return self.encode(text), first[:shared], {choice: ids[shared:] for choice, ids in sequences.items()}
 
     def _find_replacements(self, added: list[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@
 Decoding is a visible loop, because every row has its own seed, temperature and limits, which `generate` does not know.
 JSON schemas are beyond it.
 
-Shapes: B rows of a batch, T tokens, V the vocabulary. This module refuses to know tasks and files.
+Shapes: B rows of a batch, T tokens, V the vocabulary.
 """
 
 from collections import OrderedDict
@@ -167,11 +167,11 @@ class HfEngine:
         """Log-probabilities of each row's next tokens: one forward pass, log_softmax over V in float32."""
         logits, _, _ = self._prefill(batch)
         logprobs = logits.float().log_softmax(-1)
-        for row, own in zip(batch, logprobs, strict=True):
+        for row, row_logprobs in zip(batch, logprobs, strict=True):
             tree, scores, cost = self._trees[row.ticket]
             assert row.node is not None
             children = tree.nodes[row.node]
-            scores[row.node] = dict(zip(children, own[children].tolist(), strict=True))
+            scores[row.node] = dict(zip(children, row_logprobs[children].tolist(), strict=True))
             self._trees[row.ticket] = (tree, scores, cost + len(row.ids))
             if len(scores) == len(tree.nodes):
                 self._finish_choices(row.ticket)
@@ -190,18 +190,18 @@ class HfEngine:
         logits, cache, mask = self._prefill(batch)
         rows = batch
         while True:
-            tokens = [self._next_token(row, own) for row, own in zip(rows, logits, strict=True)]
+            tokens = [self._next_token(row, row_logits) for row, row_logits in zip(rows, logits, strict=True)]
             alive = []
-            for at, (row, token) in enumerate(zip(rows, tokens, strict=True)):
+            for index, (row, token) in enumerate(zip(rows, tokens, strict=True)):
                 row.out.append(token)
                 if not self._finish_text(row):
-                    alive.append(at)
+                    alive.append(index)
             if not alive:
                 return
             if len(alive) < len(rows):
                 kept = torch.tensor(alive, device=self.device)
                 cache.batch_select_indices(kept)
-                mask, rows = mask[kept], [rows[at] for at in alive]
+                mask, rows = mask[kept], [rows[index] for index in alive]
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)  # (B, T + 1)
             last = torch.tensor([[row.out[-1]] for row in rows], device=self.device)  # (B, 1)
             place = mask.sum(1, keepdim=True) - 1
@@ -295,8 +295,8 @@ class HfEngine:
     def _ends(self) -> set[int]:
         """Tokens that end a turn: the tokenizer's EOS and those of the generation configuration."""
         ends = getattr(self.model.generation_config, "eos_token_id", None)
-        found = set(ends) if isinstance(ends, list) else {ends}
-        return {token for token in found | {self._chat.tokenizer.eos_token_id} if token is not None}
+        end_tokens = set(ends) if isinstance(ends, list) else {ends}
+        return {token for token in end_tokens | {self._chat.tokenizer.eos_token_id} if token is not None}
 
     @property
     def model(self) -> Any:
@@ -327,5 +327,5 @@ class HfEngine:
 
 def _cut(text: str, stops: tuple[str, ...]) -> tuple[str, bool]:
     """The text before the first stop string, and whether there was one."""
-    found = [at for at in map(text.find, stops) if at >= 0]
-    return (text[: min(found)], True) if found else (text, False)
+    starts = [index for index in map(text.find, stops) if index >= 0]
+    return (text[: min(starts)], True) if starts else (text, False)

@@ -39,14 +39,14 @@ def load_jury(judges: Sequence[Judge], shared: Mapping[str, Any]) -> list[Engine
     specs = [judge for judge in judges if isinstance(judge, str)]
     if shared and not specs:
         raise ConfigError(f"settings are for engines that are named by a spec, found: {', '.join(shared)}")
-    given = {spec: _share(spec, specs, shared) for spec in specs}
-    known = {name for spec in specs for name in (*given[spec], *parse_spec(spec).settings)}
+    settings = {spec: _share(spec, specs, shared) for spec in specs}
+    known = {name for spec in specs for name in (*settings[spec], *parse_spec(spec).settings)}
     if lost := shared.keys() - known:  # no engine knows these: the first one says so, with the nearest that it knows
-        given[specs[0]] |= {name: shared[name] for name in lost}
+        settings[specs[0]] |= {name: shared[name] for name in lost}
     loaded: list[Engine] = []
     try:
         for judge in judges:
-            loaded.append(load_engine(judge, **given[judge]) if isinstance(judge, str) else judge)
+            loaded.append(load_engine(judge, **settings[judge]) if isinstance(judge, str) else judge)
     except BaseException:
         close_loaded(loaded, judges[: len(loaded)])
         raise
@@ -69,13 +69,13 @@ def prompt_wanted_by(judge: Judge) -> str:
 
 def _share(spec: str, specs: Sequence[str], shared: Mapping[str, Any]) -> dict[str, Any]:
     """The shared settings that one engine knows and does not have of its own."""
-    kind, _, own = parse_spec(spec)
+    kind, _, spec_settings = parse_spec(spec)
     names, takes_more = _known(kind)
     named_elsewhere = {name for other in specs for name in _known(parse_spec(other).kind)[0]} - _VLLM_TOO
     return {
         name: value
         for name, value in shared.items()
-        if name not in own and (name in names or (takes_more and name not in named_elsewhere))
+        if name not in spec_settings and (name in names or (takes_more and name not in named_elsewhere))
     }
 
 

@@ -1,7 +1,4 @@
-"""What can be known of a model without loading it: where it is, what it is, and the number type it runs in.
-
-This module refuses to know engines and conversations.
-"""
+"""What can be known of a model without loading it: where it is, what it is, and the number type it runs in."""
 
 import json
 import re
@@ -101,11 +98,11 @@ def choose_dtype(source: Source, config: dict[str, Any], *, asked: str = "auto",
     """
     if asked != "auto":
         return asked
-    own = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
-    if own == "float32" or 0 < weights_size(source) <= SMALL:
+    stored = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+    if stored == "float32" or 0 < weights_size(source) <= SMALL:
         return "float32"
     if not cpu:
-        return own
+        return stored
     return "bfloat16" if _cpu_has_bfloat16() else "float32"
 
 
@@ -119,12 +116,12 @@ def _cpu_has_bfloat16() -> bool:
 
 def versions(*packages: str) -> dict[str, str]:
     """package -> installed version, those that are installed. vLLM's CPU build goes by another name and counts too."""
-    found = {}
+    installed = {}
     for package in packages:
         for name in (package, f"{package}-cpu"):
             try:
-                found[name] = version(name)
+                installed[name] = version(name)
                 break
             except PackageNotFoundError:
                 continue
-    return found
+    return installed

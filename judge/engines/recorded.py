@@ -58,10 +58,10 @@ class RecordedEngine:
     def answer(self, request: Request) -> Completion:
         """The stored completion of a request; finish "error" when there is none."""
         record_id, _, rest = request.key.partition("/")
-        asked, judge, vote = rest.rsplit("/", 2) if rest.count("/") >= 2 else (rest, "0", "0")
+        question_name, judge, vote = rest.rsplit("/", 2) if rest.count("/") >= 2 else (rest, "0", "0")
         for reading in self._store.readings(record_id):
             place = (str(reading.get("judge", 0)), str(reading.get("vote", 0)))
-            if place == (judge, vote) and asked in _names(reading):
+            if place == (judge, vote) and question_name in _names(reading):
                 return choose(reading, request) if request.choices else _whole(reading)
         return _error(f"no stored completion for {request.key or 'a request without a key'}")
 
@@ -78,8 +78,8 @@ class RecordedEngine:
 
 def _names(reading: Reading) -> tuple[str, ...]:
     """What a reading was asked as; under a principle the question's name ends with it ("forward/PRINCIPLE")."""
-    asked, principle = reading["asked"], reading.get("principle", "")
-    return (asked, f"{asked}/{principle}") if principle else (asked,)
+    question_name, principle = reading["asked"], reading.get("principle", "")
+    return (question_name, f"{question_name}/{principle}") if principle else (question_name,)
 
 
 def _whole(reading: Reading) -> Completion:
@@ -98,15 +98,15 @@ def choose(reading: Reading, request: Request) -> Completion:
     verdicts = [verdict for verdict, _ in shares]
     if len(shares) != len(request.choices) or reading.get("verdict") not in verdicts:
         return _error(reading.get("reason") or "no stored probabilities for these choices")
-    given = request.choices[verdicts.index(reading["verdict"])]
+    choice_read = request.choices[verdicts.index(reading["verdict"])]
     behind = text.removeprefix(request.prefill) if text.startswith(request.prefill) else text
-    if behind and not behind.lstrip().casefold().startswith(given.casefold()):
+    if behind and not behind.lstrip().casefold().startswith(choice_read.casefold()):
         return _error("the stored probabilities belong to another place in the reply")
     logprobs = {
         choice: math.log(share) if share > 0 else -math.inf
         for choice, (_, share) in zip(request.choices, shares, strict=True)
     }
-    return Completion(text=given, logprobs=logprobs)
+    return Completion(text=choice_read, logprobs=logprobs)
 
 
 def _error(text: str) -> Completion:
@@ -164,7 +164,7 @@ class LlmbarStore:
         for place, row in read_rows(file):
             try:
                 (pair,) = llmbar(row)
-                self._readings[pair.id] = [_llmbar_reading(asked, row) for asked in ORDERS]
+                self._readings[pair.id] = [_llmbar_reading(order, row) for order in ORDERS]
             except InputError as error:
                 raise InputError(f"{place}: {error}") from None
             except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -177,9 +177,9 @@ class LlmbarStore:
         """Nothing is open."""
 
 
-def _llmbar_reading(asked: str, row: Mapping[str, Any]) -> Reading:
-    text, finish = row["results"][-1][ORDERS[asked]]["completion"]
-    return {"asked": asked, "text": text, "finish": finish}
+def _llmbar_reading(order: str, row: Mapping[str, Any]) -> Reading:
+    text, finish = row["results"][-1][ORDERS[order]]["completion"]
+    return {"asked": order, "text": text, "finish": finish}
 
 
 def _files(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ A rule file is JSONL; the first rule whose `match` (a regular expression) is fou
 Further fields: `thinking`, `finish` ("stop", "length", "error"). A restricted choice is answered with the rule's
 `logprobs`; without any, with the label that the rule's text gives at that place, at probability 0.99.
 
-It can answer out of order, slowly, or fail, as real engines do. This module refuses to know tasks and verdicts.
+It can answer out of order, slowly, or fail, as real engines do.
 """
 
 import json
@@ -121,9 +121,9 @@ def answer_by(rules: Sequence[Rule]) -> Answer:
     compiled = [(re.compile(rule.match), rule) for rule in rules]
 
     def answer(request: Request) -> Completion:
-        said = "\n\n".join(message.content for message in request.messages)
+        conversation = "\n\n".join(message.content for message in request.messages)
         for pattern, rule in compiled:
-            if pattern.search(said):
+            if pattern.search(conversation):
                 return complete(rule, request)
         return Completion(text="no rule matches", finish="error")
 
@@ -133,20 +133,24 @@ def answer_by(rules: Sequence[Rule]) -> Answer:
 def complete(rule: Rule, request: Request) -> Completion:
     """A rule's answer to a request: its text, what follows the prefill, or one choice with log-probabilities."""
     text = rule.text.removeprefix(request.prefill)
-    asked = count_words(request)
+    prompt_tokens = count_words(request)
     if not request.choices:
-        said = len(text.split())
+        output_tokens = len(text.split())
         return Completion(
-            text=text, thinking=rule.thinking, finish=rule.finish, prompt_tokens=asked, output_tokens=said
+            text=text,
+            thinking=rule.thinking,
+            finish=rule.finish,
+            prompt_tokens=prompt_tokens,
+            output_tokens=output_tokens,
         )
-    given = dict(rule.logprobs) or _sure_of(text, request.choices)
-    kept = {choice: given.get(choice, -math.inf) for choice in request.choices}
+    scores = dict(rule.logprobs) or _sure_of(text, request.choices)
+    kept = {choice: scores.get(choice, -math.inf) for choice in request.choices}
     total = math.fsum(math.exp(value) for value in kept.values())
     if not total:
         return Completion(text="the rule answers with none of the choices", finish="error")
     logprobs = {choice: value - math.log(total) for choice, value in kept.items()}
     best = max(request.choices, key=lambda choice: logprobs[choice])
-    return Completion(text=best, logprobs=logprobs, prompt_tokens=asked, output_tokens=1)
+    return Completion(text=best, logprobs=logprobs, prompt_tokens=prompt_tokens, output_tokens=1)
 
 
 def _sure_of(text: str, choices: Sequence[str]) -> dict[str, float]:
@@ -173,7 +177,7 @@ def read_rules(path: Path) -> list[Rule]:
 
 
 def _rule(line: str, place: str) -> Rule:
-    accepted = [one.name for one in fields(Rule)]
+    accepted = [field.name for field in fields(Rule)]
     try:
         row = json.loads(line)
     except ValueError as error:

@@ -5,8 +5,7 @@ the order of their tickets and prefix caching is on: a prompt's swapped order, i
 what is asked after a reply reuse what they share. The model is loaded by the first `submit`; counting tokens and
 describing need the tokenizer alone.
 
-This module refuses to know tasks and files. It is the only one that imports vLLM, and quietly: RMJUDGE_VLLM_LOG=1 lets
-vLLM's own log through.
+Only this module imports vLLM, and it silences vLLM's own log; RMJUDGE_VLLM_LOG=1 shows that log.
 """
 
 import dataclasses
@@ -337,8 +336,8 @@ class VllmEngine:
         A seeded request whose prompt is computed in chunks ends vLLM's CPU build ("CPU Generator does not use offset"),
         so a prompt is computed whole, which bounds its length.
         """
-        own = int(self._config.get("max_position_embeddings") or CPU_LONGEST)
-        longest = int(self._engine_args.get("max_model_len") or min(own, CPU_LONGEST))
+        model_length = int(self._config.get("max_position_embeddings") or CPU_LONGEST)
+        longest = int(self._engine_args.get("max_model_len") or min(model_length, CPU_LONGEST))
         return {
             "enforce_eager": True,
             "block_size": 32,

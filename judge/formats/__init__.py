@@ -90,12 +90,12 @@ _MODULES = (
 )
 
 
-def _check(name: str, found: Any) -> Format:
-    if not isinstance(found, Format):
-        raise ConfigError(f"a format is a judge.formats.Format, found {type(found).__name__}")
-    if found.name != name:
-        raise ConfigError(f"the Format calls itself '{found.name}'")
-    return found
+def _check(name: str, plugin: Any) -> Format:
+    if not isinstance(plugin, Format):
+        raise ConfigError(f"a format is a judge.formats.Format, found {type(plugin).__name__}")
+    if plugin.name != name:
+        raise ConfigError(f"the Format calls itself '{plugin.name}'")
+    return plugin
 
 
 FORMATS: Registry[Format] = Registry(

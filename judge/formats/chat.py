@@ -40,8 +40,8 @@ def openai(row: Row) -> list[Response]:
 
 def openai_preference(row: Row) -> list[Pair]:
     """One pair: `input` holds the messages and tools, `preferred_output` and `non_preferred_output` an answer each."""
-    asked = inner(row, "input")
-    prompt = offered(conversation(need(asked, "messages"), "user", "input.messages"), asked)
+    source = inner(row, "input")
+    prompt = offered(conversation(need(source, "messages"), "user", "input.messages"), source)
     first, second = (assistant(row, name) for name in ("preferred_output", "non_preferred_output"))
     meta = rest(row, ("input", "preferred_output", "non_preferred_output"))
     return [Pair(prompt=prompt, first=first, second=second, human=label("preferred_output", "first"), meta=meta)]
@@ -49,7 +49,7 @@ def openai_preference(row: Row) -> list[Pair]:
 
 def sharegpt(row: Row) -> list[Pair] | list[Response]:
     """One pair where the row has `chosen` and `rejected`, else one response with a label where it has a `kto_tag`."""
-    turns = tuple(message(turn, f"conversations[{at}]") for at, turn in enumerate(items(row, "conversations")))
+    turns = tuple(message(turn, f"conversations[{index}]") for index, turn in enumerate(items(row, "conversations")))
     if isinstance(row.get("system"), str) and row["system"].strip():
         turns = (Message("system", row["system"]), *turns)
     meta = rest(row, ("conversations", "system", "tools", "kto_tag", *_SIDES))
@@ -72,11 +72,11 @@ def _answer(row: Row, name: str) -> Conversation:
 
 def _apart(turns: Conversation, name: str) -> tuple[Conversation, Conversation]:
     """The prompt, through the last user turn, and the response after it."""
-    asked = max((at for at, turn in enumerate(turns) if turn.role == "user"), default=-1)
-    if asked < 0 or asked + 1 == len(turns):
-        what = "no user turn" if asked < 0 else "nothing after the last user turn"
+    last_user = max((index for index, turn in enumerate(turns) if turn.role == "user"), default=-1)
+    if last_user < 0 or last_user + 1 == len(turns):
+        what = "no user turn" if last_user < 0 else "nothing after the last user turn"
         raise InputError(f"field '{name}': found {what} (accepted: a conversation that ends with an answer)")
-    return turns[: asked + 1], turns[asked + 1 :]
+    return turns[: last_user + 1], turns[last_user + 1 :]
 
 
 def _fits_messages(row: Row) -> bool:

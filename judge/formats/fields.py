@@ -197,11 +197,11 @@ def conversation(value: Any, role: Role, name: str, *, empty: bool = False) -> C
 def _messages_in(value: str) -> list[Any] | None:
     """The messages that a CSV cell holds as JSON; None when it is just a text."""
     try:
-        found = json.loads(value)
+        parsed = json.loads(value)
     except (ValueError, RecursionError):
         return None
-    fits = all(isinstance(item, dict) and {"role", "content"} <= item.keys() for item in found)
-    return cast(list[Any], found) if fits else None
+    fits = all(isinstance(item, dict) and {"role", "content"} <= item.keys() for item in parsed)
+    return cast(list[Any], parsed) if fits else None
 
 
 _WRITTEN = ("role", "from", "content", "value", "tool_calls", "function_call", "tool_call_id", "name", "tools", "extra")
@@ -272,10 +272,10 @@ def _calls(value: Row, name: str) -> tuple[Mapping[str, Any], ...]:
 
 
 def _short(value: Row, field: str, name: str) -> str:
-    found = value.get(field)
-    if found is not None and not isinstance(found, str | int):
-        raise wrong(f"{name}.{field}", found, "a text")
-    return "" if found is None else str(found)
+    content = value.get(field)
+    if content is not None and not isinstance(content, str | int):
+        raise wrong(f"{name}.{field}", content, "a text")
+    return "" if content is None else str(content)
 
 
 _SHAREGPT_CALLS, _SHAREGPT_RESULTS = ("function_call", "tool_call"), ("observation", "tool", "function_response")
@@ -288,10 +288,10 @@ def _sharegpt(value: Row, name: str, *, empty: bool) -> Message:
     if speaker in _SHAREGPT_CALLS:
         written = need(value, "value")
         try:
-            found = json.loads(written) if isinstance(written, str) else written
+            parsed = json.loads(written) if isinstance(written, str) else written
         except (ValueError, RecursionError):
-            found = None
-        listed = found if isinstance(found, list) else [found]
+            parsed = None
+        listed = parsed if isinstance(parsed, list) else [parsed]
         if not listed or not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in listed):
             raise wrong(f"{name}.value", written, "JSON {name, arguments}, or a list of these")
         return Message("assistant", "", tool_calls=tuple(listed), extra=extra)
@@ -343,21 +343,21 @@ def cell(annotator: str, value: Any, kind: str) -> list[dict[str, Any]]:
     word = str(value).strip().lower()
     if value is None or word in MISSING:
         return []
-    said: dict[str, Any] = {"annotator": annotator}
+    human_label: dict[str, Any] = {"annotator": annotator}
     if kind == "pair":
         side = word.removesuffix(".0")
         if side not in _SIDES:
             raise wrong(annotator, value, "first, second or tie (also A, B; 1, 2, 0; model_a, model_b)")
-        return [said | {"verdict": _SIDES[side]}]
+        return [human_label | {"verdict": _SIDES[side]}]
     if kind == "response" and word in _YES_NO:
-        return [said | {"verdict": _YES_NO[word], "criterion": "correct"}]
+        return [human_label | {"verdict": _YES_NO[word], "criterion": "correct"}]
     if kind == "ranking":
-        return [said | {"verdict": value}]
+        return [human_label | {"verdict": value}]
     try:
-        return [said | {"verdict": _number(value, annotator)}]
+        return [human_label | {"verdict": _number(value, annotator)}]
     except InputError:
         if kind == "response" and isinstance(value, str):
-            return [said | {"verdict": value.strip()}]
+            return [human_label | {"verdict": value.strip()}]
         raise
 
 

@@ -37,14 +37,14 @@ def pairs(row: Row) -> list[Pair]:
 
 def _passages(row: Row) -> list[str]:
     """Each passage as one text; its title leads, unless its first sentence says it already."""
-    found = []
+    texts = []
     for passage in values(row, "passages"):
         if not isinstance(passage, list) or not passage or not all(isinstance(part, str) for part in passage):
             raise wrong("passages", passage, "a list of [title, sentence, …]")
         title, *sentences = passage
         body = " ".join(sentences)
-        found.append(body if body.startswith(title) else f"{title}\n\n{body}")
-    return found
+        texts.append(body if body.startswith(title) else f"{title}\n\n{body}")
+    return texts
 
 
 FORMATS = (

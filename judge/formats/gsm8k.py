@@ -46,10 +46,10 @@ def examples(row: Row) -> list[Response]:
 
 
 def _final(worked: str, name: str) -> tuple[str, str]:
-    found = _FINAL.search(worked)
-    if not found:
+    match = _FINAL.search(worked)
+    if not match:
         raise InputError(f"field '{name}': found no final answer (accepted: a last line '#### 18' or 'A: 18')")
-    return _NOTE.sub("", worked[: found.start()]), found[1]
+    return _NOTE.sub("", worked[: match.start()]), match[1]
 
 
 FORMATS = (

@@ -10,21 +10,21 @@ _MARKS = ("###The instruction to evaluate:\n", "\n\n###Response to evaluate:\n",
 
 def pair(row: Row) -> list[Pair]:
     """One pair, taken out of its grading prompts; the rubric goes to `meta["rubric"]`."""
-    asked, chosen, rubric = _cut(row, "chosen_instruction")
-    other, rejected, _ = _cut(row, "rejected_instruction")
-    if asked != other:
+    instruction, chosen, rubric = _cut(row, "chosen_instruction")
+    other_instruction, rejected, _ = _cut(row, "rejected_instruction")
+    if instruction != other_instruction:
         raise InputError("fields 'chosen_instruction', 'rejected_instruction': they grade different instructions")
     meta = rest(row, ("chosen_instruction", "rejected_instruction")) | {"rubric": rubric}
     first, second = said("assistant", chosen), said("assistant", rejected)
-    return [Pair(prompt=said("user", asked), first=first, second=second, human=label("hhh", "first"), meta=meta)]
+    return [Pair(prompt=said("user", instruction), first=first, second=second, human=label("hhh", "first"), meta=meta)]
 
 
 def _cut(row: Row, name: str) -> tuple[str, str, str]:
     left = text(row, name)
     parts = []
     for mark in _MARKS:
-        part, found, left = left.partition(mark)
-        if not found:
+        part, separator, left = left.partition(mark)
+        if not separator:
             raise InputError(f"field '{name}': found no '{mark.strip()}'")
         parts.append(part.strip())
     if not parts[1]:

@@ -18,12 +18,12 @@ def instances(row: Row) -> list[Response]:
     the instance holds beside its answer; of an instance that is a text, the first metric's instruction.
     """
     metrics = items(row, "annotations")
-    asked = str(metrics[0].get("prompt") or "") if metrics else ""
+    instruction = str(metrics[0].get("prompt") or "") if metrics else ""
     for place in _PLACE:
-        asked = asked.replace(place, "").strip()
+        instruction = instruction.replace(place, "").strip()
     records = []
-    for at, instance in enumerate(items(row, "instances")):
-        prompt, answer = _texts(instance.get("instance"), asked, at)
+    for index, instance in enumerate(items(row, "instances")):
+        prompt, answer = _texts(instance.get("instance"), instruction, index)
         human = _labels(inner(instance, "annotations"))
         meta = {"dataset": row.get("dataset"), **rest(instance, ("instance", "annotations"))}
         records.append(
@@ -32,17 +32,17 @@ def instances(row: Row) -> list[Response]:
     return records
 
 
-def _texts(instance: Any, asked: str, at: int) -> tuple[str, str]:
+def _texts(instance: Any, instruction: str, index: int) -> tuple[str, str]:
     if isinstance(instance, str) and instance.strip():
-        return asked or "(no instruction)", instance
+        return instruction or "(no instruction)", instance
     if isinstance(instance, dict):
         parts = {name: value for name, value in instance.items() if isinstance(value, str) and value.strip()}
         name = next((name for name in _ANSWERS if name in parts), "")
         if name:
             before = [f"{other}: {value}" for other, value in parts.items() if other not in (name, "reference")]
-            return "\n\n".join(before) or asked or "(no instruction)", parts[name]
+            return "\n\n".join(before) or instruction or "(no instruction)", parts[name]
     raise InputError(
-        f"field 'instances[{at}].instance': found no text to judge (accepted: a text; {', '.join(_ANSWERS)})"
+        f"field 'instances[{index}].instance': found no text to judge (accepted: a text; {', '.join(_ANSWERS)})"
     )
 
 

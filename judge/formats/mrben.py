@@ -57,7 +57,7 @@ def _lines(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 def _quoted(wrong_step: str, steps: tuple[str, ...]) -> tuple[HumanLabel, ...]:
     first = wrong_step.partition("\n")[0].strip()
-    places = [at for at, step in enumerate(steps) if step.strip() == first]
+    places = [index for index, step in enumerate(steps) if step.strip() == first]
     return label("mr-ben", places[0]) if first and places else ()
 
 

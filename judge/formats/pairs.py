@@ -56,8 +56,8 @@ def helpsteer(row: Row) -> list[Pair]:
     label beside the overall one where the row has them."""
     human = label("overall", _side(row, "overall_preference"))
     if row.get("individual_preference"):
-        for index, own in enumerate(items(row, "individual_preference"), 1):
-            human += label(f"annotator{index}", _side(own, "score"))
+        for index, preference in enumerate(items(row, "individual_preference"), 1):
+            human += label(f"annotator{index}", _side(preference, "score"))
     meta = rest(row, ("context", "response1", "response2", "tools"))
     first, second = assistant(row, "response1"), assistant(row, "response2")
     return [Pair(prompt=offered(user(row, "context"), row), first=first, second=second, human=human, meta=meta)]

@@ -35,7 +35,7 @@ def _scalar(row: Row, name: str) -> str:
 def prediction(row: Row) -> list[Pair]:
     """A judge's verdict without the texts. "Tie" is a tie; what is no verdict ("garbage") leaves no label and stays in
     `meta`."""
-    results = [(found[1], row[key]) for key in row if (found := _RESULT.match(key))]
+    results = [(match[1], row[key]) for key in row if (match := _RESULT.match(key))]
     if len(results) != 1:
         raise InputError(f"found {len(results)} fields named NAME_result (accepted: one)")
     ((judge, value),) = results

@@ -35,9 +35,9 @@ def solution(row: Row) -> list[Solution]:
 def _step(step: Row, index: int) -> tuple[str, int | str | None]:
     """The text and the rating of a walked step; "human" for a step that a person wrote in."""
     candidates = items(step, "completions") if step.get("completions") else []
-    chosen, own = step.get("chosen_completion"), step.get("human_completion")
-    if chosen is None and own:
-        return (own if isinstance(own, str) else text(own, "text")), "human"
+    chosen, written = step.get("chosen_completion"), step.get("human_completion")
+    if chosen is None and written:
+        return (written if isinstance(written, str) else text(written, "text")), "human"
     chosen = 0 if chosen is None else chosen
     if not isinstance(chosen, int) or not 0 <= chosen < len(candidates):
         raise InputError(f"field 'label.steps[{index}]': chosen_completion {chosen} of {len(candidates)} completions")

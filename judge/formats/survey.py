@@ -86,37 +86,37 @@ def survey(path: str | Path | Iterable[Mapping[str, Any]], *, format: str | None
     """
     scanned = scan_rows(path) if isinstance(path, str | Path) else _scan_memory(path)
     path = path if isinstance(path, str | Path) else "rows in memory"
-    found = Survey(path=str(path), forced=format is not None)
+    result = Survey(path=str(path), forced=format is not None)
     family = named(format) if format else None
     seen: set[bytes] = set()
     for place, row in scanned:
-        found.rows += 1
+        result.rows += 1
         if isinstance(row, InputError):
-            found.problems.append(str(row))
+            result.problems.append(str(row))
             continue
         if is_skipped(row):
-            found.problems.append(f"{row['place']}: {row['reason']}")
+            result.problems.append(f"{row['place']}: {row['reason']}")
             continue
         try:
-            family = family or _recognised(found, row, place)
+            family = family or _recognised(result, row, place)
             records = records_of(family, row, place)
             judgement = _judgement(row, place) if family.name == "rmjudge" else None
         except InputError as error:
-            found.problems.append(str(error))
+            result.problems.append(str(error))
             continue
-        found.barren += not records
+        result.barren += not records
         for record in records:
-            _count(found, record, seen)
-            if len(found.first) < first:
-                found.first.append(to_row(record) | (_shown(judgement) if judgement else {}))
+            _count(result, record, seen)
+            if len(result.first) < first:
+                result.first.append(to_row(record) | (_shown(judgement) if judgement else {}))
         if judgement:
-            found.judged.setdefault(judgement.task, Counter()).update(_words(judgement))
-    if not found.rows:
+            result.judged.setdefault(judgement.task, Counter()).update(_words(judgement))
+    if not result.rows:
         raise InputError(f"{path}: no rows in it")
-    if not found.records:
-        raise InputError(found.problems[0] if found.problems else f"{path}: its rows hold nothing to judge")
-    found.format = family.name if family else ""
-    return found
+    if not result.records:
+        raise InputError(result.problems[0] if result.problems else f"{path}: its rows hold nothing to judge")
+    result.format = family.name if family else ""
+    return result
 
 
 def _scan_memory(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | InputError]]:
@@ -124,8 +124,8 @@ def _scan_memory(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, dict[
         yield f"row {number}", dict(row)
 
 
-def _recognised(found: Survey, row: dict[str, Any], place: str) -> Format:
-    found.fits = recognise(row)
+def _recognised(result: Survey, row: dict[str, Any], place: str) -> Format:
+    result.fits = recognise(row)
     return choose(row, place)
 
 
@@ -168,29 +168,29 @@ def _shown(judgement: Judgement) -> dict[str, Any]:
     return {"judgement": row} | ({"reply": replies[0]} if replies else {})
 
 
-def _count(found: Survey, record: Record, seen: set[bytes]) -> None:
-    found.kinds[record.kind] += 1
+def _count(result: Survey, record: Record, seen: set[bytes]) -> None:
+    result.kinds[record.kind] += 1
     key = bytes.fromhex(record.id)
-    found.duplicates += key in seen
+    result.duplicates += key in seen
     seen.add(key)
     if isinstance(record, Pair) and not record.judgeable and not record.first and not record.second:
-        found.without_texts += 1
+        result.without_texts += 1
     else:
-        _measure(found, record)
-    found.labelled += bool(record.human)
+        _measure(result, record)
+    result.labelled += bool(record.human)
     for label in record.human:
-        found.annotators[label.annotator] += 1
+        result.annotators[label.annotator] += 1
         verdict = label.verdict if isinstance(label.verdict, str | tuple) else float(label.verdict)
-        found.verdicts.setdefault((record.kind, label.criterion), Counter())[verdict] += 1
+        result.verdicts.setdefault((record.kind, label.criterion), Counter())[verdict] += 1
 
 
-def _measure(found: Survey, record: Record) -> None:
-    found.lengths.setdefault("prompt", array("q")).append(_size(record.prompt))
+def _measure(result: Survey, record: Record) -> None:
+    result.lengths.setdefault("prompt", array("q")).append(_size(record.prompt))
     sizes = list(_sizes(record))
     part = "step" if isinstance(record, Solution) else "response"
-    found.lengths.setdefault(part, array("q")).extend(sizes)
-    found.empty += sizes.count(0)
-    found.alike += isinstance(record, Pair) and record.first == record.second
+    result.lengths.setdefault(part, array("q")).extend(sizes)
+    result.empty += sizes.count(0)
+    result.alike += isinstance(record, Pair) and record.first == record.second
 
 
 def _sizes(record: Record) -> Iterator[int]:
@@ -215,9 +215,9 @@ def spread(lengths: "array[int]") -> tuple[int, int, int]:
     return min(lengths), round(median(lengths)), max(lengths)
 
 
-def label_lines(found: Survey) -> Iterator[tuple[str, str]]:
+def label_lines(result: Survey) -> Iterator[tuple[str, str]]:
     """Per criterion, what the people said: counts of verdicts, or the range and mean of many numbers."""
-    for (kind, criterion), verdicts in found.verdicts.items():
+    for (kind, criterion), verdicts in result.verdicts.items():
         name = criterion or ("first wrong step" if kind == "solution" else "verdict")
         total = verdicts.total()
         if kind == "ranking":
@@ -266,28 +266,28 @@ def _facts(survey: Survey) -> Iterator[tuple[str, str]]:
         yield f"judged: {task}", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(verdicts.items()))
 
 
-def as_json(found: Survey) -> dict[str, Any]:
+def as_json(result: Survey) -> dict[str, Any]:
     """The survey as plain JSON values."""
     return {
-        "path": found.path,
-        "format": found.format,
-        "forced": found.forced,
-        "fits": found.fits,
-        "rows": found.rows,
-        "records": dict(found.kinds),
-        "rows_without_records": found.barren,
-        "duplicates": found.duplicates,
-        "empty_texts": found.empty,
-        "equal_responses": found.alike,
-        "without_texts": found.without_texts,
-        "labelled": found.labelled,
-        "annotators": dict(found.annotators),
-        "labels": dict(label_lines(found)),
-        "judgements": {task: dict(words) for task, words in found.judged.items()},
+        "path": result.path,
+        "format": result.format,
+        "forced": result.forced,
+        "fits": result.fits,
+        "rows": result.rows,
+        "records": dict(result.kinds),
+        "rows_without_records": result.barren,
+        "duplicates": result.duplicates,
+        "empty_texts": result.empty,
+        "equal_responses": result.alike,
+        "without_texts": result.without_texts,
+        "labelled": result.labelled,
+        "annotators": dict(result.annotators),
+        "labels": dict(label_lines(result)),
+        "judgements": {task: dict(words) for task, words in result.judged.items()},
         "characters": {
             part: dict(zip(("min", "median", "max"), spread(sizes), strict=True))
-            for part, sizes in found.lengths.items()
+            for part, sizes in result.lengths.items()
         },
-        "problems": found.problems,
-        "first": found.first,
+        "problems": result.problems,
+        "first": result.first,
     }

@@ -110,7 +110,7 @@ def once(prompt: Conversation, responses: Sequence[Conversation]) -> tuple[Conve
     texts = [response[0].content if len(response) == 1 else None for response in responses]
     if len(prompt) == 1 and all(text is not None and _continues(prompt[0].content, text) for text in texts):
         start = len(prompt[0].content)
-        cut = [replace(one[0], content=one[0].content[start:].lstrip()) for one in responses]
+        cut = [replace(response[0], content=response[0].content[start:].lstrip()) for response in responses]
         return prompt, [(message,) for message in cut]
     heads = [_head(prompt, response) for response in responses]
     if not all(heads) or any(head != heads[0] for head in heads):
@@ -149,9 +149,13 @@ def _head(prompt: Conversation, response: Conversation) -> Conversation:
 def _same(left: Conversation, right: Conversation) -> bool:
     """Whether turns are the same but for blanks around them."""
     return len(left) == len(right) and all(
-        one == other
-        or (one.role == other.role and one.more == other.more and one.content.strip() == other.content.strip())
-        for one, other in zip(left, right, strict=True)
+        message == other
+        or (
+            message.role == other.role
+            and message.more == other.more
+            and message.content.strip() == other.content.strip()
+        )
+        for message, other in zip(left, right, strict=True)
     )
 
 

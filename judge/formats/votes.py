@@ -17,7 +17,7 @@ def arena(row: Row) -> list[Pair]:
         conversation(need(row, f"conversation_{side}"), "user", f"conversation_{side}", empty=True) for side in "ab"
     ]
     both = shared(sides[0], sides[1])
-    end = max((at + 1 for at in range(both) if sides[0][at].role == "user"), default=0)
+    end = max((index + 1 for index in range(both) if sides[0][index].role == "user"), default=0)
     if not end or any(len(side) <= end for side in sides):
         raise InputError("fields 'conversation_a', 'conversation_b': no question that both begin with and answer")
     annotator = row.get("judge") or row.get("judge_hash") or row.get("evaluation_session_id") or "vote"
@@ -46,9 +46,9 @@ def alpaca_eval(row: Row) -> list[Pair]:
         human = label(str(row.get("annotator") or "annotator"), verdict)
     first, second = (said("assistant", text(row, f"output_{side}", empty=True)) for side in (1, 2))
     names = {
-        f"{side}_model": row[f"generator_{at}"]
-        for side, at in (("first", 1), ("second", 2))
-        if row.get(f"generator_{at}")
+        f"{side}_model": row[f"generator_{index}"]
+        for side, index in (("first", 1), ("second", 2))
+        if row.get(f"generator_{index}")
     }
     meta = (
         rest(row, ("instruction", "input", "output_1", "output_2", "annotator", "generator_1", "generator_2")) | names

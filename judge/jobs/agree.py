@@ -17,7 +17,7 @@ from judge.formats import BadRow, OnBad, from_row, judgement_from_row, to_row
 from judge.report.report import Report
 from judge.run_files import MANIFEST
 from judge.runs.data import Data, DataSource, RowSource, open_data
-from judge.runs.reader import Run, first_row, open_run
+from judge.runs.reader import Run, first_row, open_run, skipped_in
 
 if TYPE_CHECKING:
     from judge.agreement.build import Inputs
@@ -150,9 +150,9 @@ def _read_inputs(
             of_run = [verdict_lines(run, [part for labels in human for part in sources_of(labels, format, on_bad)])]
         else:
             of_run = sources_of(run, on_bad=on_bad)
-        skipped |= {bad.place: bad for bad in skipped_of(run)}
         numbers = range(len(sources), len(sources) + len(of_run))
         read_judge(columns, list(zip(numbers, of_run, strict=True)), name, labels=not human)
+        skipped |= {bad.place: bad for bad in skipped_of(run)}
         sources_by_run.append(list(numbers))
         sources += of_run
     for labels in human:
@@ -164,9 +164,8 @@ def _read_inputs(
 
 def skipped_of(run: Any) -> Iterator[BadRow]:
     """The rows of the data that a run was made without."""
-    if isinstance(run, str | Path) and Path(run).is_dir():
-        run = open_run(run, needs_manifest=False)
-    return run.skipped() if isinstance(run, Run) else iter(())
+    directory = run.directory if isinstance(run, Run) else run
+    return skipped_in(Path(directory)) if isinstance(directory, str | Path) else iter(())
 
 
 def sources_of(data: Any, format: str | None = None, on_bad: OnBad | None = None) -> list[Source]:

@@ -198,9 +198,9 @@ class _Earlier:
         count: int = self._options["judges"]
         return (f"recorded:{self._directory}",) * count
 
-    def options(self, judges: int, given: Mapping[str, Any]) -> Options:
+    def options(self, judges: int, overrides: Mapping[str, Any]) -> Options:
         """The options as they were, changed by those that are given (not None)."""
-        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen = {name: value for name, value in overrides.items() if value is not None}
         merged = {"judges": judges, **self._options, **chosen}
         return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
 

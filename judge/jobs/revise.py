@@ -118,12 +118,12 @@ def _paper(name: str | None) -> Preset | None:
     return PRESETS[name] if name else None
 
 
-def _loop(given: Mapping[str, Any], paper: Preset | None) -> Loop:
+def _loop(settings: Mapping[str, Any], paper: Preset | None) -> Loop:
     """The loop of a paper, changed by what is given (not None)."""
     begun = {name: getattr(paper.loop, name) for name in _LOOP} if paper else {}
-    return Loop(**begun | {name: value for name, value in given.items() if value is not None})
+    return Loop(**begun | {name: value for name, value in settings.items() if value is not None})
 
 
-def _options(given: Mapping[str, Any], paper: Preset | None, *, reference: bool) -> Options:
-    chosen = {name: value for name, value in given.items() if value is not None}
+def _options(settings: Mapping[str, Any], paper: Preset | None, *, reference: bool) -> Options:
+    chosen = {name: value for name, value in settings.items() if value is not None}
     return Options(reference=reference, **({"temperature": paper.temperature} if paper else {}) | chosen)

@@ -178,13 +178,13 @@ class ScoreJob:
         return score_records(loaded, records, rule=self.rule, batch_tokens=self.batch_tokens, window=self.window)
 
 
-def _computing(settings: Mapping[str, Any] | Iterable[str] | None, **given: Any) -> dict[str, Any]:
+def _computing(settings: Mapping[str, Any] | Iterable[str] | None, **keywords: Any) -> dict[str, Any]:
     """How the model is run: what is given by an argument (not None) goes before what is given as a setting."""
     chosen = read_settings(settings)
     for name in chosen:
-        if name not in given:
-            raise unknown("setting", name, given)
-    return chosen | {name: value for name, value in given.items() if value is not None}
+        if name not in keywords:
+            raise unknown("setting", name, keywords)
+    return chosen | {name: value for name, value in keywords.items() if value is not None}
 
 
 def _foreign(model: Path, convention: str) -> Mapping[str, Any]:

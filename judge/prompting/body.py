@@ -1,8 +1,6 @@
 """The body of a prompt: sandboxed Jinja whose message blocks are collected while they are rendered.
 
 Blocks are never found by splitting what was rendered, so no judged text can begin a message of its own.
-
-This module refuses to know front matter, tasks and files.
 """
 
 import traceback

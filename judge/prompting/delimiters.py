@@ -5,7 +5,7 @@ Whatever in the text could open or close one of the prompt's frames has its angl
 a reader still sees it: `</response_a>` becomes `(/response_a)`. Everything else stays as it was, character for
 character: code, HTML and generics such as `Promise<Response>` are touched only where they spell a frame of the prompt.
 
-This module refuses to know prompts, models and the special tokens of chat templates (engines/chat.py).
+The special tokens of chat templates are broken in engines/chat.py.
 """
 
 import re

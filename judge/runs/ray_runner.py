@@ -129,12 +129,12 @@ class Share(NamedTuple):
 def judge_share(share: Share, held: IdSet, tell: Callable[[int, Counts], None]) -> Counts:
     """What an actor does."""
     plan = share.plan
-    job, told = LabelJob(plan), 0.0
+    job, last_report = LabelJob(plan), 0.0
 
     def watch(counts: Counts) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _LOOK_SECONDS:
-            told = time.monotonic()
+        nonlocal last_report
+        if time.monotonic() - last_report >= _LOOK_SECONDS:
+            last_report = time.monotonic()
             tell(share.number, counts)
 
     try:

@@ -88,9 +88,7 @@ class Run:
 
     def skipped(self) -> Iterator[BadRow]:
         """The rows of the data that could not be read, in the order of failures.jsonl."""
-        path = self.directory / FAILURES
-        rows = read_skipped(path) if path.is_file() else iter(())
-        return (BadRow(str(row.get("place", "")), str(row.get("reason", ""))) for row in rows)
+        return skipped_in(self.directory)
 
     def to_dataset(self) -> "datasets.Dataset":
         """The readable rows as a `datasets.Dataset`, in the order of their ids.
@@ -172,6 +170,13 @@ def first_row(path: Path) -> Any:
             if not (isinstance(row, dict) and is_skipped(row)):
                 return row
     return None
+
+
+def skipped_in(directory: Path) -> Iterator[BadRow]:
+    """The rows of the data that a run directory's failures.jsonl lists as skipped."""
+    path = directory / FAILURES
+    rows = read_skipped(path) if path.is_file() else iter(())
+    return (BadRow(str(row.get("place", "")), str(row.get("reason", ""))) for row in rows)
 
 
 def judged_in(path: Path) -> Iterator[Judged]:

@@ -139,12 +139,12 @@ def run(
 def _due(engines: Sequence[Engine], open_requests: Sequence[int]) -> list[int]:
     """The judges to step now. Of several that all work in the background, those that have finished something: one that
     is silent holds up none of the others."""
-    asked = [judge for judge, count in enumerate(open_requests) if count]
-    background = [engine for judge in asked if isinstance(engine := engines[judge], Background)]
-    if len(asked) < 2 or len(background) < len(asked):
-        return asked
+    busy = [judge for judge, count in enumerate(open_requests) if count]
+    background = [engine for judge in busy if isinstance(engine := engines[judge], Background)]
+    if len(busy) < 2 or len(background) < len(busy):
+        return busy
     while True:
-        ready = [judge for judge, engine in zip(asked, background, strict=True) if engine.ready()]
+        ready = [judge for judge, engine in zip(busy, background, strict=True) if engine.ready()]
         if ready:
             return ready
         time.sleep(_LOOK_SECONDS)
@@ -229,7 +229,7 @@ class _LivePrograms:
         self._lost[judge] = error
         self.open[judge] = 0
         last = len(self._lost) == len(self._engines) or not self._answered[judge]
-        orphans = [ticket for ticket, (_, _, asked) in self._tickets.items() if last or asked == judge]
+        orphans = [ticket for ticket, (_, _, ticket_judge) in self._tickets.items() if last or ticket_judge == judge]
         for ticket in orphans:
             live, _, _ = self._tickets.pop(ticket)
             live.stuck = True

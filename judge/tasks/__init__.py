@@ -10,12 +10,12 @@ from judge.tasks.spec import Prompt, TaskSpec
 __all__ = ["TASKS", "Options", "Program", "Prompt", "TaskSpec", "play"]
 
 
-def _check(name: str, found: Any) -> TaskSpec:
-    if not isinstance(found, TaskSpec):
-        raise ConfigError(f"a task is a judge.TaskSpec, found {type(found).__name__}")
-    if found.name != name:
-        raise ConfigError(f"the TaskSpec calls itself '{found.name}'")
-    return found
+def _check(name: str, plugin: Any) -> TaskSpec:
+    if not isinstance(plugin, TaskSpec):
+        raise ConfigError(f"a task is a judge.TaskSpec, found {type(plugin).__name__}")
+    if plugin.name != name:
+        raise ConfigError(f"the TaskSpec calls itself '{plugin.name}'")
+    return plugin
 
 
 TASKS: Registry[TaskSpec] = Registry(

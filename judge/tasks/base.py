@@ -1,7 +1,7 @@
 """What a task is: a program without I/O, and the options that all tasks share.
 
 A program is a generator that yields a batch of requests and receives their completions in the same order, as often as
-it likes, and returns one judgement. It knows nothing of engines, threads or files, so a list of strings tests it.
+it likes, and returns one judgement. A list of strings is enough to test it.
 """
 
 from collections.abc import Callable, Generator, Sequence

@@ -112,18 +112,18 @@ def _judge(
     pair: Pair, template: Template, options: Options, constitution: Constitution, clamp: Clamp | None
 ) -> Program[Preference]:
     drawn = constitution.draw(options.seed, pair.id)
-    asked = [
+    batch = [
         (principle.id, question)
         for principle in drawn
         for question in pair_questions(
             pair, held(template, principle), options, record_id=pair.id, names=names(principle.id)
         )
     ]
-    asked.sort(key=lambda entry: entry[1].asked.startswith(SWAPPED))
-    answers = yield from gather([ask(question, options) for _, question in asked])
+    batch.sort(key=lambda entry: entry[1].asked.startswith(SWAPPED))
+    answers = yield from gather([ask(question, options) for _, question in batch])
     readings = [
         replace(reading, asked=reading.asked.partition("/")[0], principle=name)
-        for (name, _), reading in zip(asked, answers, strict=True)
+        for (name, _), reading in zip(batch, answers, strict=True)
     ]
     return merge(readings, drawn, constitution, clamp)
 
@@ -181,13 +181,13 @@ def merge_principles(voices: Iterable[Voice]) -> dict[str, float]:
     each. The mean of logits was not taken: in it one principle that is nearly certain outvotes all others, and a hard
     verdict has no logit.
     """
-    given = [voice for voice in voices if voice.says]
-    if not given:
+    readable = [voice for voice in voices if voice.says]
+    if not readable:
         return {}
-    heaviest = max(voice.weight for voice in given)
-    tie = math.prod(voice.says.get("tie", 0.0) ** (voice.weight / heaviest) for voice in given)
+    heaviest = max(voice.weight for voice in readable)
+    tie = math.prod(voice.says.get("tie", 0.0) ** (voice.weight / heaviest) for voice in readable)
     sides = {
-        side: math.fsum(voice.weight * voice.says.get(side, 0.0) for voice in given) for side in ("first", "second")
+        side: math.fsum(voice.weight * voice.says.get(side, 0.0) for voice in readable) for side in ("first", "second")
     }
     decided = math.fsum(sides.values())
     if not decided:

@@ -23,8 +23,8 @@ def critique(record: Response | Solution, template: Template, options: Options) 
     def read(text: str, finish: str) -> Label:
         return read_text(text, template, finish=finish)
 
-    asked = questions(record.id, "critique", messages, template, options, labels={}, read=read)
-    readings = yield from gather([ask(question, options) for question in asked])
+    batch = questions(record.id, "critique", messages, template, options, labels={}, read=read)
+    readings = yield from gather([ask(question, options) for question in batch])
     texts = [reading.verdict for reading in readings if reading.verdict is not None]
     if not texts:
         return Critique(verdict=None, reason=unread(readings), readings=tuple(readings))

@@ -19,8 +19,8 @@ def outcome(record: Response | Solution, template: Template, options: Options) -
         response=spoken(response.response),
         reference=response.reference if options.reference else "",
     )
-    asked = questions(record.id, "outcome", messages, template, options)
-    readings = yield from gather([ask(question, options) for question in asked])
+    batch = questions(record.id, "outcome", messages, template, options)
+    readings = yield from gather([ask(question, options) for question in batch])
     merged = mean(distribution(reading) for reading in readings)
     if not merged:
         return Outcome(verdict=None, reason=unread(readings), readings=tuple(readings))

@@ -17,8 +17,8 @@ FORWARD, SWAPPED = "forward", "swapped"
 
 def preference(pair: Pair, template: Template, options: Options) -> Program[Preference]:
     """Both orders in one batch, unless `one_order`; each juror's orders are merged, then the jury's mean is taken."""
-    asked = pair_questions(pair, template, options, record_id=pair.id, names=(FORWARD, SWAPPED))
-    readings = yield from gather([ask(question, options) for question in asked])
+    batch = pair_questions(pair, template, options, record_id=pair.id, names=(FORWARD, SWAPPED))
+    readings = yield from gather([ask(question, options) for question in batch])
     return merge(readings, forward=FORWARD)
 
 
@@ -27,14 +27,14 @@ def pair_questions(
 ) -> list[Question]:
     """What is asked about a pair under the two given names, as it stands and the other way round."""
     prompt, first, second = spoken(pair.prompt), spoken(pair.first), spoken(pair.second)
-    asked = questions(
+    batch = questions(
         record_id, names[0], template.render(prompt=prompt, first=first, second=second), template, options
     )
     if options.one_order:
-        return asked
+        return batch
     messages = template.render(prompt=prompt, first=second, second=first)
     labels = swapped_labels(template.labels)
-    return asked + questions(record_id, names[1], messages, template, options, labels=labels)
+    return batch + questions(record_id, names[1], messages, template, options, labels=labels)
 
 
 def merge(readings: Sequence[Reading], *, forward: str) -> Preference:

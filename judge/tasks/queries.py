@@ -269,7 +269,7 @@ def read_completion(completion: Completion, read: Callable[[str, str], Label]) -
 def reading(
     question: Question,
     completion: Completion,
-    found: Label,
+    label: Label,
     *,
     attempts: int = 1,
     shares: Mapping[str, float] | None = None,
@@ -277,8 +277,8 @@ def reading(
     """A completion with what was read from it."""
     return Reading(
         asked=question.asked,
-        verdict=found.verdict,
-        reason=found.reason,
+        verdict=label.verdict,
+        reason=label.reason,
         probabilities=shares or {},
         text=completion.text,
         thinking=completion.thinking,

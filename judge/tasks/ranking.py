@@ -36,8 +36,8 @@ def listwise(record: Ranking, template: Template, options: Options) -> Program[O
     def read(text: str, finish: str) -> Label:
         return read_order(text, template.verdict, count, finish=finish)
 
-    asked = questions(record.id, "order", messages, template, options, labels={}, read=read)
-    readings = tuple((yield from gather([ask(question, options) for question in asked])))
+    batch = questions(record.id, "order", messages, template, options, labels={}, read=read)
+    readings = tuple((yield from gather([ask(question, options) for question in batch])))
     orders = [parse_order(reading.verdict, count) for reading in readings if reading.verdict is not None]
     valid = [order for order in orders if order is not None]
     if not valid:
@@ -50,12 +50,12 @@ def round_robin(record: Ranking, template: Template, options: Options) -> Progra
     """Every pair in both orders, all in one batch; P(first is better) counts as a soft win."""
     names = {pair: _names(*pair) for pair in combinations(range(len(record.responses)), 2)}
     record_id = record.id
-    asked = [
+    batch = [
         question
         for pair, both in names.items()
         for question in pair_questions(record.pair(*pair), template, options, record_id=record_id, names=both)
     ]
-    readings = yield from gather([ask(question, options) for question in asked])
+    readings = yield from gather([ask(question, options) for question in batch])
     by_name: dict[str, list[Reading]] = {}
     for reading in readings:
         by_name.setdefault(reading.asked, []).append(reading)

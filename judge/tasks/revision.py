@@ -229,9 +229,9 @@ class Asking:
         pair = Pair(prompt=self.prompt, first=_message(better), second=_message(text))
         names = (f"{name} forward", f"{name} swapped")
         options = self.options if self.options.votes > 1 else replace(self.options, temperature=0.0)
-        asked = pair_questions(pair, self.prompts.preference, options, record_id=self.id, names=names)
-        asked = [replace(question, judge=self.roles.referee) for question in asked]
-        readings = yield from gather([ask(question, options) for question in asked])
+        batch = pair_questions(pair, self.prompts.preference, options, record_id=self.id, names=names)
+        batch = [replace(question, judge=self.roles.referee) for question in batch]
+        readings = yield from gather([ask(question, options) for question in batch])
         self.readings.extend(readings)
         return merge(readings, forward=names[0])
 

@@ -34,7 +34,7 @@ def score(record: Response | Solution, template: Template, options: Options) -> 
     response = as_response(record)
     labels = {str(number): str(number) for number in range(options.low, options.high + 1)}
     criteria = [criterion(text) for text in options.criteria] or [Criterion(WHOLE, "")]
-    record_id, asked = record.id, []
+    record_id, batch = record.id, []
     for name, meaning in criteria:
         # Without a criterion the prompt's own words for the whole stand.
         named = {"criterion": f"{name}: {meaning}" if meaning else name} if name else {}
@@ -47,8 +47,8 @@ def score(record: Response | Solution, template: Template, options: Options) -> 
             high=options.high,
             **named,
         )
-        asked += questions(record_id, name or "score", messages, template, options, labels=labels)
-    readings = yield from gather([ask(question, options) for question in asked])
+        batch += questions(record_id, name or "score", messages, template, options, labels=labels)
+    readings = yield from gather([ask(question, options) for question in batch])
     by_name = {name: [r for r in readings if r.asked == (name or "score")] for name, _ in criteria}
     return Score(
         verdict={name: likeliest(answers) for name, answers in by_name.items()},

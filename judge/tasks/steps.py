@@ -36,14 +36,14 @@ def steps(solution: Solution, template: Template, options: Options) -> Program[S
     count = len(solution.steps)
     if not options.each_step:
         messages = template.render(prompt=spoken(solution.prompt), steps=list(solution.steps))
-        asked = questions(solution.id, ALL, messages, template, options)
-        readings = yield from gather([ask_all(question, template.verdict, count, options) for question in asked])
+        batch = questions(solution.id, ALL, messages, template, options)
+        readings = yield from gather([ask_all(question, template.verdict, count, options) for question in batch])
         return merge(list(chain.from_iterable(readings)), count)
-    prompt, texts, record_id, asked = spoken(solution.prompt), list(solution.steps), solution.id, []
+    prompt, texts, record_id, batch = spoken(solution.prompt), list(solution.steps), solution.id, []
     for index in range(count):
         messages = template.render(prompt=prompt, steps=texts, index=index)
-        asked += questions(record_id, step_name(index), messages, template, options)
-    answers = yield from gather([ask(question, options) for question in asked])
+        batch += questions(record_id, step_name(index), messages, template, options)
+    answers = yield from gather([ask(question, options) for question in batch])
     return merge(answers, count)
 
 

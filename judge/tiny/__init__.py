@@ -2,7 +2,7 @@
 
 `model/` holds the judge's weights, `reader/` the same trained on to be a reward model's backbone; MODEL_CARD.md says
 what they are for. The generator of its field (problems, solutions, samples), its lessons and its training loop are the
-modules beside this one. Nothing here loads a model.
+modules beside this one.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 An expression is a list of ints, operators ("+", "-", "*"), brackets and capital letters. It is worked out by
 rewriting: each line does one operation of the line before, so every line depends on its predecessor alone. That is
-what makes it learnable by a very small model. Nothing here draws random numbers or knows of models.
+what makes it learnable by a very small model.
 """
 
 import re

@@ -52,9 +52,12 @@ def check(step: Step) -> list[str]:
     """The lines of checking one step: what it starts from, then each link that says something new, beside the value
     that it should have, ok or no. Of the plan: each of its quotes beside what the problem says. A no ends it."""
     if step.quotes:
-        same = [written == asked for _, written, asked in step.quotes]
-        told = step.quotes[: same.index(False) + 1] if False in same else step.quotes
-        return [f"{lead}{written}; {asked} {'ok' if written == asked else 'no'}" for lead, written, asked in told]
+        same = [written == expected for _, written, expected in step.quotes]
+        compared = step.quotes[: same.index(False) + 1] if False in same else step.quotes
+        return [
+            f"{lead}{written}; {expected} {'ok' if written == expected else 'no'}"
+            for lead, written, expected in compared
+        ]
     start = substitute(step.given, step.values)
     lettered = f"{render(step.given)} = " if step.values else ""
     lines, honest, before = [lettered + _worked(start)], value(start), render(step.given)
@@ -239,8 +242,8 @@ def claims(rng: Random) -> Lesson:
     while len(lesson) < 70:
         for bare in _bare(rng):
             right = rng.random() < 0.5
-            said = value(bare) if right else _missed(rng, bare)
-            lesson += [Piece(f"{render(bare)} = {said}", False), Piece(f" {'ok' if right else 'no'}\n", True)]
+            result = value(bare) if right else _missed(rng, bare)
+            lesson += [Piece(f"{render(bare)} = {result}", False), Piece(f" {'ok' if right else 'no'}\n", True)]
     return lesson
 
 
@@ -271,11 +274,11 @@ def by_link(step: Step) -> Lesson:
     lead = len(parts) - len(step.links) + bool(step.values)  # a last step says its last link twice, as its answer
     lesson: Lesson = []
     sound = True
-    for at, part in enumerate(parts):
-        end = len(step.links) if at == len(parts) - 1 else at - lead + 1
-        said = step.links[max(0, at - lead) : end]
-        holds = all(value(substitute(parse(link), step.values)) == honest for link in said)
-        lesson.append(Piece(f" = {part}" if at else part, sound and holds, holds if sound else None))
+    for index, part in enumerate(parts):
+        end = len(step.links) if index == len(parts) - 1 else index - lead + 1
+        links = step.links[max(0, index - lead) : end]
+        holds = all(value(substitute(parse(link), step.values)) == honest for link in links)
+        lesson.append(Piece(f" = {part}" if index else part, sound and holds, holds if sound else None))
         sound = sound and holds
     return lesson
 

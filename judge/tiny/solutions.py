@@ -69,13 +69,13 @@ def _neat(rng: Random, start: Tokens, wrong: bool) -> list[Tokens]:
     place = rng.randrange(len(links)) if links else 0
     before = links[place - 1] if place else start
     spoiled = list(links[place]) if links else list(start)
-    numbers = [at for at, token in enumerate(spoiled) if isinstance(token, int)]
-    new = [at for at in numbers if spoiled[at] not in before]
+    numbers = [position for position, token in enumerate(spoiled) if isinstance(token, int)]
+    new = [position for position in numbers if spoiled[position] not in before]
     while value(spoiled) == value(start):
-        at = rng.choice(new or numbers)
-        number = spoiled[at]
+        position = rng.choice(new or numbers)
+        number = spoiled[position]
         assert isinstance(number, int)
-        spoiled[at] = slip(rng, number)
+        spoiled[position] = slip(rng, number)
         new = []
     return [*links[:place], spoiled, *rewrite(spoiled)[1:]]
 
@@ -195,10 +195,10 @@ def _plan_text(rng: Random, plan: _Plan, style: WritingStyle, *, neat: bool) -> 
     return f'{opening} "{render(plan.shape)}", where {listed}.'
 
 
-def _quotes(plan: _Plan, asked: _Plan) -> tuple[tuple[str, str, str], ...]:
+def _quotes(plan: _Plan, correct: _Plan) -> tuple[tuple[str, str, str], ...]:
     """What a plan takes from the problem, as it is written beside what is asked; see Step."""
-    letters = [(f"{name} = ", render(tokens), render(asked.letters[name])) for name, tokens in plan.letters.items()]
-    return (*letters, ("", render(plan.shape), render(asked.shape)))
+    letters = [(f"{name} = ", render(tokens), render(correct.letters[name])) for name, tokens in plan.letters.items()]
+    return (*letters, ("", render(plan.shape), render(correct.shape)))
 
 
 def solve(
@@ -225,19 +225,21 @@ def solve(
         spoiled = {index for index in range(1, count + 1) if rng.random() < wrong}
         plan_spoiled = wrong > 0 and rng.random() < plan_wrong
     other_plan = _spoil_plan(rng, plan, node) if plan_spoiled else None
-    asked, plan = plan, other_plan or plan
-    steps = [Step(text=_plan_text(rng, plan, style, neat=neat), right=other_plan is None, quotes=_quotes(plan, asked))]
+    correct_plan, plan = plan, other_plan or plan
+    steps = [
+        Step(text=_plan_text(rng, plan, style, neat=neat), right=other_plan is None, quotes=_quotes(plan, correct_plan))
+    ]
     opening = (
         "Let's calculate"
         if neat or rng.random() < 0.92
         else rng.choice(("Calculate", "Now", "Next,", "First work out"))
     )
-    found: dict[str, Tokens] = {}
+    values: dict[str, Tokens] = {}
     for index, (letter, tokens) in enumerate(plan.letters.items(), 1):
         step, number = _part(rng, f"{opening} {letter} = ", tokens, index in spoiled, style, neat=neat)
-        found[letter] = [number]
+        values[letter] = [number]
         steps.append(step)
-    last, answer = _together(rng, plan, found, count in spoiled, style, neat=neat)
+    last, answer = _together(rng, plan, values, count in spoiled, style, neat=neat)
     return Written(question=question(node), steps=(*steps, last), answer=answer)
 
 
@@ -263,15 +265,15 @@ def _part(
 
 
 def _together(
-    rng: Random, plan: _Plan, found: dict[str, Tokens], wrong: bool, style: WritingStyle, *, neat: bool
+    rng: Random, plan: _Plan, values: dict[str, Tokens], wrong: bool, style: WritingStyle, *, neat: bool
 ) -> tuple[Step, int]:
     """The last step: the plan with the values put in."""
-    start = substitute(plan.shape, found)
+    start = substitute(plan.shape, values)
     draw = rng.random()
-    right, said = not wrong, None
+    right, claimed = not wrong, None
     shape, shown = plan.shape, start
     if wrong and draw < 0.12:  # a value is copied wrongly
-        spoiled = {letter: list(number) for letter, number in found.items()}
+        spoiled = {letter: list(number) for letter, number in values.items()}
         honest = value(start)
         while value(substitute(plan.shape, spoiled)) == honest:
             letter = rng.choice(list(spoiled))
@@ -280,16 +282,16 @@ def _together(
             spoiled[letter] = [slip(rng, number) or 1]
         shown, wrong = substitute(plan.shape, spoiled), False
     elif wrong and draw < 0.18:
-        said, wrong = 0, False
+        claimed, wrong = 0, False
     elif wrong and draw < 0.24:  # the plan is remembered wrongly
         shape = list(plan.shape)
-        while value(substitute(shape, found)) == value(start):
+        while value(substitute(shape, values)) == value(start):
             place = rng.choice([place for place, token in enumerate(shape) if token in OPERATORS])
             shape[place] = rng.choice(OPERATORS)
-            if value(substitute(shape, found)) == value(start) and rng.random() < 0.3:
-                shape, said = list(plan.shape), 0
+            if value(substitute(shape, values)) == value(start) and rng.random() < 0.3:
+                shape, claimed = list(plan.shape), 0
                 break
-        shown, wrong = substitute(shape, found), False
+        shown, wrong = substitute(shape, values), False
     links = (_neat(rng, shown, wrong) if neat else _chain(rng, shown, wrong, style)) if len(shown) > 1 else []
     if not neat:
         shown = [*shown]
@@ -306,10 +308,10 @@ def _together(
     written = [text for text in (lead, render(shown), *(render(link) for link in links)) if text]
     (answer,) = tidy(parse(written[-1]))
     assert isinstance(answer, int)
-    if said is not None:
-        while said == 0 or said == answer:
-            said = slip(rng, answer)
-        answer = said
+    if claimed is not None:
+        while claimed == 0 or claimed == answer:
+            claimed = slip(rng, answer)
+        answer = claimed
     opening = (
         "Then, the final equation is"
         if neat or rng.random() < 0.9
@@ -317,7 +319,7 @@ def _together(
     )
     closing = "So the answer is" if neat or rng.random() < 0.95 else "The answer is"
     text = f"{opening} {' = '.join(written)}. {closing} {answer}" + ("." if not neat and rng.random() < 0.15 else "")
-    return Step(text=text, right=right, given=plan.shape, values=found, links=(*written, str(answer))), answer
+    return Step(text=text, right=right, given=plan.shape, values=values, links=(*written, str(answer))), answer
 
 
 def solve_wrong(rng: Random, node: Node, *, neat: bool = False, style: WritingStyle = USUAL) -> Written:

@@ -105,12 +105,14 @@ class Batch:
         self.piece = torch.full((len(rows), longest), -1)
         learn = torch.zeros((len(rows), longest), dtype=torch.bool)
         holds: list[bool] = []
-        for at, row in enumerate(rows):
+        for index, row in enumerate(rows):
             last = len(row.ids) - 1
-            self.tokens[at, : last + 1] = torch.tensor(row.ids)
-            self.following[at, :last] = torch.tensor(row.ids[1:])
-            self.piece[at, :last] = torch.tensor([-1 if piece < 0 else piece + len(holds) for piece in row.piece[1:]])
-            learn[at, :last] = torch.tensor(row.learn[1:])
+            self.tokens[index, : last + 1] = torch.tensor(row.ids)
+            self.following[index, :last] = torch.tensor(row.ids[1:])
+            self.piece[index, :last] = torch.tensor(
+                [-1 if piece < 0 else piece + len(holds) for piece in row.piece[1:]]
+            )
+            learn[index, :last] = torch.tensor(row.learn[1:])
             holds += row.holds
         self.targets = self.following.masked_fill(~learn, -100)
         self.holds = torch.tensor(holds, dtype=torch.float32)
@@ -232,12 +234,13 @@ def loss_of(model: Any, batch: Batch, decisive: Tensor, device: str) -> tuple[Te
     return loss, (logits.argmax(-1) == following)[learnt].float().mean()
 
 
-def judged(said: Tensor, piece: Tensor, holds: Tensor) -> Tensor:
+def judged(log_probs: Tensor, piece: Tensor, holds: Tensor) -> Tensor:
     """Mean cross-entropy of "all of this piece could follow": each token could, σ(α log p + β), and all of them do.
 
-    said: (N,) log p of the pieces' tokens; piece: (N,) whose; holds: (P,). See judge.rewards.modeling.likelihood_head.
+    log_probs: (N,) log p of the pieces' tokens; piece: (N,) whose; holds: (P,). The head that reads them is
+    judge.rewards.modeling.likelihood_head.
     """
-    each = nn.functional.logsigmoid(SLOPE * said + OFFSET)
+    each = nn.functional.logsigmoid(SLOPE * log_probs + OFFSET)
     right = torch.zeros_like(holds).index_add(0, piece, each).clamp(max=-LEAST)
     odds = right - torch.log(-torch.expm1(right))
     return nn.functional.binary_cross_entropy_with_logits(odds, holds)

@@ -235,18 +235,6 @@ def test_agree(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert note["evidence"] == "2 rows: data.jsonl:2, data.jsonl:4"  # the same rows, counted once
 
 
-def test_agree_of_people_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    people = [json.loads(line) for number, line in enumerate(PAIRS, 1) if number not in (2, 4)]
-    for row in people:
-        row["human"].append({"annotator": "bo", "verdict": "first"})
-    Path("people.jsonl").write_text("\n".join([*map(json.dumps, people), '{"prompt": "Sum']) + "\n", encoding="utf-8")
-    capsys.readouterr()
-    assert main(["agree", "--human", "people.jsonl", "--resamples", "0", "--json", "--skip-bad"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    (note,) = [flag for flag in report["flags"] if flag["name"] == "skipped"]
-    assert note["evidence"] == "1 row: people.jsonl:5"
-
-
 def test_a_bad_first_row_hides_neither_the_others_nor_the_family(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,3 +255,12 @@ def test_render_a_prompt(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main([*command, "--skip-bad", "--json"]) == 0
     places = [json.loads(line)["place"] for line in capsys.readouterr().out.splitlines()]
     assert places == [f"data.jsonl:{number}" for number in (1, 3, 5, 6)]
+
+
+def test_agree_of_people_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["agree", "--human", "data.jsonl", "--resamples", "0", "--json"]
+    assert main(command) == 2
+    capsys.readouterr()
+    assert main([*command, "--skip-bad"]) == 0
+    (note,) = [flag for flag in json.loads(capsys.readouterr().out)["flags"] if flag["name"] == "skipped"]
+    assert note["evidence"] == "2 rows: data.jsonl:2, data.jsonl:4"

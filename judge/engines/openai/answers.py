@@ -1,6 +1,6 @@
 """What a server's answer means: a completion, or a failure with the server's own words. Pure functions of bytes.
 
-Nothing here trusts the shape of an answer: a proxy's page, half a JSON text, a list where an object belongs all become
+The shape of an answer is not trusted: a proxy's page, half a JSON text, a list where an object belongs all become
 a Failure, and no input raises.
 """
 

@@ -1,6 +1,7 @@
 """reward.json: what a model directory says of itself. It is written last, so a directory without it is no model.
 
-Its keys are described by judge/schemas/reward.json. Nothing here imports torch: a wrong directory is refused at once.
+Its keys are described by judge/schemas/reward.json. Reading it needs no torch, so a wrong directory is
+refused at once.
 """
 
 import json
