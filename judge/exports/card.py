@@ -68,8 +68,14 @@ def _source(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if config.get(name):
             yield name, f"`{json.dumps(config[name], ensure_ascii=False)}`"
     for entry in config.get("data", ()):
-        yield "data", str(entry.get("name") or f"{entry.get('bytes'):,} bytes ({entry.get('hash')})")
+        yield "data", str(entry.get("name") or _content(entry))
     yield "run", f"begun {manifest.get('started')}, finished {manifest.get('finished') or 'not yet'}"
+
+
+def _content(entry: Mapping[str, Any]) -> str:
+    """Data that is named by its content: the bytes of a file, or rows in memory."""
+    unit = "bytes" if "bytes" in entry else "rows"
+    return f"{entry[unit]:,} {unit} ({entry['hash']})"
 
 
 def _engine(engine: Mapping[str, Any]) -> str:

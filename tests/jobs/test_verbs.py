@@ -49,6 +49,19 @@ def test_export(tmp_path: Path) -> None:
         judge.export(tmp_path / "run")
 
 
+def test_a_run_of_rows_in_memory_is_exported(data: list[dict[str, Any]], tmp_path: Path) -> None:
+    def knows(request: Request) -> Completion:
+        text = request.messages[-1].content
+        return choose("A" if text.index("right") < text.index("wrong") else "B", 0.9)
+
+    folder, judges = tmp_path / "run", ScriptedEngine(knows)
+    run = judge.label(data, task="preference", judges=judges, prompt="verdict", out=folder, progress=False)
+    exported = judge.export(run, to="trl", out=tmp_path / "out", validation=0.0)
+    assert isinstance(exported, judge.Exported)
+    assert exported.records == len(data)
+    assert f"| data | {len(data)} rows (" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
 def test_try_takes_rows_and_an_engine_and_leaves_the_engine_open(data: list[dict[str, Any]]) -> None:
     own = engine()
     for _ in range(2):  # the second call would fail on a closed engine
