@@ -28,7 +28,7 @@ ENGINES: Registry[Callable[..., Engine]] = Registry(
     "rmjudge.engines",
     {
         "hf": "judge.engines.hf:HfEngine",
-        "openai": "judge.engines.server:openai",
+        "openai": "judge.engines.openai:OpenAIEngine",
         "recorded": "judge.engines.recorded:RecordedEngine",
         "scripted": "judge.engines.scripted:ScriptedEngine",
         "tiny": "judge.engines.tiny:tiny",
@@ -61,21 +61,39 @@ def default_prompt(spec: str) -> str:
     return TINY_PROMPT if parse_spec(spec).kind == "tiny" else ""
 
 
-def _build(kind: str, model: str, settings: dict[str, Any], spec: str) -> Engine:
+def known_settings(kind: str) -> tuple[tuple[str, ...], bool]:
+    """The settings that a kind of engine names, and whether it takes others too, which only its model knows."""
     engine = ENGINES[kind]
-    make: Callable[..., Engine] = getattr(engine, "from_spec", engine)
-    parameters = inspect.signature(make).parameters
-    first = next(iter(parameters.values()), None)
+    parameters = inspect.signature(_maker(engine)).parameters.values()
+    if hasattr(engine, "from_spec") and _takes_more(parameters):  # it hands them on to the constructor
+        parameters = inspect.signature(engine).parameters.values()
+    names = tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+    return names, _takes_more(parameters)
+
+
+def _maker(engine: Callable[..., Engine]) -> Callable[..., Engine]:
+    maker: Callable[..., Engine] = getattr(engine, "from_spec", engine)
+    return maker
+
+
+def _takes_more(parameters: Iterable[inspect.Parameter]) -> bool:
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def _build(kind: str, model: str, settings: dict[str, Any], spec: str) -> Engine:
+    make = _maker(ENGINES[kind])
+    first = next(iter(inspect.signature(make).parameters.values()), None)
     if not model and first is not None and first.default is first.empty:
         name = first.name.upper()
         raise ConfigError(f"engine '{spec}' names no {name}: write '{kind}:{name}'")
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        _check_settings(kind, settings, parameters.values())
+    _check_settings(kind, settings)
     return make(model, **settings)
 
 
-def _check_settings(kind: str, settings: dict[str, Any], parameters: Iterable[inspect.Parameter]) -> None:
-    accepted = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+def _check_settings(kind: str, settings: dict[str, Any]) -> None:
+    accepted, takes_more = known_settings(kind)
+    if takes_more:
+        return
     if settings and not accepted:
         raise ConfigError(f"engine '{kind}' takes no settings, found: {', '.join(sorted(settings))}")
     for name in settings:

@@ -1,10 +1,9 @@
 """The engines of a jury: each with its own settings, and with those of the shared ones that it knows."""
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from judge.engines import default_prompt, load_engine
+from judge.engines import ENGINES, default_prompt, known_settings, load_engine
 from judge.engines.base import Engine
 from judge.engines.spec import parse_spec
 from judge.errors import ConfigError
@@ -79,34 +78,8 @@ def _share(spec: str, specs: Sequence[str], shared: Mapping[str, Any]) -> dict[s
     }
 
 
-def _known(kind: str) -> tuple[set[str], bool]:
-    """The settings that a kind of engine names, and whether it takes others too, which only its model knows."""
-    if kind not in _CLASSES:
-        return set(), kind not in ("scripted", "recorded")
-    parameters = inspect.signature(_CLASSES[kind]()).parameters.values()
-    names = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
-    return names, any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-
-
-def _hf() -> Callable[..., Engine]:
-    from judge.engines.hf import HfEngine
-
-    return HfEngine
-
-
-def _openai() -> Callable[..., Engine]:
-    from judge.engines.openai import OpenAIEngine
-
-    return OpenAIEngine
-
-
-def _vllm() -> Callable[..., Engine]:
-    from judge.engines.vllm import VllmEngine
-
-    return VllmEngine
-
-
-_CLASSES: Mapping[str, Callable[[], Callable[..., Engine]]] = {"hf": _hf, "openai": _openai, "vllm": _vllm}
+def _known(kind: str) -> tuple[tuple[str, ...], bool]:
+    return known_settings(kind) if kind in ENGINES else ((), True)  # load_engine refuses an unknown kind, by its name
 
 
 def _is_engine(judge: object) -> bool:

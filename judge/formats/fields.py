@@ -146,11 +146,6 @@ def _truth(value: Any, name: str) -> bool:
     raise wrong(name, value, "true or false")
 
 
-def truths(row: Row, name: str) -> list[bool]:
-    """A list of true and false."""
-    return [_truth(value, f"{name}[{index}]") for index, value in enumerate(values(row, name))]
-
-
 def one_of(row: Row, name: str, accepted: Mapping[str, T]) -> T:
     """What the value of a field stands for; a number is looked up by its digits."""
     value = need(row, name)

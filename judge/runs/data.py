@@ -76,11 +76,6 @@ def open_data(data: Data) -> tuple[DataSource, ...]:
     return tuple(source for part in data for source in _sources(part))
 
 
-def data_entry(path: str | Path) -> dict[str, Any]:
-    """How a manifest names a file: the size and hash of its bytes; a hub name by itself."""
-    return FileSource(str(path)).entry()
-
-
 @dataclass(frozen=True, slots=True)
 class FileSource:
     """A file, a run directory (its labels) or a hub name."""

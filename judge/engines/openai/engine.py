@@ -30,6 +30,7 @@ from judge.engines.openai.dialect import CONTINUING, LIMITS, Dialect
 from judge.engines.openai.token_ids import TokenIds
 from judge.errors import ConfigError, unknown
 from judge.records import Message
+from judge.secrets import split_userinfo
 
 SERVERS = ("vllm", "plain", "auto")
 CLOSE_SECONDS = 1.0
@@ -95,6 +96,15 @@ class OpenAIEngine:
         self._continues: asyncio.Future[bool] | None = None
         self._takes_ids: asyncio.Future[bool] | None = None
         self._thinking: asyncio.Future[bool] | None = None
+
+    @classmethod
+    def from_spec(cls, address: str, **settings: Any) -> "OpenAIEngine":
+        """The engine of an address `http://HOST:PORT/v1#MODEL`."""
+        userinfo, opened = split_userinfo(address)  # a password may hold a "#"
+        url, _, model = opened.partition("#")
+        if not url.startswith(("http://", "https://")) or not model:
+            raise ConfigError(f"engine 'openai:{address}': write 'openai:http://HOST:PORT/v1#MODEL'")
+        return cls(url.replace("://", f"://{userinfo}@", 1) if userinfo else url, model, **settings)
 
     def submit(self, ticket: int, request: Request) -> None:
         """See Engine."""

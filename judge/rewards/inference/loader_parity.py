@@ -27,7 +27,7 @@ from judge.rewards.inference.vllm_pooling import vllm_scores
 
 Rows = list[Tensor]  # one (R, C) a text: R is 1, or the steps of a solution
 Check = Callable[[], Rows] | str  # how a loader scores the texts, or why it is not run
-Watch = Callable[[str, int, int], None]  # what is done next, how many loaders are done, how many there are
+LoaderWatch = Callable[[str, int, int], None]  # what is done next, how many loaders are done, how many there are
 BATCH = 8
 
 
@@ -54,7 +54,7 @@ class _Texts(NamedTuple):
 
 
 def check_loaders(
-    folder: Path, records: Sequence[Record] = (), *, vllm: bool = True, watch: Watch | None = None
+    folder: Path, records: Sequence[Record] = (), *, vllm: bool = True, watch: LoaderWatch | None = None
 ) -> list[LoaderDifference]:
     """Score the same texts by each loader; the first row says how many texts there are.
 
