@@ -4,7 +4,7 @@ Records and their probes are written to one file and judged in one run; what cam
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from judge.agreement.data.probes import PROBES, probes
 from judge.agreement.schema import Audit
-from judge.agreement.serialization import AUDIT_FILE
+from judge.agreement.serialization import AUDIT_FILE, audit_to_row
 from judge.engines.jury import Judge
 from judge.errors import ConfigError
 from judge.files import to_json, write_atomic, write_rows
@@ -46,7 +46,7 @@ class RunAudit(Audit):
 
     def to_row(self) -> dict[str, Any]:
         """The audit as plain values, as audit.json holds it."""
-        return asdict(Audit(name=self.name, probes=self.probes))
+        return audit_to_row(Audit(name=self.name, probes=self.probes))
 
     def table(self, fail_over: float | None = None) -> "Table":
         """A line a probe; those that moved more verdicts than `fail_over` are marked."""
