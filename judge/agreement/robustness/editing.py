@@ -191,7 +191,7 @@ def _counts(k: int) -> list[int]:
 
 
 def _success(table: RewardTable, tried: Ints, hit: Mask, count: int) -> Figure:
-    title = f"Worse response wins by the worst of {count} edit{'s' * (count > 1)}"
+    title = "Worse response wins by one of the first k edits"
     sums = table.pair_sums([hit, np.ones(len(tried))], tried)
     return table.figure("attack_success", title, sums, ratio, tried, of=str(count))
 
