@@ -218,7 +218,7 @@ def _robustness(report: Robustness) -> Iterator[RenderableType]:
 
 def _probes(probes: Iterable[ProbeEffect]) -> Table:
     """A line a probe; shifts are in deviations of the rewards."""
-    columns = ("edit", "moves by", "interval", "its length", "worse wins", "better loses", "not lowered")
+    columns = ("edit", "moves\nby", "interval", "by its\nlength", "worse\nwins", "better\nloses", "not\nlowered")
     title = "edits: shifts in deviations, verdicts of the pairs that are told right"
     table = _table(title, *columns, numbers=range(1, 7))
     for probe in probes:
