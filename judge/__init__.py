@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
     from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
+    from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.judgements import (
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         spoken,
     )
     from judge.report.report import Report
+    from judge.report.robustness import RobustnessReport
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -126,6 +128,7 @@ __all__ = [
     "Reward",
     "RewardModel",
     "RmjudgeError",
+    "RobustnessReport",
     "Round",
     "Run",
     "RunAudit",
@@ -171,6 +174,7 @@ __all__ = [
     "render_constitution",
     "render_prompt",
     "revise",
+    "robustness",
     "score",
     "spoken",
     "survey",
@@ -264,6 +268,7 @@ _HOMES = {
         "RewardModel",
         "load_reward_model",
     ),
+    "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.tiny": (
         "TinyCard",
@@ -301,6 +306,7 @@ _HOMES = {
         "spoken",
     ),
     "report.report": ("Report",),
+    "report.robustness": ("RobustnessReport",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (
