@@ -1,11 +1,11 @@
 """Does σ tell wrong verdicts from right ones? AUROC of "the model is wrong on this pair" by σ, σ/|d| and |d| alone.
 
     python benchmarks/uncertainty.py --data DIR                      HH-RLHF, FineGrainedRLHF, simulated labels; tiny
-    python benchmarks/uncertainty.py --data DIR --set hh --pairs 600 --backbone build/real/SmolLM2-135M-Instruct --freeze
+    python benchmarks/uncertainty.py --data DIR --set hh --pairs 600 --backbone MODEL --freeze
 
-`DIR` holds hh-rlhf/harmless-base-test.jsonl.gz and finegrained-rlhf/dev_feedback.json, as their authors published them.
-A third of the prompts is held out, whole. One ensemble of five heads is trained by `rmjudge distill`'s loop on the rest;
-all four methods are then fitted to that one model, so they speak of the same verdicts and differ in σ alone:
+`DIR` holds hh-rlhf/harmless-base-test.jsonl.gz and finegrained-rlhf/dev_feedback.json as their authors published them.
+A third of the prompts is held out, whole. One ensemble of five heads is trained on the rest by `rmjudge distill`'s
+loop; all four methods are then fitted to that one model, so they speak of the same verdicts and differ in σ alone:
 
     members   what the trained heads say          refit     last layers refitted by bootstraps
     laplace   posterior of the last layer         dropout   the head under masks of its features
@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from judge.formats import read_records
 from judge.records import Message, Pair
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.examples import Example, examples, split
+from judge.rewards.data.examples import examples, split
 from judge.rewards.distill import PreparedTraining, load_tokenizer, training_job
 from judge.rewards.modeling.reward_model import RewardModule
 from judge.rewards.training.after_training import center_members, fit_uncertainty

@@ -63,8 +63,8 @@ class Rule:
     lower: float = 0.0
     normalize: bool = False
 
-    def check(self, config: RewardConfig) -> None:
-        """Raise ConfigError for what a model of this kind has not got."""
+    def check(self, config: RewardConfig, *, calibrated: bool = True) -> None:
+        """Raise ConfigError for what a model of this kind, calibrated or not, has not got."""
         if self.aggregation and self.aggregation not in AGGREGATIONS:
             raise unknown("aggregation", self.aggregation, AGGREGATIONS)
         if self.whole and config.model.kind != "process":
@@ -76,6 +76,10 @@ class Rule:
             )
         if self.normalize and config.model.kind == "process":
             raise ConfigError("normalize is for rewards; a process model's scores are probabilities")
+        if self.normalize and not calibrated:
+            raise ConfigError(
+                "normalize needs the mean and scale of a calibration; this model has none (no validation examples)"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest; what earlier versions did not have stands there only where it is used."""

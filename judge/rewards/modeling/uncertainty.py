@@ -25,7 +25,7 @@ REFITS, MASKS = 16, 32
 MIN_DROPOUT = 0.1  # of the masks, where the head itself was trained without
 MAX_DIRECTIONS = 512
 PRECISIONS = tuple(10.0**power for power in range(3, -5, -1))  # of the prior, times the mean curvature
-_NEWTON_STEPS, _TOLERANCE = 100, 1e-6
+_NEWTON_STEPS, _TOLERANCE = 100, 1e-12
 
 
 class Statements(NamedTuple):
