@@ -136,7 +136,7 @@ class ModelConfig(_Checked):
     aggregation: str = _one_of("min", AGGREGATIONS)
     """How the steps of a solution become one score: min, product, last or mean."""
     feature_bank: str = _one_of("", FEATURE_BANKS)
-    """A memory of training features: fifo, reservoir, or "" for none."""
+    """A memory of training features: fifo, reservoir, surprising, or "" for none."""
     feature_bank_size: int = _between(1024, 1, _MANY)
     """How many features the memory holds."""
     lora_rank: int = _between(0, 0, 4096)
