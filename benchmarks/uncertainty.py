@@ -37,7 +37,8 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import examples, split
 from judge.rewards.distill import PreparedTraining, load_tokenizer, training_job
 from judge.rewards.modeling.reward_model import RewardModule
-from judge.rewards.training.after_training import center_members, fit_uncertainty
+from judge.rewards.modeling.uncertainty import Members
+from judge.rewards.training.after_training import center_members, fit_method, training_features
 from judge.rewards.training.loop import TrainingJob, make_accelerator, predict, train
 from judge.tiny import READER
 
@@ -207,9 +208,9 @@ def judge_pairs(job: TrainingJob, prepared: PreparedTraining, truth: Floats | No
     rewards = values.mean(-1)
     difference = (rewards[0::2] - rewards[1::2]).double().numpy()
     preferred = truth if truth is not None else np.array([2.0 * (example.p_first or 0.0) - 1 for example in test])
-    sigma = {}
+    sigma, trained_on = {}, training_features(job, device)
     for method in METHODS:
-        fitted = fit_uncertainty(job, method, device)
+        fitted = Members() if method == "members" else fit_method(job, method, *trained_on, device)
         assert fitted is not None
         with torch.no_grad():
             deviations = fitted.deviations(features.to(device), values.to(device), model.head.eval()).cpu()

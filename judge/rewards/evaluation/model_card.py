@@ -193,9 +193,9 @@ def _uncertainty(config: RewardConfig) -> str:
         return ""
     return (
         f"## Uncertainty\n\nσ ({method}) is {_SIGMA[method]}. It is for cautious scores (reward − K·σ) and for "
-        "choosing what to label next: texts that lie apart from everything that was compared in training have more of it. It is "
-        "no probability of error, knows nothing of wrong labels or of what the backbone does not see, and does not say "
-        "that a verdict is wrong better than the smallness of the rewards' difference does."
+        "choosing what to label next: texts that lie apart from everything that was compared in training have more of "
+        "it. It is no probability of error, knows nothing of wrong labels or of what the backbone does not see, and "
+        "does not say that a verdict is wrong better than the smallness of the rewards' difference does."
     )
 
 

@@ -117,16 +117,25 @@ def fit_uncertainty(job: TrainingJob, method: str, device: Any) -> Uncertainty |
         method: members, refit, laplace, dropout or none.
         device: of the model.
     """
-    model = _model(job)
     if method == "none":
         return None
-    if method == "members":
-        return Members()
+    return Members() if method == "members" else fit_method(job, method, *training_features(job, device), device)
+
+
+def training_features(job: TrainingJob, device: Any) -> tuple[Sequence[Example], Tensor]:
+    """At most MAX_EXAMPLES of the training examples, and the features (N, F) of their reads, on the CPU."""
     examples = _sample(job.examples, job.config.training.seed)
-    features, _ = predict(job, _Features(model), examples, device)
+    features, _ = predict(job, _Features(_model(job)), examples, device)
+    return examples, features
+
+
+def fit_method(
+    job: TrainingJob, method: str, examples: Sequence[Example], features: Tensor, device: Any
+) -> Uncertainty | None:
+    """refit, laplace or dropout on the features (N, F) of training examples; None without labels for it."""
     if method == "dropout":
-        config = job.config
-        return fit_dropout(features.to(device), model.head.eval(), config.model.dropout, config.training.seed)
+        config, head = job.config, _model(job).head.eval()
+        return fit_dropout(features.to(device), head, config.model.dropout, config.training.seed)
     statements = statements_of(job, examples, features, device)
     if statements is None:
         return None
