@@ -45,7 +45,7 @@ from judge.rewards.modeling.uncertainty import from_state
 
 HEAD_FILE, SCORE_WEIGHT, LORA_MARK = "head.safetensors", "head.score.weight", ".lora_"
 UNCERTAINTY = "uncertainty."
-_SINCE = ("member_levels", "score_mean", "score_scale")  # earlier versions saved models without them
+_ADDED_LATER = ("member_levels", "score_mean", "score_scale")  # earlier versions saved models without them
 
 
 class LoadedModel(NamedTuple):
@@ -243,7 +243,7 @@ def _read_weights(model: RewardModule, folder: Path, loads_as: str) -> None:
     missing = [
         name
         for name in unmatched.missing_keys
-        if (name in model.own_state() and name not in _SINCE) or (loads_as == OURS and LORA_MARK in name)
+        if (name in model.own_state() and name not in _ADDED_LATER) or (loads_as == OURS and LORA_MARK in name)
     ]
     if missing or unmatched.unexpected_keys:
         name = [*missing, *unmatched.unexpected_keys][0]

@@ -197,10 +197,13 @@ def _spread(values: Tensor) -> Tensor:
 def _reduced(statements: Statements) -> tuple[Tensor, Tensor]:
     """The R directions (R, F) in which the inputs vary most, and the inputs (S, R) along them."""
     inputs = statements.inputs.double()
-    variances, vectors = torch.linalg.eigh(inputs.T @ inputs)
-    count = min(MAX_DIRECTIONS, len(inputs), int((variances > 1e-10 * variances[-1]).sum()))
-    basis = vectors[:, len(variances) - count :].T
-    return basis, inputs @ basis.T
+    few = len(inputs) < inputs.shape[1]  # then the products of texts are the smaller matrix, with the same spectrum
+    variances, vectors = torch.linalg.eigh(inputs @ inputs.T if few else inputs.T @ inputs)
+    count = max(1, min(MAX_DIRECTIONS, int((variances > 1e-10 * variances[-1]).sum())))
+    vectors = vectors[:, len(variances) - count :]
+    if few:
+        vectors = inputs.T @ vectors / variances[len(variances) - count :].clamp(min=1e-300).sqrt()
+    return vectors.T, inputs @ vectors
 
 
 def _most_evident(statements: Statements, inputs: Tensor) -> tuple[Tensor, float]:
