@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
-    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
+    from judge.jobs.reward_model import Comparison, Reward, RewardModel, load_reward_model
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
@@ -88,6 +88,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "Comparison",
     "Completion",
     "ConfigError",
     "Constitution",
@@ -264,6 +265,7 @@ _HOMES = {
     ),
     "jobs.revise": ("revise",),
     "jobs.reward_model": (
+        "Comparison",
         "Reward",
         "RewardModel",
         "load_reward_model",

@@ -40,6 +40,7 @@ def score(
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     lower: float = 0.0,
+    normalize: bool = False,
     aggregate: Literal["min", "product", "last", "mean"] | str | None = None,
     convention: str | None = None,
     best_of: bool = False,
@@ -59,7 +60,8 @@ def score(
         skip_bad: rows that cannot be scored go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
         settings: batch_tokens, dtype and device by name; a mapping, or texts NAME=VALUE.
-        lower: score an ensemble by its mean minus so many standard deviations of its members.
+        lower: a score is the reward minus so many of its standard deviations.
+        normalize: scores have mean 0 and deviation 1 over the model's calibration data; verdicts stay as they are.
         aggregate: judge whole solutions by their steps: min, product, last or mean.
         convention: read someone else's process model as its makers do: trl, math-shepherd, rlhflow, qwen, skywork.
         best_of: also write the best response to each prompt, best.jsonl.
@@ -77,7 +79,7 @@ def score(
     job = ScoreJob(
         open_data(data),
         Path(model),
-        Rule(aggregation=aggregate or "", whole=bool(aggregate), lower=lower),
+        Rule(aggregation=aggregate or "", whole=bool(aggregate), lower=lower, normalize=normalize),
         format=format,
         convention=convention or "",
         window=window,
@@ -116,7 +118,7 @@ class ScoreJob:
         self.batch_tokens, self.dtype, self.device, self.window = batch_tokens, dtype, device, window
         self.metadata = _foreign(model, convention) if convention else read_metadata(model)
         self.reward_config = RewardConfig.from_dict(self.metadata["config"])
-        self.rule.check(self.reward_config)
+        self.rule.check(self.reward_config, calibrated=self.metadata.get("calibration") is not None)
 
     def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
         """The records in the order of the data; bad are also those without texts, and those of another task."""

@@ -80,6 +80,7 @@ def model_card(
         f"![loss and accuracy over the steps]({curves})" if curves else "",
         _labels(counts, parents),
         _training(config, counts),
+        _uncertainty(config),
         _use(config, name, loading),
         _versions(versions or {}),
     ]
@@ -175,6 +176,27 @@ def _training(config: RewardConfig, counts: Mapping[str, Any]) -> str:
         if name in counts:
             rows.append((_WORDS.get(name, name), _plain(counts[name])))
     return "## Training\n\nWhat is not named here is as rmjudge has it.\n\n" + _table(("setting", "value"), rows)
+
+
+_SIGMA = {
+    "members": "the deviation of the trained members, their levels taken out",
+    "refit": "the deviation of last layers refitted by bootstraps over prompts",
+    "laplace": "the deviation of the last layer's posterior (Laplace), on the features as they are",
+    "dropout": "the deviation of the head under masks of its features",
+}
+
+
+def _uncertainty(config: RewardConfig) -> str:
+    """What σ is, what it is for and what it is not; nothing of a model without."""
+    method = config.model.saved_uncertainty
+    if method not in _SIGMA:
+        return ""
+    return (
+        f"## Uncertainty\n\nσ ({method}) is {_SIGMA[method]}. It is for cautious scores (reward − K·σ) and for "
+        "choosing what to label next: texts that lie apart from everything that was compared in training have more of "
+        "it. It is no probability of error, knows nothing of wrong labels or of what the backbone does not see, and "
+        "does not say that a verdict is wrong better than the smallness of the rewards' difference does."
+    )
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:
