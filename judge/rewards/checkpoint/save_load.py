@@ -37,6 +37,7 @@ from judge.rewards.checkpoint.hf_format import (
 from judge.rewards.checkpoint.metadata import OURS, REWARD_FILE, read_metadata, refuse_finished, write_metadata
 from judge.rewards.checkpoint.padding import padding_conflict, set_padding
 from judge.rewards.config import RewardConfig
+from judge.rewards.data.chat_template import pin_date
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 
@@ -256,7 +257,7 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        return pin_date(AutoTokenizer.from_pretrained(folder))
     except (OSError, ValueError) as error:
         raise EngineError(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
 

@@ -20,6 +20,7 @@ from judge.rewards.checkpoint.hf_format import ADAPTER, STEP_LABELS, quiet
 from judge.rewards.checkpoint.metadata import OURS
 from judge.rewards.checkpoint.padding import counts_positions
 from judge.rewards.checkpoint.save_load import LoadedModel, load, loading_conflict, merge
+from judge.rewards.data.chat_template import ChatTemplate
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.tokenize import Text, Tokens
 from judge.rewards.inference.scoring import collator_for, examples_of, responses_of
@@ -150,11 +151,14 @@ def _texts(loaded: LoadedModel, records: Sequence[Record]) -> _Texts:
         raise ConfigError(
             f"no text fits the model's {loaded.config.data.max_length} tokens: there is nothing to compare"
         )
-    turns = [
-        [{"role": turn.role, "content": turn.content} for turn in (*record.prompt, *_response(record))]
-        for record in chosen
-    ]
-    return _Texts(chosen, texts, turns)
+    return _Texts(chosen, texts, [_turns(loaded, record) for record in chosen])
+
+
+def _turns(loaded: LoadedModel, record: Record) -> list[dict[str, str]]:
+    """A record's turns as the chat template takes them: other tools fold nothing."""
+    turns = [{"role": turn.role, "content": turn.content} for turn in (*record.prompt, *_response(record))]
+    template = ChatTemplate(loaded.tokenizer)
+    return [dict(turn) for turn in template.folded(turns)] if template.text else turns
 
 
 def _response(record: Record) -> Conversation:
