@@ -183,14 +183,14 @@ class RewardModel:
         return [_rewards(scored) for scored in self._scored(_records(rows, process=self.kind == "process"))]
 
     def export(self, out: str | Path) -> "RewardModel":
-        """The model written anew with its low-rank adapter added to its weights.
+        """The model written anew with its low-rank adapter added to its weights in fp32; its card goes along.
 
         Raises:
             RunError: where a model stands already.
         """
-        from judge.rewards.checkpoint.save_load import load, merge
+        from judge.rewards.checkpoint.save_load import export_merged
 
-        merge(load(self.path, device="cpu"), Path(out))
+        export_merged(self.path, out)
         return RewardModel(out, dtype=self._dtype, device=self._device, normalize=self.normalize)
 
     def check_loaders(

@@ -17,6 +17,7 @@ from judge.records import content_id
 from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
 from judge.rewards.config import RewardConfig
+from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
 from judge.rewards.data.gate_pairs import apart, gate_pairs
@@ -82,6 +83,7 @@ class PreparedTraining:
     def to_dict(self) -> dict[str, Any]:
         """Counts as plain values."""
         prompts = {example.group for example in (*self.examples, *self.validation)}
+        left_out = sorted(self.collate.tokenizer.template.leaves_out)
         return {
             "kind": self.config.model.kind,
             "backbone": self.config.model.backbone,
@@ -94,6 +96,7 @@ class PreparedTraining:
             "tokens_per_epoch": self.tokens,
             "steps": self.steps,
             "dropped": [{"reason": reason, "count": count} for reason, count in sorted(self.dropped.items())],
+            **({"template_leaves_out": left_out} if left_out else {}),
         }
 
     def fingerprint(self) -> dict[str, Any]:
@@ -213,7 +216,7 @@ def refuse(out: Path) -> None:
 
 
 def load_tokenizer(backbone: str) -> Any:
-    """The tokenizer that lies with a backbone; EngineError where there is none."""
+    """The tokenizer that lies with a backbone, its template's date pinned; EngineError where there is none."""
     from transformers import AutoTokenizer
 
     try:
@@ -221,7 +224,7 @@ def load_tokenizer(backbone: str) -> Any:
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EngineError(f"the tokenizer of '{backbone}' cannot be loaded: {reason}") from None
-    return tokenizer
+    return pin_date(tokenizer)
 
 
 def max_tokens(config: RewardConfig) -> int:

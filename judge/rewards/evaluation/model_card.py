@@ -12,6 +12,7 @@ from judge.rewards.evaluation.calibration import Calibration, CalibrationError
 from judge.rewards.registry import KINDS
 
 CARD = "README.md"
+_MERGE_FIRST = "**For other tools, merge it first:**"
 
 _WORDS = {  # what a figure or count is called on the card, where its key does not say it
     "best_step": "best step",
@@ -207,8 +208,22 @@ def _use(config: RewardConfig, name: str, loading: str) -> str:
     lines = ["## Use", "", "```sh", f"rmjudge score {name} DATA --out RUN", f"rmjudge export {name} --check", "```"]
     if loading:
         merged = f"`rmjudge export {name} --out MERGED` writes a model that they load as it is."
-        lines += ["", f"**For other tools, merge it first:** {loading}. {merged}"]
+        lines += ["", f"{_MERGE_FIRST} {loading}. {merged}"]
     return "\n".join(lines)
+
+
+def merged_card(card: str, name: str, merged: str) -> str:
+    """The card of a model whose adapter was added to its weights: under its new name, without the advice to do so.
+
+    Args:
+        card: of the model that kept its adapter.
+        name: of its directory.
+        merged: name of the directory with the merged weights.
+    """
+    lines = [line for line in card.splitlines() if not line.startswith(_MERGE_FIRST)]
+    text = "\n".join(lines).replace(f"rmjudge score {name} ", f"rmjudge score {merged} ")
+    text = text.replace(f"rmjudge export {name} ", f"rmjudge export {merged} ").rstrip()
+    return f"{text}\n\nIts low-rank adapter was added to the backbone's weights in fp32.\n"
 
 
 def _versions(versions: Mapping[str, str]) -> str:
