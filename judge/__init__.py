@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
+    from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
         Critique,
         Judgement,
@@ -125,6 +126,7 @@ __all__ = [
     "Revision",
     "Reward",
     "RewardModel",
+    "RewardTrainer",
     "RmjudgeError",
     "Round",
     "Run",
@@ -270,6 +272,7 @@ _HOMES = {
         "generate_problems",
         "tiny_card",
     ),
+    "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
         "Critique",
         "Judgement",

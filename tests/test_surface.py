@@ -11,7 +11,7 @@ PUBLIC = """
 FORMATS TASKS Ablation Completion ConfigError Constitution ConstitutionDiff ConstitutionTrial Conversation Counts
 Critique Engine EngineError ExampleResults Exported ExportedModel HumanLabel InputError Judged Judgement LintResult
 Message MissingExtraError Options Order Outcome Pair Placed Preference Preview Principle Program Ranking Reading
-Record RenderedPrompt Report Request Response Revision Reward RewardModel RmjudgeError Round Run RunAudit
+Record RenderedPrompt Report Request Response Revision Reward RewardModel RewardTrainer RmjudgeError Round Run RunAudit
 RunChangedError RunError Score Solution Steps Survey TaskSpec Template TemplateError TinyCard TrainingPlan
 UnknownNameError ablate_constitution agree audit content_id diff_constitutions distill export from_row
 generate_problems judgement_from_row judgement_to_row label lint_constitution lint_prompt list_constitutions
