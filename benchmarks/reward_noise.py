@@ -219,9 +219,8 @@ def noise(train: Part, test: Part, args: argparse.Namespace) -> dict[tuple[str, 
 
 def calibration(heads: dict[tuple[str, bool], list[Any]], held: Part, test: Part) -> None:
     """The table of calibration errors, of the first seed's heads."""
-    print(
-        f"\n| trained on | ECE as it is, {len(test.examples)} test pairs | after calibration on {len(held.examples)} | by |"
-    )
+    count, fitted_on = len(test.examples), len(held.examples)
+    print(f"\n| trained on | ECE as it is, {count} test pairs | after calibration on {fitted_on} | by |")
     print("|---|---:|---:|---|")
     for name, flipped in heads:
         if name not in ("bradley_terry", "forward_correction, flipped 0.2"):
