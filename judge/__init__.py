@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
+    from judge.jobs.training.sweep import sweep
+    from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
         Critique,
@@ -137,6 +139,8 @@ __all__ = [
     "Solution",
     "Steps",
     "Survey",
+    "Sweep",
+    "SweepCell",
     "TaskSpec",
     "Template",
     "TemplateError",
@@ -176,6 +180,7 @@ __all__ = [
     "score",
     "spoken",
     "survey",
+    "sweep",
     "test_constitution",
     "tiny_card",
     "to_row",
@@ -271,6 +276,11 @@ _HOMES = {
         "TinyCard",
         "generate_problems",
         "tiny_card",
+    ),
+    "jobs.training.sweep": ("sweep",),
+    "jobs.training.sweep_result": (
+        "Sweep",
+        "SweepCell",
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (

@@ -79,6 +79,8 @@ def open_data(data: Data) -> tuple[DataSource, ...]:
     """
     if isinstance(data, str | Path | Run):
         return tuple(_sources(data))
+    if isinstance(data, tuple) and data and all(isinstance(part, FileSource | RowSource) for part in data):
+        return data  # opened already
     if _is_table(data):
         return (RowSource(data),)
     if not isinstance(data, Sequence):
