@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
+    from judge.jobs.training.sweep import sweep
+    from judge.jobs.training.sweep_result import Sweep, SweepCell
+    from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
         Critique,
         Judgement,
@@ -128,6 +131,7 @@ __all__ = [
     "Revision",
     "Reward",
     "RewardModel",
+    "RewardTrainer",
     "RmjudgeError",
     "RobustnessReport",
     "Round",
@@ -139,6 +143,8 @@ __all__ = [
     "Solution",
     "Steps",
     "Survey",
+    "Sweep",
+    "SweepCell",
     "TaskSpec",
     "Template",
     "TemplateError",
@@ -179,6 +185,7 @@ __all__ = [
     "score",
     "spoken",
     "survey",
+    "sweep",
     "test_constitution",
     "tiny_card",
     "to_row",
@@ -277,6 +284,12 @@ _HOMES = {
         "generate_problems",
         "tiny_card",
     ),
+    "jobs.training.sweep": ("sweep",),
+    "jobs.training.sweep_result": (
+        "Sweep",
+        "SweepCell",
+    ),
+    "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
         "Critique",
         "Judgement",

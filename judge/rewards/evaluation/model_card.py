@@ -78,6 +78,7 @@ def model_card(
         + f", on the backbone `{_backbone(config)}`. Made by rmjudge.",
         _flags(flags, counts.get("validation_examples")),
         _figures(validation or {}, calibration, figures or {}),
+        _evaluations(counts.get("evaluations") or {}),
         f"![loss and accuracy over the steps]({curves})" if curves else "",
         _labels(counts, parents),
         _training(config, counts),
@@ -134,6 +135,12 @@ def _figures(validation: Mapping[str, float], calibration: Calibration | None, f
     return "## Figures on examples that training never saw\n\n" + _table(("figure", "value"), rows) if rows else ""
 
 
+def _evaluations(figures: Mapping[str, float]) -> str:
+    """Figures on evaluation data beside the validation part, of the weights that were kept."""
+    rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in figures.items()]
+    return "## Evaluation data\n\n" + _table(("data, figure", "value"), rows) if rows else ""
+
+
 def _labels(counts: Mapping[str, Any], parents: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (title, f"{counts[name]:,}")
@@ -170,7 +177,8 @@ def _training(config: RewardConfig, counts: Mapping[str, Any]) -> str:
         for name, value in config.flat().items()
         if value != defaults[name] and value not in ([], {}, "") and name not in ("kind", "backbone", "report_to")
     }
-    loss = {"loss": config.loss_name + _arguments(config.loss.arguments)}
+    loss_name = str(counts.get("loss") or config.loss_name)
+    loss = {"loss": loss_name + (_arguments(config.loss.arguments) if loss_name == config.loss_name else "")}
     changed = loss | {name: value for name, value in changed.items() if name not in ("loss", "loss_arguments")}
     rows = [(name, _plain(value)) for name, value in changed.items()]
     for name in ("steps", "best_step", "seconds", "tokens_per_second", "memory_gib"):
