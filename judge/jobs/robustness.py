@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,8 @@ def robustness(
         scorer = _scorer(model, lower=lower, convention=convention or "", dtype=dtype or "", device=device or "")
     with check_progress(shown=progress) as watch:
         examined = examine(_name(model), scorer, inside, outside, config, watch or _silent)
-    report = RobustnessReport(examined)
+    names = {"data": _names(data if data is not None else model), "shifted": _names(shifted)}
+    report = RobustnessReport(replace(examined, **names))
     if folder is not None:
         write_card(folder, report)
     return report
@@ -191,6 +193,11 @@ def _limited(
                 return
             count += 1
             yield source.name, record
+
+
+def _names(data: Any) -> tuple[str, ...]:
+    """What the sources of data are called."""
+    return () if data is None else tuple(source.name for source in open_data(data))
 
 
 def _silent(what: str, done: int, total: int) -> None:

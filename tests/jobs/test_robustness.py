@@ -114,6 +114,7 @@ def test_a_run_gives_the_rewards_that_it_holds(model: judge.RewardModel, tmp_pat
     by_model = judge.robustness(model, test, shifted=other, probe="none", **QUIET)
     for name in ("accuracy", "accuracy_shifted", "gap", "length_slope"):
         assert by_run.figures[name].value == pytest.approx(by_model.figures[name].value, abs=1e-6)
+    assert (by_run.data.data, by_run.data.shifted) == ((str(tmp_path / "run"),), (str(tmp_path / "shifted"),))
     assert by_run.data.probes == () and any("read from a run" in reason for reason in by_run.data.not_examined)
     assert shifted.directory.is_dir()
 
