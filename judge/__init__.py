@@ -46,10 +46,13 @@ if TYPE_CHECKING:
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
-    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
+    from judge.jobs.reward_model import Comparison, Reward, RewardModel, load_reward_model
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
+    from judge.jobs.training.sweep import sweep
+    from judge.jobs.training.sweep_result import Sweep, SweepCell
+    from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
         Critique,
         Judgement,
@@ -88,6 +91,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "Comparison",
     "Completion",
     "ConfigError",
     "Constitution",
@@ -127,6 +131,7 @@ __all__ = [
     "Revision",
     "Reward",
     "RewardModel",
+    "RewardTrainer",
     "RmjudgeError",
     "RobustnessReport",
     "Round",
@@ -138,6 +143,8 @@ __all__ = [
     "Solution",
     "Steps",
     "Survey",
+    "Sweep",
+    "SweepCell",
     "TaskSpec",
     "Template",
     "TemplateError",
@@ -178,6 +185,7 @@ __all__ = [
     "score",
     "spoken",
     "survey",
+    "sweep",
     "test_constitution",
     "tiny_card",
     "to_row",
@@ -264,6 +272,7 @@ _HOMES = {
     ),
     "jobs.revise": ("revise",),
     "jobs.reward_model": (
+        "Comparison",
         "Reward",
         "RewardModel",
         "load_reward_model",
@@ -275,6 +284,12 @@ _HOMES = {
         "generate_problems",
         "tiny_card",
     ),
+    "jobs.training.sweep": ("sweep",),
+    "jobs.training.sweep_result": (
+        "Sweep",
+        "SweepCell",
+    ),
+    "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
         "Critique",
         "Judgement",

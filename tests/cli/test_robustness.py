@@ -17,7 +17,7 @@ from tests.rewards.models import save
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     backbone = save(folder / "llama", "llama")
-    settings: dict[str, Any] = {"validation_fraction": 0.2, "progress": False}
+    settings: dict[str, Any] = {"validation_fraction": 0.2, "uncertainty": "none", "progress": False}
     judge.distill(rows(24), kind="scalar", backbone=str(backbone), out=folder / "words", **settings)
     write_rows(folder / "test.jsonl", rows(40, start=100))
     write_rows(folder / "shifted.jsonl", rows(40, start=150))
@@ -61,4 +61,4 @@ def test_what_is_wrong_is_one_line(model: Path, capsys: pytest.CaptureFixture[st
     assert "`rmjudge audit` tries edits on it" in capsys.readouterr().err
     assert main(["robustness", str(model.with_name("nowhere")), str(model.with_name("test.jsonl"))]) == 2
     assert main(asked(model, "--lower", "1")) == 2
-    assert "a lower bound needs the members of an ensemble; this model is scalar" in capsys.readouterr().err
+    assert "a lower bound needs an uncertainty" in capsys.readouterr().err
