@@ -87,6 +87,13 @@ def test_finished_cells_are_kept_and_missing_ones_trained(llama: Path, tmp_path:
         sweep(llama, tmp_path, ["seed=1"], epochs=2)
 
 
+def test_few_prompts_are_not_compared(llama: Path, tmp_path: Path) -> None:
+    found = sweep(llama, tmp_path, {"learning_rate": [1e-9, 3e-3]}, validation_fraction=0.1)
+    assert found.prompts == 8
+    assert {cell.standard_error for cell in found.cells} == {None}
+    assert found.tied == [] and repr(found).count("too few prompts") == 1
+
+
 def test_cells_may_be_compared_by_their_loss(llama: Path, tmp_path: Path) -> None:
     found = sweep(llama, tmp_path, {"learning_rate": [1e-9, 3e-3]}, best_by="loss")
     losses = [cell.figures["loss"] for cell in found.cells]

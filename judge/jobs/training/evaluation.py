@@ -209,8 +209,8 @@ def evaluate(job: "TrainingJob", data: "LabelSource | Sequence[Example]") -> dic
         raise InputError("no examples to evaluate on: nothing was held out, or nothing fits max_length")
     rewards, targets, sums = rewards_of(job, made)
     metrics: dict[str, float] = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, job.config)}
-    if sums is not None:
-        low, high = sums.interval()
+    if sums is not None and (interval := sums.interval()) is not None:
+        low, high = interval
         metrics |= {f"{sums.figure}_low": low, f"{sums.figure}_high": high}
     return metrics | {"examples": len(made), "prompts": len({example.group for example in made})}
 
