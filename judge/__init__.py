@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
-    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
+    from judge.jobs.reward_model import Comparison, Reward, RewardModel, load_reward_model
+    from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.jobs.training.sweep import sweep
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
         spoken,
     )
     from judge.report.report import Report
+    from judge.report.robustness import RobustnessReport
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -89,6 +91,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "Comparison",
     "Completion",
     "ConfigError",
     "Constitution",
@@ -130,6 +133,7 @@ __all__ = [
     "RewardModel",
     "RewardTrainer",
     "RmjudgeError",
+    "RobustnessReport",
     "Round",
     "Run",
     "RunAudit",
@@ -177,6 +181,7 @@ __all__ = [
     "render_constitution",
     "render_prompt",
     "revise",
+    "robustness",
     "score",
     "spoken",
     "survey",
@@ -267,10 +272,12 @@ _HOMES = {
     ),
     "jobs.revise": ("revise",),
     "jobs.reward_model": (
+        "Comparison",
         "Reward",
         "RewardModel",
         "load_reward_model",
     ),
+    "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.tiny": (
         "TinyCard",
@@ -314,6 +321,7 @@ _HOMES = {
         "spoken",
     ),
     "report.report": ("Report",),
+    "report.robustness": ("RobustnessReport",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (

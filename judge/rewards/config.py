@@ -16,6 +16,7 @@ from judge.rewards.registry import AGGREGATIONS, ENCODERS, FEATURE_BANKS, HEADS,
 from judge.rewards.settings import typed
 
 MEMBER_KINDS = ("heads", "adapters")
+UNCERTAINTIES = ("auto", "members", "refit", "laplace", "dropout", "none")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "flex", "flash", "sdpa", "products", "eager")
 LAYOUTS = ("auto", "packed", "padded")
@@ -123,6 +124,8 @@ class ModelConfig(_Checked):
     """How many members an ensemble has."""
     member_kind: str = _one_of("heads", MEMBER_KINDS)
     """Members are heads on shared features, or low-rank adapters of their own."""
+    uncertainty: str = _one_of("auto", UNCERTAINTIES)
+    """Where σ comes from: members (of an ensemble), refit, laplace, dropout, none; auto is laplace where it fits."""
     objectives: tuple[str, ...] = ()
     """Of a multi-objective model; empty for all that are scored."""
     objective_weights: tuple[float, ...] = ()
@@ -134,7 +137,7 @@ class ModelConfig(_Checked):
     aggregation: str = _one_of("min", AGGREGATIONS)
     """How the steps of a solution become one score: min, product, last or mean."""
     feature_bank: str = _one_of("", FEATURE_BANKS)
-    """A memory of training features: fifo, reservoir, or "" for none."""
+    """A memory of training features: fifo, reservoir, surprising, or "" for none."""
     feature_bank_size: int = _between(1024, 1, _MANY)
     """How many features the memory holds."""
     lora_rank: int = _between(0, 0, 4096)
@@ -170,6 +173,7 @@ class ModelConfig(_Checked):
             raise ConfigError("freeze_backbone trains the head alone; it takes no lora_rank")
         if self.head == "likelihood":
             self._check_likelihood()
+        self._check_uncertainty()
         if self.encoder != "joint" and self.kind in ("process", "hierarchical"):
             raise ConfigError(f"kind {self.kind} reads one sequence; it takes encoder joint, not {self.encoder}")
 
@@ -180,6 +184,38 @@ class ModelConfig(_Checked):
             raise ConfigError("head likelihood tells right from wrong; it takes step_classes 2")
         if self.kind == "ensemble" and self.member_kind == "adapters":
             raise ConfigError("head likelihood has members of its own; it takes no adapters as members")
+
+    def _check_uncertainty(self) -> None:
+        if self.uncertainty in ("auto", "none"):
+            return
+        if self.kind == "process" or self.has_gate:
+            why = "kind process says a verdict a step" if self.kind == "process" else "a gate weighs text by text"
+            raise ConfigError(f"uncertainty {self.uncertainty}: {why} (accepted: auto, none)")
+        if self.uncertainty == "members" and self.kind != "ensemble":
+            raise ConfigError(f"uncertainty members needs kind ensemble, not {self.kind} (accepted: refit, laplace)")
+        if self.uncertainty == "dropout" and (self.head == "likelihood" or self.kind == "hierarchical"):
+            raise ConfigError("uncertainty dropout needs head linear or mlp, of a kind that reads one state a text")
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether a gate weighs the objectives: `gated` of a multi-objective model."""
+        return self.gated and self.kind == "multi"
+
+    @property
+    def uncertainty_method(self) -> str:
+        """The method of a new model: what was named, else laplace (of adapters members, of steps and gates none)."""
+        if self.uncertainty != "auto":
+            return self.uncertainty
+        if self.kind == "process" or self.has_gate:
+            return "none"
+        return "members" if self.kind == "ensemble" and self.member_kind == "adapters" else "laplace"
+
+    @property
+    def saved_uncertainty(self) -> str:
+        """The method of a saved model; those of earlier versions name none, and ensembles had their members'."""
+        if self.uncertainty != "auto":
+            return self.uncertainty
+        return "members" if self.kind == "ensemble" else "none"
 
     @property
     def outputs(self) -> int:

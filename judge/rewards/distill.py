@@ -17,8 +17,10 @@ from judge.records import content_id
 from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
 from judge.rewards.config import RewardConfig
+from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
+from judge.rewards.data.gate_pairs import apart, gate_pairs
 from judge.rewards.data.targets import Targets
 from judge.rewards.data.tokenize import CUT
 from judge.rewards.data.weights import weighted
@@ -38,6 +40,7 @@ from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss, training_loss
 from judge.rewards.modeling.backbone import longest_text
 from judge.rewards.modeling.reward_model import build_reward_model
+from judge.rewards.training.after_training import complete_model, predict_scores, set_score_scale, standardize
 from judge.rewards.training.loop import (
     LOGS,
     Evaluator,
@@ -45,7 +48,6 @@ from judge.rewards.training.loop import (
     TrainingJob,
     count_steps,
     make_accelerator,
-    predict,
     train,
 )
 from judge.rewards.training.resume import STATE
@@ -73,6 +75,7 @@ class PreparedTraining:
         cut: examples whose prompt was too long.
         tokens: of all training examples, a prompt counted once for all its responses.
         steps: of the optimizer, on one device.
+        gate_pairs: what the gate of a gated model is fitted to, of prompts that are not held out.
         loss: the caller's own, instead of the configuration's.
     """
 
@@ -87,6 +90,7 @@ class PreparedTraining:
     cut: int
     tokens: int
     steps: int
+    gate_pairs: Sequence[Example] = ()
     loss: Loss | None = None
 
     @property
@@ -97,6 +101,7 @@ class PreparedTraining:
     def to_dict(self) -> dict[str, Any]:
         """Counts as plain values."""
         prompts = {example.group for example in (*self.examples, *self.validation)}
+        left_out = sorted(self.collate.tokenizer.template.leaves_out)
         return {
             "kind": self.config.model.kind,
             "backbone": self.config.model.backbone,
@@ -109,11 +114,13 @@ class PreparedTraining:
             "tokens_per_epoch": self.tokens,
             "steps": self.steps,
             "dropped": [{"reason": reason, "count": count} for reason, count in sorted(self.dropped.items())],
+            **({"template_leaves_out": left_out} if left_out else {}),
         }
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for an interrupted training to go on."""
-        ids = [[example.id, content_id(repr(example))] for example in (*self.examples, *self.validation)]
+        every = (*self.examples, *self.validation, *self.gate_pairs)
+        ids = [[example.id, content_id(repr(example))] for example in every]
         told = {} if self.loss is None else {"loss": self.loss_name}
         return {"config": self.config.to_dict(), "labels": self.labels, "data": content_id(ids), **told}
 
@@ -190,7 +197,8 @@ def prepare(
         raise ConfigError("a reward model needs a backbone (accepted: a model directory, a name on the hub, tiny)")
     if loss is None:
         training_loss(config)
-    made, dropped = examples(labelled, config.model.kind, labels)
+    scored, pairs = apart(labelled) if config.model.has_gate else (labelled, [])
+    made, dropped = examples(scored, config.model.kind, labels)
     if skipped:
         dropped[SKIPPED] += len(skipped)
     config = _with_objectives(config, made)
@@ -222,6 +230,7 @@ def prepare(
         cut=fitted.counts[CUT],
         tokens=sum(lengths),
         steps=count_steps(training, config, lengths),
+        gate_pairs=gate_pairs(pairs, training, held_out, config, labels, collate) if config.model.has_gate else (),
         loss=loss,
     )
 
@@ -260,7 +269,7 @@ def refuse(out: Path) -> None:
 
 
 def load_tokenizer(backbone: str) -> Any:
-    """The tokenizer that lies with a backbone; EngineError where there is none."""
+    """The tokenizer that lies with a backbone, its template's date pinned; EngineError where there is none."""
     from transformers import AutoTokenizer
 
     try:
@@ -268,7 +277,7 @@ def load_tokenizer(backbone: str) -> Any:
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EngineError(f"the tokenizer of '{backbone}' cannot be loaded: {reason}") from None
-    return tokenizer
+    return pin_date(tokenizer)
 
 
 def max_tokens(config: RewardConfig) -> int:
@@ -346,8 +355,10 @@ def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator]
 
     def targets(batch: Sequence[Example]) -> Targets:
         kind, objectives, seed = config.model.kind, config.model.objectives, config.training.seed
-        return Targets.of(batch, kind, objectives, members=members, seed=seed)
+        return standardize(model, Targets.of(batch, kind, objectives, members=members, seed=seed))
 
+    if config.model.kind == "multi":
+        set_score_scale(model, prepared.examples)
     return TrainingJob(
         model=model,
         collate=collate,
@@ -363,8 +374,8 @@ def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator]
 
 def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, device: Any) -> Distilled:
     """Calibrate on what training never saw, look for what is wrong, and write it all."""
-    config = prepared.config
     model: Any = job.model.to(device)
+    config = complete_model(job, prepared.gate_pairs, device)
     calibration, validation, red_flags = _evaluate(prepared, job, trained, device)
     every_figure = validation | (_calibration_errors(calibration) if calibration else {}) | dict(red_flags.figures)
     distilled = Distilled(prepared=prepared, trained=trained, validation=every_figure, flags=red_flags.flags)
@@ -402,20 +413,23 @@ def _evaluate(
     prepared: PreparedTraining, job: TrainingJob, trained: Trained, device: Any
 ) -> tuple[Calibration | None, dict[str, Any], RedFlags]:
     """Calibration, figures and red flags on the validation examples; nothing where there are none."""
-    config, model, held_out = prepared.config, job.model, prepared.validation
+    config, held_out = prepared.config, prepared.validation
     if not held_out:
         return None, {}, RedFlags(flags=(NOT_EXAMINED,))
-    rewards, targets = predict(job, model, held_out, device)
+    rewards, combined, targets = predict_scores(job, held_out, device)
     validation = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, config)}
-    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method)
+    reward = None if config.model.kind == "process" else combined
+    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method, reward=reward)
     trained_on = prepared.examples[: max(len(held_out), MIN_EXAMPLES)]
+    training_rewards, _, training_targets = predict_scores(job, trained_on, device)
     evidence = Evidence(
         rewards=rewards,
+        reward=reward,
         targets=targets,
         examples=held_out,
         config=config,
-        reversed_rewards=predict(job, model, reversed_order(held_out), device)[0],
-        training=figures(*predict(job, model, trained_on, device), config),
+        reversed_rewards=predict_scores(job, reversed_order(held_out), device)[0],
+        training=figures(training_rewards, training_targets, config),
         validation=validation,
         history=trained.history,
         calibration=calibration,

@@ -17,6 +17,7 @@ class RewardSettings(TypedDict, total=False):
     head: str
     members: int
     member_kind: str
+    uncertainty: str
     objectives: Sequence[str]
     objective_weights: Sequence[float]
     gated: bool

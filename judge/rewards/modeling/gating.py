@@ -54,6 +54,7 @@ def fit_gate(
         raise InputError("a gate is fitted to pairs with a preference; there is none")
     values, features = _read_pairs(model, collate, pairs, batch_size)
     labels = torch.tensor([pair.p_first for pair in pairs], device=values.device)
+    model.gate.requires_grad_(True)
     optimizer = torch.optim.AdamW(model.gate.parameters(), lr=learning_rate, weight_decay=weight_decay)
     loss = values.new_zeros(())
     for _ in range(steps):
@@ -63,6 +64,7 @@ def fit_gate(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    model.gate.requires_grad_(False)
     return float(loss.detach())
 
 
