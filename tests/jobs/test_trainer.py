@@ -189,6 +189,60 @@ def test_a_trainer_says_what_is_missing(llama: Path, tmp_path: Path) -> None:
         trainer(rows(9), llama, tmp_path / "model", loss=logistic, settings={"loss.smoothing": 0.1})
 
 
+def labelled(kind: str, count: int) -> list[dict[str, Any]]:
+    """Rows that teach a kind of model to like YES."""
+    if kind in ("scalar", "ensemble", "hierarchical"):
+        return rows(count)
+    asked = [f"w{6 + number % 50} w{6 + number // 50}" for number in range(count)]
+    said = [YES if number % 2 else NO for number in range(count)]
+    if kind == "process":
+        return [
+            {"prompt": prompt, "completions": [YES, text], "labels": [True, text == YES]}
+            for prompt, text in zip(asked, said, strict=True)
+        ]
+    scores = [[("helpful", number % 2), ("short", number % 3)] for number in range(count)]
+    human = [
+        [{"annotator": "ann", "criterion": name, "verdict": value} for name, value in scores[number]]
+        if kind == "multi"
+        else [{"annotator": "ann", "verdict": float(text == YES)}]
+        for number, text in enumerate(said)
+    ]
+    return [
+        {"kind": "response", "prompt": prompt, "response": text, "human": labels}
+        for prompt, text, labels in zip(asked, said, human, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["scalar", "ensemble", "hierarchical", "multi", "outcome", "process"])
+def test_every_kind_is_evaluated_while_and_after_it_is_trained(kind: str, llama: Path, tmp_path: Path) -> None:
+    """The figures of the last evaluation of held-out rows, of the trainer and of the saved model agree."""
+    table = labelled(kind, 60)
+    watch = Watch()
+    made = judge.RewardTrainer(
+        table[:40],
+        kind=kind,
+        backbone=str(llama),
+        out=tmp_path / "model",
+        validation_data=Mapped(table[40:50]),
+        eval={"mine": table[50:]},
+        callbacks=[watch],
+        **{**SETTINGS, "dtype": "float32"},
+    )
+    model = made.train()
+    names = {"multi": "correlation"}
+    figure = names.get(kind, "accuracy")
+    last = watch.evaluated[-1]
+    assert made.evaluate()[figure] == pytest.approx(last[f"validation_{figure}"], abs=1e-5)
+    again = judge.load_reward_model(model.path).evaluate(table[50:])
+    assert again[figure] == pytest.approx(last[f"eval_mine_{figure}"], abs=1e-5)
+    if kind != "ensemble":  # whose members are fitted once more after training
+        assert again["loss"] == pytest.approx(last["eval_mine_loss"], rel=1e-3, abs=1e-5)
+    assert again["examples"] == 10
+    response = f"{YES}\n{YES}" if kind == "process" else YES
+    assert model.score("w7 w6", response).value is not None
+    assert model.rank("w7 w6", [response, NO]) in ([0, 1], [1, 0])
+
+
 # ---- evaluation data -------------------------------------------------------------------------------------------------
 
 

@@ -239,12 +239,13 @@ def evaluation_job(loaded: "LoadedModel") -> "TrainingJob":
     """A loaded model as a job that nothing is trained in: with its collator, and the loss of its configuration."""
     from judge.rewards.data.targets import Targets
     from judge.rewards.losses.registry import plain_loss
+    from judge.rewards.training.after_training import standardize
     from judge.rewards.training.loop import TrainingJob
 
     config = loaded.config
 
     def targets(batch: "Sequence[Example]") -> Targets:
-        return Targets.of(batch, config.model.kind, config.model.objectives)
+        return standardize(loaded.model, Targets.of(batch, config.model.kind, config.model.objectives))
 
     return TrainingJob(
         model=loaded.model,

@@ -45,8 +45,11 @@ class PromptSums(NamedTuple):
         return self._of(np.concatenate([counts @ self.sums for counts in _counts(len(self.groups))]))
 
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the figure; None for too few prompts. Where all are told right, or wrong, no draw differs:
-        then the exact binomial interval on the prompts (Clopper & Pearson 1934)."""
+        """The 95 % interval of the figure; None for too few prompts.
+
+        Where all are told right, or all wrong, no draw differs: then it is the exact binomial interval on the prompts
+        (Clopper & Pearson 1934).
+        """
         prompts = len(self.groups)
         if prompts < MIN_PROMPTS:
             return None
