@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, IterableDataset
 import judge
 from judge.errors import ConfigError, InputError, RunChangedError
 from judge.files import write_rows
+from judge.jobs.training.progress import figures
 from judge.judgements import Preference
 from judge.records import HumanLabel, Message, Pair
 from judge.rewards.data.targets import Targets
@@ -282,9 +283,14 @@ def test_a_mapping_names_the_data_and_a_benchmarks_name_its_protocol(llama: Path
     made = trainer(
         rows(20), llama, tmp_path / "model", eval={"llmbar": rows(60)[50:], "other": rows(70)[60:]}, epochs=1
     )
-    figures = made.train().metadata["figures"]["evaluations"]
-    assert {name for name in figures if name.startswith("other_")} == {"other_accuracy", "other_margin", "other_loss"}
-    assert figures["llmbar_equal"] == 1.0  # a model that scores each response by itself says the same in both orders
+    kept = made.train().metadata["figures"]["evaluations"]
+    assert {name for name in kept if name.startswith("other_")} == {"other_accuracy", "other_margin", "other_loss"}
+    assert kept["llmbar_equal"] == 1.0  # a model that scores each response by itself says the same in both orders
+
+
+def test_progress_names_the_main_figures() -> None:
+    row = {"validation_loss": 0.5, "validation_accuracy": 0.75, "eval_rb_score": 0.5, "eval_rb_section/Chat": 1.0}
+    assert figures(row) == "loss 0.500, accuracy 75.0%, rb score 0.500"
 
 
 def test_best_by_evaluation_data_is_checked_before_training(llama: Path, tmp_path: Path) -> None:
