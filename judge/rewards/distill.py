@@ -21,6 +21,7 @@ from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
 from judge.rewards.data.gate_pairs import apart, gate_pairs
+from judge.rewards.data.held_out import held_out_of
 from judge.rewards.data.targets import Targets
 from judge.rewards.data.tokenize import CUT
 from judge.rewards.data.weights import weighted
@@ -216,7 +217,7 @@ def prepare(
     if validation is None:
         training, held_out = split(fitted.examples, config.data.validation_fraction, config.split_seed)
     else:
-        training, held_out = fitted.examples, _held_out(validation, collate, config, validation_labels, fitted.examples)
+        training, held_out = fitted.examples, held_out_of(validation, validation_labels, collate, fitted.examples)
     training = weighted(training, config)
     lengths = collate.lengths(training)
     return PreparedTraining(
@@ -247,17 +248,6 @@ def _collator(config: RewardConfig, tokenizer: Any) -> Collator:
         cache_size=10**9,
         every_token=config.model.head == "likelihood",
     )
-
-
-def _held_out(
-    labelled: Iterable[Labelled], collate: Collator, config: RewardConfig, labels: str, training: Sequence[Example]
-) -> list[Example]:
-    """Validation examples of data of their own; InputError where prompts of the training are among them."""
-    made, _ = examples(labelled, config.model.kind, labels)
-    shared = {example.group for example in made} & {example.group for example in training}
-    if shared:
-        raise InputError(f"{len(shared)} prompts of the validation data are in the training data too; leave them out")
-    return collate.fit(made).examples
 
 
 def refuse(out: Path) -> None:
