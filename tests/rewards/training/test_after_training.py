@@ -213,6 +213,11 @@ def test_calibration_sees_what_scoring_gives(
     if settings.get("kind") != "multi":
         batch = shown.score_batch([record for record, _ in labelled(60)])
         assert all(reward.std is not None for row in batch for reward in row)
+    record, _ = labelled(60)[0]
+    run = judge.score(tmp_path / "model", [to_row(record)], out=tmp_path / "run", normalize=True, progress=False)
+    (row,) = run.rows()
+    (rewards_of_record,) = shown.score_batch([record])
+    assert row["meta"]["reward"]["scores"] == pytest.approx([float(reward) for reward in rewards_of_record], abs=1e-4)
     text = prepared.validation[0]
     plain = judge.load_reward_model(tmp_path / "model").score(text.prompt, text.responses[0])
     normal = shown.score(text.prompt, text.responses[0])
