@@ -86,6 +86,9 @@ def test_a_scalar_model_knows_what_it_does_not_know(method: str, llama: Path, tm
     assert distill(prepare(pairs(40), config(llama, uncertainty=method)), out) is not None
     model = judge.load_reward_model(out)
     assert model.config.model.uncertainty == method
+    index = json.loads((out / "model.safetensors.index.json").read_text("utf-8"))
+    assert (out / "head.safetensors").is_file()
+    assert set(index["weight_map"].values()) == {"model.safetensors"}  # all that vLLM reads
     reward, both = model.score("w7 w6", "w10 w31"), model.compare("w7 w6", "w10 w31", "w20 w31")
     assert reward.value is not None and reward.std is not None and reward.std > 0
     assert reward.lower == pytest.approx(reward.value - reward.std)
