@@ -182,15 +182,35 @@ class RewardModel:
         """
         return [_rewards(scored) for scored in self._scored(_records(rows, process=self.kind == "process"))]
 
+    def evaluate(self, data: Data, *, labels: str | None = None, format: str | None = None) -> dict[str, float]:
+        """The figures that a validation has, on labelled data.
+
+        Args:
+            data: labelled data or runs, as `judge.distill` takes them.
+            labels: "judge" or "human"; by default what the data has.
+            format: force a family of formats instead of recognising it.
+
+        Returns:
+            loss, accuracy or correlation with the bounds of its 95 % interval (`_low`, `_high`; prompts are drawn
+            whole), margin; `examples` and `prompts`.
+
+        Raises:
+            InputError: for data that cannot be read or holds nothing to compare with.
+        """
+        from judge.jobs.training.evaluation import evaluate, evaluation_job
+        from judge.jobs.training.label_source import label_source
+
+        return evaluate(evaluation_job(self.loaded), label_source(open_data(data), labels, format))
+
     def export(self, out: str | Path) -> "RewardModel":
-        """The model written anew with its low-rank adapter added to its weights.
+        """The model written anew with its low-rank adapter added to its weights in fp32; its card goes along.
 
         Raises:
             RunError: where a model stands already.
         """
-        from judge.rewards.checkpoint.save_load import load, merge
+        from judge.rewards.checkpoint.save_load import export_merged
 
-        merge(load(self.path, device="cpu"), Path(out))
+        export_merged(self.path, out)
         return RewardModel(out, dtype=self._dtype, device=self._device, normalize=self.normalize)
 
     def check_loaders(
@@ -214,10 +234,11 @@ class RewardModel:
         from judge.rewards.inference.scoring import score
 
         rule = Rule(normalize=self.normalize)
-        return [scored for batch in score(self._loaded, records, rule=rule) for scored in batch]
+        return [scored for batch in score(self.loaded, records, rule=rule) for scored in batch]
 
     @cached_property
-    def _loaded(self) -> "LoadedModel":
+    def loaded(self) -> "LoadedModel":
+        """The model itself with its tokenizer and calibration, its weights loaded."""
         from judge.rewards.checkpoint.save_load import load
 
         return load(self.path, dtype=self._dtype, device=self._device)

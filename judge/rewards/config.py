@@ -20,6 +20,7 @@ UNCERTAINTIES = ("auto", "members", "refit", "laplace", "dropout", "none")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "flex", "flash", "sdpa", "products", "eager")
 LAYOUTS = ("auto", "packed", "padded")
+EXAMPLE_WEIGHTS = ("", "confidence", "agreement")
 CALIBRATION_METHODS = ("auto", "temperature", "isotonic", "none")
 TRACKERS = ("tensorboard", "wandb", "comet_ml", "mlflow", "aim", "clearml", "dvclive", "swanlab", "trackio")
 
@@ -262,6 +263,13 @@ class DataConfig(_Checked):
     """Share of the examples held out, whole prompts at a time."""
     bootstrap: bool = True
     """Whether each member of an ensemble sees each prompt with a weight of its own."""
+    example_weights: str = _one_of("", EXAMPLE_WEIGHTS)
+    """Weights of training examples: confidence (of soft labels), agreement (of several people), or "" for none; the
+    formulas stand in data/weights.py."""
+    class_balance: bool = False
+    """Whether the classes of outcomes or steps have the same share of the loss."""
+    split_seed: int = -1
+    """Which prompts are held out; -1 takes `seed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +306,9 @@ class TrainingConfig(_Checked):
     """Validations without a lower loss before training stops; 0 never stops it."""
     evaluations_per_epoch: int = _between(2, 1, _MANY)
     """How many times an epoch the validation part is looked at."""
+    best_by: str = ""
+    """The figure that the kept weights and early stopping go by: a figure of the validation part (accuracy), or of
+    `--eval` data (its name, or NAME_figure); "" for the validation loss, and for early stopping alone."""
     save_steps: int = _between(0, 0, _MANY)
     """Steps between checkpoints; 0 writes one at each evaluation."""
     report_to: tuple[str, ...] = ()
@@ -369,6 +380,11 @@ class RewardConfig:
     def loss_name(self) -> str:
         """The loss, the kind's own where none was named."""
         return LOSSES.canonical(self.loss.name) if self.loss.name else KINDS[self.model.kind].loss
+
+    @property
+    def split_seed(self) -> int:
+        """The seed that draws the validation part."""
+        return self.training.seed if self.data.split_seed < 0 else self.data.split_seed
 
     def flat(self) -> dict[str, Any]:
         """Plain JSON values of every setting by its flat name."""

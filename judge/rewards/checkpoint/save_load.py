@@ -39,7 +39,10 @@ from judge.rewards.checkpoint.hf_format import (
 from judge.rewards.checkpoint.metadata import OURS, REWARD_FILE, read_metadata, refuse_finished, write_metadata
 from judge.rewards.checkpoint.padding import padding_conflict, set_padding
 from judge.rewards.config import RewardConfig
+from judge.rewards.data.chat_template import pin_date
 from judge.rewards.evaluation.calibration import Calibration
+from judge.rewards.evaluation.curves import CURVES
+from judge.rewards.evaluation.model_card import CARD, merged_card
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from judge.rewards.modeling.uncertainty import from_state
 
@@ -156,7 +159,27 @@ def load(path: str | Path, *, dtype: str = "", device: str = "") -> LoadedModel:
     return LoadedModel(model, tokenizer, config, calibration, metadata)
 
 
-def merge(loaded: LoadedModel, out: Path) -> None:
+def export_merged(folder: str | Path, out: str | Path) -> None:
+    """Write a model directory anew with its low-rank adapter added to its weights in fp32; card and curves go along.
+
+    Raises:
+        InputError: for a directory that is no model.
+        RunError: where a model stands already.
+    """
+    folder, out = Path(folder), Path(out)
+    refuse_finished(out)
+    loaded = load(folder, device="cpu")
+    if loaded.config.model.lora_rank:
+        loaded.model.float()  # half precision would round the sum
+    files: dict[str, str | bytes] = {}
+    if (folder / CARD).is_file():
+        files[CARD] = merged_card((folder / CARD).read_text("utf-8"), folder.name, out.name)
+    if (folder / CURVES).is_file():
+        files[CURVES] = (folder / CURVES).read_bytes()
+    merge(loaded, out, files)
+
+
+def merge(loaded: LoadedModel, out: Path, files: Mapping[str, str | bytes] | None = None) -> None:
     """Write a loaded model again with its low-rank adapter added to its weights; its history goes with it."""
     metadata = loaded.metadata
     save(
@@ -169,6 +192,7 @@ def merge(loaded: LoadedModel, out: Path) -> None:
         parents=[*metadata.get("parents", ()), {"kind": "model", "weights": metadata.get("weights", {})}],
         figures=metadata.get("figures", {}),
         merge=True,
+        files=files,
     )
 
 
@@ -273,7 +297,7 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        return pin_date(AutoTokenizer.from_pretrained(folder))
     except (OSError, ValueError) as error:
         raise EngineError(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
 

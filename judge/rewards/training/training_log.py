@@ -35,6 +35,21 @@ class NoCallback:
         pass
 
 
+class Callbacks:
+    """Tells several callbacks, in their order."""
+
+    def __init__(self, callbacks: Sequence[TrainingCallback]) -> None:
+        self._callbacks = callbacks
+
+    def on_step(self, row: dict[str, Any]) -> None:
+        for callback in self._callbacks:
+            callback.on_step(row)
+
+    def on_evaluate(self, row: dict[str, Any]) -> None:
+        for callback in self._callbacks:
+            callback.on_evaluate(row)
+
+
 class RecentBatches:
     """The batches since the last row of history."""
 
