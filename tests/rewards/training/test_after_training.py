@@ -108,6 +108,16 @@ def test_outcomes_and_scores_have_a_posterior_too(llama: Path, tmp_path: Path) -
         assert judge.load_reward_model(out).score("w7 w6", "w10").std > 0  # type: ignore[operator]
 
 
+def test_a_frozen_backbone_is_read_by_its_cached_features(llama: Path, tmp_path: Path) -> None:
+    ensemble = prepare(pairs(24), config(llama, kind="ensemble", freeze_backbone=True))
+    gated = prepare(scored(40), config(llama, kind="multi", gated=True, freeze_backbone=True))
+    for name, prepared in (("ensemble", ensemble), ("gated", gated)):
+        assert distill(prepared, tmp_path / name) is not None
+    assert judge.load_reward_model(tmp_path / "ensemble").score("w7 w6", "w10").std > 0  # type: ignore[operator]
+    gate = load(tmp_path / "gated", device="cpu").model.gate
+    assert gate is not None and gate.layers[-1].weight.abs().max() > 1e-3  # type: ignore[operator]
+
+
 def test_no_uncertainty_is_none(llama: Path, tmp_path: Path) -> None:
     assert distill(prepare(pairs(24), config(llama, uncertainty="none")), tmp_path / "model") is not None
     assert judge.load_reward_model(tmp_path / "model").score("w7", "w10").std is None
