@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from judge.errors import ConfigError, EngineError, InputError, RunChangedError, RunError, unknown
-from judge.files import file_hash, write_atomic
+from judge.files import write_atomic
 from judge.records import content_id
-from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
+from judge.rewards.checkpoint.metadata import backbone_parent, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.chat_template import pin_date
@@ -442,19 +442,6 @@ def _calibration_errors(calibration: Calibration) -> dict[str, float]:
     """Expected calibration errors before and after calibration, as figures."""
     errors = {"ece_before_calibration": calibration.before, "ece_after_calibration": calibration.after}
     return {name: error.value for name, error in errors.items() if error is not None}
-
-
-def backbone_parent(backbone: str) -> dict[str, Any]:
-    """What a model began as: a name on the hub, or a directory with its weights' hashes and, of a reward model, where
-    that one came from."""
-    parent: dict[str, Any] = {"kind": "backbone", "path": backbone}
-    folder = Path(backbone)
-    if folder.is_dir():
-        parent["weights"] = {path.name: file_hash(path) for path in sorted(folder.glob("*.safetensors"))}
-        if (folder / REWARD_FILE).is_file():
-            metadata = read_metadata(folder)
-            parent |= {"kind": metadata["kind"], "parents": metadata.get("parents", [])}
-    return parent
 
 
 def _claim(prepared: PreparedTraining, out: Path) -> None:
