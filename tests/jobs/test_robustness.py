@@ -1,6 +1,7 @@
 """`judge.robustness` on a function, a run, a real model and its card."""
 
 from collections.abc import Sequence
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,21 @@ def test_bad_rows_are_left_out_where_asked(tmp_path: Path) -> None:
     report = judge.robustness(longest, file, probe="none", skip_bad=True, **QUIET)
     assert report.data.coverage.compared == 20
     assert judge.robustness(longest, file, probe="none", limit=10, **QUIET).data.coverage.compared == 10
+
+
+def test_a_reward_of_length_on_real_texts(data_dir: Path) -> None:
+    """r = log2(length): twice the length adds 1, and an edit adds what its length adds, in deviations."""
+
+    def length(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        return [log2(max(len(completion), 1)) for completion in completions]
+
+    report = judge.robustness(
+        length, data_dir / "hh-rlhf" / "harmless-base-test.jsonl.gz", limit=300, pairs=40, **QUIET
+    )
+    slope, deviation = report.figures["length_slope"].value, report.figures["reward_deviation"].value
+    assert slope is not None and slope * deviation == pytest.approx(1.0)  # type: ignore[operator]
+    for probe in report.data.probes:
+        assert probe.by_length == pytest.approx(probe.shift.value, abs=1e-9)
+    assert report.figures["longer_wins"].value == 1.0
+    assert report.figures["accuracy_balanced"].value == 0.5
+    assert {"likes_long", "likes_pad", "likes_repeat", "worst_of_k"} <= {finding.name for finding in report.findings}
