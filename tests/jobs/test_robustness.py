@@ -110,14 +110,18 @@ def test_a_lower_bound_is_the_mean_minus_deviations(model: judge.RewardModel) ->
 def test_a_run_gives_the_rewards_that_it_holds(model: judge.RewardModel, tmp_path: Path) -> None:
     test, other = rows(30, start=100), rows(30, start=140)
     run = judge.score(model, test, out=tmp_path / "run", progress=False)
-    shifted = judge.score(model, other, out=tmp_path / "shifted", progress=False)
+    judge.score(model, other, out=tmp_path / "shifted", progress=False)
     by_run = judge.robustness(run, shifted=tmp_path / "shifted", **QUIET)
     by_model = judge.robustness(model, test, shifted=other, probe="none", **QUIET)
     for name in ("accuracy", "accuracy_shifted", "gap", "length_slope"):
         assert by_run.figures[name].value == pytest.approx(by_model.figures[name].value, abs=1e-6)
     assert (by_run.data.data, by_run.data.shifted) == ((str(tmp_path / "run"),), (str(tmp_path / "shifted"),))
     assert by_run.data.probes == () and any("read from a run" in reason for reason in by_run.data.not_examined)
-    assert shifted.directory.is_dir()
+    by_run.save(tmp_path / "robust.json")
+    agreement = judge.agree(run, robustness=tmp_path / "robust.json", resamples=50)
+    agreement.save(tmp_path / "page.html")
+    assert agreement.robustness[0].data == by_run.data
+    assert "Robustness of run" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_a_report_comes_back_from_its_file(tmp_path: Path) -> None:
