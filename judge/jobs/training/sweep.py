@@ -183,7 +183,7 @@ def _check_finished(path: Path, prepared: "PreparedTraining") -> None:
     changes = [
         f"{name} was {before[name]}, is {value}"
         for name, value in after.items()
-        if before[name] != value and name not in _MAY_CHANGE
+        if before[name] != value and name not in _MAY_CHANGE and value != "auto"  # which a finished model has settled
     ]
     hashes = [parent.get("hash") for parent in prepared.parents]
     if [parent.get("hash") for parent in metadata["parents"]][: len(hashes)] != hashes:
