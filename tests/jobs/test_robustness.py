@@ -157,7 +157,8 @@ def test_bad_rows_are_left_out_where_asked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.jsonl:21"):
         judge.robustness(longest, file, probe="none", **QUIET)
     report = judge.robustness(longest, file, probe="none", skip_bad=True, **QUIET)
-    assert report.data.coverage.compared == 20
+    assert (report.data.coverage.compared, report.data.coverage.skipped) == (20, 1)
+    assert report.data.not_examined[-1] == f"1 rows that could not be read: {file}:21"
     assert judge.robustness(longest, file, probe="none", limit=10, **QUIET).data.coverage.compared == 10
 
 

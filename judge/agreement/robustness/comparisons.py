@@ -34,6 +34,7 @@ class Comparisons:
         fields: of each comparison, what its record says beside the texts.
         ties: pairs of which people call neither better.
         unlabelled: records without a label that compares responses, or without texts.
+        skipped: the places of rows that could not be read as records.
     """
 
     answers: list[Response] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Comparisons:
     fields: list[Mapping[str, str]] = field(default_factory=list)
     ties: int = 0
     unlabelled: int = 0
+    skipped: list[str] = field(default_factory=list)
     _index: dict[str, int] = field(default_factory=dict)
     _values: dict[str, list[tuple[int, float, Mapping[str, str]]]] = field(default_factory=lambda: defaultdict(list))
 

@@ -183,6 +183,7 @@ def table_of(
             ties=part.ties,
             unlabelled=part.unlabelled,
             unreadable=len(part.better) - int(mask.sum()),
+            skipped=len(part.skipped),
         )
         for part, mask in zip(parts, (table.of_data, ~table.of_data), strict=False)
     ]
