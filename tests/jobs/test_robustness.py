@@ -67,6 +67,7 @@ def test_shifted_data_give_a_gap() -> None:
     assert report.figures["gap"].value == 1.0
     assert [finding.name for finding in report.findings] == ["chance_accuracy_shifted", "gap"]
     assert report.findings[0].severity == "stop"
+    assert report.findings[0].what == "On the shifted data it is worse than a coin: 0.0 % are told right"
 
 
 @pytest.fixture(scope="module")
