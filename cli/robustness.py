@@ -36,9 +36,7 @@ K = Annotated[
 Pairs = Annotated[
     int, typer.Option("--pairs", min=0, help="Pairs that are edited, drawn by the seed.", rich_help_panel=_EDITS)
 ]
-Lower = Annotated[
-    float, typer.Option("--lower", min=0, help="Rewards of an ensemble: mean - K σ.", rich_help_panel=_MODEL)
-]
+Lower = Annotated[float, typer.Option("--lower", min=0, help="Rewards are the model's - K σ.", rich_help_panel=_MODEL)]
 Convention = Annotated[
     str | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from judge.jobs.label import need
 from judge.jobs.reward_model import CARD, RewardModel, load_reward_model
 from judge.records import Conversation, Record, Response, content_id, spoken
 from judge.report.robustness import RobustnessReport
+from judge.rewards.inference.judgements import Rule
 from judge.run_files import MANIFEST
 from judge.runs.data import Data, open_data
 from judge.runs.reader import Run, open_run
@@ -62,7 +64,7 @@ def robustness(
         format: the family of formats of the data, where it is not to be recognised.
         limit: only the first so many records of each data.
         skip_bad: rows that cannot be read are left out; else they end it.
-        lower: rewards of an ensemble are its mean minus so many standard deviations of its members.
+        lower: a reward is the model's minus so many of its standard deviations.
         convention: read someone else's process model as its makers do, see `judge.score`.
         dtype, device: of the weights; else as saved, and a GPU if there is one.
         resamples: draws of the bootstrap by prompt; without any, nothing is found.
@@ -103,7 +105,8 @@ def robustness(
         scorer = _scorer(model, lower=lower, convention=convention or "", dtype=dtype or "", device=device or "")
     with check_progress(shown=progress) as watch:
         examined = examine(_name(model), scorer, inside, outside, config, watch or _silent)
-    report = RobustnessReport(examined)
+    names = _names(data if data is not None else model)
+    report = RobustnessReport(replace(examined, data=names, shifted=_names(shifted)))
     if folder is not None:
         write_card(folder, report)
     return report
@@ -193,6 +196,11 @@ def _limited(
             yield source.name, record
 
 
+def _names(data: Any) -> tuple[str, ...]:
+    """What the sources of data are called."""
+    return () if data is None else tuple(source.name for source in open_data(data))
+
+
 def _silent(what: str, done: int, total: int) -> None:
     """No progress."""
 
@@ -208,8 +216,7 @@ def _scorer(
     if convention:
         return _of_convention(Path(model), convention, dtype=dtype, device=device)
     loaded = model if isinstance(model, RewardModel) else load_reward_model(model, dtype=dtype, device=device)
-    if lower and loaded.kind != "ensemble":
-        raise ConfigError(f"a lower bound needs the members of an ensemble; this model is {loaded.kind}")
+    Rule(lower=lower).check(loaded.config)
 
     def score(answers: Sequence[Response]) -> list[float | None]:
         rewards = [reward for (reward,) in loaded.score_batch(answers)]
@@ -232,7 +239,6 @@ def _of_function(function: "RewardFunction") -> "Scorer":
 
 def _of_convention(folder: Path, convention: str, *, dtype: str, device: str) -> "Scorer":
     from judge.rewards.inference import external_prms
-    from judge.rewards.inference.judgements import Rule
 
     external = external_prms.ExternalPrm(folder, convention, dtype=dtype, device=device)
 

@@ -112,11 +112,14 @@ class RobustnessReport:
         return [figure for figure in figures if figure.value is not None]
 
     def __repr__(self) -> str:
-        lines = [f"RobustnessReport: {self.data.name}: {words.robust(self.data)}"]
+        lines = [f"RobustnessReport: {words.printable(self.data.name)}: {words.robust(self.data)}"]
         for figure in self.data.accuracy:
             spans = f" ({words.span(figure)})" if figure.low is not None else ""
             lines.append(f"  {figure.title}: {words.value(figure)}{spans}, {words.basis(figure)}")
-        lines += [f"  {words.SEVERITY_OF[flag.severity]}: {flag.what}" for flag in words.by_severity(self.findings)]
+        lines += [
+            f"  {words.SEVERITY_OF[flag.severity]}: {words.printable(flag.what)}"
+            for flag in words.by_severity(self.findings)
+        ]
         return "\n".join(lines).replace(words.THIN, " ").replace(words.STAYS, " ")
 
     def _repr_html_(self) -> str:

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 
-from judge.agreement.robustness.schema import Coverage, Robustness
+from judge.agreement.robustness.schema import PairCoverage, Robustness
 from judge.agreement.schema import BaselineChange, Bias, Figure, Flag, Headline, Unit
 
 NOTHING = "–"
@@ -128,7 +128,7 @@ def robust(report: Robustness) -> str:
     return f"{wrong} finding{'s' * (wrong != 1)} ({looked})"
 
 
-def compared(coverage: Coverage) -> str:
+def compared(coverage: PairCoverage) -> str:
     """`2,000 pairs of 900 prompts; 12 ties, 3 unreadable`."""
     left = [(coverage.ties, "ties"), (coverage.unlabelled, "unlabelled"), (coverage.unreadable, "unreadable")]
     parts = ", ".join(f"{count(number_of)} {word}" for number_of, word in left if number_of)

@@ -7,9 +7,9 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from judge.errors import ConfigError, EngineError, InputError, RunChangedError, RunError, unknown
 from judge.files import file_hash, write_atomic
@@ -40,8 +40,9 @@ from judge.rewards.evaluation.red_flags import (
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss, training_loss
 from judge.rewards.modeling.backbone import longest_text
-from judge.rewards.modeling.reward_model import build_reward_model
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from judge.rewards.training.after_training import complete_model, predict_scores, set_score_scale, standardize
+from judge.rewards.training.frozen_features import FrozenFeatures, can_be_cached, frozen_features
 from judge.rewards.training.loop import (
     LOGS,
     Evaluator,
@@ -326,6 +327,8 @@ def distill(
     accelerator.wait_for_everyone()
     set_seed(config.training.seed)
     job = training_job(prepared, evaluators)
+    if can_be_cached(config):
+        job = replace(job, collate=_features(prepared, job, out, accelerator))
     trained = train(job, out, accelerator, callback)
     if not accelerator.is_main_process:
         return None
@@ -360,6 +363,14 @@ def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator]
         plain_loss=prepared.loss or plain_loss(config),
         evaluators=evaluators or {},
     )
+
+
+def _features(prepared: PreparedTraining, job: TrainingJob, out: Path, accelerator: Any) -> FrozenFeatures:
+    """The features of a backbone that stands still, kept in the training's state under its hash."""
+    settings, backbone = prepared.config.to_dict(), backbone_parent(prepared.config.model.backbone)
+    key = content_id([prepared.fingerprint()["data"], settings["model"], settings["data"], backbone])
+    every, model = [*job.examples, *job.validation], cast(RewardModule, job.model)
+    return frozen_features(model, prepared.collate, every, out / STATE, key, accelerator)
 
 
 def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, device: Any) -> Distilled:

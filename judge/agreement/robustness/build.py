@@ -77,7 +77,7 @@ def examine(
         coverage=coverage,
         shifted_coverage=shifted_coverage,
         accuracy=accuracies(table, shifted=shifted is not None),
-        slices=slices(table, data.columns(config.slices)),
+        slices=slices(table, data.columns(config.slices), shifted.columns(config.slices) if shifted else {}),
         length=length,
         probes=probes,
         attack=attacked,

@@ -10,6 +10,8 @@ from judge.agreement.robustness.topics import topics_of
 from judge.agreement.schema import Figure, Slice
 
 MOST = 40
+SHIFTED = "shifted: "
+DIFFERENCES = ("smallest third", "middle third", "largest third")
 
 
 def accuracies(table: RewardTable, *, shifted: bool) -> tuple[Figure, ...]:
@@ -36,40 +38,46 @@ def _difference(table: RewardTable, inside: Mask, rest: Mask, name: str, title: 
     return table.figure(name, title, table.pair_sums(columns), difference, both)
 
 
-def slices(table: RewardTable, fields: Mapping[str, Sequence[str]]) -> tuple[Slice, ...]:
-    """Accuracy by every field, by thirds of length and by topic, each against the rest of the data.
+def slices(
+    table: RewardTable, fields: Mapping[str, Sequence[str]], shifted_fields: Mapping[str, Sequence[str]]
+) -> tuple[Slice, ...]:
+    """Accuracy by every field, by thirds of length and by topic, each against the rest of its data.
 
-    fields: a value of each comparison of the data. p by the cluster bootstrap, corrected for the number of slices.
+    fields, shifted_fields: a value of each comparison of the data, and of the shifted data. p by the cluster bootstrap,
+    corrected for the number of slices.
     """
     data = table.of_data
+    return corrected([*_parts(table, fields, data, ""), *_parts(table, shifted_fields, ~data, SHIFTED)])
+
+
+def _parts(table: RewardTable, fields: Mapping[str, Sequence[str]], mask: Mask, prefix: str) -> list[Slice]:
+    """The slices of the data, or of the shifted data, whose fields have a prefix."""
+    if not mask.any():
+        return []
     parts: list[Slice] = []
     for name, values in fields.items():
-        column = np.full(len(data), "", dtype=object)
-        column[data] = np.array(values, dtype=object)[table.places[data]]
-        parts += _by_value(table, name, column, data)
+        column = np.full(len(mask), "", dtype=object)
+        column[mask] = np.array(values, dtype=object)[table.places[mask]]
+        parts += _by_value(table, prefix + name, column, mask)
     mean_length = (table.length[table.better] + table.length[table.worse]) / 2
-    parts += _by_thirds(table, "response length", mean_length, data)
+    parts += _by_thirds(table, f"{prefix}response length", THIRDS, mean_length, mask)
     apart = np.abs(table.length[table.better] - table.length[table.worse])
-    parts += _by_thirds(table, "length difference", apart, data)
-    topics = topics_of([table.answers[index].prompt for index in table.better[data]], seed=table.draw.seed)
+    parts += _by_thirds(table, f"{prefix}length difference", DIFFERENCES, apart, mask)
+    topics = topics_of([table.answers[index].prompt for index in table.better[mask]], seed=table.draw.seed)
     if topics:
-        column = np.full(len(data), "", dtype=object)
-        column[data] = np.array(topics, dtype=object)
-        parts += _by_value(table, "topic", column, data)
-    return corrected(parts)
+        column = np.full(len(mask), "", dtype=object)
+        column[mask] = np.array(topics, dtype=object)
+        parts += _by_value(table, f"{prefix}topic", column, mask)
+    return parts
 
 
-def _by_thirds(table: RewardTable, field: str, values: "np.ndarray", mask: Mask) -> list[Slice]:
+def _by_thirds(table: RewardTable, field: str, names: Sequence[str], values: "np.ndarray", mask: Mask) -> list[Slice]:
     if mask.sum() < 3 * SMALL:
         return []
     cuts = np.quantile(values[mask], [1 / 3, 2 / 3])
     if cuts[0] == cuts[1]:
         return []
-    names = np.array(THIRDS if field == "response length" else DIFFERENCES, dtype=object)
-    return _by_value(table, field, names[np.searchsorted(cuts, values, side="right")], mask)
-
-
-DIFFERENCES = ("smallest third", "middle third", "largest third")
+    return _by_value(table, field, np.array(names, dtype=object)[np.searchsorted(cuts, values, side="right")], mask)
 
 
 def _by_value(table: RewardTable, field: str, values: "np.ndarray", mask: Mask) -> list[Slice]:

@@ -5,6 +5,7 @@ A finding is raised by a stated threshold, and only where the whole interval lie
 
 from collections.abc import Iterator
 
+from judge.agreement.robustness.distribution import SHIFTED
 from judge.agreement.robustness.schema import Attack, ProbeEffect, Robustness
 from judge.agreement.schema import Figure, Flag
 
@@ -191,7 +192,7 @@ def _slices(report: Robustness) -> Iterator[Flag]:
             name="weak_slice",
             severity="warn",
             what=f"{part.field} '{part.value}': {percent(part.figure.value)} told right, "
-            f"{points(-part.difference)} below the rest of the data",
+            f"{points(-part.difference)} below the rest of the {'shifted ' * part.field.startswith(SHIFTED)}data",
             evidence=f"{_basis(part.figure)}.",
             sure=f"p = {part.p_value:.3f}, corrected for {len(report.slices)} slices.",
             advice="Look at its pairs; label more of them if they matter.",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judge.agreement.robustness.comparisons import Comparisons
-from judge.agreement.robustness.schema import Coverage
+from judge.agreement.robustness.schema import PairCoverage
 from judge.agreement.schema import Figure, Unit
 from judge.agreement.statistics.bootstrap import Floats, Formula, Ints, Resampler
 from judge.records import Response, spoken
@@ -149,7 +149,7 @@ def score_all(scorer: Scorer, answers: Sequence[Response], watch: Watch, what: s
 
 def table_of(
     data: Comparisons, shifted: Comparisons | None, rewards: Mapping[str, float], **drawn: Any
-) -> tuple[RewardTable, Coverage, Coverage | None]:
+) -> tuple[RewardTable, PairCoverage, PairCoverage | None]:
     """The table of both data, and what of each could be compared. drawn: resamples, seed and confidence."""
     parts = [data] if shifted is None else [data, shifted]
     answers = [answer for part in parts for answer in part.answers]
@@ -174,7 +174,7 @@ def table_of(
         draw=draw,
     )
     covered = [
-        Coverage(
+        PairCoverage(
             compared=int(mask.sum()),
             prompts=table.clusters(mask),
             ties=part.ties,

@@ -15,7 +15,7 @@ Effect = Literal["adds", "takes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
+class PairCoverage:
     """Every comparison accounted for.
 
     Attributes:
@@ -117,7 +117,7 @@ class Robustness:
     """
 
     name: str
-    coverage: Coverage
+    coverage: PairCoverage
     accuracy: tuple[Figure, ...]
     slices: tuple[Slice, ...] = ()
     length: tuple[Figure, ...] = ()
@@ -126,7 +126,7 @@ class Robustness:
     findings: tuple[Flag, ...] = ()
     data: tuple[str, ...] = ()
     shifted: tuple[str, ...] = ()
-    shifted_coverage: Coverage | None = None
+    shifted_coverage: PairCoverage | None = None
     not_examined: tuple[str, ...] = ()
     confidence: float = 0.95
     resamples: int = 0

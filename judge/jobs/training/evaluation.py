@@ -204,7 +204,7 @@ def evaluate(job: "TrainingJob", data: "LabelSource | Sequence[Example]") -> dic
     """
     from judge.rewards.evaluation.metrics import figures
 
-    made = fitting(job, data) if isinstance(data, LabelSource) else list(data)
+    made = _fitting(job, data) if isinstance(data, LabelSource) else list(data)
     if not made:
         raise InputError("no examples to evaluate on: nothing was held out, or nothing fits max_length")
     rewards, targets, sums = rewards_of(job, made)
@@ -227,7 +227,7 @@ def rewards_of(job: "TrainingJob", made: "Sequence[Example]") -> "tuple[Tensor, 
     return rewards, targets, prompt_sums(rewards, targets, made, job.config)
 
 
-def fitting(job: "TrainingJob", source: LabelSource) -> "list[Example]":
+def _fitting(job: "TrainingJob", source: LabelSource) -> "list[Example]":
     """The examples of labelled records that the model can read."""
     from judge.rewards.data.examples import examples
 

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, InputError
-from judge.rewards.data.collate import Collator
+from judge.rewards.data.collate import BatchMaker
 from judge.rewards.data.examples import Example
 from judge.rewards.modeling.reward_model import RewardModule
 
 
 def fit_gate(
     model: RewardModule,
-    collate: Collator,
+    collate: BatchMaker,
     examples: Sequence[Example],
     *,
     steps: int = 300,
@@ -69,7 +69,9 @@ def fit_gate(
 
 
 @torch.no_grad()
-def _read_pairs(model: RewardModule, collate: Collator, pairs: list[Example], batch_size: int) -> tuple[Tensor, Tensor]:
+def _read_pairs(
+    model: RewardModule, collate: BatchMaker, pairs: list[Example], batch_size: int
+) -> tuple[Tensor, Tensor]:
     """(2E, M) values and (2E, H) features of both responses of each pair, in evaluation."""
     training = model.training
     model.eval()

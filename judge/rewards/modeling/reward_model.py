@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import Batch, Collator, Layout, Packed
+from judge.rewards.data.collate import Batch, Collator, Features, Layout, Packed
 from judge.rewards.modeling.attention import PackedAttention
 from judge.rewards.modeling.backbone import Backbone, adapter_names
 from judge.rewards.modeling.encoders import make_encoder
@@ -172,6 +172,8 @@ class RewardModule(nn.Module):
 
     def read(self, batch: Batch) -> HeadOutput:
         """Values, and the features that the head made them of."""
+        if isinstance(batch, Features):
+            return HeadOutput(self.head(batch.values), batch.values)
         attention = self._attention(batch)
         try:
             return self._read(batch, attention)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError, MissingExtraError
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import Collator, batches
+from judge.rewards.data.collate import BatchMaker, batches
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.metrics import figures
@@ -125,7 +125,7 @@ class TrainingJob:
     """
 
     model: nn.Module
-    collate: Collator
+    collate: BatchMaker
     loss: Loss
     examples: Sequence[Example]
     validation: Sequence[Example]

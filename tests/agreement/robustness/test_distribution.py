@@ -92,6 +92,21 @@ def test_a_source_on_which_the_model_is_worse_is_named() -> None:
     assert flags == ["source 'b': 50.0 % told right, 40.0 points below the rest of the data"]
 
 
+def test_the_shifted_data_have_slices_of_their_own() -> None:
+    """Right in 9 of 10 of the data; of the shifted data in 9 of 10 of source a and in 4 of 10 of source b."""
+    data = [pair(number, *told(number, 9, 10)) for number in range(100)]
+    shifted = [
+        pair(number, *told(number // 2, (9, 4)[number % 2], 10), prompt=f"shifted {number}", source="ab"[number % 2])
+        for number in range(200)
+    ]
+    report = examined(data, reward, shifted, probes=())
+    parts = {part.value: part for part in report.slices if part.field == "shifted: source"}
+    assert parts["b"].figure.value == 0.4 and parts["b"].difference == pytest.approx(-0.5)
+    assert [finding.what for finding in report.findings if finding.name == "weak_slice"] == [
+        "shifted: source 'b': 40.0 % told right, 50.0 points below the rest of the shifted data"
+    ]
+
+
 def test_a_coin_is_called_a_coin() -> None:
     report = examined([pair(number, *told(number, 5, 10)) for number in range(200)], reward, probes=())
     assert names(report) == {"chance_accuracy"}
