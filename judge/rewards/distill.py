@@ -3,7 +3,6 @@
 Everything that can be refused is refused in `prepare`, before any weight is loaded or any file written.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from judge.errors import ConfigError, EngineError, InputError, RunChangedError, RunError, unknown
-from judge.files import file_hash, write_atomic
+from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
+from judge.files import file_hash
 from judge.records import content_id
 from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
@@ -36,13 +35,18 @@ from judge.rewards.evaluation.red_flags import (
 from judge.rewards.losses.registry import default_loss, plain_loss, training_loss
 from judge.rewards.modeling.backbone import longest_text
 from judge.rewards.modeling.reward_model import build_reward_model
+from judge.rewards.training.claim import (
+    backbone_fingerprint,
+    begin_saving,
+    claim,
+    refuse_other,
+    was_saving,
+)
 from judge.rewards.training.loop import LOGS, Trained, TrainingJob, count_steps, make_accelerator, predict, train
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
-FINGERPRINT = "plan.json"
 SKIPPED = "could not be read"
-_MAY_CHANGE = ("report_to", "save_steps")  # settings that an interrupted training may be taken up again without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,13 @@ class PreparedTraining:
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for an interrupted training to go on."""
         ids = [[example.id, content_id(repr(example))] for example in (*self.examples, *self.validation)]
-        return {"config": self.config.to_dict(), "labels": self.labels, "data": content_id(ids)}
+        return {
+            "config": self.config.to_dict(),
+            "labels": self.labels,
+            "data": content_id(ids),
+            "tokens": self.collate.fingerprint((*self.examples, *self.validation)),
+            "backbone": backbone_fingerprint(self.config.model.backbone),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +131,7 @@ class Distilled:
             **self.prepared.to_dict(),
             "steps": trained.steps,
             "best_step": trained.best_step,
+            **({"resumed_from_step": trained.resumed_from} if trained.resumed_from else {}),
             "seconds": round(trained.seconds, 1),
             "tokens_per_second": round(trained.tokens / max(trained.seconds, 1e-9)),
             "memory_gib": round(peak_memory(), 2),
@@ -201,7 +212,7 @@ def refuse(out: Path) -> None:
     refuse_finished(out)
     if out.is_dir():
         names = sorted(path.name for path in out.iterdir() if path.name not in (STATE, LOGS))
-        if names:
+        if names and not was_saving(out):
             raise RunError(f"{out}: is not empty ({', '.join(names[:3])}); name a directory that is not there yet")
 
 
@@ -260,8 +271,11 @@ def distill(prepared: PreparedTraining, out: Path, callback: TrainingCallback | 
 
     config = prepared.config
     accelerator = make_accelerator(config, out)
+    fingerprint = prepared.fingerprint()
+    refuse_other(fingerprint, out, accelerator.num_processes)  # in every process, so that none waits for another
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        _claim(prepared, out)
+        claim(fingerprint, out, accelerator.num_processes)
     accelerator.wait_for_everyone()
     set_seed(config.training.seed)
     job = training_job(prepared)
@@ -320,6 +334,7 @@ def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out:
         loading=loading_conflict(model, prepared.tokenizer),
     )
     model.cpu()
+    begin_saving(out)
     save(
         model,
         prepared.tokenizer,
@@ -377,38 +392,6 @@ def backbone_parent(backbone: str) -> dict[str, Any]:
             metadata = read_metadata(folder)
             parent |= {"kind": metadata["kind"], "parents": metadata.get("parents", [])}
     return parent
-
-
-def _claim(prepared: PreparedTraining, out: Path) -> None:
-    """Make the directory, or see that the training that lies in it is this one."""
-    wanted = prepared.fingerprint()
-    path = out / STATE / FINGERPRINT
-    if path.is_file():
-        difference = _difference(json.loads(path.read_text("utf-8")), wanted)
-        if difference:
-            raise RunChangedError(f"{out}: holds a training that was interrupted, and not this one: {difference}")
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written: {error.strerror}") from None
-
-
-def _difference(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The first differences between two fingerprints in words, "" for none; earlier versions wrote flat `settings`."""
-    before = RewardConfig.from_dict(earlier.get("config", earlier.get("settings", {}))).flat()
-    after = RewardConfig.from_dict(wanted["config"]).flat()
-    changes = [
-        f"{name} was {before[name]}, is {value}"
-        for name, value in after.items()
-        if before[name] != value and name not in _MAY_CHANGE
-    ]
-    if earlier.get("data") != wanted["data"]:
-        changes.append("the data is another")
-    if earlier.get("labels") != wanted["labels"]:
-        changes.append("its labels are others")
-    return "; ".join(changes[:4])
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -28,6 +28,7 @@ class RewardSettings(TypedDict, total=False):
     lora_alpha: float
     lora_dropout: float
     lora_target_modules: Sequence[str]
+    quantization: str
     freeze_backbone: bool
     dropout: float
     dtype: str
@@ -46,6 +47,7 @@ class RewardSettings(TypedDict, total=False):
     seed: int
     epochs: float
     batch_size: int
+    batch_tokens: int
     gradient_accumulation_steps: int
     optimizer: str
     learning_rate: float
@@ -59,6 +61,7 @@ class RewardSettings(TypedDict, total=False):
     early_stopping_patience: int
     evaluations_per_epoch: int
     save_steps: int
+    save_minutes: float
     report_to: Sequence[str]
     calibration_method: str
     preset: str

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from judge.errors import EngineError, MissingExtraError
+from judge.errors import ConfigError, EngineError, MissingExtraError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, batches
 from judge.rewards.data.examples import Example
@@ -28,7 +28,8 @@ from judge.rewards.evaluation.metrics import figures
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.modeling.backbone import mixed_precision
 from judge.rewards.training.optimizers import lr_factor, make_optimizers, set_learning_rate
-from judge.rewards.training.resume import Position, checkpoint, load_best, resume, save_best
+from judge.rewards.training.parts import Part, parts_of
+from judge.rewards.training.resume import CheckpointClock, Position, load_best, resume, save_best
 from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback
 
 LOGS = "logs"
@@ -47,6 +48,7 @@ class Trained:
         seconds: of training, over all its runs.
         history: rows in the order of steps; those of a validation have `validation_…` figures.
         state: of a sharded model the whole weights, on the CPU of the first process; else None, and the model has them.
+        resumed_from: the step of the checkpoint that this training went on from, 0 where it began anew.
     """
 
     steps: int
@@ -56,6 +58,7 @@ class Trained:
     seconds: float
     history: list[dict[str, Any]]
     state: dict[str, Tensor] | None = None
+    resumed_from: int = 0
 
 
 def make_accelerator(config: RewardConfig, folder: Path) -> Any:
@@ -64,13 +67,24 @@ def make_accelerator(config: RewardConfig, folder: Path) -> Any:
     from accelerate.utils import DistributedDataParallelKwargs
 
     _check_trackers(config.training.report_to)
+    precision = mixed_precision(config)
+    _forget_precision(precision)
     unused = config.model.kind == "hierarchical" or config.model.feature_bank != ""
     return Accelerator(
-        mixed_precision=mixed_precision(config, "cuda" if torch.cuda.is_available() else "cpu"),
+        mixed_precision=precision,
         log_with=list(config.training.report_to) or None,
         project_dir=str(folder / LOGS),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
     )
+
+
+def _forget_precision(precision: str) -> None:
+    """Let this process train in another precision than before: accelerate keeps the first one for all its objects."""
+    from accelerate.state import AcceleratorState
+
+    shared = AcceleratorState._shared_state
+    if shared and str(shared.get("_mixed_precision", precision)) != precision:
+        AcceleratorState._reset_state()
 
 
 def _check_trackers(names: Sequence[str]) -> None:
@@ -133,6 +147,16 @@ class TrainingJob:
         loss = self.plain_loss or self.loss
         return float(loss(rewards, replace(targets, member_weight=None)))
 
+    def parts(self, examples: Sequence[Example]) -> list[Part]:
+        """A batch in parts of at most `batch_tokens` tokens."""
+        most = self.config.training.batch_tokens
+        lengths = self.collate.lengths(examples) if most else []
+        return parts_of(examples, lengths, most, self.targets, self.loss, self.config.model.outputs, self.reads)
+
+    def reads(self, example: Example) -> int:
+        """At how many places an example is read."""
+        return len(example.steps) if self.config.model.kind == "process" else len(example.responses)
+
 
 def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCallback | None = None) -> Trained:
     """Train `job.model` in place, going on from the newest checkpoint.
@@ -153,17 +177,20 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     config, callback, position = job.config, callback or NoCallback(), Position()
     lengths = job.collate.lengths(job.examples)
     world, rank = accelerator.num_processes, accelerator.process_index
+    if config.training.batch_tokens and _is_sharded(accelerator):
+        raise ConfigError("batch_tokens: sharded processes must take the same number of passes (accepted: batch_size)")
     steps = count_steps(job.examples, config, lengths, world)
     optimizers = make_optimizers(job.model, config)
     model, *optimizers = accelerator.prepare(job.model, *optimizers)
     accelerator.register_for_checkpointing(position)
-    resume(accelerator, folder)
+    resumed_from = resume(accelerator, folder)
+    callback.on_start(position.step, steps)
     chunk = config.training.gradient_accumulation_steps * world
     remaining = islice(stream(job.examples, config, lengths), position.step * chunk, None)
     every = max(1, steps // MAX_HISTORY_ROWS)
     evaluate_at = evaluation_steps(steps, config)
     _start_trackers(accelerator, config)
-    recent = RecentBatches()
+    recent, checkpoints = RecentBatches(), CheckpointClock(accelerator, config.training.save_minutes)
     model.train()
     began = time.monotonic() - position.seconds
     while position.step < steps:
@@ -184,13 +211,17 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
             recent = RecentBatches()
         if position.step in evaluate_at and job.validation:
             _evaluate(job, model, accelerator, position, folder, callback)
-        if position.step in evaluate_at or (
-            config.training.save_steps and position.step % config.training.save_steps == 0
-        ):
-            checkpoint(accelerator, folder, position.step)
+        if checkpoints.due() or position.step in evaluate_at or _is_multiple(position.step, config.training.save_steps):
+            checkpoints.write(folder, position.step)
         if config.training.early_stopping_patience and position.stale >= config.training.early_stopping_patience:
             break
-    return _finished(model, position, config, accelerator, folder, steps)
+    trained = _finished(model, position, config, accelerator, folder, steps)
+    return replace(trained, resumed_from=resumed_from)
+
+
+def _is_multiple(step: int, every: int) -> bool:
+    """Whether a step is one of every so many; never of every 0."""
+    return every > 0 and step % every == 0
 
 
 def _backward(
@@ -203,14 +234,21 @@ def _backward(
 ) -> None:
     """Forward and backward of each batch of a step; gradients are shared between devices after the last."""
     for place, examples in enumerate(step_batches, 1):
-        with nullcontext() if place == len(step_batches) else accelerator.no_sync(model):
-            batch, targets = job.collate(examples).to(accelerator.device), job.targets(examples)
-            rewards = model(batch)
-            loss = job.loss(rewards, targets.to(accelerator.device))
-            _check_finite(loss, position.step + 1, examples)
-            accelerator.backward(loss / len(step_batches))
-        recent.add(loss, rewards, targets, batch.size, len(examples), job.config)
-        position.tokens += batch.size * accelerator.num_processes
+        targets, rewards, size = job.targets(examples), [], 0
+        parts = job.parts(examples)
+        for number, part in enumerate(parts, 1):
+            is_last = place == len(step_batches) and number == len(parts)
+            with nullcontext() if is_last else accelerator.no_sync(model):
+                batch = job.collate(part.examples).to(accelerator.device)
+                rewards.append(model(batch))
+                loss = part.share * job.loss(rewards[-1], part.targets.to(accelerator.device))
+                _check_finite(loss, position.step + 1, examples)
+                accelerator.backward(loss / len(step_batches))
+            rewards[-1], size = rewards[-1].detach(), size + batch.size
+        read = torch.cat(rewards)
+        loss = job.loss(read, targets.to(accelerator.device)) if len(parts) > 1 else loss
+        recent.add(loss, read, targets, size, len(examples), job.config)
+        position.tokens += size * accelerator.num_processes
 
 
 def _finished(
@@ -220,8 +258,7 @@ def _finished(
     stopped = config.training.early_stopping_patience and position.best_step
     if stopped and position.best_step != position.step:
         load_best(accelerator, model, folder)
-    sharded = "FSDP" in str(accelerator.distributed_type) or "DEEPSPEED" in str(accelerator.distributed_type)
-    state = accelerator.get_state_dict(model) if sharded else None
+    state = accelerator.get_state_dict(model) if _is_sharded(accelerator) else None
     if accelerator.num_processes > 1:
         accelerator.end_training()
     else:  # end_training would destroy a process group that is somebody else's, vLLM's for one
@@ -236,6 +273,12 @@ def _finished(
         seconds=position.seconds,
         history=position.history,
     )
+
+
+def _is_sharded(accelerator: Any) -> bool:
+    """Whether each process holds a piece of the weights alone."""
+    kind = str(accelerator.distributed_type)
+    return "FSDP" in kind or "DEEPSPEED" in kind
 
 
 def evaluation_steps(steps: int, config: RewardConfig) -> set[int]:
@@ -269,9 +312,7 @@ def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], dev
         places = order[start : start + size]
         batch = [examples[place] for place in places]
         rewards = model(job.collate(batch).to(device)).float().cpu()
-        process = job.config.model.kind == "process"
-        counts = [len(example.steps) if process else len(example.responses) for example in batch]
-        by_place.update(zip(places, rewards.split(counts), strict=True))
+        by_place.update(zip(places, rewards.split([job.reads(example) for example in batch]), strict=True))
     in_order = [by_place[place] for place in range(len(examples))]
     model.train(training)
     return torch.cat(in_order), job.targets(examples)

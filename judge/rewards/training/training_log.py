@@ -18,6 +18,9 @@ from judge.rewards.training.resume import Position
 class TrainingCallback(Protocol):
     """Is told of a training while it runs: a progress bar, or a test that keeps the rows."""
 
+    def on_start(self, step: int, steps: int) -> None:
+        """The training begins, or goes on from a checkpoint of `step` steps; it takes `steps` in all."""
+
     def on_step(self, row: dict[str, Any]) -> None:
         """A row of the history: step, steps, loss, accuracy, margin, learning_rate, tokens_per_second, seconds, …"""
 
@@ -27,6 +30,9 @@ class TrainingCallback(Protocol):
 
 class NoCallback:
     """Is told and does nothing."""
+
+    def on_start(self, step: int, steps: int) -> None:
+        pass
 
     def on_step(self, row: dict[str, Any]) -> None:
         pass

@@ -91,6 +91,9 @@ class StopAt:
     def __init__(self, step: int) -> None:
         self.at = step
 
+    def on_start(self, step: int, steps: int) -> None:
+        pass
+
     def on_step(self, row: dict[str, Any]) -> None:
         if row["step"] == self.at:
             raise KeyboardInterrupt
