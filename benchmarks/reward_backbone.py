@@ -1,9 +1,9 @@
 """A real language model as a reward model: `rmjudge distill`'s loop beside TRL's RewardTrainer.
 
-    python benchmarks/reward_backbone.py --backbone build/real/SmolLM2-135M-Instruct          LoRA, 600 pairs
-    python benchmarks/reward_backbone.py --backbone DIR --lora-rank 0                         every weight
-    python benchmarks/reward_backbone.py --backbone DIR --pairs 48 --rounds 2                 speed and memory alone
-    python benchmarks/reward_backbone.py --backbone DIR --whole                               accuracy too
+    python benchmarks/reward_backbone.py                             SmolLM2 as `make real` makes it, LoRA, 600 pairs
+    python benchmarks/reward_backbone.py --lora-rank 0               every weight
+    python benchmarks/reward_backbone.py --pairs 48 --rounds 2       speed and memory alone
+    python benchmarks/reward_backbone.py --whole --backbone DIR      accuracy too, of another model
 
 Data: HH-RLHF's harmless dialogues, from RMJUDGE_DATA or shared/data, at most 512 tokens (a longer text loses tokens at
 the left of its prompt, the same number for both responses). Both sides see the same pairs and tokens: AdamW, a linear
@@ -34,6 +34,7 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.examples import Example, examples, split
 
+REAL = Path(__file__).resolve().parents[1] / "build" / "real" / "SmolLM2-135M-Instruct"
 LENGTH, BATCH = 512, 8
 
 
@@ -49,7 +50,7 @@ class Pairs(NamedTuple):
 def main() -> None:
     """Read the options, measure, print JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", required=True, help="a model directory")
+    parser.add_argument("--backbone", default=str(REAL), help="a model directory")
     parser.add_argument("--lora-rank", type=int, default=16, help="0 trains every weight")
     parser.add_argument("--pairs", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=1)

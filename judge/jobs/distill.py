@@ -128,7 +128,7 @@ def distill(
         config,
         labels=source.labels,
         parents=source.parents,
-        out=None if dry_run or out is None else Path(out),
+        out=None if out is None else Path(out),
         skipped=bad,
     )
     return TrainingPlan(prepared.to_dict()) if dry_run or out is None else _train(prepared, Path(out), progress)

@@ -43,6 +43,7 @@ from judge.rewards.training.claim import (
     was_saving,
 )
 from judge.rewards.training.loop import LOGS, Trained, TrainingJob, count_steps, make_accelerator, predict, train
+from judge.rewards.training.preflight import empty_backbone, preflight
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
@@ -173,6 +174,7 @@ def prepare(
     config = _with_objectives(config, made)
     config = config.updated(loss=default_loss(config, made))
     tokenizer = load_tokenizer(config.model.backbone)
+    preflight(config)
     layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
     collate = Collator(
         tokenizer,
@@ -192,7 +194,7 @@ def prepare(
     check(fitted.examples, config.model.kind)
     training, validation = split(fitted.examples, config.data.validation_fraction, config.training.seed)
     lengths = collate.lengths(training)
-    return PreparedTraining(
+    prepared = PreparedTraining(
         config=config,
         labels=labels,
         parents=parents,
@@ -205,6 +207,9 @@ def prepare(
         tokens=sum(lengths),
         steps=count_steps(training, config, lengths),
     )
+    if out is not None:
+        refuse_other(prepared.fingerprint(), out)
+    return prepared
 
 
 def refuse(out: Path) -> None:
@@ -230,13 +235,8 @@ def load_tokenizer(backbone: str) -> Any:
 
 def max_tokens(config: RewardConfig) -> int:
     """max_length, or the positions that the backbone has learnt where those are fewer; its config alone is read."""
-    import torch
-    from transformers import AutoConfig, AutoModel
-
-    try:
-        with torch.device("meta"):
-            empty = AutoModel.from_config(AutoConfig.from_pretrained(config.model.backbone))
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, NotImplementedError):
+    empty = empty_backbone(config)
+    if empty is None:
         return config.data.max_length  # whatever is wrong is said when the weights are loaded
     return longest_text(empty, config.data.max_length)
 

@@ -183,9 +183,7 @@ def _load_model(config: RewardConfig) -> Any:
 
     try:
         hf_config = AutoConfig.from_pretrained(name)
-        if getattr(hf_config, "is_encoder_decoder", False):
-            what = f"'{name}' is an encoder-decoder ({hf_config.model_type})"
-            raise ConfigError(f"{what}; a backbone reads one text (accepted: causal or bidirectional)")
+        refuse_encoder_decoder(hf_config, name)
         if config.model.quantization == "4bit" and hf_config.get_text_config().hidden_size % 64:
             raise ConfigError(f"quantization 4bit packs blocks of 64 weights; '{name}' is no multiple of that wide")
         with _quiet():
@@ -196,6 +194,13 @@ def _load_model(config: RewardConfig) -> Any:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise EngineError(f"the backbone '{name}' cannot be loaded: {lines[0]}") from None
     return prepare(model, config)
+
+
+def refuse_encoder_decoder(hf_config: Any, name: str) -> None:
+    """ConfigError for a model that reads one text and writes another."""
+    if getattr(hf_config, "is_encoder_decoder", False):
+        what = f"'{name}' is an encoder-decoder ({hf_config.model_type})"
+        raise ConfigError(f"{what}; a backbone reads one text (accepted: causal or bidirectional)")
 
 
 def _precision(config: RewardConfig, saved: torch.dtype | None) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def refuse_other(fingerprint: Mapping[str, Any], out: Path, processes: int | Non
     if not path.is_file():
         return
     earlier = _read(path)
-    wanted = {**fingerprint, "processes": processes or int(earlier.get("processes", 1))}
+    wanted = {**fingerprint, "processes": processes}
     if differences := _differences(earlier, wanted):
         said = "; ".join(differences[:4])
         raise RunChangedError(f"{out}: holds a training that was interrupted, and not this one: {said}")
@@ -114,11 +114,13 @@ def _batches_a_step(config: RewardConfig, processes: int) -> int:
     return config.training.gradient_accumulation_steps * processes
 
 
-def _same_work(before: RewardConfig, after: RewardConfig, processes: int, processes_now: int) -> bool:
-    """Whether every step takes the batches that it took before.
+def _same_work(before: RewardConfig, after: RewardConfig, processes: int, processes_now: int | None) -> bool:
+    """Whether every step takes the batches that it took before; None looks away from processes and accumulation.
 
     Dropout and the memory of features belong to a process, so with these the number of processes must be the same.
     """
+    if processes_now is None:
+        return True
     if processes == processes_now:
         return before.training.gradient_accumulation_steps == after.training.gradient_accumulation_steps
     model = after.model

@@ -66,7 +66,7 @@ def make_accelerator(config: RewardConfig, folder: Path) -> Any:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    _check_trackers(config.training.report_to)
+    check_trackers(config.training.report_to)
     precision = mixed_precision(config)
     _forget_precision(precision)
     unused = config.model.kind == "hierarchical" or config.model.feature_bank != ""
@@ -87,7 +87,7 @@ def _forget_precision(precision: str) -> None:
         AcceleratorState._reset_state()
 
 
-def _check_trackers(names: Sequence[str]) -> None:
+def check_trackers(names: Sequence[str]) -> None:
     """Raise MissingExtraError for a tracker whose package is not there."""
     from accelerate.tracking import get_available_trackers
 
