@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -127,11 +128,12 @@ def read(asked: argparse.Namespace) -> Pairs:
     from transformers import AutoTokenizer
 
     records = (record for _, record in read_records(data_folder() / FILES["hh"]) if isinstance(record, Pair))
-    made, _ = examples(((record, None) for record in records), "scalar", "human")
+    wanted = round(1.2 * asked.pairs / (1 - HELD_OUT if asked.whole else 1)) + 4 * BATCH  # a few are dropped
+    made, _ = examples(((record, None) for record in islice(records, wanted)), "scalar", "human")
     decided = [example for example in made if example.p_first is not None and example.p_first != 0.5]
     tokenizer = AutoTokenizer.from_pretrained(asked.backbone)
     collate = Collator(tokenizer, "scalar", LENGTH, "packed", cache_size=10**9)
-    kept = collate.fit(decided[: round(1.1 * asked.pairs / (1 - HELD_OUT if asked.whole else 1)) + BATCH]).examples
+    kept = collate.fit(decided).examples
     training, test = split(kept, HELD_OUT, asked.seed) if asked.whole else (kept, [])
     return Pairs(training[: asked.pairs], test, collate, tokenizer)
 

@@ -1,13 +1,14 @@
 """Wrong labels and calibration: a fifth of the training labels flipped, each loss beside its own clean self.
 
     python benchmarks/reward_noise.py [--losses "bradley_terry; forward_correction, flipped 0.2"]
-    python benchmarks/reward_noise.py --data FILE --backbone DIRECTORY [--full]
+    python benchmarks/reward_noise.py --data FILE --backbone DIRECTORY [--full [--lora 16]]
 
 The first trains the embedded judge's backbone on pairs of its own field, by the library's own loop and with the
 settings of benchmarks/distill.py. The second takes real preferences: the backbone is frozen and read once, and what
 is trained, for every loss and several seeds, is a small network on its features (the library's losses, heads and
 targets); with --full the backbone too. Labels of test and calibration are clean. Accuracy is of pairs that no
-training saw, prompts apart, its interval by a bootstrap over prompts. Then the probabilities: expected calibration
+training saw, prompts apart, its interval by a bootstrap over prompts; "against plain" is each loss minus
+bradley_terry, both on flipped labels, pair by pair. Then the probabilities: expected calibration
 error (15 bins) on test pairs, as they are and after calibration on 500 others.
 """
 
@@ -74,23 +75,24 @@ def read(args: argparse.Namespace) -> list[Example]:
     else:
         from judge.tiny.samples import pairs
 
-        records = list(pairs(args.train + CALIBRATION + args.test, seed=1, ties=0.0, neat=True))
+        records = list(pairs(args.train + args.held + args.test, seed=1, ties=0.0, neat=True))
     made, _ = examples(((record, None) for record in records), "scalar", "human")
-    made = [one for one in made if one.p_first != 0.5]
-    groups = sorted({one.group for one in made})
+    made = [example for example in made if example.p_first != 0.5]
+    groups = sorted({example.group for example in made})
     random.Random(0).shuffle(groups)
-    place = {group: at for at, group in enumerate(groups)}
-    return sorted(made, key=lambda one: place[one.group])
+    place = {group: number for number, group in enumerate(groups)}
+    ordered = sorted(made, key=lambda example: place[example.group])
+    return ordered[: args.train + args.held + args.test]
 
 
 def parts(made: Sequence[Example], features: Tensor, args: argparse.Namespace) -> tuple[Part, Part, Part]:
     """Training, calibration and test: no prompt in two of them, at most as many as were asked for."""
-    ends, at = [], 0
-    for wanted in (CALIBRATION, min(args.test, len(made) // 3)):
-        at += wanted
-        while at < len(made) and made[at].group == made[at - 1].group:
-            at += 1
-        ends.append(at)
+    ends, end = [], 0
+    for wanted in (args.held, min(args.test, len(made) // 3)):
+        end += wanted
+        while end < len(made) and made[end].group == made[end - 1].group:
+            end += 1
+        ends.append(end)
     last = min(len(made), ends[1] + args.train)
     cut = [(ends[1], last), (0, ends[0]), (ends[0], ends[1])]
     train, held, test = (Part(list(made[low:high]), features[2 * low : 2 * high]) for low, high in cut)
@@ -106,7 +108,7 @@ def read_features(made: Sequence[Example], config: RewardConfig, batch: int = 32
     collate = model.collator(AutoTokenizer.from_pretrained(config.model.backbone))
     fitted = collate.fit(made).examples
     lengths = collate.lengths(fitted)
-    order = sorted(range(len(fitted)), key=lambda at: lengths[at])
+    order = sorted(range(len(fitted)), key=lambda place: lengths[place])
     seen: list[Tensor] = []
     model.head.register_forward_pre_hook(lambda _, given: seen.append(given[0].float()))
     rows: dict[int, Tensor] = {}
@@ -114,16 +116,19 @@ def read_features(made: Sequence[Example], config: RewardConfig, batch: int = 32
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            model(collate([fitted[at] for at in places]))
+            model(collate([fitted[place] for place in places]))
         rows.update(zip(places, seen.pop().split(2), strict=True))
-    return fitted, torch.cat([rows[at] for at in range(len(fitted))])
+    return fitted, torch.cat([rows[place] for place in range(len(fitted))])
 
 
 def flip(made: Sequence[Example], seed: int) -> list[Example]:
     """A fifth of the labels turned round."""
     draw = random.Random(seed)
     wrong = set(draw.sample(range(len(made)), round(FLIPPED * len(made))))
-    return [replace(one, p_first=1 - (one.p_first or 0.0)) if at in wrong else one for at, one in enumerate(made)]
+    return [
+        replace(example, p_first=1 - (example.p_first or 0.0)) if place in wrong else example
+        for place, example in enumerate(made)
+    ]
 
 
 def train_head(
@@ -140,7 +145,7 @@ def train_head(
     for _ in range(args.epochs):
         order = torch.randperm(len(labels))
         for places in order[: len(labels) // args.batch * args.batch].split(args.batch):
-            targets = Targets.of([labels[at] for at in places.tolist()], "scalar")
+            targets = Targets.of([labels[place] for place in places.tolist()], "scalar")
             value = cost(made(features[places].flatten(0, 1)), targets)
             optimizer.zero_grad()
             value.backward()
@@ -153,9 +158,9 @@ def train_head(
 def right(made: Any, part: Part) -> tuple[np.ndarray, Tensor]:
     """(E,) whether each pair is told right, and the rewards (2E, 1)."""
     rewards = made(part.features)
-    said = rewards.reshape(-1, 2)
-    labels = torch.tensor([one.p_first or 0.0 for one in part.examples])
-    hits = torch.sign(said[:, 0] - said[:, 1]) == torch.sign(labels - 0.5)
+    first, second = rewards.reshape(-1, 2).unbind(-1)
+    labels = torch.tensor([example.p_first or 0.0 for example in part.examples])
+    hits = torch.sign(first - second) == torch.sign(labels - 0.5)
     return hits.double().numpy(), rewards
 
 
@@ -178,21 +183,21 @@ def ece_of(rewards: Tensor, part: Part, by: Any) -> str:
     """Error of the probabilities of test pairs, each in both orders."""
     differences = (rewards[0::2, 0] - rewards[1::2, 0]).double()
     p = np.array([by.pair(float(d)) for d in differences])
-    label = np.array([one.p_first for one in part.examples], dtype=float)
-    groups = np.unique([one.group for one in part.examples], return_inverse=True)[1]
-    found = expected_calibration_error(
+    label = np.array([example.p_first for example in part.examples], dtype=float)
+    groups = np.unique([example.group for example in part.examples], return_inverse=True)[1]
+    error = expected_calibration_error(
         np.concatenate([p, 1 - p]), np.concatenate([label, 1 - label]), np.tile(groups, 2)
     )
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return f"{error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
 
 
 def noise(train: Part, test: Part, args: argparse.Namespace) -> dict[tuple[str, bool], list[Any]]:
     """The table of losses; the heads of every seed."""
-    groups = [one.group for one in test.examples]
-    print(f"\n| loss | clean | {FLIPPED:.0%} flipped | lost | against clean bradley-terry |")
-    print("|---|---:|---:|---:|---:|")
+    groups = [example.group for example in test.examples]
+    print(f"\n| loss | clean | {FLIPPED:.0%} flipped | lost | against clean bradley-terry | against plain, flipped |")
+    print("|---|---:|---:|---:|---:|---:|")
     heads: dict[tuple[str, bool], list[Any]] = {}
-    plain = np.zeros(len(groups))
+    plain: dict[bool, np.ndarray] = {}
     for name, (loss, arguments) in LOSSES.items():
         hits: dict[bool, np.ndarray] = {}
         for flipped in (False, True):
@@ -203,18 +208,19 @@ def noise(train: Part, test: Part, args: argparse.Namespace) -> dict[tuple[str, 
                 for seed in range(args.seeds)
             ]
             heads[name, flipped] = made
-            hits[flipped] = np.mean([right(one, test)[0] for one in made], axis=0)
-        if name == "bradley_terry":
-            plain = hits[False]
-        clean, noisy = (100 * hits[flipped].mean() for flipped in (False, True))
-        told = " | ".join(points(apart, groups) for apart in (hits[False] - hits[True], plain - hits[True]))
-        print(f"| {name} | {clean:.1f} % | {noisy:.1f} % | {told} |", flush=True)
+            hits[flipped] = np.mean([right(head, test)[0] for head in made], axis=0)
+        plain = plain or hits
+        clean, noisy = (points(hits[flipped], groups) for flipped in (False, True))
+        differences = (hits[False] - hits[True], plain[False] - hits[True], hits[True] - plain[True])
+        cells = " | ".join(points(difference, groups) for difference in differences)
+        print(f"| {name} | {clean} | {noisy} | {cells} |", flush=True)
     return heads
 
 
 def calibration(heads: dict[tuple[str, bool], list[Any]], held: Part, test: Part) -> None:
     """The table of calibration errors, of the first seed's heads."""
-    print(f"\n| trained on | ECE as it is, {len(test.examples)} test pairs | after calibration on {CALIBRATION} | by |")
+    count, fitted_on = len(test.examples), len(held.examples)
+    print(f"\n| trained on | ECE as it is, {count} test pairs | after calibration on {fitted_on} | by |")
     print("|---|---:|---:|---|")
     for name, flipped in heads:
         if name not in ("bradley_terry", "forward_correction, flipped 0.2"):
@@ -232,38 +238,42 @@ def full(made: Sequence[Example], args: argparse.Namespace) -> None:
     """The whole model trained by the library's own loop, on clean and on flipped labels."""
     fitted = training_job(args.config, []).collate.fit(made).examples
     train, held, test = parts(fitted, torch.zeros(2 * len(fitted), 0), args)
-    groups = [one.group for one in test.examples]
+    groups = [example.group for example in test.examples]
     print(f"{len(train.examples)} training, {len(held.examples)} calibration, {len(test.examples)} test pairs")
-    print(f"\n| loss | labels | accuracy | lost | ECE as it is | after calibration on {CALIBRATION} | seconds |")
-    print("|---|---|---:|---:|---:|---:|---:|")
-    recipe = {} if args.data else RECIPE
+    print(
+        f"\n| loss | labels | accuracy | lost | against plain | ECE as it is | after calibration on {args.held} | s |"
+    )
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    recipe = {"lora_rank": args.lora, "epochs": float(args.epochs)} if args.data else RECIPE
+    plain: dict[bool, np.ndarray] = {}
     for name in args.losses:
         loss, arguments = LOSSES[name]
         config = args.config.updated(freeze_backbone=False, loss=loss, loss_arguments=arguments, **recipe)
-        clean = np.zeros(0)
-        for flipped in (False, True):
+        hits: dict[bool, np.ndarray] = {}
+        for flipped in args.flipped:
             labels = flip(train.examples, 0) if flipped else train.examples
             began = time.perf_counter()
             job, device = trained(config, labels)
             seconds = time.perf_counter() - began
-            rows = (name, f"{FLIPPED:.0%} flipped" if flipped else "clean")
-            told, clean = whole(job, device, held, test, groups, clean)
-            print(f"| {' | '.join((*rows, *told))} | {seconds:.0f} |", flush=True)
+            hits[flipped], errors = whole(job, device, held, test)
+            lost = points(hits[False] - hits[flipped], groups) if flipped and False in hits else ""
+            against = points(hits[flipped] - plain[flipped], groups) if plain else ""
+            named = (name, f"{FLIPPED:.0%} flipped" if flipped else "clean", points(hits[flipped], groups))
+            print(f"| {' | '.join((*named, lost, against, *errors))} | {seconds:.0f} |", flush=True)
+        plain = plain or hits
 
 
-def whole(job: Any, device: Any, held: Part, test: Part, groups: Sequence[str], clean: np.ndarray) -> Any:
-    """Accuracy, points lost against `clean` (none: these are the clean ones), ECE before and after; and the hits."""
+def whole(job: Any, device: Any, held: Part, test: Part) -> tuple[np.ndarray, tuple[str, str]]:
+    """Which test pairs are told right, and the ECE before and after calibration."""
     from judge.rewards.training.loop import predict
 
     fitted = calibrate(*predict(job, job.model, held.examples, device), held.examples, RewardConfig.of())
     rewards, targets = predict(job, job.model, test.examples, device)
     assert targets.p_first is not None
-    said = rewards[:, 0].reshape(-1, 2)
-    hits = ((said[:, 0] > said[:, 1]) == (targets.p_first > 0.5)).double().numpy()
-    plain = replace(fitted, temperature=1.0, knots=(), values=())
-    lost = points(clean - hits, groups) if len(clean) else ""
-    told = (f"{100 * hits.mean():.1f} %", lost, ece_of(rewards, test, plain), ece_of(rewards, test, fitted))
-    return told, clean if len(clean) else hits
+    first, second = rewards[:, 0].reshape(-1, 2).unbind(-1)
+    hits = ((first > second) == (targets.p_first > 0.5)).double().numpy()
+    uncalibrated = replace(fitted, temperature=1.0, knots=(), values=())
+    return hits, (ece_of(rewards, test, uncalibrated), ece_of(rewards, test, fitted))
 
 
 def trained(config: RewardConfig, labels: Sequence[Example]) -> tuple[Any, Any]:
@@ -318,9 +328,13 @@ def main() -> None:
         help=_NAMES,
     )
     parser.add_argument("--full", action="store_true", help="train the backbone too (minutes); always without --data")
+    parser.add_argument("--lora", type=int, default=0, help="with --full and --data: rank of low-rank adapters")
+    parser.add_argument("--held", type=int, default=CALIBRATION, help="pairs to calibrate on")
+    parser.add_argument("--noisy-only", action="store_true", help="with --full: no training on clean labels")
     args = parser.parse_args()
     from judge.tiny import READER
 
+    args.flipped = (True,) if args.noisy_only else (False, True)
     args.losses = [name.strip() for name in args.losses.split(";")]
     args.config = RewardConfig.of(
         backbone=args.backbone or str(READER), freeze_backbone=True, max_length=args.max_length

@@ -27,6 +27,25 @@ def distill(
     ] = None,
     format: o.Format = None,
     skip_bad: o.SkipBad = False,
+    validation_data: Annotated[
+        str | None, typer.Option("--validation-data", help="Validate on this file instead of a part of the data.")
+    ] = None,
+    eval: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--eval",
+            metavar="[NAME=]FILE",
+            help="Evaluate on it too while training: a benchmark by its protocol, or labelled data. Several times.",
+        ),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sweep",
+            metavar="NAME=VALUE,VALUE",
+            help="Train every combination under --out, and compare them by validation. Several times.",
+        ),
+    ] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="enhanced, llama-2.", rich_help_panel=_MODEL)] = None,
     loss: Annotated[str | None, typer.Option("--loss", help="See docs/rewards.md.", rich_help_panel=_MODEL)] = None,
     encoder: Annotated[
@@ -96,17 +115,14 @@ def distill(
         "seed": seed,
         "report_to": trackers or None,
     }
-    made = judge.distill(
-        sources,
-        out=out,
-        labels=labels,
-        format=format,
-        skip_bad=skip_bad,
-        settings=set,
-        progress=not quiet,
-        dry_run=dry_run,
-        **given,
-    )
+    given |= {"labels": labels, "format": format, "skip_bad": skip_bad, "settings": set, "progress": not quiet}
+    given |= {"validation_data": validation_data, "eval": eval}
+    if sweep:
+        if dry_run:
+            raise judge.ConfigError("a dry run is of one training: leave out --sweep or --dry-run")
+        _show_sweep(judge.sweep(sources, sweep=sweep, out=out, **given), as_json=json)
+        return 0
+    made = judge.distill(sources, out=out, dry_run=dry_run, **given)
     if isinstance(made, judge.TrainingPlan):
         _show("dry run: nothing was trained and nothing written", made.counts, as_json=json)
     elif made.training is not None:  # else another process of `accelerate launch`
@@ -126,7 +142,20 @@ def _show(title: str, figures: Mapping[str, Any], *, as_json: bool) -> None:
     rows = [(name, value) for name, value in figures.items() if not isinstance(value, Mapping | list)]
     rows += [(f"dropped: {entry['reason']}", entry["count"]) for entry in figures["dropped"]]
     rows += [(f"validation {name}", value) for name, value in figures.get("validation", {}).items()]
+    rows += [(f"eval {name}", value) for name, value in figures.get("evaluations", {}).items() if "/" not in name]
     drawing.show_table(title, [(name.replace("_", " "), _shown(value)) for name, value in rows])
+
+
+def _show_sweep(swept: "judge.Sweep", *, as_json: bool) -> None:
+    """A row a cell, the best one named."""
+    if as_json:
+        drawing.show_json(swept.to_dict())
+        return
+    print(f"sweep: {swept.out}, {len(swept.cells)} trainings, {swept.prompts:,} prompts held out")
+    drawing.show_grid(swept.table())
+    print(f"best by validation {swept.figure}: {swept.best.path}")
+    if swept.tied:
+        print(f"not told apart from it: {', '.join(cell.path.name for cell in swept.tied)}")
 
 
 def _shown(value: object) -> str:

@@ -123,6 +123,18 @@ def show_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     Console().print(table)
 
 
+def show_grid(rows: Sequence[Sequence[str]]) -> None:
+    """A head and rows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    head, *body = rows
+    table = Table(*head)
+    for row in body:
+        table.add_row(*row)
+    Console().print(table)
+
+
 def draw_findings(result: "LintResult", noun: str) -> None:
     """Each finding with its place; then how many files of that kind were looked at, and how many findings there are."""
     for finding in result:

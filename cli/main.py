@@ -33,6 +33,9 @@ VERBS = {
     "export": Verb("judge.cli.export", "Turn a run into training data for TRL, OpenRLHF, NeMo-RL and others.", False),
     "distill": Verb("judge.cli.distill", "Train a reward model on labels.", False),
     "score": Verb("judge.cli.score", "Score the rows of a data file with a reward model.", False),
+    "robustness": Verb(
+        "judge.cli.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
+    ),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
     "constitution": Verb("judge.cli.constitution", "Write, check and try out the principles a judge is held to.", True),
     "prompt": Verb("judge.cli.prompt", "List, show, render and check the prompts a judge is given.", True),

@@ -13,8 +13,12 @@ app = typer.Typer(add_completion=False)
 _SCORING = "Scoring"
 
 Model = Annotated[Path, typer.Argument(help="A reward model's directory.")]
-Lower = Annotated[
-    float, typer.Option("--lower", min=0, help="Score an ensemble by mean - K σ.", rich_help_panel=_SCORING)
+Lower = Annotated[float, typer.Option("--lower", min=0, help="Score by the reward - K σ.", rich_help_panel=_SCORING)]
+Normalize = Annotated[
+    bool,
+    typer.Option(
+        "--normalize", help="Scores with mean 0 and deviation 1 over the calibration data.", rich_help_panel=_SCORING
+    ),
 ]
 Aggregate = Annotated[
     str | None,
@@ -59,6 +63,7 @@ def score(
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
     lower: Lower = 0.0,
+    normalize: Normalize = False,
     aggregate: Aggregate = None,
     convention: Convention = None,
     best_of: BestOf = False,
@@ -85,6 +90,7 @@ def score(
             skip_bad=skip_bad,
             settings=set,
             lower=lower,
+            normalize=normalize,
             aggregate=aggregate,
             convention=convention,
             best_of=best_of,

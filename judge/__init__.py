@@ -46,9 +46,13 @@ if TYPE_CHECKING:
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
-    from judge.jobs.reward_model import Reward, RewardModel, load_reward_model
+    from judge.jobs.reward_model import Comparison, Reward, RewardModel, load_reward_model
+    from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
+    from judge.jobs.training.sweep import sweep
+    from judge.jobs.training.sweep_result import Sweep, SweepCell
+    from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
         Critique,
         Judgement,
@@ -76,6 +80,7 @@ if TYPE_CHECKING:
         spoken,
     )
     from judge.report.report import Report
+    from judge.report.robustness import RobustnessReport
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -86,6 +91,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "Comparison",
     "Completion",
     "ConfigError",
     "Constitution",
@@ -125,7 +131,9 @@ __all__ = [
     "Revision",
     "Reward",
     "RewardModel",
+    "RewardTrainer",
     "RmjudgeError",
+    "RobustnessReport",
     "Round",
     "Run",
     "RunAudit",
@@ -135,6 +143,8 @@ __all__ = [
     "Solution",
     "Steps",
     "Survey",
+    "Sweep",
+    "SweepCell",
     "TaskSpec",
     "Template",
     "TemplateError",
@@ -171,9 +181,11 @@ __all__ = [
     "render_constitution",
     "render_prompt",
     "revise",
+    "robustness",
     "score",
     "spoken",
     "survey",
+    "sweep",
     "test_constitution",
     "tiny_card",
     "to_row",
@@ -260,16 +272,24 @@ _HOMES = {
     ),
     "jobs.revise": ("revise",),
     "jobs.reward_model": (
+        "Comparison",
         "Reward",
         "RewardModel",
         "load_reward_model",
     ),
+    "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.tiny": (
         "TinyCard",
         "generate_problems",
         "tiny_card",
     ),
+    "jobs.training.sweep": ("sweep",),
+    "jobs.training.sweep_result": (
+        "Sweep",
+        "SweepCell",
+    ),
+    "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
         "Critique",
         "Judgement",
@@ -301,6 +321,7 @@ _HOMES = {
         "spoken",
     ),
     "report.report": ("Report",),
+    "report.robustness": ("RobustnessReport",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (

@@ -52,7 +52,7 @@ WINGS: dict[str, list[set[str]]] = {
         {"statistics"},
         {"data"},
         {"analyses"},
-        {"benchmarks"},
+        {"benchmarks", "robustness"},
         {"findings"},
         {"build", "serialization"},
     ],

@@ -13,6 +13,7 @@ import pytest
 
 import judge
 from judge.agreement import schema
+from judge.agreement.robustness import schema as robustness_schema
 from judge.agreement.serialization import audit_to_row, to_row
 from tests.report.sample import report as sample_report
 
@@ -96,4 +97,30 @@ def test_the_schema_of_a_report_names_the_fields_of_its_types() -> None:
     for name, definition in definitions.items():
         kind = getattr(schema, name)
         assert is_dataclass(kind)
+        assert definition["required"] == [field.name for field in fields(kind)]
+
+
+def lengths(prompts: list[str], completions: list[str]) -> list[float]:
+    return [float(len(completion)) for completion in completions]
+
+
+def test_a_robustness_report() -> None:
+    rows = [
+        {
+            "prompt": f"Sum {number}?",
+            "first": f"It is {number}." * (1 + number % 3),
+            "second": "No idea at all.",
+            "human": [{"annotator": "ann", "verdict": "first"}],
+            "meta": {"source": "ab"[number % 2]},
+        }
+        for number in range(60)
+    ]
+    shifted = [{**row, "prompt": f"Shifted: {row['prompt']}"} for row in rows]
+    report = judge.robustness(lengths, rows, shifted=shifted, pairs=10, k=2, resamples=50, progress=False)
+    row = json.loads(report.to_json())
+    validator("robustness").validate(row)
+    assert all(row[name] for name in ("slices", "length", "probes", "attack", "findings", "shifted_coverage"))
+    definitions = json.loads(files("judge").joinpath("schemas", "robustness.json").read_text("utf-8"))["$defs"]
+    for name, definition in definitions.items():
+        kind = getattr(robustness_schema, name)
         assert definition["required"] == [field.name for field in fields(kind)]

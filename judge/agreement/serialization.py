@@ -1,4 +1,4 @@
-"""Reports and audits as JSON, there and back, also those that an earlier version saved."""
+"""Reports, audits and robustness as JSON, there and back, also those that an earlier version saved."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from judge.agreement.robustness.schema import VERSION as ROBUSTNESS_VERSION
+from judge.agreement.robustness.schema import Robustness
 from judge.agreement.schema import VERSION, AgreementReport, Audit
 from judge.errors import InputError
 from judge.files import to_json as encode
@@ -56,6 +58,19 @@ def from_row(row: Mapping[str, Any]) -> AgreementReport:
 def audit_from_row(row: Mapping[str, Any]) -> Audit:
     """The audit of a row, as `rmjudge audit` saves it; raises InputError without a place when it is none."""
     return _whole(row, Audit, "audit")
+
+
+def robustness_to_row(robustness: Robustness) -> dict[str, Any]:
+    """The robustness report as JSON values."""
+    row: dict[str, Any] = _finite(asdict(robustness))
+    return row
+
+
+def robustness_from_row(row: Mapping[str, Any]) -> Robustness:
+    """The robustness report of a row; raises InputError without a place when it is none or of an unknown version."""
+    if row.get("version") != ROBUSTNESS_VERSION:
+        raise InputError(f"field 'version': found {row.get('version')!r} (accepted: '{ROBUSTNESS_VERSION}')")
+    return _whole(row, Robustness, "robustness report")
 
 
 def _upgraded(row: Mapping[str, Any]) -> dict[str, Any]:

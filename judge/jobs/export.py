@@ -134,9 +134,9 @@ def _export_model(
             f"{model} is a reward model: --check compares its loaders, --out writes it with adapters merged"
         )
     if out is not None:
-        from judge.rewards.checkpoint.save_load import load, merge
+        from judge.rewards.checkpoint.save_load import export_merged
 
-        merge(load(model, device="cpu"), out)
+        export_merged(model, out)
     written = model if out is None else out
     loaders = _differences(written, data, vllm=vllm, progress=progress) if check else ()
     return ExportedModel(model=written, written=out is not None, loaders=tuple(loaders))

@@ -15,6 +15,7 @@ from judge.judgements import Outcome, Steps
 from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution
 from judge.rewards.checkpoint.metadata import read_metadata
 from judge.rewards.config import RewardConfig
+from judge.rewards.inference.judgements import Rule
 from judge.runs.data import Data, open_data
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Reward:
     Attributes:
         value: the reward, higher is better: an ensemble's mean, objectives under their weights, of a process model the
             steps' P(right) as one. None where the text could not be read.
-        std: standard deviation of an ensemble's members.
+        std: what the model does not know of it, in the same units (docs/rewards.md, "Uncertainty").
         lower: value minus one standard deviation, a cautious reward.
         probability: P(correct), calibrated, of an outcome model.
         members: the rewards of an ensemble's members.
@@ -60,18 +61,42 @@ class Reward:
         return self.value
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a reward model says of two responses to one prompt.
+
+    Attributes:
+        difference: the first's reward minus the second's.
+        std: σ of the difference: what both texts have in common cancels. None for a model without an uncertainty.
+        p_first: P(the first is better), calibrated.
+        reason: why there is nothing to say, "" where there is.
+    """
+
+    difference: float | None
+    std: float | None = None
+    p_first: float | None = None
+    reason: str = ""
+
+
 class RewardModel:
     """A reward model's directory. Its weights are loaded when the first text is scored.
 
     Attributes:
         path: the directory; the object itself may stand where a path is wanted.
         training: figures of the training that this object is the result of; None for a model that was opened.
+        normalize: whether rewards have mean 0 and deviation 1 over the calibration data.
     """
 
     def __init__(
-        self, path: str | Path, *, dtype: str = "", device: str = "", training: Mapping[str, Any] | None = None
+        self,
+        path: str | Path,
+        *,
+        dtype: str = "",
+        device: str = "",
+        normalize: bool = False,
+        training: Mapping[str, Any] | None = None,
     ) -> None:
-        self.path, self.training = Path(path), training
+        self.path, self.training, self.normalize = Path(path), training, normalize
         self._dtype, self._device = dtype, device
 
     def __fspath__(self) -> str:
@@ -132,6 +157,20 @@ class RewardModel:
         values = [float(reward) for reward in rewards]
         return sorted(range(len(values)), key=lambda index: -values[index])
 
+    def compare(self, prompt: Text, first: Text, second: Text) -> Comparison:
+        """How much better the first of two responses to one prompt is, and how sure that is."""
+        turns = _conversation(prompt, "user")
+        sides = _conversation(first, "assistant"), _conversation(second, "assistant")
+        (scored,) = self._scored([Pair(prompt=turns, first=sides[0], second=sides[1])])
+        if not scored.numbers:
+            return Comparison(difference=None, reason=str(getattr(scored.judgement, "reason", "")))
+        scores = scored.numbers.get("mean", scored.numbers["scores"])
+        return Comparison(
+            difference=scores[0] - scores[1],
+            std=scored.numbers.get("difference_std"),
+            p_first=getattr(scored.judgement, "p_first", None),
+        )
+
     def score_batch(self, rows: Sequence[Scorable]) -> list[list[Reward]]:
         """The rewards of many rows: without padding, a prompt computed once for all its responses.
 
@@ -141,21 +180,38 @@ class RewardModel:
         Returns:
             Of each row, in its order, a reward a response: two of a pair, K of a ranking, one of the others.
         """
-        from judge.rewards.inference.scoring import score
+        return [_rewards(scored) for scored in self._scored(_records(rows, process=self.kind == "process"))]
 
-        records = _records(rows, process=self.kind == "process")
-        return [_rewards(scored) for batch in score(self._loaded, records) for scored in batch]
+    def evaluate(self, data: Data, *, labels: str | None = None, format: str | None = None) -> dict[str, float]:
+        """The figures that a validation has, on labelled data.
+
+        Args:
+            data: labelled data or runs, as `judge.distill` takes them.
+            labels: "judge" or "human"; by default what the data has.
+            format: force a family of formats instead of recognising it.
+
+        Returns:
+            loss, accuracy or correlation with the bounds of its 95 % interval (`_low`, `_high`; prompts are drawn
+            whole), margin; `examples` and `prompts`.
+
+        Raises:
+            InputError: for data that cannot be read or holds nothing to compare with.
+        """
+        from judge.jobs.training.evaluation import evaluate, evaluation_job
+        from judge.jobs.training.label_source import label_source
+
+        return evaluate(evaluation_job(self.loaded), label_source(open_data(data), labels, format))
 
     def export(self, out: str | Path) -> "RewardModel":
-        """The model written anew with its low-rank adapter added to its weights.
+        """The model written anew with its low-rank adapter added to its weights in fp32; its card goes along.
 
         Raises:
             RunError: where a model stands already.
         """
-        from judge.rewards.checkpoint.save_load import load, merge
+        from judge.rewards.checkpoint.save_load import export_merged
 
-        merge(load(self.path, device="cpu"), Path(out))
-        return RewardModel(out, dtype=self._dtype, device=self._device)
+        export_merged(self.path, out)
+        return RewardModel(out, dtype=self._dtype, device=self._device, normalize=self.normalize)
 
     def check_loaders(
         self, data: Data | None = None, *, vllm: bool = True, progress: bool = True
@@ -174,8 +230,15 @@ class RewardModel:
         with check_progress(shown=progress) as watch:
             return check_loaders(self.path, records, vllm=vllm, watch=watch)
 
+    def _scored(self, records: Sequence[Record]) -> "list[Scored]":
+        from judge.rewards.inference.scoring import score
+
+        rule = Rule(normalize=self.normalize)
+        return [scored for batch in score(self.loaded, records, rule=rule) for scored in batch]
+
     @cached_property
-    def _loaded(self) -> "LoadedModel":
+    def loaded(self) -> "LoadedModel":
+        """The model itself with its tokenizer and calibration, its weights loaded."""
         from judge.rewards.checkpoint.save_load import load
 
         return load(self.path, dtype=self._dtype, device=self._device)
@@ -199,19 +262,22 @@ class RewardModel:
 _SHOWN = ("accuracy", "correlation", "ece_after_calibration")
 
 
-def load_reward_model(path: str | Path, *, dtype: str = "", device: str = "") -> RewardModel:
+def load_reward_model(path: str | Path, *, dtype: str = "", device: str = "", normalize: bool = False) -> RewardModel:
     """Open a reward model's directory.
 
     Args:
         path: the directory.
         dtype: of the weights, other than they were saved in: float32, bfloat16 or float16.
         device: "" takes a GPU where there is one.
+        normalize: whether rewards have mean 0 and deviation 1 over the calibration data.
 
     Raises:
         InputError: for a directory that is no reward model.
+        ConfigError: to normalize a model that has no calibration, or whose scores are no rewards.
     """
-    model = RewardModel(path, dtype=dtype, device=device)
-    read_metadata(model.path)
+    model = RewardModel(path, dtype=dtype, device=device, normalize=normalize)
+    calibrated = model.metadata.get("calibration") is not None
+    Rule(normalize=normalize).check(model.config, calibrated=calibrated)
     return model
 
 

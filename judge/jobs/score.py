@@ -40,6 +40,7 @@ def score(
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     lower: float = 0.0,
+    normalize: bool = False,
     aggregate: Literal["min", "product", "last", "mean"] | str | None = None,
     convention: str | None = None,
     best_of: bool = False,
@@ -59,7 +60,8 @@ def score(
         skip_bad: rows that cannot be scored go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
         settings: batch_tokens, dtype and device by name; a mapping, or texts NAME=VALUE.
-        lower: score an ensemble by its mean minus so many standard deviations of its members.
+        lower: a score is the reward minus so many of its standard deviations.
+        normalize: scores have mean 0 and deviation 1 over the model's calibration data; verdicts stay as they are.
         aggregate: judge whole solutions by their steps: min, product, last or mean.
         convention: read someone else's process model as its makers do: trl, math-shepherd, rlhflow, qwen, skywork.
         best_of: also write the best response to each prompt, best.jsonl.
@@ -77,7 +79,7 @@ def score(
     job = ScoreJob(
         open_data(data),
         Path(model),
-        Rule(aggregation=aggregate or "", whole=bool(aggregate), lower=lower),
+        Rule(aggregation=aggregate or "", whole=bool(aggregate), lower=lower, normalize=normalize),
         format=format,
         convention=convention or "",
         window=window,
@@ -114,9 +116,10 @@ class ScoreJob:
     ) -> None:
         self.data, self.model, self.rule, self.format, self.convention = data, model, rule, format, convention
         self.batch_tokens, self.dtype, self.device, self.window = batch_tokens, dtype, device, window
+        self._place, self._places = "", dict[int, str]()  # of the record read last; of those in flight, by identity
         self.metadata = _foreign(model, convention) if convention else read_metadata(model)
         self.reward_config = RewardConfig.from_dict(self.metadata["config"])
-        self.rule.check(self.reward_config)
+        self.rule.check(self.reward_config, calibrated=self.metadata.get("calibration") is not None)
 
     def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
         """The records in the order of the data; bad are also those without texts, and those of another task."""
@@ -130,6 +133,7 @@ class ScoreJob:
                 elif this != task:
                     reject(place, f"a {record.kind}, whose task is {this}; the rows before are of {task}", on_bad)
                 else:
+                    self._place = place
                     yield record
 
     def config(self) -> dict[str, Any]:
@@ -151,16 +155,22 @@ class ScoreJob:
 
     def execute(self, attempt: Attempt) -> None:
         """Score batch by batch; the model is loaded when there is something to score."""
-        waiting = attempt.waiting(self.records(attempt.skip))
+        waiting = self._remembering_places(attempt.waiting(self.records(attempt.skip)))
         first = next(waiting, None)
         if first is None:
             return
         for batch in self._scores(chain([first], waiting)):
             with attempt.interrupt.shielded():
                 for scored in batch:
-                    _write(scored, attempt)
+                    _write(scored, self._places.pop(id(scored.record), ""), attempt)
             attempt.journal.sync()
             attempt.watch(attempt.counts)
+
+    def _remembering_places(self, waiting: Iterator[Record]) -> Iterator[Record]:
+        """The records, each one's place kept until its row is written."""
+        for record in waiting:
+            self._places[id(record)] = self._place
+            yield record
 
     def _scores(self, records: Iterator[Record]) -> "Iterator[list[Scored]]":
         """By our own model, or by someone else's process model as its makers read it."""
@@ -196,10 +206,11 @@ def _foreign(model: Path, convention: str) -> Mapping[str, Any]:
     return {"config": RewardConfig.of(kind="process").to_dict(), "weights": weights}
 
 
-def _write(scored: "Scored", attempt: Attempt) -> None:
-    row = row_of(scored.record, scored.judgement)
-    row["meta"] = {**row["meta"], "reward": scored.numbers}
-    attempt.write(row, readable=readable(scored.judgement))
+def _write(scored: "Scored", place: str, attempt: Attempt) -> None:
+    """Journal a row; one without a score says where in the data it stands."""
+    row, is_readable = row_of(scored.record, scored.judgement), readable(scored.judgement)
+    row["meta"] = {**row["meta"], "reward": scored.numbers} | ({} if is_readable else {"place": place})
+    attempt.write(row, readable=is_readable)
     attempt.counts.calls += 1
     attempt.counts.prompt_tokens += scored.tokens
     attempt.counts.cached_tokens += scored.shared

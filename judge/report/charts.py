@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from math import exp
 from typing import Any, NamedTuple
 
+from judge.agreement.robustness.schema import Attack, ProbeEffect
 from judge.agreement.schema import (
     Audit,
     Bias,
@@ -158,6 +159,41 @@ def audit(sheet: Sheet, audited: Audit) -> str:
     ]
     names = {"judge": "verdict moved", "alarm": "in favour of what was changed"}
     return forest(sheet, lines, label=f"Verdicts that moved when nothing should, {audited.name}", names=names)
+
+
+def probes(sheet: Sheet, effects: Sequence[ProbeEffect]) -> str:
+    """How far each edit moves the reward; those that surely lift it without adding anything in the colour of alarm."""
+    lines = [
+        Line(
+            probe.probe,
+            (Mark("alarm" if probe.effect == "adds" and (probe.shift.low or 0) > 0 else "judge", probe.shift),),
+        )
+        for probe in effects
+    ]
+    lifted = any(line.marks[0].style == "alarm" for line in lines)
+    names = {"judge": "edit", "alarm": "lifts the reward without adding anything"} if lifted else None
+    return forest(sheet, lines, label="Change of the reward by each edit, in deviations", names=names, reference=0)
+
+
+def attack(sheet: Sheet, attacked: Attack) -> str:
+    """How many pairs the worst of k edits turns, against k."""
+    known = [figure for figure in attacked.success if figure.value is not None]
+    if len(known) < 2:
+        return ""
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot()
+        tried = [int(success.of) for success in known]
+        axes.plot(tried, [success.value for success in known], color=JUDGE, linewidth=2, marker="o", markersize=5)
+        for success, count in zip(known, tried, strict=True):
+            if success.low is not None and success.high is not None:
+                axes.plot([count, count], [success.low, success.high], color=JUDGE, linewidth=1.8)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(tried, [str(count) for count in tried])
+        axes.set(xlabel="edits tried on the worse response", ylabel="pairs turned", ylim=(0, None))
+        _axis(axes.yaxis, "share")
+
+    return sheet.draw(paint, label="Pairs turned by the worst of k edits", width=3.6, height=2.8)
 
 
 def slices(sheet: Sheet, parts: Sequence[Slice], overall: Sequence[Figure]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from judge.agreement.robustness.schema import Robustness
 from judge.agreement.schema import AgreementReport, BaselineChange, JudgeReport, Unit
 from judge.files import write_atomic
 from judge.report import charts, words
@@ -63,6 +64,29 @@ def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str
             policy=_policy(style, script),
             confidence=f"{report.confidence * 100:g}{words.THIN}%",
             unit_of=_units(report),
+        )
+    )
+    return _printable(html)
+
+
+def robustness_page(report: Robustness) -> str:
+    """The HTML of a robustness report."""
+    sheet = Sheet()
+    drawn = {
+        "slices": charts.slices(sheet, report.slices, report.accuracy),
+        "probes": charts.probes(sheet, report.probes),
+        "attack": charts.attack(sheet, report.attack) if report.attack else "",
+    }
+    style = _resource("style.css") + sheet.css
+    html = (
+        _environment()
+        .get_template("robustness.html.jinja")
+        .render(
+            report=report,
+            charts=drawn,
+            style=style,
+            policy=_policy(style, ""),
+            confidence=f"{report.confidence * 100:g}{words.THIN}%",
         )
     )
     return _printable(html)

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from judge.agreement.robustness.schema import ProbeEffect, Robustness
 from judge.agreement.schema import AgreementReport, Audit, Ceiling, Figure, Flag, JudgeReport, League, People, Slice
 from judge.report import words
 
@@ -116,7 +117,7 @@ def _table(title: str, *columns: str, numbers: Iterable[int]) -> Table:
     return table
 
 
-def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report: AgreementReport) -> Table:
+def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report: AgreementReport | Robustness) -> Table:
     table = _table(title, "figure", "value", _interval(report), "n", "left out", numbers=(1, 2, 3))
     for item in figures:
         name, figure = item if isinstance(item, tuple) else (words.title(item), item)
@@ -131,7 +132,7 @@ def _value(figure: Figure) -> tuple[str, str, str]:
     return value.replace(words.THIN, " "), span.replace(words.THIN, " "), words.count(figure.n)
 
 
-def _interval(report: AgreementReport) -> str:
+def _interval(report: AgreementReport | Robustness) -> str:
     return f"{report.confidence * 100:g} % interval"
 
 
@@ -188,6 +189,42 @@ def audit(audited: Audit, fail_over: float | None = None) -> Table:
         toward = words.NOTHING if probe.probe == "swap" else _value(probe.toward)[0]
         cells = (value + " over" * over, span, toward, n, words.count(probe.lost))
         table.add_row(_text(probe.probe), _text(probe.about), *cells, style="red" if over else "")
+    return table
+
+
+def robustness(report: Robustness) -> Group:
+    """A robustness report: what was found, then a table for each part."""
+    return Group(*_robustness(report))
+
+
+def _robustness(report: Robustness) -> Iterator[RenderableType]:
+    yield _text(words.robust(report), "bold yellow" if report.findings else "bold green")
+    for reason in report.not_examined:
+        yield _text(f"Not examined: {reason}")
+    for finding in words.by_severity(report.findings):
+        yield from _flag(finding)
+    yield _figures(f"{report.name}: {words.compared(report.coverage)}", report.accuracy, report)
+    if report.slices:
+        yield _slices(report.slices)
+    if report.length:
+        yield _figures("length", report.length, report)
+    if report.probes:
+        yield _probes(report.probes)
+    if report.attack:
+        edits = ", ".join(f"{name} {words.count(count)}" for name, count in report.attack.edits.items())
+        title = "the worst of k edits" + (f"; in the best ones: {edits}" if edits else "")
+        yield _figures(title, [*report.attack.success, report.attack.gain], report)
+
+
+def _probes(probes: Iterable[ProbeEffect]) -> Table:
+    """A line a probe; shifts are in deviations of the rewards."""
+    columns = ("edit", "moves\nby", "interval", "by its\nlength", "worse\nwins", "better\nloses", "not\nlowered")
+    title = "edits: shifts in deviations, verdicts of the pairs that are told right"
+    table = _table(title, *columns, numbers=range(1, 7))
+    for probe in probes:
+        shares = [_value(figure)[0] for figure in (probe.worse_wins, probe.better_loses, probe.not_lowered)]
+        by_length = words.signed(probe.by_length, "coefficient")
+        table.add_row(_text(probe.probe), *_value(probe.shift)[:2], by_length, *shares)
     return table
 
 

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 
+from judge.agreement.robustness.schema import PairCoverage, Robustness
 from judge.agreement.schema import BaselineChange, Bias, Figure, Flag, Headline, Unit
 
 NOTHING = "–"
@@ -10,6 +11,7 @@ THIN = "\u202f"  # the narrow no-break space between a number and its unit
 STAYS = "\u00a0"  # the no-break space inside an equation
 VERDICT_OF = {"good": "Good enough", "fair": "With care", "poor": "Not good enough", "unknown": "Too few to say"}
 SEVERITY_OF = {"stop": "Stop", "warn": "Take care", "note": "Note"}
+_CHANGES = {"gap", "shift", "length_slope", "attack_gain"}
 ORDER_OF = ("stop", "warn", "note")
 
 
@@ -30,7 +32,7 @@ def number(value: float | None, unit: Unit) -> str:
 
 def apart(figure: Figure) -> bool:
     """Whether a figure is a difference, which has a sign and no 0…1 to lie in."""
-    return figure.name.endswith(("difference", "preference", "drift"))
+    return figure.name.endswith(("difference", "preference", "drift")) or figure.name in _CHANGES
 
 
 def value(figure: Figure) -> str:
@@ -117,6 +119,23 @@ def phrase(key: str) -> str:
     return key.replace("_", " ")
 
 
+def robust(report: Robustness) -> str:
+    """What a robustness report comes to, in one sentence."""
+    wrong = sum(finding.severity != "note" for finding in report.findings)
+    looked = "data, length and edits" if report.probes else "data and length"
+    if not wrong:
+        return f"Nothing was found by the thresholds of this report ({looked})"
+    return f"{wrong} finding{'s' * (wrong != 1)} ({looked})"
+
+
+def compared(coverage: PairCoverage) -> str:
+    """`2,000 pairs of 900 prompts; 12 ties, 3 unreadable`."""
+    left = [(coverage.ties, "ties"), (coverage.unlabelled, "unlabelled"), (coverage.unreadable, "unreadable")]
+    parts = ", ".join(f"{count(number_of)} {word}" for number_of, word in left if number_of)
+    whole = f"{count(coverage.compared)} pairs of {count(coverage.prompts)} prompts"
+    return f"{whole}; left out: {parts}" if parts else whole
+
+
 def by_severity(flags: Iterable[Flag]) -> list[Flag]:
     """Flags with the gravest first, in their own order otherwise."""
     return sorted(flags, key=lambda flag: ORDER_OF.index(flag.severity))
@@ -149,6 +168,11 @@ def short(text: str, length: int = 28) -> str:
         return text
     head = (length - 1) * 2 // 3
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+def cut(text: str, length: int = 900) -> str:
+    """A text that fits: its beginning and its end, where edits stand."""
+    return text if len(text) <= length else f"{text[: length // 2]} … {text[-(length // 2) :]}"
 
 
 def printable(text: str) -> str:

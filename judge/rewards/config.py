@@ -16,10 +16,12 @@ from judge.rewards.registry import AGGREGATIONS, ENCODERS, FEATURE_BANKS, HEADS,
 from judge.rewards.settings import typed
 
 MEMBER_KINDS = ("heads", "adapters")
+UNCERTAINTIES = ("auto", "members", "refit", "laplace", "dropout", "none")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "flex", "flash", "sdpa", "products", "eager")
 QUANTIZATIONS = ("", "8bit", "4bit")
 LAYOUTS = ("auto", "packed", "padded")
+EXAMPLE_WEIGHTS = ("", "confidence", "agreement")
 CALIBRATION_METHODS = ("auto", "temperature", "isotonic", "none")
 TRACKERS = ("tensorboard", "wandb", "comet_ml", "mlflow", "aim", "clearml", "dvclive", "swanlab", "trackio")
 
@@ -123,6 +125,8 @@ class ModelConfig(_Checked):
     """How many members an ensemble has."""
     member_kind: str = _one_of("heads", MEMBER_KINDS)
     """Members are heads on shared features, or low-rank adapters of their own."""
+    uncertainty: str = _one_of("auto", UNCERTAINTIES)
+    """Where σ comes from: members (of an ensemble), refit, laplace, dropout, none; auto is laplace where it fits."""
     objectives: tuple[str, ...] = ()
     """Of a multi-objective model; empty for all that are scored."""
     objective_weights: tuple[float, ...] = ()
@@ -134,7 +138,7 @@ class ModelConfig(_Checked):
     aggregation: str = _one_of("min", AGGREGATIONS)
     """How the steps of a solution become one score: min, product, last or mean."""
     feature_bank: str = _one_of("", FEATURE_BANKS)
-    """A memory of training features: fifo, reservoir, or "" for none."""
+    """A memory of training features: fifo, reservoir, surprising, or "" for none."""
     feature_bank_size: int = _between(1024, 1, _MANY)
     """How many features the memory holds."""
     lora_rank: int = _between(0, 0, 4096)
@@ -174,6 +178,7 @@ class ModelConfig(_Checked):
             raise ConfigError(f"quantization {self.quantization} needs a lora_rank above 0: such weights do not learn")
         if self.head == "likelihood":
             self._check_likelihood()
+        self._check_uncertainty()
         if self.encoder != "joint" and self.kind in ("process", "hierarchical"):
             raise ConfigError(f"kind {self.kind} reads one sequence; it takes encoder joint, not {self.encoder}")
 
@@ -184,6 +189,38 @@ class ModelConfig(_Checked):
             raise ConfigError("head likelihood tells right from wrong; it takes step_classes 2")
         if self.kind == "ensemble" and self.member_kind == "adapters":
             raise ConfigError("head likelihood has members of its own; it takes no adapters as members")
+
+    def _check_uncertainty(self) -> None:
+        if self.uncertainty in ("auto", "none"):
+            return
+        if self.kind == "process" or self.has_gate:
+            why = "kind process says a verdict a step" if self.kind == "process" else "a gate weighs text by text"
+            raise ConfigError(f"uncertainty {self.uncertainty}: {why} (accepted: auto, none)")
+        if self.uncertainty == "members" and self.kind != "ensemble":
+            raise ConfigError(f"uncertainty members needs kind ensemble, not {self.kind} (accepted: refit, laplace)")
+        if self.uncertainty == "dropout" and (self.head == "likelihood" or self.kind == "hierarchical"):
+            raise ConfigError("uncertainty dropout needs head linear or mlp, of a kind that reads one state a text")
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether a gate weighs the objectives: `gated` of a multi-objective model."""
+        return self.gated and self.kind == "multi"
+
+    @property
+    def uncertainty_method(self) -> str:
+        """The method of a new model: what was named, else laplace (of adapters members, of steps and gates none)."""
+        if self.uncertainty != "auto":
+            return self.uncertainty
+        if self.kind == "process" or self.has_gate:
+            return "none"
+        return "members" if self.kind == "ensemble" and self.member_kind == "adapters" else "laplace"
+
+    @property
+    def saved_uncertainty(self) -> str:
+        """The method of a saved model; those of earlier versions name none, and ensembles had their members'."""
+        if self.uncertainty != "auto":
+            return self.uncertainty
+        return "members" if self.kind == "ensemble" else "none"
 
     @property
     def outputs(self) -> int:
@@ -231,6 +268,13 @@ class DataConfig(_Checked):
     """Share of the examples held out, whole prompts at a time."""
     bootstrap: bool = True
     """Whether each member of an ensemble sees each prompt with a weight of its own."""
+    example_weights: str = _one_of("", EXAMPLE_WEIGHTS)
+    """Weights of training examples: confidence (of soft labels), agreement (of several people), or "" for none; the
+    formulas stand in data/weights.py."""
+    class_balance: bool = False
+    """Whether the classes of outcomes or steps have the same share of the loss."""
+    split_seed: int = -1
+    """Which prompts are held out; -1 takes `seed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +313,9 @@ class TrainingConfig(_Checked):
     """Validations without a lower loss before training stops; 0 never stops it."""
     evaluations_per_epoch: int = _between(2, 1, _MANY)
     """How many times an epoch the validation part is looked at."""
+    best_by: str = ""
+    """The figure that the kept weights and early stopping go by: a figure of the validation part (accuracy), or of
+    `--eval` data (its name, or NAME_figure); "" for the validation loss, and for early stopping alone."""
     save_steps: int = _between(0, 0, _MANY)
     """Steps between checkpoints; 0 writes one at each evaluation."""
     save_minutes: float = _between(5.0, 0, _MANY)
@@ -342,6 +389,11 @@ class RewardConfig:
     def loss_name(self) -> str:
         """The loss, the kind's own where none was named."""
         return LOSSES.canonical(self.loss.name) if self.loss.name else KINDS[self.model.kind].loss
+
+    @property
+    def split_seed(self) -> int:
+        """The seed that draws the validation part."""
+        return self.training.seed if self.data.split_seed < 0 else self.data.split_seed
 
     def flat(self) -> dict[str, Any]:
         """Plain JSON values of every setting by its flat name."""

@@ -6,9 +6,9 @@ Everything that can be refused is refused in `prepare`, before any weight is loa
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
 from judge.files import file_hash
@@ -16,10 +16,13 @@ from judge.records import content_id
 from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
 from judge.rewards.config import RewardConfig
+from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
+from judge.rewards.data.gate_pairs import apart, gate_pairs
 from judge.rewards.data.targets import Targets
 from judge.rewards.data.tokenize import CUT
+from judge.rewards.data.weights import weighted
 from judge.rewards.evaluation.calibration import Calibration, calibrate
 from judge.rewards.evaluation.curves import CURVES, curves
 from judge.rewards.evaluation.metrics import figures
@@ -32,9 +35,11 @@ from judge.rewards.evaluation.red_flags import (
     find_red_flags,
     reversed_order,
 )
-from judge.rewards.losses.registry import default_loss, plain_loss, training_loss
+from judge.rewards.losses.pairwise import Loss
+from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss, training_loss
 from judge.rewards.modeling.backbone import longest_text
-from judge.rewards.modeling.reward_model import build_reward_model
+from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
+from judge.rewards.training.after_training import complete_model, predict_scores, set_score_scale, standardize
 from judge.rewards.training.claim import (
     backbone_fingerprint,
     begin_saving,
@@ -42,9 +47,19 @@ from judge.rewards.training.claim import (
     refuse_other,
     was_saving,
 )
-from judge.rewards.training.loop import LOGS, Trained, TrainingJob, count_steps, make_accelerator, predict, train
+from judge.rewards.training.frozen_features import FrozenFeatures, can_be_cached, frozen_features
+from judge.rewards.training.loop import (
+    LOGS,
+    Evaluator,
+    Trained,
+    TrainingJob,
+    count_steps,
+    make_accelerator,
+    train,
+)
 from judge.rewards.training.preflight import empty_backbone, preflight
 from judge.rewards.training.resume import STATE
+from judge.rewards.training.selection import EVAL, check_best_by
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
 SKIPPED = "could not be read"
@@ -66,6 +81,8 @@ class PreparedTraining:
         cut: examples whose prompt was too long.
         tokens: of all training examples, a prompt counted once for all its responses.
         steps: of the optimizer, on one device.
+        gate_pairs: what the gate of a gated model is fitted to, of prompts that are not held out.
+        loss: the caller's own, instead of the configuration's.
     """
 
     config: RewardConfig
@@ -79,14 +96,22 @@ class PreparedTraining:
     cut: int
     tokens: int
     steps: int
+    gate_pairs: Sequence[Example] = ()
+    loss: Loss | None = None
+
+    @property
+    def loss_name(self) -> str:
+        """The configuration's loss, or where the caller's own stands: `module.function`."""
+        return self.config.loss_name if self.loss is None else loss_name_of(self.loss)
 
     def to_dict(self) -> dict[str, Any]:
         """Counts as plain values."""
         prompts = {example.group for example in (*self.examples, *self.validation)}
+        left_out = sorted(self.collate.tokenizer.template.leaves_out)
         return {
             "kind": self.config.model.kind,
             "backbone": self.config.model.backbone,
-            "loss": self.config.loss_name,
+            "loss": self.loss_name,
             "labels": self.labels,
             "examples": len(self.examples),
             "validation_examples": len(self.validation),
@@ -95,17 +120,21 @@ class PreparedTraining:
             "tokens_per_epoch": self.tokens,
             "steps": self.steps,
             "dropped": [{"reason": reason, "count": count} for reason, count in sorted(self.dropped.items())],
+            **({"template_leaves_out": left_out} if left_out else {}),
         }
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for an interrupted training to go on."""
-        ids = [[example.id, content_id(repr(example))] for example in (*self.examples, *self.validation)]
+        every = (*self.examples, *self.validation, *self.gate_pairs)
+        ids = [[example.id, content_id(repr(example))] for example in every]
+        told = {} if self.loss is None else {"loss": self.loss_name}
         return {
             "config": self.config.to_dict(),
             "labels": self.labels,
             "data": content_id(ids),
             "tokens": self.collate.fingerprint((*self.examples, *self.validation)),
             "backbone": backbone_fingerprint(self.config.model.backbone),
+            **told,
         }
 
 
@@ -125,6 +154,12 @@ class Distilled:
     validation: Mapping[str, Any]
     flags: Sequence[str]
 
+    @property
+    def evaluations(self) -> dict[str, float]:
+        """Figures on evaluation data beside the validation part, of the weights that were kept: `DATA_NAME` each."""
+        kept = [row for row in self.trained.history if row["step"] == self.trained.best_step]
+        return {name.removeprefix(EVAL): value for row in kept for name, value in row.items() if name.startswith(EVAL)}
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
         trained = self.trained
@@ -137,6 +172,7 @@ class Distilled:
             "tokens_per_second": round(trained.tokens / max(trained.seconds, 1e-9)),
             "memory_gib": round(peak_memory(), 2),
             "validation": dict(self.validation),
+            **({"evaluations": evaluations} if (evaluations := self.evaluations) else {}),
             "flags": list(self.flags),
         }
 
@@ -149,6 +185,9 @@ def prepare(
     parents: Sequence[Mapping[str, Any]] = (),
     out: Path | None = None,
     skipped: Sequence[object] = (),
+    validation: Iterable[Labelled] | None = None,
+    validation_labels: str = "human",
+    loss: Loss | None = None,
 ) -> PreparedTraining:
     """Read, drop with counts, split and tokenize.
 
@@ -159,6 +198,9 @@ def prepare(
         parents: what the labels were made from, for the model's metadata.
         out: the model directory, which must not be there, unless an interrupted training of the same kind lies in it.
         skipped: the rows that could not be read, complete once `labelled` is read to its end; they count as dropped.
+        validation: records to hold out instead of a part of `labelled`.
+        validation_labels: whose labels of those are taken.
+        loss: the caller's own, instead of the configuration's.
 
     Raises:
         RmjudgeError: for anything that would go wrong later.
@@ -167,24 +209,17 @@ def prepare(
         refuse(out)
     if not config.model.backbone:
         raise ConfigError("a reward model needs a backbone (accepted: a model directory, a name on the hub, tiny)")
-    training_loss(config)
-    made, dropped = examples(labelled, config.model.kind, labels)
+    if loss is None:
+        training_loss(config)
+    scored, pairs = apart(labelled) if config.model.has_gate else (labelled, [])
+    made, dropped = examples(scored, config.model.kind, labels)
     if skipped:
         dropped[SKIPPED] += len(skipped)
     config = _with_objectives(config, made)
     config = config.updated(loss=default_loss(config, made))
     tokenizer = load_tokenizer(config.model.backbone)
     preflight(config)
-    layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
-    collate = Collator(
-        tokenizer,
-        config.model.kind,
-        max_tokens(config),
-        layout,
-        shared_prefix=config.data.shared_prefix,
-        cache_size=10**9,
-        every_token=config.model.head == "likelihood",
-    )
+    collate = _collator(config, tokenizer)
     fitted = collate.fit(made)
     dropped += Counter({reason: count for reason, count in fitted.counts.items() if reason != CUT})
     if not fitted.examples:
@@ -192,7 +227,11 @@ def prepare(
             f"no example is left: {_reasons(dropped)} (max_length is {collate.tokenizer.max_length} tokens)"
         )
     check(fitted.examples, config.model.kind)
-    training, validation = split(fitted.examples, config.data.validation_fraction, config.training.seed)
+    if validation is None:
+        training, held_out = split(fitted.examples, config.data.validation_fraction, config.split_seed)
+    else:
+        training, held_out = fitted.examples, _held_out(validation, collate, config, validation_labels, fitted.examples)
+    training = weighted(training, config)
     lengths = collate.lengths(training)
     prepared = PreparedTraining(
         config=config,
@@ -201,15 +240,41 @@ def prepare(
         tokenizer=tokenizer,
         collate=collate,
         examples=training,
-        validation=validation,
+        validation=held_out,
         dropped=dropped,
         cut=fitted.counts[CUT],
         tokens=sum(lengths),
         steps=count_steps(training, config, lengths),
+        gate_pairs=gate_pairs(pairs, training, held_out, config, labels, collate) if config.model.has_gate else (),
+        loss=loss,
     )
     if out is not None:
         refuse_other(prepared.fingerprint(), out)
     return prepared
+
+
+def _collator(config: RewardConfig, tokenizer: Any) -> Collator:
+    layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
+    return Collator(
+        tokenizer,
+        config.model.kind,
+        max_tokens(config),
+        layout,
+        shared_prefix=config.data.shared_prefix,
+        cache_size=10**9,
+        every_token=config.model.head == "likelihood",
+    )
+
+
+def _held_out(
+    labelled: Iterable[Labelled], collate: Collator, config: RewardConfig, labels: str, training: Sequence[Example]
+) -> list[Example]:
+    """Validation examples of data of their own; InputError where prompts of the training are among them."""
+    made, _ = examples(labelled, config.model.kind, labels)
+    shared = {example.group for example in made} & {example.group for example in training}
+    if shared:
+        raise InputError(f"{len(shared)} prompts of the validation data are in the training data too; leave them out")
+    return collate.fit(made).examples
 
 
 def refuse(out: Path) -> None:
@@ -222,7 +287,7 @@ def refuse(out: Path) -> None:
 
 
 def load_tokenizer(backbone: str) -> Any:
-    """The tokenizer that lies with a backbone; EngineError where there is none."""
+    """The tokenizer that lies with a backbone, its template's date pinned; EngineError where there is none."""
     from transformers import AutoTokenizer
 
     try:
@@ -230,7 +295,7 @@ def load_tokenizer(backbone: str) -> Any:
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EngineError(f"the tokenizer of '{backbone}' cannot be loaded: {reason}") from None
-    return tokenizer
+    return pin_date(tokenizer)
 
 
 def max_tokens(config: RewardConfig) -> int:
@@ -252,13 +317,19 @@ def _with_objectives(config: RewardConfig, made: Sequence[Example]) -> RewardCon
     return config if config.model.objectives else config.updated(objectives=scored)
 
 
-def distill(prepared: PreparedTraining, out: Path, callback: TrainingCallback | None = None) -> Distilled | None:
+def distill(
+    prepared: PreparedTraining,
+    out: Path,
+    callback: TrainingCallback | None = None,
+    evaluators: Mapping[str, Evaluator] | None = None,
+) -> Distilled | None:
     """Train, calibrate, look for what is wrong, and write the model directory.
 
     Args:
         prepared: what is learnt from.
         out: the directory; an interrupted training in it goes on from its last state.
         callback: is told of the training while it runs.
+        evaluators: further evaluation data by name, beside the validation part.
 
     Returns:
         The figures; None in every process but the first of `accelerate launch`.
@@ -266,10 +337,12 @@ def distill(prepared: PreparedTraining, out: Path, callback: TrainingCallback | 
     Raises:
         RunChangedError: when `out` holds an interrupted training of another configuration or of other data.
         EngineError: when the loss is not a number.
+        ConfigError: for a `best_by` that no evaluation gives.
     """
     from accelerate.utils import set_seed
 
     config = prepared.config
+    check_best_by(config, validation=bool(prepared.validation), data=evaluators or ())
     accelerator = make_accelerator(config, out)
     fingerprint = prepared.fingerprint()
     refuse_other(fingerprint, out, accelerator.num_processes)  # in every process, so that none waits for another
@@ -278,7 +351,9 @@ def distill(prepared: PreparedTraining, out: Path, callback: TrainingCallback | 
         claim(fingerprint, out, accelerator.num_processes)
     accelerator.wait_for_everyone()
     set_seed(config.training.seed)
-    job = training_job(prepared)
+    job = training_job(prepared, evaluators)
+    if can_be_cached(config):
+        job = replace(job, collate=_features(prepared, job, out, accelerator))
     trained = train(job, out, accelerator, callback)
     if not accelerator.is_main_process:
         return None
@@ -288,7 +363,7 @@ def distill(prepared: PreparedTraining, out: Path, callback: TrainingCallback | 
     return _finish(prepared, job, trained, out, accelerator.device)
 
 
-def training_job(prepared: PreparedTraining) -> TrainingJob:
+def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator] | None = None) -> TrainingJob:
     """A new model, and all that its training needs."""
     config = prepared.config
     model = build_reward_model(config, prepared.tokenizer)
@@ -298,24 +373,35 @@ def training_job(prepared: PreparedTraining) -> TrainingJob:
 
     def targets(batch: Sequence[Example]) -> Targets:
         kind, objectives, seed = config.model.kind, config.model.objectives, config.training.seed
-        return Targets.of(batch, kind, objectives, members=members, seed=seed)
+        return standardize(model, Targets.of(batch, kind, objectives, members=members, seed=seed))
 
+    if config.model.kind == "multi":
+        set_score_scale(model, prepared.examples)
     return TrainingJob(
         model=model,
         collate=collate,
-        loss=training_loss(config),
+        loss=prepared.loss or training_loss(config),
         examples=prepared.examples,
         validation=prepared.validation,
         config=config,
         targets=targets,
-        plain_loss=plain_loss(config),
+        plain_loss=prepared.loss or plain_loss(config),
+        evaluators=evaluators or {},
     )
+
+
+def _features(prepared: PreparedTraining, job: TrainingJob, out: Path, accelerator: Any) -> FrozenFeatures:
+    """The features of a backbone that stands still, kept in the training's state under its hash."""
+    settings, backbone = prepared.config.to_dict(), backbone_parent(prepared.config.model.backbone)
+    key = content_id([prepared.fingerprint()["data"], settings["model"], settings["data"], backbone])
+    every, model = [*job.examples, *job.validation], cast(RewardModule, job.model)
+    return frozen_features(model, prepared.collate, every, out / STATE, key, accelerator)
 
 
 def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, device: Any) -> Distilled:
     """Calibrate on what training never saw, look for what is wrong, and write it all."""
-    config = prepared.config
     model: Any = job.model.to(device)
+    config = complete_model(job, prepared.gate_pairs, device)
     calibration, validation, red_flags = _evaluate(prepared, job, trained, device)
     every_figure = validation | (_calibration_errors(calibration) if calibration else {}) | dict(red_flags.figures)
     distilled = Distilled(prepared=prepared, trained=trained, validation=every_figure, flags=red_flags.flags)
@@ -354,20 +440,23 @@ def _evaluate(
     prepared: PreparedTraining, job: TrainingJob, trained: Trained, device: Any
 ) -> tuple[Calibration | None, dict[str, Any], RedFlags]:
     """Calibration, figures and red flags on the validation examples; nothing where there are none."""
-    config, model, held_out = prepared.config, job.model, prepared.validation
+    config, held_out = prepared.config, prepared.validation
     if not held_out:
         return None, {}, RedFlags(flags=(NOT_EXAMINED,))
-    rewards, targets = predict(job, model, held_out, device)
+    rewards, combined, targets = predict_scores(job, held_out, device)
     validation = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, config)}
-    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method)
+    reward = None if config.model.kind == "process" else combined
+    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method, reward=reward)
     trained_on = prepared.examples[: max(len(held_out), MIN_EXAMPLES)]
+    training_rewards, _, training_targets = predict_scores(job, trained_on, device)
     evidence = Evidence(
         rewards=rewards,
+        reward=reward,
         targets=targets,
         examples=held_out,
         config=config,
-        reversed_rewards=predict(job, model, reversed_order(held_out), device)[0],
-        training=figures(*predict(job, model, trained_on, device), config),
+        reversed_rewards=predict_scores(job, reversed_order(held_out), device)[0],
+        training=figures(training_rewards, training_targets, config),
         validation=validation,
         history=trained.history,
         calibration=calibration,

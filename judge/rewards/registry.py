@@ -130,6 +130,7 @@ FEATURE_BANKS = PartTable(
     {
         "fifo": "judge.rewards.modeling.feature_bank:newest",
         "reservoir": "judge.rewards.modeling.feature_bank:even_sample",
+        "surprising": "judge.rewards.modeling.feature_bank:surprising",
     },
 )
 

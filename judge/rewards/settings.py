@@ -1,6 +1,6 @@
 """Settings by their flat names, as keywords of a function, and values read as the type of their setting."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from judge.errors import ConfigError
@@ -17,6 +17,7 @@ class RewardSettings(TypedDict, total=False):
     head: str
     members: int
     member_kind: str
+    uncertainty: str
     objectives: Sequence[str]
     objective_weights: Sequence[float]
     gated: bool
@@ -33,7 +34,7 @@ class RewardSettings(TypedDict, total=False):
     dropout: float
     dtype: str
     attention: str
-    loss: str
+    loss: str | Callable[[Any, Any], Any]
     loss_arguments: Mapping[str, Any]
     center_rewards_coefficient: float
     l2_coefficient: float
@@ -44,6 +45,9 @@ class RewardSettings(TypedDict, total=False):
     shared_prefix: bool
     validation_fraction: float
     bootstrap: bool
+    example_weights: str
+    class_balance: bool
+    split_seed: int
     seed: int
     epochs: float
     batch_size: int
@@ -60,6 +64,7 @@ class RewardSettings(TypedDict, total=False):
     gradient_checkpointing: bool
     early_stopping_patience: int
     evaluations_per_epoch: int
+    best_by: str
     save_steps: int
     save_minutes: float
     report_to: Sequence[str]

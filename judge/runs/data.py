@@ -13,14 +13,25 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from judge.errors import ConfigError, InputError
 from judge.files import files_of, to_json
-from judge.formats import BadRow, OnBad, Placed, read_records, records_from
+from judge.formats import BadRow, OnBad, Placed, judgement_to_row, read_records, records_from, to_row
+from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.runs.reader import Run
 
 if TYPE_CHECKING:
     import datasets
+    import torch
 
 Data = Union[
-    str, Path, Run, Sequence[Mapping[str, Any]], "datasets.Dataset", Sequence[str], Sequence[Path], Sequence[Run]
+    str,
+    Path,
+    Run,
+    Sequence[Mapping[str, Any]],
+    Sequence[Record],
+    "datasets.Dataset",
+    "torch.utils.data.Dataset[Any]",
+    Sequence[str],
+    Sequence[Path],
+    Sequence[Run],
 ]
 _CHUNK = 1 << 20
 
@@ -56,7 +67,8 @@ def open_data(data: Data) -> tuple[DataSource, ...]:
 
     Args:
         data: a path, a glob, a hub name `hf://NAME[:CONFIG][:SPLIT]`, a run directory, a `Run`, a sequence of these;
-            or rows in memory: a list of dicts, a `datasets.Dataset`.
+            or rows in memory: a list of dicts or of records, a `datasets.Dataset`, a torch `Dataset` (map-style, or
+            iterable, which is read to its end) whose rows are dicts, records, or (record, judgement).
 
     Returns:
         One source a file, hub name or run; one for rows in memory. Nothing is read yet.
@@ -67,12 +79,16 @@ def open_data(data: Data) -> tuple[DataSource, ...]:
     """
     if isinstance(data, str | Path | Run):
         return tuple(_sources(data))
+    if isinstance(data, tuple) and data and all(isinstance(part, FileSource | RowSource) for part in data):
+        return data  # opened already
     if _is_table(data):
         return (RowSource(data),)
     if not isinstance(data, Sequence):
-        raise ConfigError(f"data of the type {type(data).__name__} (accepted: a path, rows as dicts, a Dataset, a Run)")
+        return (RowSource([_as_row(row) for row in _rows_of(data)]),)
     if data and all(isinstance(row, Mapping) for row in data):
         return (RowSource(data),)
+    if data and all(isinstance(row, Pair | Ranking | Response | Solution | tuple) for row in data):
+        return (RowSource([_as_row(row) for row in data]),)
     return tuple(source for part in data for source in _sources(part))
 
 
@@ -155,6 +171,25 @@ def _sources(data: object) -> Iterator[DataSource]:
 def _is_table(data: object) -> bool:
     """Whether it is a `datasets.Dataset`, which is not imported to find out."""
     return hasattr(data, "column_names") and hasattr(data, "__len__") and not isinstance(data, Mapping)
+
+
+def _rows_of(data: Any) -> Iterator[Any]:
+    """The rows of a torch `Dataset`, which is not imported to find out: by index where it has a length, else in turn."""
+    if isinstance(data, Mapping) or not (hasattr(data, "__getitem__") or hasattr(data, "__iter__")):
+        raise ConfigError(f"data of the type {type(data).__name__} (accepted: a path, rows as dicts, a Dataset, a Run)")
+    if hasattr(data, "__len__") and hasattr(data, "__getitem__"):
+        return (data[index] for index in range(len(data)))
+    return iter(data)
+
+
+def _as_row(row: Any) -> Any:
+    """A row as the dict that our own format has: of a record, or of a record with its judgement."""
+    if isinstance(row, Pair | Ranking | Response | Solution):
+        return to_row(row)
+    if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], Pair | Ranking | Response | Solution):
+        record, judgement = row
+        return to_row(record) | ({} if judgement is None else {"judgement": judgement_to_row(judgement)})
+    return row
 
 
 def _hash_rows(table: Any, count: int) -> str:

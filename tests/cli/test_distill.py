@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from judge.cli.main import main
 from judge.files import write_rows
@@ -18,6 +19,7 @@ from judge.formats import judgement_to_row, to_row
 from judge.judgements import Preference, Steps
 from judge.records import HumanLabel, Message, Pair, Solution
 from tests.rewards.models import save
+from tests.rewards.training.test_after_training import preferred_by, scored
 
 YES, NO = "w10", "w20"
 
@@ -203,3 +205,22 @@ def test_two_processes_end_in_the_weights_of_one(run: Path, llama: Path, tmp_pat
     losses = [about["figures"]["validation"]["loss"] for about in found]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert [about["figures"]["steps"] for about in found] == [5, 5]
+
+
+def test_two_processes_train_the_gate(llama: Path, tmp_path: Path) -> None:
+    rows = scored(40)
+    labelled = [
+        to_row(record) | {"judgement": judgement_to_row(judgement)}
+        for record, judgement in [*rows, *preferred_by(rows)]
+        if judgement is not None
+    ]
+    write_rows(tmp_path / "labels.jsonl", labelled)
+    words = ["distill", str(tmp_path / "labels.jsonl"), "--kind", "multi", "--set", "gated=true", "--quiet"]
+    words += ["--backbone", str(llama), "--out", str(tmp_path / "model")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    env = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    command = [*launch, "-m", "judge.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    last = load_file(tmp_path / "model" / "head.safetensors")["gate.layers.3.weight"]
+    assert last.abs().max() > 1e-3  # it begins at 0

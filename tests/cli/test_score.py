@@ -171,7 +171,7 @@ def test_a_text_that_is_too_long_is_counted_as_unreadable(
         (lambda a: a.update(model="nowhere"), "nowhere: no such directory"),
         (lambda a: a.update(model="."), "not a reward model (it has no reward.json)"),
         (lambda a: a.update(data="nothing.jsonl"), "nothing.jsonl: no such file"),
-        (lambda a: a.update(extra=["--lower", "2"]), "needs the members of an ensemble"),
+        (lambda a: a.update(extra=["--lower", "2"]), "a lower bound needs an uncertainty"),
         (lambda a: a.update(extra=["--aggregate", "min"]), "steps are aggregated of a process model"),
         (lambda a: a.update(data="mixed.jsonl"), "mixed.jsonl:2: a response, whose task is score"),
         (lambda a: a.update(out=None), "rmjudge score needs --out"),

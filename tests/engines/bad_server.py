@@ -2,7 +2,7 @@
 
 It finds the better response by the word GOOD. Manners: "fair" (always well), "silent" (never answers), "drip" (a byte
 each half second, for ever), "wild" (stalls, drips, 404, 500, half answers for a few in a hundred, and goes away for
-some seconds now and then).
+a second after every thousand requests), "gone" (as wild, but away for two minutes, once).
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import json
 import random
 import sys
 
-AWAY_EVERY, AWAY_SECONDS = 6.0, 3.0
+AWAY = {"wild": (1000, 1.0, 99), "gone": (2500, 120.0, 1)}
+"""manners -> after how many requests it goes away, for how many seconds, and how often."""
 
 
 def verdict(body: dict) -> str:
@@ -31,23 +32,27 @@ class Judge:
     def __init__(self, manners: str, seed: int) -> None:
         self._manners = manners
         self._draw = random.Random(seed)
-        self._away = False
+        self._away = asyncio.Event()
+        self._requests = 0
 
     async def serve(self, port: int) -> None:
-        """Listen until the process ends; "wild" closes everything now and then."""
-        while True:
-            self._away = False
-            server = await asyncio.start_server(self._talk, "127.0.0.1", port, backlog=256)
-            if self._manners != "wild":
-                await server.serve_forever()
-            await asyncio.sleep(AWAY_EVERY)
-            self._away = True
+        """Listen until the process ends; the wild ones close everything now and then."""
+        _, seconds, times = AWAY.get(self._manners, (0, 0.0, 0))
+        for _ in range(times):
+            self._away.clear()
+            server = await self._listen(port)
+            await self._away.wait()
             server.close()
-            await asyncio.sleep(AWAY_SECONDS)
+            await asyncio.sleep(seconds)
+        self._away.clear()
+        await (await self._listen(port)).serve_forever()
+
+    async def _listen(self, port: int) -> asyncio.Server:
+        return await asyncio.start_server(self._talk, "127.0.0.1", port, backlog=256)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while not self._away:
+            while not self._away.is_set():
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r")[0])
                 body = json.loads(await reader.readexactly(length))
@@ -60,7 +65,11 @@ class Judge:
 
     async def _reply(self, writer: asyncio.StreamWriter, path: bytes, body: dict) -> bool:
         """Answer once; whether the connection stays open."""
-        chance = self._draw.random() if self._manners == "wild" else 1.0
+        self._requests += 1
+        if self._manners in AWAY and self._requests % AWAY[self._manners][0] == 0:
+            self._away.set()
+            return False
+        chance = self._draw.random() if self._manners in AWAY else 1.0
         if b"/v1/" not in path:
             writer.write(answer({"detail": "Not Found"}, "404 Not Found"))
             await writer.drain()

@@ -71,13 +71,21 @@ def test_a_model_from_rows_in_memory_knows_its_training(ensemble: judge.RewardMo
     assert "# A reward model: ensemble" in ensemble.card
 
 
-def test_a_score_is_the_members_mean_with_their_spread(ensemble: judge.RewardModel) -> None:
-    reward = ensemble.score("w7 w6", YES)
+def test_a_score_is_the_members_mean_with_their_spread(llama: Path, tmp_path: Path) -> None:
+    settings = {"kind": "ensemble", "members": 3, "uncertainty": "members", "epochs": 1, "progress": False}
+    model = judge.distill(rows(20), backbone=str(llama), out=tmp_path / "model", **settings)
+    reward = model.score("w7 w6", YES)
     assert len(reward.members) == 3
     assert reward.value == pytest.approx(sum(reward.members) / 3)
     variance = sum((member - sum(reward.members) / 3) ** 2 for member in reward.members) / 3
     assert reward.std == pytest.approx(variance**0.5)
     assert reward.lower == pytest.approx(float(reward) - variance**0.5)
+    both = model.compare("w7 w6", YES, NO)
+    other = model.score("w7 w6", NO)
+    differences = [first - second for first, second in zip(reward.members, other.members, strict=True)]
+    variance = sum((difference - sum(differences) / 3) ** 2 for difference in differences) / 3
+    assert both.difference == pytest.approx(float(reward) - float(other))
+    assert both.std == pytest.approx(variance**0.5, abs=1e-5)
 
 
 def test_ranks_are_indices_best_first(ensemble: judge.RewardModel) -> None:

@@ -33,7 +33,7 @@ def slices(measure: Measure, by: MainFigure, mask: Mask) -> tuple[Slice, ...]:
         names = np.array([*THIRDS, ""], dtype=object)
         what = "length difference" if table.paired else "response length"
         parts += _by_value(measure, by, known, what, names[third])
-    return _corrected(parts)
+    return corrected(parts)
 
 
 def _by_value(measure: Measure, by: MainFigure, mask: Mask, field: str, values: "np.ndarray") -> list[Slice]:
@@ -71,14 +71,15 @@ def _against_rest(measure: Measure, by: MainFigure, inside: Mask, rest: Mask) ->
     return difference, measure.draw.p_value(measure.draw.replicates(both, by.apart))
 
 
-def _corrected(parts: list[Slice]) -> tuple[Slice, ...]:
+def corrected(parts: list[Slice]) -> tuple[Slice, ...]:
+    """The slices with p corrected over those that are not small, and marked worse or better where it is below 0.05."""
     tested = [index for index, part in enumerate(parts) if not part.small and part.p_value is not None]
     out = [replace(part, p_value=None) for part in parts]
     if tested:
         from statsmodels.stats.multitest import multipletests
 
-        corrected = multipletests([parts[index].p_value for index in tested], method="fdr_bh")[1]
-        for index, p in zip(tested, corrected, strict=True):
+        p_values = multipletests([parts[index].p_value for index in tested], method="fdr_bh")[1]
+        for index, p in zip(tested, p_values, strict=True):
             difference = parts[index].difference or 0.0
             significant = p < 0.05
             out[index] = replace(

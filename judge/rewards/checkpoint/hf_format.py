@@ -24,6 +24,7 @@ SEQUENCE, TOKEN = "AutoModelForSequenceClassification", "AutoModelForTokenClassi
 # the disk the first two change places.
 STEP_LABELS = ("wrong", "right", "neutral")
 ADAPTER = "adapter_model.safetensors"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 class HeadWeights(NamedTuple):
@@ -152,6 +153,20 @@ def readable_by_transformers_4(folder: Path, tokenizer: Any) -> None:
         config_file.write_text(json.dumps(saved, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
+def name_shards(folder: Path) -> None:
+    """Say in an index which files are the model's: vLLM reads every *.safetensors of a directory that has none."""
+    from safetensors import safe_open
+
+    index = folder / INDEX
+    if index.is_file():
+        return
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        names = sorted(file.keys())
+    size = (folder / WEIGHTS).stat().st_size
+    content = {"metadata": {"total_size": size}, "weight_map": dict.fromkeys(names, WEIGHTS)}
+    index.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+
 # -- low-rank adapters ------------------------------------------------------------------------------------------------
 
 
@@ -244,11 +259,11 @@ def read_head(folder: Path) -> HeadWeights:
     """The linear layer of a saved plain model, from one file or from shards with an index."""
     from safetensors import safe_open
 
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     shards: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"] if index.is_file() else {}
     tensors: dict[str, Tensor] = {}
     for name in (f"{layer}.{part}" for layer in _HEAD_LAYERS for part in ("weight", "bias")):
-        with safe_open(folder / shards.get(name, "model.safetensors"), framework="pt") as file:
+        with safe_open(folder / shards.get(name, WEIGHTS), framework="pt") as file:
             if name in set(file.keys()):
                 tensors[name.partition(".")[2]] = file.get_tensor(name)
     if "weight" not in tensors:

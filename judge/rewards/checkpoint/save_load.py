@@ -2,7 +2,7 @@
 
     config.json, model.safetensors, tokenizer files   as transformers' own classes load them (hf_format.py)
     adapter_config.json, adapter_model.safetensors    instead of the weights, for a model that keeps its adapter
-    head.safetensors                                  what those classes cannot hold, over a plain AutoModel
+    head.safetensors                                  what those classes cannot hold
     reward.json                                       what it is: config, calibration, parents, versions
 
 `reward.json` is written last: a directory without it is not a model.
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from judge.errors import EngineError, RunError
 from judge.files import staged_directory
@@ -28,6 +29,7 @@ from judge.rewards.checkpoint.hf_format import (
     labels_of,
     load_adapter,
     merged,
+    name_shards,
     on_disk,
     quiet,
     read_head,
@@ -37,10 +39,16 @@ from judge.rewards.checkpoint.hf_format import (
 from judge.rewards.checkpoint.metadata import OURS, REWARD_FILE, read_metadata, refuse_finished, write_metadata
 from judge.rewards.checkpoint.padding import padding_conflict, set_padding
 from judge.rewards.config import RewardConfig
+from judge.rewards.data.chat_template import pin_date
 from judge.rewards.evaluation.calibration import Calibration
+from judge.rewards.evaluation.curves import CURVES
+from judge.rewards.evaluation.model_card import CARD, merged_card
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
+from judge.rewards.modeling.uncertainty import from_state
 
 HEAD_FILE, SCORE_WEIGHT, LORA_MARK = "head.safetensors", "head.score.weight", ".lora_"
+UNCERTAINTY = "uncertainty."
+_ADDED_LATER = ("member_levels", "score_mean", "score_scale")  # earlier versions saved models without them
 
 
 class LoadedModel(NamedTuple):
@@ -152,7 +160,27 @@ def load(path: str | Path, *, dtype: str = "", device: str = "") -> LoadedModel:
     return LoadedModel(model, tokenizer, config, calibration, metadata)
 
 
-def merge(loaded: LoadedModel, out: Path) -> None:
+def export_merged(folder: str | Path, out: str | Path) -> None:
+    """Write a model directory anew with its low-rank adapter added to its weights in fp32; card and curves go along.
+
+    Raises:
+        InputError: for a directory that is no model.
+        RunError: where a model stands already.
+    """
+    folder, out = Path(folder), Path(out)
+    refuse_finished(out)
+    loaded = load(folder, device="cpu")
+    if loaded.config.model.lora_rank:
+        loaded.model.float()  # half precision would round the sum
+    files: dict[str, str | bytes] = {}
+    if (folder / CARD).is_file():
+        files[CARD] = merged_card((folder / CARD).read_text("utf-8"), folder.name, out.name)
+    if (folder / CURVES).is_file():
+        files[CURVES] = (folder / CURVES).read_bytes()
+    merge(loaded, out, files)
+
+
+def merge(loaded: LoadedModel, out: Path, files: Mapping[str, str | bytes] | None = None) -> None:
     """Write a loaded model again with its low-rank adapter added to its weights; its history goes with it."""
     metadata = loaded.metadata
     save(
@@ -165,6 +193,7 @@ def merge(loaded: LoadedModel, out: Path) -> None:
         parents=[*metadata.get("parents", ()), {"kind": "model", "weights": metadata.get("weights", {})}],
         figures=metadata.get("figures", {}),
         merge=True,
+        files=files,
     )
 
 
@@ -205,6 +234,8 @@ def _write_weights(model: RewardModule, folder: Path, pad: int, *, merge: bool) 
     if classifier is not None:
         classifier.save_pretrained(folder)
         _write_own(model, folder, without=SCORE_WEIGHT)
+        if (folder / HEAD_FILE).is_file():
+            name_shards(folder)
         return auto_class(config)
     backbone.config.get_text_config().pad_token_id = backbone.config.pad_token_id = pad
     backbone.save_pretrained(folder)
@@ -232,13 +263,23 @@ def _read_weights(model: RewardModule, folder: Path, loads_as: str) -> None:
     if loads_as != OURS:
         head = load_adapter(model.backbone, folder) if (folder / ADAPTER).is_file() else read_head(folder)
         state[SCORE_WEIGHT] = on_disk(head, model.config).weight
+    _read_uncertainty(model, state)
     unmatched = model.load_state_dict(state, strict=False)
     missing = [
-        name for name in unmatched.missing_keys if name in model.own_state() or (loads_as == OURS and LORA_MARK in name)
+        name
+        for name in unmatched.missing_keys
+        if (name in model.own_state() and name not in _ADDED_LATER) or (loads_as == OURS and LORA_MARK in name)
     ]
     if missing or unmatched.unexpected_keys:
         name = [*missing, *unmatched.unexpected_keys][0]
         raise EngineError(f"{folder}: its weights do not fit its config ({name})")
+
+
+def _read_uncertainty(model: RewardModule, state: Mapping[str, Tensor]) -> None:
+    """Give a model the method of uncertainty that it was saved with."""
+    method = model.config.model.saved_uncertainty
+    saved = {name.removeprefix(UNCERTAINTY): value for name, value in state.items() if name.startswith(UNCERTAINTY)}
+    model.uncertainty = None if method == "none" else from_state(method, saved)
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
@@ -257,7 +298,7 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        return pin_date(AutoTokenizer.from_pretrained(folder))
     except (OSError, ValueError) as error:
         raise EngineError(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
 

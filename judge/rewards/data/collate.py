@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from random import Random
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -146,7 +146,43 @@ class Apart:
         return _moved(self, device)
 
 
-Batch = Packed | Padded | Apart
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a frozen backbone gave, computed before: the head alone reads it.
+
+    Attributes:
+        values: (N, F).
+    """
+
+    values: Tensor
+
+    @property
+    def size(self) -> int:
+        """No token is computed; a read counts as one."""
+        return len(self.values)
+
+    @property
+    def longest(self) -> int:
+        return 0
+
+    def to(self, device: torch.device | str) -> "Features":
+        return _moved(self, device)
+
+
+Batch = Packed | Padded | Apart | Features
+
+
+class BatchMaker(Protocol):
+    """Makes batches of examples."""
+
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        """A batch of all the examples."""
+
+    def lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example."""
+
+    def fit(self, examples: Sequence[Example]) -> "Fitted":
+        """The examples that fit max_length, and counts of those that were cut or dropped."""
 
 
 def _moved(batch: BatchType, device: torch.device | str) -> BatchType:

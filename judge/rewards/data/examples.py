@@ -6,7 +6,7 @@ dropped with a count.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.judgements import Judgement
@@ -36,6 +36,8 @@ class Example:
         p_correct: P(the whole answer is correct).
         step_probabilities: P(right), P(wrong), P(neutral) of a step, None where it was not judged: no loss there.
         weight: in the loss.
+        step_weights: of each step, None where it was not judged; empty where all weigh the same.
+        votes: how many people gave the label, of a solution one a step; empty where that is unknown.
     """
 
     id: str
@@ -51,6 +53,9 @@ class Example:
     p_correct: float | None = None
     step_probabilities: tuple[StepProbabilities | None, ...] = ()
     weight: float = 1.0
+    # Not in the text of an example, by which an interrupted training knows its data: the settings decide them.
+    step_weights: tuple[float | None, ...] = field(default=(), repr=False)
+    votes: tuple[int, ...] = field(default=(), repr=False)
 
 
 Labelled = tuple[Record, Judgement | None]

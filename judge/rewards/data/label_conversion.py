@@ -208,20 +208,25 @@ def by_people(record: Record, kind: str) -> Made:
             verdicts = [label.verdict for label in record.human if not label.criterion]
             values = [{"first": 1.0, "tie": 0.5, "second": 0.0}[str(verdict)] for verdict in verdicts]
             ties = sum(verdict == "tie" for verdict in verdicts)
-            return _pair(record, fmean(values), ties / len(values)) if values else UNLABELLED
+            return _voted(_pair(record, fmean(values), ties / len(values)), [len(values)]) if values else UNLABELLED
         case Ranking() if compares:
             verdicts = [label.verdict for label in record.human if not label.criterion]
             orders = [verdict for verdict in verdicts if isinstance(verdict, tuple)]
             return _ordered(record, _borda(orders)) if orders else UNLABELLED
         case Response() | Solution() if kind == "outcome":
-            p_correct = _correct(record)
-            return UNLABELLED if p_correct is None else _outcome(record, p_correct)
+            values = _correct(record)
+            return _voted(_outcome(record, fmean(values)), [len(values)]) if values else UNLABELLED
         case Response() if scores:
             return _scored(record, _means(record.human), kind) if record.human else UNLABELLED
         case Solution() if kind in ("process", "hierarchical"):
             return _marked(record)
         case _:
             return unfit(record.kind, kind)
+
+
+def _voted(made: Made, votes: Sequence[int]) -> Made:
+    """The fields of an example with the number of people behind each of its labels."""
+    return made if isinstance(made, str) else made | {"votes": tuple(votes)}
 
 
 def _borda(orders: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -240,8 +245,8 @@ def _means(labels: Iterable[HumanLabel]) -> dict[str, float]:
     return {name: fmean(values) for name, values in by_name.items()}
 
 
-def _correct(record: Response | Solution) -> float | None:
-    """The share of people who call the answer correct; of a solution, that no step is wrong where nobody said more."""
+def _correct(record: Response | Solution) -> list[float]:
+    """What each person says of P(correct); of a solution, that no step is wrong where nobody said more."""
     verdicts = [label.verdict for label in record.human if label.criterion == "correct"]
     if not verdicts and isinstance(record, Solution):
         verdicts = [float(label.verdict == -1) for label in record.human if not label.criterion]
@@ -249,11 +254,9 @@ def _correct(record: Response | Solution) -> float | None:
         verdicts = [label.verdict for label in record.human if not label.criterion]
     verdicts = [_RIGHT.get(verdict, verdict) if isinstance(verdict, str) else verdict for verdict in verdicts]
     values = [float(verdict) for verdict in verdicts if isinstance(verdict, int | float)]
-    if not values:
-        return None
     if not all(0 <= value <= 1 for value in values):
         raise InputError(f"row {record.id}: a score of {max(values):g} is no outcome (accepted: 0 to 1)")
-    return fmean(values)
+    return values
 
 
 _RIGHT = {"right": 1.0, "wrong": 0.0}
@@ -276,7 +279,8 @@ def _marked(solution: Solution) -> Made:
     for first in firsts:
         for index in range(count if first < 0 else first + 1):
             people[index].append(_RATED[-1] if index == first else _RATED[1])
-    return _stepwise(solution, [_mean_share(shares) if shares else None for shares in people])
+    made = _stepwise(solution, [_mean_share(shares) if shares else None for shares in people])
+    return _voted(made, [len(shares) for shares in people])
 
 
 def _mean_share(shares: Sequence[StepProbabilities]) -> StepProbabilities:

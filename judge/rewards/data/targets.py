@@ -65,6 +65,7 @@ class Targets:
         classes: (N, 3) P(right, wrong, neutral) of a step; rows of NaN carry no loss.
         p_correct: (N,), NaN where unknown.
         member_weight: (E, members) the bootstrap of an ensemble, its mean 1.
+        read_weight: (N,) of a step, times its example's; NaN where it was not judged.
     """
 
     groups: Tensor
@@ -77,6 +78,7 @@ class Targets:
     classes: Tensor | None = None
     p_correct: Tensor | None = None
     member_weight: Tensor | None = None
+    read_weight: Tensor | None = None
 
     @classmethod
     def of(
@@ -110,6 +112,7 @@ class Targets:
             scores=_scores(examples, objectives) if any(example.scores for example in examples) else None,
             classes=_classes(examples) if kind == "process" else None,
             p_correct=_known([example.p_correct for example in examples for _ in example.responses]),
+            read_weight=_known([weight for example in examples for weight in _step_weights(example)]),
             member_weight=_bootstrap([example.group for example in examples], members, seed) if members else None,
         )
 
@@ -174,6 +177,19 @@ class Targets:
         spread[self.groups[example, column]] = values[example]
         return spread
 
+    def weight_of_reads(self, count: int) -> Tensor:
+        """(N,) the weight of each read: its example's, times its own where steps have one."""
+        weight = self.of_reads(self.weight, count)
+        return weight if self.read_weight is None else weight * self.read_weight.nan_to_num(1.0)
+
+
+def mean_weight(targets: Targets) -> Tensor:
+    """() the mean weight of the labels of a batch: of its judged steps, or of its examples."""
+    if targets.read_weight is None or targets.classes is None:
+        return targets.weight.mean()
+    known = ~targets.classes.isnan().any(-1)
+    return targets.weight_of_reads(len(known))[known].mean() if bool(known.any()) else targets.weight.new_ones(())
+
 
 def full(rewards: Tensor) -> Tensor:
     """Rewards in the precision that losses are computed in: fp32, or fp64 where that is what they are."""
@@ -230,6 +246,10 @@ def _classes(examples: Sequence[Example]) -> Tensor:
     unknown = (NAN, NAN, NAN)
     rows = [unknown if step is None else step for example in examples for step in example.step_probabilities]
     return torch.tensor(rows, dtype=torch.float32).reshape(-1, 3)
+
+
+def _step_weights(example: Example) -> Sequence[float | None]:
+    return example.step_weights or (None,) * len(example.steps)
 
 
 def _bootstrap(groups: Sequence[str], members: int, seed: int) -> Tensor:

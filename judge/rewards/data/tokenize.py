@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from judge.errors import ConfigError
 from judge.records import Conversation, Message, spoken, tagged
+from judge.rewards.data.chat_template import ChatTemplate, RefusedError
 from judge.rewards.data.examples import Example
 from judge.rewards.data.markers import Markers
 
@@ -49,10 +50,6 @@ class Tokens:
     cut: int = 0
 
 
-class _RefusedError(Exception):
-    """A conversation that a chat template takes in no way."""
-
-
 def common_prefix(sequences: Sequence[Ids]) -> int:
     """How many leading tokens all sequences have in common."""
     shortest = min(len(ids) for ids in sequences)
@@ -80,9 +77,9 @@ class ExampleTokenizer:
     def __init__(self, tokenizer: Any, kind: str, max_length: int, apart: bool = False) -> None:
         self.tokenizer, self.kind, self.apart = tokenizer, kind, apart
         self.max_length = min(max_length, int(getattr(tokenizer, "model_max_length", max_length)))
-        self._template = _template_of(tokenizer)
-        self.chat = bool(self._template)
-        self._markers = Markers(tokenizer, self._template, lambda text: list(self._plain_ids(text)))
+        self.template = ChatTemplate(tokenizer)
+        self.chat = bool(self.template.text)
+        self._markers = Markers(tokenizer, self.template.text, lambda text: list(self._plain_ids(text)))
         bare, framed = self._encode(["a"], False)[0], self._encode(["a"], True)[0]
         starts = (start for start in range(len(framed)) if list(framed[start : start + len(bare)]) == list(bare))
         place = next(starts, 0)
@@ -91,33 +88,34 @@ class ExampleTokenizer:
         self.separator = self._separator()
 
     def __call__(self, examples: Sequence[Example]) -> list[Tokens | str]:
-        """Tokens of each example, or the reason why it has none (TOO_LONG, EMPTY, REFUSED)."""
+        """Tokens of each example, or why it has none (TOO_LONG, EMPTY, or REFUSED and the template's words)."""
         if self.kind == "process":
             return [self._process(example) for example in examples]
         written = [self._texts(example) for example in examples]
-        heads = iter(self._encode_all([texts[0] for texts in written if texts]))
-        whole = iter(self._encode_all([text for texts in written for text in texts[1:]]))
+        accepted = [texts for texts in written if not isinstance(texts, str)]
+        heads = iter(self._encode_all([texts[0] for texts in accepted]))
+        whole = iter(self._encode_all([text for texts in accepted for text in texts[1:]]))
         made: list[Tokens | str] = []
         for texts in written:
-            if not texts:
-                made.append(REFUSED)
+            if isinstance(texts, str):
+                made.append(texts)
                 continue
             head, responses = next(heads), [next(whole) for _ in texts[1:]]
             made.append(self._apart(head, responses) if self.apart else self._joined(head, responses))
         return made
 
-    def _texts(self, example: Example) -> list[str]:
-        """The prompt and each response as texts, empty where the chat template refuses them."""
+    def _texts(self, example: Example) -> list[str] | str:
+        """The prompt and each response as texts, or why the chat template refuses them."""
         try:
             return [self._head(example), *(self._written(example, response) for response in example.responses)]
-        except _RefusedError:
-            return []
+        except RefusedError as error:
+            return _refusal(error)
 
     def _process(self, example: Example) -> Tokens | str:
         try:
             return self._cut(self._steps(example))
-        except _RefusedError:
-            return REFUSED
+        except RefusedError as error:
+            return _refusal(error)
 
     def _joined(self, head: Ids, texts: list[Ids]) -> Tokens | str:
         if not all(len(ids) for ids in texts):
@@ -192,23 +190,13 @@ class ExampleTokenizer:
         return self._markers.hide(spoken(conversation))
 
     def _rendered(self, conversation: Conversation, ask: bool) -> str:
-        """A conversation in the tokenizer's chat template.
-
-        A template that takes no system turn gets it atop the first user turn, as judges' templates do; one that wants
-        user and assistant in turn gets turns of one role joined. Raises _RefusedError for what it takes in no way.
-        """
+        """A conversation in the tokenizer's chat template; RefusedError for what it takes in no way."""
         if not conversation:
             return ""
         tools = [self._markers.hide_all(tool) for message in conversation for tool in message.tools]
-        offered = {"tools": tools} if tools and "tools" in self._template else {}
+        offered = tools if "tools" in self.template.text else []
         turns = [self._turn(message, bool(offered)) for message in conversation]
-        for ways in (turns, folded := _without_system(turns), _alternating(folded)):
-            try:
-                text = self.tokenizer.apply_chat_template(ways, tokenize=False, add_generation_prompt=ask, **offered)
-            except Exception:  # noqa: BLE001 - a template is anybody's code
-                continue
-            return str(text)
-        raise _RefusedError
+        return self.template.render(turns, ask=ask, tools=offered)
 
     def _turn(self, message: Message, tools_are_given: bool) -> dict[str, Any]:
         """A turn as a chat template reads it. A template without tool calls gets them as text, as judges do."""
@@ -217,9 +205,9 @@ class ExampleTokenizer:
         if not message.more:
             return turn
         shown = message if not tools_are_given else replace(message, tools=())
-        if (message.tool_calls or message.role == "tool") and "tool_calls" not in self._template:
+        if (message.tool_calls or message.role == "tool") and "tool_calls" not in self.template.text:
             return {"role": "user" if message.role == "tool" else message.role, "content": hide(tagged(shown))}
-        if shown.tools or (message.reasoning_content and "reasoning_content" not in self._template):
+        if shown.tools or (message.reasoning_content and "reasoning_content" not in self.template.text):
             turn["content"] = hide(tagged(replace(shown, tool_calls=())))
         elif message.reasoning_content:
             turn["reasoning_content"] = hide(message.reasoning_content)
@@ -265,11 +253,8 @@ class ExampleTokenizer:
         return ids
 
 
-def _template_of(tokenizer: Any) -> str:
-    template = getattr(tokenizer, "chat_template", None)
-    if isinstance(template, dict):  # several named ones, as some tool-using models have
-        template = template.get("default", "")
-    return template or ""
+def _refusal(error: RefusedError) -> str:
+    return f"{REFUSED}: {error}"
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,27 +267,8 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _without_system(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The turns with a leading system turn put atop the user turn that follows it."""
-    if len(turns) < 2 or turns[0]["role"] != "system" or turns[1]["role"] != "user":
-        return list(turns)
-    return [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
-
-
-def _alternating(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The turns with neighbours of one role joined, a system turn among them as the user's."""
-    joined: list[Mapping[str, Any]] = []
-    for turn in turns:
-        role = "user" if turn["role"] == "system" else turn["role"]
-        if joined and joined[-1]["role"] == role and joined[-1].keys() == turn.keys() == {"role", "content"}:
-            joined[-1] = {"role": role, "content": f"{joined[-1]['content']}\n\n{turn['content']}"}
-        else:
-            joined.append({**turn, "role": role})
-    return joined
-
-
 def fit(tokenizer: ExampleTokenizer, examples: Sequence[Example]) -> tuple[list[Example], list[Tokens], "Counter[str]"]:
-    """The examples that fit, their tokens, and how many were cut (CUT) or dropped (TOO_LONG, EMPTY, REFUSED)."""
+    """The examples that fit, their tokens, and how many were cut (CUT) or dropped, by reason."""
     kept: list[Example] = []
     fitting: list[Tokens] = []
     counts: Counter[str] = Counter()

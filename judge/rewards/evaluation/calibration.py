@@ -126,7 +126,13 @@ class Calibration:
 
 
 def calibrate(
-    rewards: Tensor, targets: Targets, examples: Sequence[Example], config: RewardConfig, *, method: str = "auto"
+    rewards: Tensor,
+    targets: Targets,
+    examples: Sequence[Example],
+    config: RewardConfig,
+    *,
+    method: str = "auto",
+    reward: Tensor | None = None,
 ) -> Calibration:
     """Fit a calibration.
 
@@ -137,6 +143,7 @@ def calibrate(
         config: of the reward model.
         method: temperature, isotonic, none; auto is the temperature, unless an isotonic curve has a lower log loss out
             of fold by more than one standard error.
+        reward: (N,) the one reward that scoring makes of them, where it is another than `combined`'s (a gate's).
 
     Returns:
         The calibration; fewer than 20 statements change nothing: temperature 1, and its method is none.
@@ -146,9 +153,9 @@ def calibrate(
     """
     if method not in CALIBRATION_METHODS:
         raise unknown("method", method, CALIBRATION_METHODS)
-    values = combined(rewards, config).numpy()
+    values = combined(rewards, config, reward).numpy()
     spread = Calibration(mean=float(values.mean()), scale=float(values.std()) or 1.0) if values.size else Calibration()
-    statements = statements_of(rewards, targets, examples, config)
+    statements = statements_of(rewards, targets, examples, config, reward)
     if statements is None:
         return spread
     plain = replace(spread, about=statements.about, n=len(statements))

@@ -5,10 +5,12 @@ Training is a thin line with its mean over a tenth of the steps, validation is d
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 CURVES = "curves.svg"
 _TRAINING, _VALIDATION, _MUTED = "#3b6fb5", "#c0562b", "#6b7280"
+_EVALUATIONS = ("#3f8f5f", "#8a5fb0", "#b08a2e", "#4f9aa8")
 _PANELS = (("loss",), ("accuracy", "correlation"), ("margin",))
 _SETTINGS: Any = {
     "svg.fonttype": "none",
@@ -65,13 +67,32 @@ def _panel(axes: Any, history: Sequence[Mapping[str, Any]], name: str, *, legend
     steps, values = _points(history, f"validation_{name}")
     if steps:
         axes.plot(steps, values, color=_VALIDATION, linewidth=1.2, marker="o", markersize=4.5, label="validation")
+    evaluated = _evaluated(history, name)
+    for (key, data), color in zip(evaluated.items(), cycle(_EVALUATIONS), strict=False):
+        steps, values = _points(history, key)
+        axes.plot(steps, values, color=color, linewidth=1.0, marker="s", markersize=3.5, label=data)
     axes.set_title(name, loc="left", fontsize=10)
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     if name == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    if legend:
-        axes.legend(fontsize=9)
+    if legend or evaluated:
+        axes.legend(fontsize=9 if legend else 7)
+
+
+def _evaluated(history: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
+    """The figures of a panel's name that were taken on evaluation data, with the name of the data: `eval_DATA_NAME`.
+
+    A benchmark's score is a share of rows told right, or a mean of such shares: it stands with the accuracies.
+    """
+    endings = (name, "score") if name == "accuracy" else (name,)
+    keys = dict.fromkeys(key for row in history for key in row if key.startswith("eval_"))
+    return {
+        key: key.removeprefix("eval_").removesuffix(f"_{ending}")
+        for key in keys
+        for ending in endings
+        if key.endswith(f"_{ending}")
+    }
 
 
 def _points(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:

@@ -12,6 +12,7 @@ from judge.rewards.evaluation.calibration import Calibration, CalibrationError
 from judge.rewards.registry import KINDS
 
 CARD = "README.md"
+_MERGE_FIRST = "**For other tools, merge it first:**"
 
 _WORDS = {  # what a figure or count is called on the card, where its key does not say it
     "best_step": "best step",
@@ -77,9 +78,11 @@ def model_card(
         + f", on the backbone `{_backbone(config)}`. Made by rmjudge.",
         _flags(flags, counts.get("validation_examples")),
         _figures(validation or {}, calibration, figures or {}),
+        _evaluations(counts.get("evaluations") or {}),
         f"![loss and accuracy over the steps]({curves})" if curves else "",
         _labels(counts, parents),
         _training(config, counts),
+        _uncertainty(config),
         _use(config, name, loading),
         _versions(versions or {}),
     ]
@@ -132,6 +135,12 @@ def _figures(validation: Mapping[str, float], calibration: Calibration | None, f
     return "## Figures on examples that training never saw\n\n" + _table(("figure", "value"), rows) if rows else ""
 
 
+def _evaluations(figures: Mapping[str, float]) -> str:
+    """Figures on evaluation data beside the validation part, of the weights that were kept."""
+    rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in figures.items()]
+    return "## Evaluation data\n\n" + _table(("data, figure", "value"), rows) if rows else ""
+
+
 def _labels(counts: Mapping[str, Any], parents: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (title, f"{counts[name]:,}")
@@ -168,13 +177,35 @@ def _training(config: RewardConfig, counts: Mapping[str, Any]) -> str:
         for name, value in config.flat().items()
         if value != defaults[name] and value not in ([], {}, "") and name not in ("kind", "backbone", "report_to")
     }
-    loss = {"loss": config.loss_name + _arguments(config.loss.arguments)}
+    loss_name = str(counts.get("loss") or config.loss_name)
+    loss = {"loss": loss_name + (_arguments(config.loss.arguments) if loss_name == config.loss_name else "")}
     changed = loss | {name: value for name, value in changed.items() if name not in ("loss", "loss_arguments")}
     rows = [(name, _plain(value)) for name, value in changed.items()]
     for name in ("steps", "best_step", "seconds", "tokens_per_second", "memory_gib"):
         if name in counts:
             rows.append((_WORDS.get(name, name), _plain(counts[name])))
     return "## Training\n\nWhat is not named here is as rmjudge has it.\n\n" + _table(("setting", "value"), rows)
+
+
+_SIGMA = {
+    "members": "the deviation of the trained members, their levels taken out",
+    "refit": "the deviation of last layers refitted by bootstraps over prompts",
+    "laplace": "the deviation of the last layer's posterior (Laplace), on the features as they are",
+    "dropout": "the deviation of the head under masks of its features",
+}
+
+
+def _uncertainty(config: RewardConfig) -> str:
+    """What σ is, what it is for and what it is not; nothing of a model without."""
+    method = config.model.saved_uncertainty
+    if method not in _SIGMA:
+        return ""
+    return (
+        f"## Uncertainty\n\nσ ({method}) is {_SIGMA[method]}. It is for cautious scores (reward − K·σ) and for "
+        "choosing what to label next: texts that lie apart from everything that was compared in training have more of "
+        "it. It is no probability of error, knows nothing of wrong labels or of what the backbone does not see, and "
+        "does not say that a verdict is wrong better than the smallness of the rewards' difference does."
+    )
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:
@@ -185,8 +216,22 @@ def _use(config: RewardConfig, name: str, loading: str) -> str:
     lines = ["## Use", "", "```sh", f"rmjudge score {name} DATA --out RUN", f"rmjudge export {name} --check", "```"]
     if loading:
         merged = f"`rmjudge export {name} --out MERGED` writes a model that they load as it is."
-        lines += ["", f"**For other tools, merge it first:** {loading}. {merged}"]
+        lines += ["", f"{_MERGE_FIRST} {loading}. {merged}"]
     return "\n".join(lines)
+
+
+def merged_card(card: str, name: str, merged: str) -> str:
+    """The card of a model whose adapter was added to its weights: under its new name, without the advice to do so.
+
+    Args:
+        card: of the model that kept its adapter.
+        name: of its directory.
+        merged: name of the directory with the merged weights.
+    """
+    lines = [line for line in card.splitlines() if not line.startswith(_MERGE_FIRST)]
+    text = "\n".join(lines).replace(f"rmjudge score {name} ", f"rmjudge score {merged} ")
+    text = text.replace(f"rmjudge export {name} ", f"rmjudge export {merged} ").rstrip()
+    return f"{text}\n\nIts low-rank adapter was added to the backbone's weights in fp32.\n"
 
 
 def _versions(versions: Mapping[str, str]) -> str:

@@ -64,6 +64,7 @@ class Evidence:
         validation: figures of these examples.
         history: of the training.
         calibration: fitted to these examples.
+        reward: (N,) the one reward that scoring makes of each read, where it is known.
     """
 
     rewards: Tensor
@@ -75,6 +76,7 @@ class Evidence:
     validation: Mapping[str, float] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     calibration: Calibration | None = None
+    reward: Tensor | None = None
 
 
 def find_red_flags(evidence: Evidence) -> RedFlags:
@@ -112,7 +114,7 @@ Found = tuple[dict[str, float], str]
 
 def _extremes(evidence: Evidence) -> Found:
     """Rewards that are no numbers, all the same, far from the rest, or beyond what a probability can show."""
-    values = combined(evidence.rewards, evidence.config).numpy()
+    values = combined(evidence.rewards, evidence.config, evidence.reward).numpy()
     finite = values[np.isfinite(values)]
     if len(finite) < len(values):
         return {}, f"{len(values) - len(finite)} of {len(values)} rewards are not finite numbers"
@@ -224,11 +226,11 @@ def _length(evidence: Evidence) -> Found:
         [[float(len(spoken(response)))] for example in evidence.examples for response in example.responses],
         dtype=torch.float64,
     )
-    statements = statements_of(evidence.rewards, evidence.targets, evidence.examples, evidence.config)
+    statements = statements_of(evidence.rewards, evidence.targets, evidence.examples, evidence.config, evidence.reward)
     if statements is not None and statements.about == "pair" and evidence.targets.scores is None:
         longer = evidence.targets.pairs(lengths).difference[:, 0].numpy()
         return _longer(statements.logit(), statements.labels[:, 0], longer)
-    reward = combined(evidence.rewards, evidence.config).numpy()
+    reward = combined(evidence.rewards, evidence.config, evidence.reward).numpy()
     label = _labels_of_reads(evidence)
     if label is None:
         return {}, ""

@@ -60,15 +60,20 @@ class Statements:
 
 
 def statements_of(
-    rewards: Tensor, targets: Targets, examples: Sequence[Example], config: RewardConfig
+    rewards: Tensor,
+    targets: Targets,
+    examples: Sequence[Example],
+    config: RewardConfig,
+    reward: Tensor | None = None,
 ) -> Statements | None:
     """Statements of rewards (N, C): steps, else pairs, else outcomes, else which of a prompt's responses scored more.
 
-    None where the examples say nothing that can be true or not.
+    `reward` (N,) is what scoring makes of them, where that is known. None where the examples say nothing that can be
+    true or not.
     """
     codes = {group: number for number, group in enumerate(dict.fromkeys(example.group for example in examples))}
     prompt = torch.tensor([codes[example.group] for example in examples])
-    reward = combined(rewards, config)
+    reward = combined(rewards, config, reward)
     if targets.classes is not None:
         return _steps(rewards, targets, prompt)
     if targets.groups.shape[1] > 1 and (targets.p_first is not None or targets.ranks is not None):
@@ -82,8 +87,11 @@ def statements_of(
     return None
 
 
-def combined(rewards: Tensor, config: RewardConfig) -> Tensor:
-    """(N,) one reward of (N, C): objectives under their weights, members by their mean; of steps, right minus wrong."""
+def combined(rewards: Tensor, config: RewardConfig, reward: Tensor | None = None) -> Tensor:
+    """(N,) one reward of (N, C): objectives under their weights, members by their mean; of steps, right minus wrong;
+    `reward` where it is given."""
+    if reward is not None:
+        return reward.detach().double().cpu()
     values = rewards.detach().double().cpu()
     if config.model.kind == "process":
         return values[:, 0] - values[:, 1]

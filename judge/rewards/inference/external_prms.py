@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor, nn
 
-from judge.errors import ConfigError, EngineError, InputError
+from judge.errors import ConfigError, EngineError
 from judge.records import Conversation, Record, spoken
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.tokenize import TOO_LONG
+from judge.rewards.data.chat_template import pin_date
+from judge.rewards.data.tokenize import REFUSED, TOO_LONG
 from judge.rewards.inference.judgements import RawReward, Rule, Uncalibrated, judged, task_of, unreadable
 from judge.rewards.inference.scoring import Scored, solutions_of
 from judge.rewards.registry import EXTERNAL_PRMS
@@ -71,7 +73,7 @@ class ExternalPrm:
 
         self.convention: Convention = EXTERNAL_PRMS.load(name)
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder)
+            self.tokenizer = pin_date(AutoTokenizer.from_pretrained(folder))
             with quiet():
                 model = self.convention.load(folder, self.tokenizer, getattr(torch, dtype or "float32"))
         except ConfigError:
@@ -85,12 +87,15 @@ class ExternalPrm:
         positions = getattr(config.get_text_config(), "max_position_embeddings", None)
         self.longest = int(positions or 10**9)
 
-    def write(self, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
-        """Tokens as the model's makers write them; InputError for a text whose steps they cannot mark."""
-        marked = self.convention.write(self.tokenizer, prompt, steps)
+    def write(self, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution | str:
+        """Tokens as the model's makers write them, or why there are none."""
+        try:
+            marked = self.convention.write(self.tokenizer, prompt, steps)
+        except TemplateError as error:
+            return f"{REFUSED}: {error}"
         if len(marked.reads) != len(steps):
-            raise InputError(f"found {len(marked.reads)} marks for {len(steps)} steps: a step holds the mark itself")
-        return marked
+            return f"found {len(marked.reads)} marks for {len(steps)} steps: a step holds the mark itself"
+        return marked if marked.reads and len(marked.ids) <= self.longest else TOO_LONG
 
     @torch.inference_mode()
     def read(self, batch: Sequence[MarkedSolution]) -> list[list[float]]:
@@ -111,18 +116,21 @@ def score(
     stream = iter(records)
     while part := list(islice(stream, window)):
         written = [[model.write(record.prompt, steps) for steps in solutions_of(record)] for record in part]
-        solutions = [solution for of_record in written for solution in of_record]
-        fitting = [solution for solution in solutions if solution.reads and len(solution.ids) <= model.longest]
+        fitting = [solution for of_record in written for solution in of_record if not isinstance(solution, str)]
         p_right: dict[int, list[float]] = {}  # by the identity of a solution
         for batch in _batches(sorted(fitting, key=lambda solution: -len(solution.ids)), batch_tokens):
             p_right.update(zip(map(id, batch), model.read(batch), strict=True))
         yield [_scored(record, of_record, p_right, rule) for record, of_record in zip(part, written, strict=True)]
 
 
-def _scored(record: Record, solutions: Sequence[MarkedSolution], p_right: dict[int, list[float]], rule: Rule) -> Scored:
+def _scored(
+    record: Record, written: Sequence[MarkedSolution | str], p_right: dict[int, list[float]], rule: Rule
+) -> Scored:
+    solutions = [solution for solution in written if not isinstance(solution, str)]
     tokens = sum(len(solution.ids) for solution in solutions)
-    if any(id(solution) not in p_right for solution in solutions):
-        return Scored(record, unreadable(task_of(record, PROCESS, rule), TOO_LONG, record), {}, tokens, 0, 0)
+    reason = next((solution for solution in written if isinstance(solution, str)), "")
+    if reason:
+        return Scored(record, unreadable(task_of(record, PROCESS, rule), reason, record), {}, tokens, 0, 0)
     rewards = [[_as_raw_reward(p) for p in p_right[id(solution)]] for solution in solutions]
     made = judged(record, rewards, PROCESS, rule, Uncalibrated())
     return Scored(record, made.judgement, made.numbers, tokens, 0, 0)

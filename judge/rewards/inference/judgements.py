@@ -10,7 +10,7 @@ is: p1(1-p2) / (p1(1-p2) + p2(1-p1)).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean, pstdev
+from statistics import fmean
 from typing import Any, NamedTuple, Protocol, cast
 
 from judge.errors import ConfigError, unknown
@@ -28,16 +28,20 @@ class RawReward(NamedTuple):
     """What the model gives at one place where it reads.
 
     Attributes:
-        values: (C,) the head's.
+        values: (C,) the head's, of members without their levels; of objectives in the units of their labels.
         reward: one number of them, see RewardModule.combined.
         levels: (3,) token, segment and response of a hierarchical model.
         novelty: distance to the training features, where the model has a feature bank.
+        std: σ of the reward, where the model has an uncertainty.
+        difference_std: σ of the difference between it and each response of its example.
     """
 
     values: tuple[float, ...]
     reward: float
     levels: tuple[float, ...] = ()
     novelty: float | None = None
+    std: float | None = None
+    difference_std: tuple[float, ...] = ()
 
 
 RawRewards = Sequence[RawReward]
@@ -50,29 +54,48 @@ class Rule:
     Attributes:
         aggregation: of a process model's steps, "" the model's own.
         whole: it judges whole solutions, not each step.
-        lower: an ensemble's score is its mean minus so many standard deviations of its members.
+        lower: a score is the reward minus so many of its standard deviations.
+        normalize: scores have mean 0 and deviation 1 over the calibration data; verdicts stay as they are.
     """
 
     aggregation: str = ""
     whole: bool = False
     lower: float = 0.0
+    normalize: bool = False
 
-    def check(self, config: RewardConfig) -> None:
-        """Raise ConfigError for what a model of this kind has not got."""
+    def check(self, config: RewardConfig, *, calibrated: bool = True) -> None:
+        """Raise ConfigError for what a model of this kind, calibrated or not, has not got."""
         if self.aggregation and self.aggregation not in AGGREGATIONS:
             raise unknown("aggregation", self.aggregation, AGGREGATIONS)
         if self.whole and config.model.kind != "process":
             raise ConfigError(f"steps are aggregated of a process model; this one is {config.model.kind}")
-        if self.lower and config.model.kind != "ensemble":
-            raise ConfigError(f"a lower bound needs the members of an ensemble; this model is {config.model.kind}")
+        if self.lower and config.model.saved_uncertainty == "none":
+            raise ConfigError(
+                f"a lower bound needs an uncertainty; this model of kind {config.model.kind} has none "
+                "(trained with --set uncertainty=laplace it has one)"
+            )
+        if self.normalize and config.model.kind == "process":
+            raise ConfigError("normalize is for rewards; a process model's scores are probabilities")
+        if self.normalize and not calibrated:
+            raise ConfigError(
+                "normalize needs the mean and scale of a calibration; this model has none (no validation examples)"
+            )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a manifest."""
-        return asdict(self)
+        """Plain values, for a manifest; what earlier versions did not have stands there only where it is used."""
+        return {name: value for name, value in asdict(self).items() if name != "normalize" or value}
 
 
 class Calibrated(Protocol):
     """What calibration does to a model's numbers; see evaluation.calibration.Calibration."""
+
+    @property
+    def mean(self) -> float:
+        """Of the rewards over the calibration data."""
+
+    @property
+    def scale(self) -> float:
+        """Their deviation."""
 
     def pair(self, difference: float) -> float:
         """P(first is better) of a difference of rewards."""
@@ -87,6 +110,8 @@ class Calibrated(Protocol):
 class Uncalibrated:
     """The plain sigmoid and softmax."""
 
+    mean, scale = 0.0, 1.0
+
     def pair(self, difference: float) -> float:
         return sigmoid(difference)
 
@@ -100,8 +125,9 @@ class Uncalibrated:
 
 
 class Judged(NamedTuple):
-    """A judgement, and the numbers behind it for the row's meta, each a list with an entry a response: `scores`; of an
-    ensemble `mean`, `std` and `members`; of several objectives `objectives`; `levels` and `novelty` where there are."""
+    """A judgement, and the numbers behind it for the row's meta, each a list with an entry a response: `scores`; with
+    an uncertainty `mean` and `std`; of an ensemble `members`; of several objectives `objectives`; `levels` and
+    `novelty` where there are. Of a pair also `difference_std`, σ of the difference between its two rewards."""
 
     judgement: Judgement
     numbers: dict[str, Any]
@@ -140,19 +166,34 @@ def judged(
         return _by_steps(record, rewards, config, rule, calibration)
     rows = [response[0] for response in rewards]
     scores, numbers = _scores(rows, config, rule)
+    if isinstance(record, Pair) and rows[0].difference_std:
+        numbers["difference_std"] = rows[0].difference_std[1]
+    shown = _normalized(numbers, calibration) if rule.normalize else numbers
+    return Judged(_verdict(record, rows, scores, shown, config, calibration), shown)
+
+
+def _verdict(
+    record: Record,
+    rows: RawRewards,
+    scores: Sequence[float],
+    shown: Mapping[str, Any],
+    config: RewardConfig,
+    calibration: Calibrated,
+) -> Judgement:
+    """What the scores say of a record; a single score is given as it is shown."""
     match record:
         case Pair():
             readings = _members(rows, calibration) if config.model.kind == "ensemble" else ()
-            return Judged(preference(calibration.pair(scores[0] - scores[1]), readings), numbers)
+            return preference(calibration.pair(scores[0] - scores[1]), readings)
         case Ranking():
-            return Judged(order(scores, calibration), numbers)
+            return order(scores, calibration)
         case _ if config.model.kind == "outcome":
-            return Judged(outcome(calibration.outcome(scores[0])), numbers)
+            return outcome(calibration.outcome(scores[0]))
         case _:
-            named = numbers["objectives"][0] if "objectives" in numbers else {}
+            named = shown["objectives"][0] if "objectives" in shown else {}
             # A reward is no whole number; the field's type is a scale's, its meaning (higher is better) is the same.
-            verdict = cast("Mapping[str, int | None]", {"": scores[0], **named})
-            return Judged(Score(verdict=verdict), numbers)
+            verdict = cast("Mapping[str, int | None]", {"": shown["scores"][0], **named})
+            return Score(verdict=verdict)
 
 
 def unreadable(task: str, reason: str, record: Record) -> Judgement:
@@ -174,11 +215,13 @@ def unreadable(task: str, reason: str, record: Record) -> Judgement:
 def _scores(rows: RawRewards, config: RewardConfig, rule: Rule) -> tuple[list[float], dict[str, Any]]:
     """One score a response, and the numbers behind them."""
     numbers: dict[str, Any] = {"scores": [row.reward for row in rows]}
-    if config.model.kind == "ensemble":
-        # Of all members, not of a sample of them: the spread of the mixture (Lakshminarayanan et al. 2017).
-        means, stds = [fmean(row.values) for row in rows], [pstdev(row.values) for row in rows]
+    stds = [row.std for row in rows if row.std is not None]
+    if stds:
+        means = numbers["scores"]
         scores = [mean - rule.lower * std for mean, std in zip(means, stds, strict=True)]
-        numbers = {"scores": scores, "mean": means, "std": stds, "members": [list(row.values) for row in rows]}
+        numbers = {"scores": scores, "mean": means, "std": stds}
+    if config.model.kind == "ensemble":
+        numbers["members"] = [list(row.values) for row in rows]
     if config.model.kind == "multi":
         numbers["objectives"] = [dict(zip(config.model.objectives, row.values, strict=True)) for row in rows]
     if rows[0].levels:
@@ -186,6 +229,22 @@ def _scores(rows: RawRewards, config: RewardConfig, rule: Rule) -> tuple[list[fl
     if rows[0].novelty is not None:
         numbers["novelty"] = [row.novelty for row in rows]
     return list(numbers["scores"]), numbers
+
+
+def _normalized(numbers: Mapping[str, Any], calibration: Calibrated) -> dict[str, Any]:
+    """Numbers whose rewards have mean 0 and deviation 1 over the calibration data; objectives and levels stay."""
+    mean, scale = calibration.mean, calibration.scale
+    shown = dict(numbers)
+    for name in ("scores", "mean"):
+        if name in numbers:
+            shown[name] = [(value - mean) / scale for value in numbers[name]]
+    if "members" in numbers:
+        shown["members"] = [[(value - mean) / scale for value in row] for row in numbers["members"]]
+    if "std" in numbers:
+        shown["std"] = [std / scale for std in numbers["std"]]
+    if "difference_std" in numbers:
+        shown["difference_std"] = numbers["difference_std"] / scale
+    return shown
 
 
 def preference(p_first: float, readings: tuple[Reading, ...] = ()) -> Preference:

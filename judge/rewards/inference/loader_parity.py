@@ -6,6 +6,7 @@ model, is named and not counted.
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from judge.rewards.checkpoint.hf_format import ADAPTER, STEP_LABELS, quiet
 from judge.rewards.checkpoint.metadata import OURS
 from judge.rewards.checkpoint.padding import counts_positions
 from judge.rewards.checkpoint.save_load import LoadedModel, load, loading_conflict, merge
+from judge.rewards.data.chat_template import ChatTemplate
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.tokenize import Text, Tokens
 from judge.rewards.inference.scoring import collator_for, examples_of, responses_of
@@ -28,7 +30,7 @@ from judge.rewards.inference.vllm_pooling import vllm_scores
 Rows = list[Tensor]  # one (R, C) a text: R is 1, or the steps of a solution
 Check = Callable[[], Rows] | str  # how a loader scores the texts, or why it is not run
 LoaderWatch = Callable[[str, int, int], None]  # what is done next, how many loaders are done, how many there are
-BATCH = 8
+BATCH = 4
 
 
 class LoaderDifference(NamedTuple):
@@ -76,8 +78,12 @@ def check_loaders(
     watch = watch or (lambda loader, done, total: None)
     loaded = load(folder, dtype="float32", device="cpu")
     texts = _texts(loaded, records)
-    with tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name, quiet():
-        checks = _checks(folder, Path(name) / "merged", texts, loaded, vllm=vllm)
+    with (
+        tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name,
+        ThreadPoolExecutor(1) as background,
+        quiet(),
+    ):
+        checks = _checks(folder, Path(name) / "merged", texts, loaded, background if vllm else None)
         watch("rmjudge, one text at a time", 0, len(checks) + 1)
         reference = _one_by_one(loaded, texts)
         differences = [LoaderDifference("rmjudge, one text at a time", 0.0, f"{len(texts.texts)} texts, the reference")]
@@ -90,8 +96,18 @@ def check_loaders(
     return differences
 
 
-def _checks(folder: Path, merged: Path, texts: _Texts, loaded: LoadedModel, *, vllm: bool) -> dict[str, Check]:
-    """Every loader by what it is called; `merged` is where a model that keeps its adapter is written whole."""
+def _checks(
+    folder: Path, merged: Path, texts: _Texts, loaded: LoadedModel, background: Executor | None
+) -> dict[str, Check]:
+    """Every loader by what it is called.
+
+    Args:
+        folder: of the model.
+        merged: where a model that keeps its adapter is written whole.
+        texts: to score.
+        loaded: the model.
+        background: where vLLM starts while the others score; None leaves it out.
+    """
     checks: dict[str, Check] = dict(_ours(loaded, texts))
     if loaded.metadata["loads_as"] == OURS:
         return checks | {"transformers, TRL, RewardBench, vLLM": _why(loaded)}
@@ -106,7 +122,7 @@ def _checks(folder: Path, merged: Path, texts: _Texts, loaded: LoadedModel, *, v
             "not possible: this class counts positions from the padding on (its tokenizer pads right)"
         )
     loader, run = _vllm(plain, texts, loaded)
-    others[loader if vllm else "vLLM"] = run if vllm else "off"
+    others |= {"vLLM": "off"} if background is None else {loader: background.submit(run).result}
     return checks | {f"{loader}{', merged' if adapted else ''}": check for loader, check in others.items()}
 
 
@@ -150,11 +166,14 @@ def _texts(loaded: LoadedModel, records: Sequence[Record]) -> _Texts:
         raise ConfigError(
             f"no text fits the model's {loaded.config.data.max_length} tokens: there is nothing to compare"
         )
-    turns = [
-        [{"role": turn.role, "content": turn.content} for turn in (*record.prompt, *_response(record))]
-        for record in chosen
-    ]
-    return _Texts(chosen, texts, turns)
+    return _Texts(chosen, texts, [_turns(loaded, record) for record in chosen])
+
+
+def _turns(loaded: LoadedModel, record: Record) -> list[dict[str, str]]:
+    """A record's turns as the chat template takes them: other tools fold nothing."""
+    turns = [{"role": turn.role, "content": turn.content} for turn in (*record.prompt, *_response(record))]
+    template = ChatTemplate(loaded.tokenizer)
+    return [dict(turn) for turn in template.folded(turns)] if template.text else turns
 
 
 def _response(record: Record) -> Conversation:
@@ -169,11 +188,11 @@ def _apart(record: Record, process: bool) -> list[Record]:
 
 
 def _samples(process: bool) -> Iterator[Record]:
-    """Sixteen texts from a few to some hundred tokens."""
-    words = "The answer follows from the sum of both sides; it is checked once more, step by step."
-    for number in range(16):
-        prompt = (Message("user", f"What is {number} + {number * 7}?" + f" {words}" * (number % 4)),)
-        lines = [f"{number} + {number * 7} = {number * 8}.", *[f"{words} ({line})" for line in range(number % 5)]]
+    """Two batches of texts, the longest of each some 60 tokens longer than its shortest."""
+    words = "Both sides are checked once more, step by step."
+    for number in range(2 * BATCH):
+        prompt = (Message("user", f"What is {number} + {number * 7}?" + f" {words}" * (number % 3)),)
+        lines = [f"{number} + {number * 7} = {number * 8}.", *[f"{words} ({line})" for line in range(number % 4)]]
         if process:
             yield Solution(prompt=prompt, steps=tuple(lines))
         else:

@@ -114,13 +114,26 @@ def compute_rewards(loaded: LoadedModel, collator: Collator, examples: Sequence[
     device = next(loaded.model.parameters()).device
     rewards = loaded.model.rewards(collator(examples).to(device))
     count = len(rewards.values)
-    parts = (rewards.values, rewards.combined, rewards.levels, rewards.novelty)
-    columns = zip(*(_rows(part, count) for part in parts), strict=True)
+    sizes = [len(example.steps) or len(example.responses) for example in examples]
+    values = rewards.values if rewards.objectives is None else rewards.objectives
+    parts = (values, rewards.combined, rewards.levels, rewards.novelty)
+    columns = zip(*(_rows(part, count) for part in parts), _deviations(rewards.deviations, sizes), strict=True)
     raw_rewards = (
-        RawReward(tuple(values), reward[0], tuple(levels), novelty[0] if novelty else None)
-        for values, reward, levels, novelty in columns
+        RawReward(tuple(numbers), reward[0], tuple(levels), novelty[0] if novelty else None, *deviation)
+        for numbers, reward, levels, novelty, deviation in columns
     )
-    return [list(islice(raw_rewards, len(example.steps) or len(example.responses))) for example in examples]
+    return [list(islice(raw_rewards, size)) for size in sizes]
+
+
+def _deviations(deviations: Tensor | None, sizes: Sequence[int]) -> list[tuple[float | None, tuple[float, ...]]]:
+    """Of each read its σ, and σ of its difference to each response of its example; nothing of a model without σ."""
+    if deviations is None:
+        return [(None, ())] * sum(sizes)
+    stds: list[float] = deviations.norm(dim=-1).tolist()
+    differences = [
+        tuple(row) for part in deviations.split(list(sizes)) for row in torch.cdist(part, part).cpu().tolist()
+    ]
+    return list(zip(stds, differences, strict=True))
 
 
 def _rows(values: Tensor | None, count: int) -> list[list[float]]:

@@ -118,8 +118,8 @@ def generalized_nll(log_p: Tensor, q: float) -> Tensor:
 
 
 def _mean(losses: Tensor, known: Tensor, targets: Targets) -> Tensor:
-    """The mean of losses (N, X) where they are known (N, X), weighted by the examples and an ensemble's bootstrap."""
-    weight = targets.of_reads(targets.weight, len(losses)).to(losses.dtype)[:, None]
+    """The mean of losses (N, X) where they are known (N, X), weighted by example, step and bootstrap."""
+    weight = targets.weight_of_reads(len(losses)).to(losses.dtype)[:, None]
     weights = torch.where(known, weight.expand_as(losses), 0.0)
     total = weights.sum()
     if not bool(total > 0):

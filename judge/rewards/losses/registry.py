@@ -8,9 +8,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from torch import Tensor
+
 from judge.errors import ConfigError, unknown
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
+from judge.rewards.data.targets import Targets, mean_weight
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.regularizers import REGULARIZERS, with_regularizers
 from judge.rewards.registry import KINDS, LOSSES
@@ -60,7 +63,21 @@ def training_loss(config: RewardConfig) -> Loss:
     loss = get_loss(name, **config.loss.arguments)
     if loss_reads(name) not in KINDS[kind].learns_from:
         raise ConfigError(f"kind {kind} is not trained by loss {name} (its own is {KINDS[kind].loss})")
+    loss = weighted_loss(loss)
     return with_regularizers(loss, **{term: getattr(config.loss, f"{term}_coefficient") for term in REGULARIZERS})
+
+
+def weighted_loss(loss: Loss) -> Loss:
+    """A loss in which the weights of the examples count between batches too.
+
+    Losses are weighted means of their batch, Σ w ℓ / Σ w; times the batch's mean weight that is Σ w ℓ / n, so that a
+    batch of examples that weigh little moves the model little. Weights of 1 change nothing.
+    """
+
+    def of_batch(rewards: Tensor, targets: Targets) -> Tensor:
+        return loss(rewards, targets) * mean_weight(targets)
+
+    return of_batch
 
 
 def plain_loss(config: RewardConfig) -> Loss:
@@ -76,6 +93,12 @@ def default_loss(config: RewardConfig, examples: Iterable[Example]) -> str:
     if any(example.p_first is not None or example.order for example in labelled):
         return config.loss_name
     return "outcome_cross_entropy" if any(example.p_correct is not None for example in labelled) else "regression"
+
+
+def loss_name_of(loss: Loss) -> str:
+    """Where a loss that is no registered one stands, for metadata: `module.function`, or its class."""
+    source: Any = loss if hasattr(loss, "__qualname__") else type(loss)
+    return f"{source.__module__}.{source.__qualname__}"
 
 
 def loss_arguments(name: str) -> Mapping[str, Any]:

@@ -254,6 +254,8 @@ def with_adapters(model: Any, config: RewardConfig) -> Any:
         raise ConfigError(f"lora_target_modules: {str(error).splitlines()[0]}") from None
     for name, weight in model.named_parameters():
         weight.requires_grad_("lora_" in name)
+    if config.model.quantization:
+        core(model).enable_input_require_grads()  # else bitsandbytes takes a way that has no backward pass
     fuse_adapters(model)
     return model
 

@@ -12,7 +12,7 @@
 import torch
 from torch import Tensor, nn
 
-from judge.rewards.data.collate import Apart, Batch, Packed
+from judge.rewards.data.collate import Apart, Batch, Packed, Padded
 from judge.rewards.modeling.attention import PackedAttention
 from judge.rewards.modeling.backbone import Backbone
 from judge.rewards.registry import ENCODERS
@@ -33,7 +33,7 @@ class JointEncoder(nn.Module):
 
     def forward(self, backbone: Backbone, batch: Batch, attention: PackedAttention | None) -> tuple[Tensor, Tensor]:
         """Features (N, H), and all states flattened, (T, H) or (B·T, H), as a batch's parts index them."""
-        assert not isinstance(batch, Apart)
+        assert isinstance(batch, Packed | Padded)
         hidden = backbone.states(batch, attention)
         if isinstance(batch, Packed):
             return hidden[batch.reads], hidden

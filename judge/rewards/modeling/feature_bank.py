@@ -5,6 +5,8 @@
 The memory lives in buffers, so it is saved, resumed and moved with the model.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -26,7 +28,8 @@ class Neighbours(NamedTuple):
 
 
 class FeatureBank(nn.Module):
-    """The last S features (fifo) or an even sample of all (reservoir; Vitter 1985, algorithm R), with their rewards.
+    """The last S features (fifo), an even sample of all (reservoir; Vitter 1985, algorithm R), or one in which a
+    feature's chance grows with its distance to what was remembered before it (surprising), with their rewards.
 
     Args:
         size: S.
@@ -42,6 +45,7 @@ class FeatureBank(nn.Module):
     features: Tensor
     rewards: Tensor
     seen: Tensor
+    keys: Tensor
 
     def __init__(
         self,
@@ -57,11 +61,13 @@ class FeatureBank(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.seed = size, seed
-        self._place = FEATURE_BANKS.load(kind)
+        self._place: Callable[[FeatureBank, float], int] = FEATURE_BANKS.load(kind)
+        self._by_surprise = self._place is surprising
         self.neighbours, self.temperature, self.share = neighbours, temperature, share
         self.register_buffer("features", torch.zeros(size, width))
         self.register_buffer("rewards", torch.zeros(size, outputs))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("keys", torch.zeros(size), persistent=self._by_surprise)
 
     @property
     def filled(self) -> int:
@@ -72,8 +78,9 @@ class FeatureBank(nn.Module):
     def add(self, features: Tensor, rewards: Tensor) -> None:
         """Remember (N, H) features, which are made unit vectors, with their rewards (N, C)."""
         unit = nn.functional.normalize(features.detach().float(), dim=-1)
-        for row, reward in zip(unit, rewards.detach().float(), strict=True):
-            place = self._place(int(self.seen), self.size, self.seed)
+        surprises = self.nearest(unit).distance.tolist() if self._by_surprise else [1.0] * len(unit)
+        for row, reward, surprise in zip(unit, rewards.detach().float(), surprises, strict=True):
+            place = self._place(self, surprise)
             if place < self.size:
                 self.features[place], self.rewards[place] = row, reward
             self.seen += 1
@@ -103,14 +110,32 @@ class FeatureBank(nn.Module):
         return (1 - weight) * rewards + weight * neighbours.rewards, neighbours.distance
 
 
-def newest(number: int, size: int, seed: int) -> int:
-    """Where the number-th feature goes in a memory of the last ones: over the oldest."""
-    return number % size
+def newest(bank: FeatureBank, surprise: float) -> int:
+    """Where the next feature goes in a memory of the last ones: over the oldest."""
+    return int(bank.seen) % bank.size
 
 
-def even_sample(number: int, size: int, seed: int) -> int:
-    """Where the number-th feature goes in an even sample of all (`size` or more: nowhere); its number seeds it."""
-    if number < size:
-        return number
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
-    return int(torch.randint(0, number + 1, (), generator=generator))
+def even_sample(bank: FeatureBank, surprise: float) -> int:
+    """Where the next feature goes in an even sample of all (`size` or more: nowhere)."""
+    number = int(bank.seen)
+    return number if number < bank.size else int(torch.randint(0, number + 1, (), generator=_generator(bank)))
+
+
+def surprising(bank: FeatureBank, surprise: float) -> int:
+    """Where the next feature goes in a sample weighed by surprise: Efraimidis & Spirakis 2006, algorithm A-Res.
+
+    Each feature draws a key u^(1/surprise), here its logarithm, and the S highest keys stay. What is like the memory
+    has a low one, so a text that comes a thousand times takes few places.
+    """
+    number, key = int(bank.seen), math.log(float(torch.rand((), generator=_generator(bank)).clamp(min=1e-12)))
+    key /= max(surprise, 1e-6)
+    place = number if number < bank.size else int(bank.keys.argmin())
+    if number >= bank.size and key <= float(bank.keys[place]):
+        return bank.size
+    bank.keys[place] = key
+    return place
+
+
+def _generator(bank: FeatureBank) -> torch.Generator:
+    """Of the next feature's draw; its number seeds it, so a resumed training draws the same."""
+    return torch.Generator().manual_seed(bank.seed * 1_000_003 + int(bank.seen))

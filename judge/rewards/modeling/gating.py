@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, InputError
-from judge.rewards.data.collate import Collator
+from judge.rewards.data.collate import BatchMaker
 from judge.rewards.data.examples import Example
 from judge.rewards.modeling.reward_model import RewardModule
 
 
 def fit_gate(
     model: RewardModule,
-    collate: Collator,
+    collate: BatchMaker,
     examples: Sequence[Example],
     *,
     steps: int = 300,
@@ -54,6 +54,7 @@ def fit_gate(
         raise InputError("a gate is fitted to pairs with a preference; there is none")
     values, features = _read_pairs(model, collate, pairs, batch_size)
     labels = torch.tensor([pair.p_first for pair in pairs], device=values.device)
+    model.gate.requires_grad_(True)
     optimizer = torch.optim.AdamW(model.gate.parameters(), lr=learning_rate, weight_decay=weight_decay)
     loss = values.new_zeros(())
     for _ in range(steps):
@@ -63,11 +64,14 @@ def fit_gate(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    model.gate.requires_grad_(False)
     return float(loss.detach())
 
 
 @torch.no_grad()
-def _read_pairs(model: RewardModule, collate: Collator, pairs: list[Example], batch_size: int) -> tuple[Tensor, Tensor]:
+def _read_pairs(
+    model: RewardModule, collate: BatchMaker, pairs: list[Example], batch_size: int
+) -> tuple[Tensor, Tensor]:
     """(2E, M) values and (2E, H) features of both responses of each pair, in evaluation."""
     training = model.training
     model.eval()

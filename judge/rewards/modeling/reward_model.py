@@ -1,11 +1,11 @@
 """The reward model: backbone, encoder arrangement, head, and what may stand beside them (gate, levels, feature bank).
 
     N reads in the order of example, response, step; C outputs at each (see ModelConfig.outputs); M objectives;
-    F width of the features.
+    F width of the features, D deviations (see uncertainty.py).
 
 `RewardModule(batch)` is what a loss reads: the head's own numbers, in fp32, and what a plain classification model of
-transformers gives for a linear head. `rewards(batch)` adds what those cannot hold: one combined reward of objectives
-or levels, and the feature bank's adjustment.
+transformers gives for a linear head. `rewards(batch)` adds what those cannot hold: members without their free levels,
+the feature bank's adjustment, one combined reward of objectives or levels, and the uncertainty.
 """
 
 import sys
@@ -16,24 +16,28 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import Batch, Collator, Layout, Packed
+from judge.rewards.data.collate import Batch, Collator, Features, Layout, Packed
 from judge.rewards.modeling.attention import PackedAttention
 from judge.rewards.modeling.backbone import Backbone, adapter_names
 from judge.rewards.modeling.encoders import make_encoder
 from judge.rewards.modeling.feature_bank import FeatureBank
 from judge.rewards.modeling.heads import Gate, LevelsHead, make_head
 from judge.rewards.modeling.likelihood_head import LikelihoodHead
+from judge.rewards.modeling.uncertainty import Members, Uncertainty
 
 
 class Rewards(NamedTuple):
     """Everything that a model says of a batch.
 
     Attributes:
-        values: (N, C) as the head gives them, drawn towards known neighbours where there is a feature bank.
+        values: (N, C) as the head gives them, of members without their levels, drawn towards known neighbours where
+            there is a feature bank; of objectives in standard units.
         combined: (N, 1) objectives under their weights, levels under their shares, an ensemble's mean, else the value.
         weights: (N, M) of a gated model.
         novelty: (N,) distance to the training features, where there is a feature bank.
         levels: (N, 3) token, segment and response level of a hierarchical model.
+        objectives: (N, M) of a multi-objective model, in the units of its labels.
+        deviations: (N, D) whose length is σ, and whose difference's length is σ of the rewards' difference.
     """
 
     values: Tensor
@@ -41,6 +45,8 @@ class Rewards(NamedTuple):
     weights: Tensor | None = None
     novelty: Tensor | None = None
     levels: Tensor | None = None
+    objectives: Tensor | None = None
+    deviations: Tensor | None = None
 
 
 class HeadOutput(NamedTuple):
@@ -61,9 +67,16 @@ class RewardModule(nn.Module):
         layout: how its collator lays batches out: "packed", "padded" or "apart".
         pooling: "last" (states where the collator says) or "mean" (of a text's states).
         max_tokens: of the longest text that the backbone can read.
+        uncertainty: how σ comes about; None where nothing was fitted.
+        member_levels: (C,) what the members of an ensemble give the data on average; differences leave it free.
+        score_mean: (M,) of the labels of each objective.
+        score_scale: (M,) their deviations.
     """
 
     objective_weights: Tensor
+    member_levels: Tensor
+    score_mean: Tensor
+    score_scale: Tensor
 
     def __init__(self, config: RewardConfig, backbone: Backbone) -> None:
         super().__init__()
@@ -81,7 +94,10 @@ class RewardModule(nn.Module):
         else:
             steps = model.kind == "process"
             self.head = make_head(model.head, can.hidden_size, model.outputs, model.dropout, steps=steps)
-        self.gate = Gate(can.hidden_size, model.outputs) if model.gated and model.kind == "multi" else None
+        self.gate = Gate(can.hidden_size, model.outputs) if model.has_gate else None
+        if self.gate is not None:
+            self.gate.requires_grad_(False)  # fitted once the objectives are learnt (gating.py)
+        self.uncertainty: Uncertainty | None = Members() if model.kind == "ensemble" else None
         self.bank = None
         if model.feature_bank:
             self.bank = FeatureBank(
@@ -89,6 +105,10 @@ class RewardModule(nn.Module):
             )
         weights = torch.tensor(model.objective_weights or [1.0] * model.outputs)
         self.register_buffer("objective_weights", weights / weights.abs().sum().clamp(min=1e-12), persistent=False)
+        saved = {"ensemble": ("member_levels",), "multi": ("score_mean", "score_scale")}.get(model.kind, ())
+        for name in ("member_levels", "score_mean", "score_scale"):
+            initial = torch.full((model.outputs,), float(name == "score_scale"))
+            self.register_buffer(name, initial, persistent=name in saved)
 
     def collator(self, tokenizer: Any) -> Collator:
         """The collator that makes this model's batches."""
@@ -125,11 +145,20 @@ class RewardModule(nn.Module):
     def rewards(self, batch: Batch) -> Rewards:
         """Everything that the model says of a batch."""
         values, features, levels = self.read(batch)
+        values = values - self.member_levels
         novelty = None
         if self.bank is not None:
             values, novelty = self.bank.adjust(values, features)
         weights = self.gate(features) if self.gate is not None else None
-        return Rewards(values, self.combined(values, weights), weights, novelty, levels)
+        return Rewards(
+            values=values,
+            combined=self.combined(values, weights),
+            weights=weights,
+            novelty=novelty,
+            levels=levels,
+            objectives=values * self.score_scale + self.score_mean if self.config.model.kind == "multi" else None,
+            deviations=None if self.uncertainty is None else self.uncertainty.deviations(features, values, self.head),
+        )
 
     def combined(self, values: Tensor, weights: Tensor | None = None) -> Tensor:
         """One reward (N, 1) of values (N, C): objectives under their weights (N, M), members by their mean."""
@@ -143,6 +172,8 @@ class RewardModule(nn.Module):
 
     def read(self, batch: Batch) -> HeadOutput:
         """Values, and the features that the head made them of."""
+        if isinstance(batch, Features):
+            return HeadOutput(self.head(batch.values), batch.values)
         attention = self._attention(batch)
         try:
             return self._read(batch, attention)

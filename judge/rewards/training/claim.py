@@ -103,6 +103,8 @@ def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
         changes.append("the data is another")
     elif earlier.get("tokens", wanted["tokens"]) != wanted["tokens"]:
         changes.append("the tokenizer or its chat template makes other tokens of the data")
+    if earlier.get("loss") != wanted.get("loss"):
+        changes.append("its loss is another")
     if earlier.get("labels") != wanted["labels"]:
         changes.append("its labels are others")
     if earlier.get("backbone", wanted["backbone"]) != wanted["backbone"]:

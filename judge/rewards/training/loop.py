@@ -9,9 +9,9 @@ checkpoint, so a training that was killed and started again ends in the same wei
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError, MissingExtraError
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import Collator, batches
+from judge.rewards.data.collate import BatchMaker, batches
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.metrics import figures
@@ -30,10 +30,14 @@ from judge.rewards.modeling.backbone import mixed_precision
 from judge.rewards.training.optimizers import lr_factor, make_optimizers, set_learning_rate
 from judge.rewards.training.parts import Part, parts_of
 from judge.rewards.training.resume import CheckpointClock, Position, load_best, resume, save_best
-from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback
+from judge.rewards.training.selection import EVAL, VALIDATION, best_figure, check_best_by, is_better, keeps_best
+from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback, tell_start
 
 LOGS = "logs"
 MAX_HISTORY_ROWS = 200  # of training steps, however long the training
+
+Evaluator = Callable[["TrainingJob", nn.Module, Any], Mapping[str, float]]
+"""Figures on evaluation data, the main one first, of a job's model in evaluation, on a device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,16 +135,18 @@ class TrainingJob:
         config: of the reward model.
         targets: labels of examples, with an ensemble's bootstrap weights.
         plain_loss: the loss without penalties, for validation; None takes `loss`.
+        evaluators: further evaluation data by name, beside `validation`.
     """
 
     model: nn.Module
-    collate: Collator
+    collate: BatchMaker
     loss: Loss
     examples: Sequence[Example]
     validation: Sequence[Example]
     config: RewardConfig
     targets: Callable[[Sequence[Example]], Targets]
     plain_loss: Loss | None = None
+    evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
 
     def validation_loss(self, rewards: Tensor, targets: Targets) -> float:
         """The plain loss of rewards (N, C): no penalties, and no bootstrap weights, which say nothing of the model."""
@@ -173,7 +179,9 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     Raises:
         RunError: for a checkpoint that does not fit.
         EngineError: when the loss is not a number, naming the step and its rows.
+        ConfigError: for a `best_by` that no evaluation gives.
     """
+    _check_evaluation(job, accelerator)
     config, callback, position = job.config, callback or NoCallback(), Position()
     lengths = job.collate.lengths(job.examples)
     world, rank = accelerator.num_processes, accelerator.process_index
@@ -184,7 +192,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     model, *optimizers = accelerator.prepare(job.model, *optimizers)
     accelerator.register_for_checkpointing(position)
     resumed_from = resume(accelerator, folder)
-    callback.on_start(position.step, steps)
+    tell_start(callback, position.step, steps)
     chunk = config.training.gradient_accumulation_steps * world
     remaining = islice(stream(job.examples, config, lengths), position.step * chunk, None)
     every = max(1, steps // MAX_HISTORY_ROWS)
@@ -209,7 +217,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
             accelerator.log(row, step=position.step)
             callback.on_step(row)
             recent = RecentBatches()
-        if position.step in evaluate_at and job.validation:
+        if position.step in evaluate_at and (job.validation or job.evaluators):
             _evaluate(job, model, accelerator, position, folder, callback)
         if checkpoints.due() or position.step in evaluate_at or _is_multiple(position.step, config.training.save_steps):
             checkpoints.write(folder, position.step)
@@ -255,7 +263,7 @@ def _finished(
     model: Any, position: Position, config: RewardConfig, accelerator: Any, folder: Path, steps: int
 ) -> Trained:
     """What a training came to, the best weights in place where it stopped early; sharded weights are gathered."""
-    stopped = config.training.early_stopping_patience and position.best_step
+    stopped = keeps_best(config) and position.best_step
     if stopped and position.best_step != position.step:
         load_best(accelerator, model, folder)
     state = accelerator.get_state_dict(model) if _is_sharded(accelerator) else None
@@ -273,12 +281,6 @@ def _finished(
         seconds=position.seconds,
         history=position.history,
     )
-
-
-def _is_sharded(accelerator: Any) -> bool:
-    """Whether each process holds a piece of the weights alone."""
-    kind = str(accelerator.distributed_type)
-    return "FSDP" in kind or "DEEPSPEED" in kind
 
 
 def evaluation_steps(steps: int, config: RewardConfig) -> set[int]:
@@ -321,19 +323,54 @@ def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], dev
 def _evaluate(
     job: TrainingJob, model: Any, accelerator: Any, position: Position, folder: Path, callback: TrainingCallback
 ) -> None:
-    """Figures on the validation part, and whether they are the best so far; then the weights are kept."""
-    rewards, targets = predict(job, model, job.validation, accelerator.device)
-    metrics = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, job.config)}
-    row = {"step": position.step} | {f"validation_{name}": value for name, value in metrics.items()}
+    """Figures on the evaluation data, and whether they are the best so far; then the weights are kept."""
+    row: dict[str, Any] = {"step": position.step, **_validation(job, model, accelerator.device)}
+    row |= evaluations(job, accelerator.unwrap_model(model), accelerator)
     position.history.append(row)
     accelerator.log(row, step=position.step)
     callback.on_evaluate(row)
-    if position.best is None or metrics["loss"] < position.best:
-        position.best, position.best_step, position.stale = metrics["loss"], position.step, 0
-        if job.config.training.early_stopping_patience:
+    name = best_figure(row, job.config.training.best_by)
+    if name is None:
+        return
+    if is_better(name, row[name], position.best):
+        position.best, position.best_step, position.stale = row[name], position.step, 0
+        if keeps_best(job.config):
             save_best(accelerator, model, folder)
     else:
         position.stale += 1
+
+
+def _validation(job: TrainingJob, model: nn.Module, device: Any) -> dict[str, float]:
+    """Figures on the validation part, `validation_NAME` each; none without one."""
+    if not job.validation:
+        return {}
+    rewards, targets = predict(job, model, job.validation, device)
+    metrics = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, job.config)}
+    return {f"{VALIDATION}{name}": value for name, value in metrics.items()}
+
+
+def evaluations(job: TrainingJob, model: nn.Module, accelerator: Any) -> dict[str, float]:
+    """Figures on the further evaluation data, `eval_DATA_NAME` each."""
+    row: dict[str, float] = {}
+    training = model.training
+    model.eval()
+    for data, evaluator in job.evaluators.items():
+        with accelerator.autocast():
+            metrics = evaluator(job, model, accelerator.device)
+        row |= {f"{EVAL}{data}_{name}": value for name, value in metrics.items()}
+    model.train(training)
+    return row
+
+
+def _check_evaluation(job: TrainingJob, accelerator: Any) -> None:
+    check_best_by(job.config, validation=bool(job.validation), data=job.evaluators)
+    if job.evaluators and _is_sharded(accelerator):
+        raise ConfigError("evaluation data beside the validation part needs a whole model on each device, no shards")
+
+
+def _is_sharded(accelerator: Any) -> bool:
+    kind = str(accelerator.distributed_type)
+    return "FSDP" in kind or "DEEPSPEED" in kind
 
 
 def _check_finite(loss: Tensor, step: int, examples: Sequence[Example]) -> None:

@@ -16,10 +16,11 @@ from judge.rewards.training.resume import Position
 
 
 class TrainingCallback(Protocol):
-    """Is told of a training while it runs: a progress bar, or a test that keeps the rows."""
+    """Is told of a training while it runs: a progress bar, or a test that keeps the rows.
 
-    def on_start(self, step: int, steps: int) -> None:
-        """The training begins, or goes on from a checkpoint of `step` steps; it takes `steps` in all."""
+    One that has `on_start(step, steps)` is told, too, that the training begins, or goes on from a checkpoint of `step`
+    steps; it takes `steps` in all.
+    """
 
     def on_step(self, row: dict[str, Any]) -> None:
         """A row of the history: step, steps, loss, accuracy, margin, learning_rate, tokens_per_second, seconds, …"""
@@ -39,6 +40,32 @@ class NoCallback:
 
     def on_evaluate(self, row: dict[str, Any]) -> None:
         pass
+
+
+class Callbacks:
+    """Tells several callbacks, in their order."""
+
+    def __init__(self, callbacks: Sequence[TrainingCallback]) -> None:
+        self._callbacks = callbacks
+
+    def on_start(self, step: int, steps: int) -> None:
+        for callback in self._callbacks:
+            tell_start(callback, step, steps)
+
+    def on_step(self, row: dict[str, Any]) -> None:
+        for callback in self._callbacks:
+            callback.on_step(row)
+
+    def on_evaluate(self, row: dict[str, Any]) -> None:
+        for callback in self._callbacks:
+            callback.on_evaluate(row)
+
+
+def tell_start(callback: TrainingCallback, step: int, steps: int) -> None:
+    """Tell a callback that wants to know that a training begins."""
+    on_start = getattr(callback, "on_start", None)
+    if on_start is not None:
+        on_start(step, steps)
 
 
 class RecentBatches:

@@ -27,7 +27,7 @@ from judge.records import Message
 from judge.rewards.checkpoint import save_load as checkpoint
 from judge.rewards.checkpoint.metadata import read_metadata
 from judge.rewards.checkpoint.padding import padding_conflict, set_padding
-from judge.rewards.checkpoint.save_load import load, merge, save
+from judge.rewards.checkpoint.save_load import export_merged, load, merge, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
 from judge.rewards.inference.loader_parity import check_loaders
@@ -268,6 +268,28 @@ def test_a_merged_adapter_is_a_plain_model(name: str, llama: Path, tmp_path: Pat
     assert torch.equal(values(model, tokenizer, config.model.kind), wanted)
 
 
+def test_an_adapter_over_bf16_weights_is_merged_in_fp32_and_keeps_card_and_curves(llama: Path, tmp_path: Path) -> None:
+    """W + alpha / rank · B A of the weights as they were saved, to the last bits of fp32: bf16 has three digits."""
+    model, tokenizer, config = make(llama, lora_rank=4, dtype="bfloat16")
+    shaken(model)
+    card = "# A card\n\nrmjudge score adapter DATA --out RUN\n\n**For other tools, merge it first:** because.\n"
+    save(model, tokenizer, config, None, [], tmp_path / "adapter", files={"README.md": card, "curves.svg": b"<svg/>"})
+    export_merged(tmp_path / "adapter", tmp_path / "whole")
+    base = load_file(llama / "model.safetensors")["layers.0.mlp.up_proj.weight"].bfloat16().float()
+    adapter = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    (a,) = [value for name, value in adapter.items() if "layers.0.mlp.up_proj.lora_A" in name]
+    (b,) = [value for name, value in adapter.items() if "layers.0.mlp.up_proj.lora_B" in name]
+    merged = load_file(tmp_path / "whole" / "model.safetensors")["model.layers.0.mlp.up_proj.weight"]
+    assert merged.dtype == torch.float32
+    wanted = base + config.model.lora_alpha / 4 * b.float() @ a.float()
+    torch.testing.assert_close(merged, wanted, rtol=1e-6, atol=1e-6)
+    written = (tmp_path / "whole" / "README.md").read_text()
+    assert "rmjudge score whole DATA" in written and "merge it first" not in written
+    assert (tmp_path / "whole" / "curves.svg").read_bytes() == b"<svg/>"
+    with pytest.raises(RunError, match="whole"):
+        export_merged(tmp_path / "adapter", tmp_path / "whole")
+
+
 # -- padding ----------------------------------------------------------------------------------------------------------
 
 
@@ -322,7 +344,7 @@ def test_an_adapter_over_a_base_that_pads_with_its_end_scores_alike_everywhere(t
     differences = check_loaders(tmp_path / "model", vllm=False)
     ran = {row.loader: row.largest for row in differences if row.largest is not None}
     for loader in ("peft", "transformers"):
-        for way in ("one at a time", "8 a batch, padded right", "8 a batch, padded left"):
+        for way in ("one at a time", "4 a batch, padded right", "4 a batch, padded left"):
             assert f"{loader}, adapter over the base, {way}" in ran
     assert max(ran.values()) < 1e-4, ran
     merge(load(tmp_path / "model", device="cpu"), tmp_path / "merged")
@@ -337,7 +359,7 @@ def test_a_base_whose_padding_ends_texts_is_caught_and_merging_mends_it(tmp_path
     rows = check_loaders(tmp_path / "model", vllm=False)
     assert any("--out MERGED` mends it" in row.note for row in rows)
     largest = {row.loader: row.largest for row in rows}
-    for way in ("one at a time", "8 a batch, padded right"):
+    for way in ("one at a time", "4 a batch, padded right"):
         assert (largest[f"peft, adapter over the base, {way}"] or 0) > 1e-2
     merged = [value for loader, value in largest.items() if loader.endswith(", merged") and value is not None]
     assert len(merged) >= 4 and max(merged) < 1e-4
@@ -350,7 +372,7 @@ def test_batches_that_a_base_without_padding_refuses_are_said_and_not_run(tmp_pa
     model, tokenizer, config = make(tmp_path / "base", lora_rank=4)
     save(model, tokenizer, config, None, [], tmp_path / "model")
     rows = {row.loader: row for row in check_loaders(tmp_path / "model", vllm=False)}
-    refused = rows["peft, adapter over the base, 8 a batch, padded right"]
+    refused = rows["peft, adapter over the base, 4 a batch, padded right"]
     assert refused.largest is None and "names no padding token" in refused.note
     assert max(row.largest for row in rows.values() if row.largest is not None) < 1e-4
 

@@ -215,4 +215,4 @@ def test_a_template_without_system_turns_gets_them_atop_the_user_turn() -> None:
     assert not isinstance(made, str) and not isinstance(twice, str)
     assert [token for token in made.texts[0].ids if token >= 10] == [11, 10, 20]
     assert [token for token in twice.texts[0].ids if token >= 10] == [12, 10, 20]
-    assert refused == REFUSED
+    assert refused == f"{REFUSED}: no"

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from judge.errors import ConfigError, EngineError, InputError, UnknownNameError
+from judge.errors import ConfigError, EngineError, UnknownNameError
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
 from judge.rewards.inference.external_prms import EXTERNAL_PRMS, ExternalPrm, score
@@ -169,8 +169,10 @@ def test_what_cannot_be_read_is_told(folder: Path) -> None:
     judgement = next(score(model, [long], rule=Rule(), batch_tokens=100, window=10))[0].judgement
     assert isinstance(judgement, Steps) and judgement.verdict == (None,) and judgement.reason
     shepherd = ExternalPrm(folder / "math-shepherd", "math-shepherd", device="cpu")
-    with pytest.raises(InputError, match="3 marks for 2 steps"):
-        shepherd.write(PROMPT, ("1 ки 2", "so 3"))
+    marked = Solution(prompt=PROMPT, steps=("1 ки 2", "so 3"))
+    told, fine = next(score(shepherd, [marked, SOLUTION], rule=Rule(), batch_tokens=100, window=10))
+    assert told.judgement.reason == "found 3 marks for 2 steps: a step holds the mark itself"
+    assert not fine.judgement.reason  # one such row does not end the others
     with pytest.raises(UnknownNameError, match="did you mean 'skywork'"):
         ExternalPrm(folder / "trl", "skywrk")
     with pytest.raises(EngineError, match=r"no 'v_head.summary.weight'"):

@@ -74,8 +74,13 @@ def test_calibration_reaches_every_verdict() -> None:
 
 
 def test_an_ensemble_has_mean_spread_and_a_lower_bound() -> None:
-    # Members 1, 2, 3: mean 2, variance ((1)² + 0 + (1)²) / 3 = 2/3. The second: mean 1.5, all the same.
-    reads = [one(1.0, 2.0, 3.0, reward=2.0), one(1.5, 1.5, 1.5, reward=1.5)]
+    # Members 1, 2, 3: mean 2, variance ((1)² + 0 + (1)²) / 3 = 2/3. The second: mean 1.5, all the same. The members of
+    # the difference are -0.5, 0.5, 1.5, so its variance is 2/3 too.
+    std = math.sqrt(2 / 3)
+    reads = [
+        one(1.0, 2.0, 3.0, reward=2.0, std=std, difference_std=(0.0, std)),
+        one(1.5, 1.5, 1.5, reward=1.5, std=0.0, difference_std=(std, 0.0)),
+    ]
     judgement, numbers = said(PAIR, reads, kind="ensemble", members=3)
     assert judgement.verdict == "first"
     assert numbers["mean"] == [2.0, 1.5] and numbers["std"] == pytest.approx([math.sqrt(2 / 3), 0.0])
@@ -86,6 +91,33 @@ def test_an_ensemble_has_mean_spread_and_a_lower_bound() -> None:
     lower, numbers = said(PAIR, reads, Rule(lower=1.0), kind="ensemble", members=3)
     assert lower.verdict == "second"
     assert numbers["scores"] == pytest.approx([2 - math.sqrt(2 / 3), 1.5])
+    assert numbers["difference_std"] == std
+
+
+def test_a_scalar_model_has_a_lower_bound_too() -> None:
+    # 1 - 2 · 0.4 = 0.2 falls below 0.5 - 2 · 0.1 = 0.3.
+    reads = [one(1.0, std=0.4, difference_std=(0.0, 0.3)), one(0.5, std=0.1, difference_std=(0.3, 0.0))]
+    lower, numbers = said(PAIR, reads, Rule(lower=2.0), uncertainty="laplace")
+    assert lower.verdict == "second"
+    assert numbers == {
+        "scores": pytest.approx([0.2, 0.3]),
+        "mean": [1.0, 0.5],
+        "std": [0.4, 0.1],
+        "difference_std": 0.3,
+    }
+
+
+def test_normalized_scores_have_the_calibrations_mean_and_scale_and_the_same_verdict() -> None:
+    class Moved(Uncalibrated):
+        mean, scale = 3.0, 2.0
+
+    reads = [one(7.0, std=1.0, difference_std=(0.0, 0.5)), one(3.0, std=1.0, difference_std=(0.5, 0.0))]
+    plain = judged(PAIR, reads, RewardConfig.of(), Rule(), Moved())
+    shown = judged(PAIR, reads, RewardConfig.of(), Rule(normalize=True), Moved())
+    assert shown.judgement == plain.judgement
+    assert shown.numbers == {"scores": [2.0, 0.0], "mean": [2.0, 0.0], "std": [0.5, 0.5], "difference_std": 0.25}
+    single = judged(RESPONSE, reads[:1], RewardConfig.of(), Rule(normalize=True), Moved()).judgement
+    assert isinstance(single, Score) and single.verdict == {"": 2.0}
 
 
 def test_objectives_are_scores_beside_their_combination() -> None:
@@ -182,9 +214,14 @@ def test_rules_that_do_not_fit_are_refused() -> None:
         Rule(aggregation="produkt").check(RewardConfig.of(kind="process"))
     with pytest.raises(ConfigError, match="steps are aggregated of a process model; this one is scalar"):
         Rule(aggregation="min", whole=True).check(RewardConfig.of())
-    with pytest.raises(ConfigError, match="needs the members of an ensemble"):
+    with pytest.raises(ConfigError, match="a lower bound needs an uncertainty; this model of kind scalar has none"):
         Rule(lower=1.0).check(RewardConfig.of())
     Rule(lower=1.0).check(RewardConfig.of(kind="ensemble"))
+    Rule(lower=1.0).check(RewardConfig.of(uncertainty="refit"))
+    with pytest.raises(ConfigError, match="normalize needs the mean and scale of a calibration"):
+        Rule(normalize=True).check(RewardConfig.of(), calibrated=False)
+    with pytest.raises(ConfigError, match="a process model's scores are probabilities"):
+        Rule(normalize=True).check(RewardConfig.of(kind="process"))
 
 
 # -- best of n --------------------------------------------------------------------------------------------------------

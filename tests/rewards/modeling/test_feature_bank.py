@@ -35,6 +35,35 @@ def test_reservoir_keeps_an_even_sample() -> None:
     assert torch.equal(resumed.rewards, bank.rewards)
 
 
+def test_a_text_that_comes_all_the_time_takes_few_places_of_a_surprising_memory() -> None:
+    # Four hundred times the same direction, and every tenth feature one of forty others.
+    common, rare = unit(0).repeat(400, 1), unit(*range(60, 180, 3))
+    features = torch.cat([torch.cat([common[10 * k : 10 * k + 10], rare[k : k + 1]]) for k in range(40)])
+    shares = {}
+    for kind in ("reservoir", "surprising"):
+        bank = FeatureBank(20, 2, 1, kind, seed=1)
+        for row in features:
+            bank.add(row[None], torch.zeros(1, 1))
+        shares[kind] = float((bank.features[:, 0] < 0.9).float().mean())
+    # An even sample has a share of 40 / 440, 0.09; with twenty places 0.09 ± 0.06.
+    assert shares["reservoir"] < 0.3
+    assert shares["surprising"] > 0.5
+    assert "keys" in FeatureBank(4, 2, 1, "surprising").state_dict()
+    assert "keys" not in FeatureBank(4, 2, 1, "fifo").state_dict()  # banks of earlier versions are read as they are
+
+
+def test_keys_of_a_surprising_memory_are_weighed_by_distance() -> None:
+    # The first feature meets an empty memory (distance 1), the second lies on the first (distance 0, taken as 1e-6).
+    bank = FeatureBank(2, 2, 1, "surprising", neighbours=1)
+    bank.add(unit(0), torch.zeros(1, 1))
+    bank.add(unit(0), torch.zeros(1, 1))
+    drawn = [float(torch.rand((), generator=torch.Generator().manual_seed(number))) for number in (0, 1)]
+    assert float(bank.keys[0]) == pytest.approx(math.log(drawn[0]), rel=1e-4)
+    assert float(bank.keys[1]) < 1e4 * math.log(drawn[1])
+    bank.add(unit(180), torch.ones(1, 1))  # distance 2: it replaces the one that was no surprise
+    assert bank.rewards.flatten().tolist() == [0.0, 1.0]
+
+
 def test_distance_and_neighbours_rewards() -> None:
     bank = FeatureBank(4, 2, 1, neighbours=2, temperature=1.0, share=0.5)
     bank.add(10 * unit(0, 60, 180), torch.tensor([[1.0], [3.0], [100.0]]))

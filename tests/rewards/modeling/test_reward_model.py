@@ -159,7 +159,7 @@ def test_own_state_is_all_but_the_backbone(llama: Path) -> None:
         RewardConfig.of(kind="multi", objectives=("a", "b"), gated=True, feature_bank="reservoir", backbone=str(llama))
     )
     names = {name.split(".")[0] for name in model.own_state()}
-    assert names == {"head", "gate", "bank"}
+    assert names == {"head", "gate", "bank", "score_mean", "score_scale"}
     assert set(model.own_state()) | {f"backbone.{name}" for name in model.backbone.state_dict()} == set(
         model.state_dict()
     )

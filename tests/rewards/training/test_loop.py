@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from judge.errors import EngineError, MissingExtraError, RunError
-from judge.jobs.training_progress import training_progress
+from judge.jobs.training.progress import training_progress
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
 from judge.rewards.config import RewardConfig
@@ -94,9 +94,6 @@ class StopAt:
 
     def __init__(self, step: int) -> None:
         self.at = step
-
-    def on_start(self, step: int, steps: int) -> None:
-        pass
 
     def on_step(self, row: dict[str, Any]) -> None:
         if row["step"] == self.at:
@@ -255,9 +252,10 @@ def test_a_tracker_writes_beside_the_model(llama: Path, tmp_path: Path) -> None:
 
 
 def test_a_tracker_that_is_not_installed_is_named(llama: Path, tmp_path: Path) -> None:
-    made = job(llama, trackers=("aim",))
     with pytest.raises(MissingExtraError, match="tracker aim"):
-        run(made, tmp_path)
+        job(llama, trackers=("aim",))
+    with pytest.raises(MissingExtraError, match="tracker aim"):
+        make_accelerator(RewardConfig.of(trackers=("aim",)), tmp_path)
 
 
 class Heard(StopAt):
@@ -290,7 +288,7 @@ def test_a_state_is_written_when_time_has_passed(llama: Path, tmp_path: Path) ->
         run(job(llama, save_minutes=1e-7, evaluations=1, epochs=4.0), tmp_path / "often", StopAt(2))
     assert [path.name for path in (tmp_path / "often" / STATE).glob("step-*")] == ["step-1"]
     with pytest.raises(KeyboardInterrupt):
-        run(job(llama, save_minutes=0, evaluations=1, epochs=4.0), tmp_path / "never", StopAt(9))
+        run(job(llama, save_minutes=0, evaluations=1, epochs=4.0), tmp_path / "never", StopAt(5))
     assert not (tmp_path / "never" / STATE).exists()
 
 

@@ -113,4 +113,11 @@ def figures(row: Mapping[str, Any]) -> str:
     for name in ("loss", "accuracy", "margin", "correlation"):
         if name in named:
             shown.append(f"{name} {named[name]:.1%}" if name == "accuracy" else f"{name} {named[name]:.3f}")
-    return ", ".join(shown)
+    return ", ".join([*shown, *_evaluated(row)])
+
+
+def _evaluated(row: Mapping[str, Any]) -> list[str]:
+    """The main figures on evaluation data beside the validation part."""
+    endings = ("_score", "_accuracy", "_correlation", "_f1")
+    names = [name for name in row if name.startswith("eval_") and name.endswith(endings)]
+    return [f"{name.removeprefix('eval_').replace('_', ' ')} {row[name]:.3f}" for name in names]

@@ -1,0 +1,1 @@
+"""What trains a reward model: labels, the trainer, evaluation while it runs, sweeps."""

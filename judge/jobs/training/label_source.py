@@ -1,0 +1,108 @@
+"""Labelled records of runs and of data: whose labels are taken, and where they came from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from judge.errors import ConfigError, InputError, unknown
+from judge.files import file_hash
+from judge.formats import OnBad, from_row, judgement_from_row
+from judge.judgements import Judgement
+from judge.records import Record
+from judge.run_files import LABELS
+from judge.runs.data import DataSource, RowSource, reject
+from judge.runs.reader import holds_judgements, judged_in, open_run
+
+LABELLED_BY = ("judge", "human")
+Labelled = tuple[Record, Judgement | None]
+
+
+class LabelSource(NamedTuple):
+    """Labelled records, whose labels are taken, and where they came from, for the model's metadata."""
+
+    labelled: Iterator[Labelled]
+    labels: str
+    parents: list[dict[str, Any]]
+
+
+def label_source(
+    sources: Sequence[DataSource], labels: str | None, format: str | None, on_bad: OnBad | None = None
+) -> LabelSource:
+    """Records with their judgements (of runs) or labels (of data), read when they are asked for.
+
+    Args:
+        sources: of `open_data`.
+        labels: "judge" or "human"; None takes what the data has.
+        format: the family of formats, where it is not to be recognised.
+        on_bad: is told of rows that cannot be read; without it they end the reading.
+
+    Raises:
+        ConfigError: where some sources are runs and some are data, and nobody said whose labels count.
+    """
+    if labels and labels not in LABELLED_BY:
+        raise unknown("value of labels", labels, LABELLED_BY)
+    judged = [_is_judged(source) for source in sources]
+    if not labels:
+        if len(set(judged)) == 2:
+            raise ConfigError('some sources are runs and some are data; say labels "judge" or "human"')
+        labels = "judge" if judged and judged[0] else "human"
+
+    def read() -> Iterator[Labelled]:
+        for source, is_run in zip(sources, judged, strict=True):
+            if is_run:
+                yield from _judgements(source, on_bad)
+            else:
+                yield from ((record, None) for _, record in source.records(format, on_bad))
+
+    parents = [_parent(source, is_run) for source, is_run in zip(sources, judged, strict=True)]
+    return LabelSource(read(), labels, parents)
+
+
+def _is_judged(source: DataSource) -> bool:
+    """Whether a source is a run directory, a file of a run's rows, or such rows in memory."""
+    if isinstance(source, RowSource):
+        return len(source.table) > 0 and isinstance(source.table[0].get("judgement"), Mapping)
+    if source.streamed:
+        return False
+    path = Path(source.name)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or run directory")
+    return holds_judgements(path)
+
+
+def _judgements(source: DataSource, on_bad: OnBad | None) -> Iterator[Labelled]:
+    """Of a run all judgements, those that could not be read too: they are counted with the rest."""
+    if isinstance(source, RowSource):
+        for number, row in enumerate(source.table, start=1):
+            try:
+                fields = dict(row)
+                judgement = judgement_from_row(fields.pop("judgement"))
+                labelled = from_row(fields), judgement
+            except (InputError, TypeError, KeyError) as error:
+                reject(f"row {number}", f"no row of a run: {error}", on_bad)
+            else:
+                yield labelled
+        return
+    path = Path(source.name)
+    if not path.is_dir():
+        yield from ((judged.record, judged.judgement) for judged in judged_in(path))
+        return
+    run = open_run(path, needs_manifest=False)
+    yield from ((judged.record, judged.judgement) for judged in run)
+    yield from ((judged.record, judged.judgement) for judged in run.failures())
+
+
+def _parent(source: DataSource, is_run: bool) -> dict[str, Any]:
+    """What traces a model back to its labels: where they lay, their hash, and who gave them."""
+    parent: dict[str, Any] = {"kind": "run" if is_run else "data", "path": source.name}
+    if isinstance(source, RowSource):
+        return parent | {"hash": source.entry()["hash"]}
+    path = Path(source.name)
+    file = path / LABELS if path.is_dir() else path
+    if file.is_file():
+        parent["hash"] = file_hash(file)
+    if is_run and path.is_dir():
+        run = open_run(path, needs_manifest=False)
+        parent |= {name: run.config[name] for name in ("task", "judges", "engines", "prompt") if name in run.config}
+        parent["counts"] = run.manifest.get("counts", {})
+    return parent
