@@ -213,12 +213,10 @@ def prepare(
         training_loss(config)
     scored, pairs = apart(labelled) if config.model.has_gate else (labelled, [])
     made, dropped = examples(scored, config.model.kind, labels)
-    if skipped:
-        dropped[SKIPPED] += len(skipped)
+    dropped += Counter({SKIPPED: len(skipped)})
     config = _with_objectives(config, made)
     config = config.updated(loss=default_loss(config, made))
     tokenizer = load_tokenizer(config.model.backbone)
-    preflight(config)
     collate = _collator(config, tokenizer)
     fitted = collate.fit(made)
     dropped += Counter({reason: count for reason, count in fitted.counts.items() if reason != CUT})
@@ -254,7 +252,9 @@ def prepare(
 
 
 def _collator(config: RewardConfig, tokenizer: Any) -> Collator:
+    """What makes the batches; RmjudgeError for a training that could not begin."""
     layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
+    preflight(config)
     return Collator(
         tokenizer,
         config.model.kind,
