@@ -10,10 +10,12 @@ loop; all four methods are then fitted to that one model, so they speak of the s
     members   what the trained heads say          refit     last layers refitted by bootstraps
     laplace   posterior of the last layer         dropout   the head under masks of its features
 
-Simulated labels: a reward that is a random linear function of the untrained backbone's features of HH-RLHF's texts, its
-differences' deviation 2; the labels are drawn from it by Bradley and Terry's model. "Wrong" is then held against the
-reward itself and not against a drawn label, so nothing but the model errs; the model is trained with the backbone as
-it is (`--freeze`), and the prompts that are held out are two thirds.
+Simulated labels: a reward that is linear in the untrained backbone's features of HH-RLHF's texts, along the forty
+directions in which these differ most, its differences' deviation 2; labels are drawn from it by Bradley and Terry's
+model. "Wrong" is then held against the reward itself and not against a drawn label, so nothing but the model errs. The
+heads alone are trained, and two thirds of the prompts are held out.
+
+With `--freeze`, and for simulated labels, features are read once and the heads learn from them for ten epochs.
 
 d is the difference of the rewards. Novelty is the feature bank's distance, the larger of a pair's two. An AUROC of 0.5
 says nothing. Intervals: 95 %, 1000 draws of prompts. `minus |d|` is the AUROC less that of |d| on the same draws.
@@ -24,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,11 +37,13 @@ from numpy.typing import NDArray
 from judge.formats import read_records
 from judge.records import Message, Pair
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.examples import examples, split
+from judge.rewards.data.collate import Collator
+from judge.rewards.data.examples import Example, examples, split
 from judge.rewards.distill import PreparedTraining, load_tokenizer, training_job
+from judge.rewards.modeling.feature_bank import FeatureBank
 from judge.rewards.modeling.reward_model import RewardModule
-from judge.rewards.modeling.uncertainty import Members
-from judge.rewards.training.after_training import center_members, fit_method, training_features
+from judge.rewards.modeling.uncertainty import Members, Uncertainty, fit_dropout, fit_laplace, fit_refit
+from judge.rewards.training.after_training import statements_of
 from judge.rewards.training.loop import TrainingJob, make_accelerator, predict, train
 from judge.tiny import READER
 
@@ -48,8 +53,9 @@ FILES = {
     "finegrained": Path("finegrained-rlhf") / "dev_feedback.json",
 }
 SETS = (*FILES, "simulated")
-METHODS = ("members", "refit", "laplace", "dropout")
-MEMBERS, DRAWS, SIMULATED_SPREAD = 5, 1000, 2.0
+MEMBERS, DRAWS, FROZEN_EPOCHS = 5, 1000, 10.0
+FROZEN: dict[str, torch.Tensor] = {}  # features of the backbone as it is, which sets share
+SIMULATED, SIMULATED_SPREAD = 40, 2.0  # directions of the simulated reward, and its differences' deviation
 
 
 class Judged(NamedTuple):
@@ -74,6 +80,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=0.0, help="0: rmjudge's own")
+    parser.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     for name in options.set or SETS:
@@ -85,42 +92,60 @@ def main() -> None:
 def run(name: str, options: argparse.Namespace) -> tuple[Judged, dict[str, int]]:
     """Train on one set and read the pairs that were held out."""
     simulated = name == "simulated"
+    frozen = options.freeze or simulated
     config = RewardConfig.of(
         kind="ensemble",
         members=MEMBERS,
         backbone=options.backbone,
-        freeze_backbone=options.freeze or simulated,
-        lora_rank=0 if simulated else options.lora_rank,
+        freeze_backbone=frozen,
+        lora_rank=0 if frozen else options.lora_rank,
         max_length=options.max_length,
-        epochs=max(options.epochs, 5.0) if simulated else options.epochs,
+        epochs=max(options.epochs, FROZEN_EPOCHS) if frozen else options.epochs,
         learning_rate=options.rate,
-        feature_bank="reservoir",
-        feature_bank_size=4096,
+        dtype=options.dtype,
         seed=options.seed,
     )
-    prepared = read("hh" if simulated else name, config, options)
-    truth: Floats | None = None
-    if simulated:
-        prepared, truth = simulate(prepared, options.seed)
+    prepared = read("hh" if simulated else name, config, 2 / 3 if simulated else 1 / 3, options)
     job = training_job(prepared)
+    model, count = job.model, len(prepared.examples)
+    assert isinstance(model, RewardModule)
+    every, truth = [*prepared.examples, *prepared.validation], None
     with tempfile.TemporaryDirectory() as folder:
         accelerator = make_accelerator(config, Path(folder))
-        train(job, Path(folder), accelerator)
-    judged = judge_pairs(job, prepared, truth, accelerator.device)
-    return judged, {"training pairs": len(prepared.examples), "test pairs": len(prepared.validation)}
+        if not frozen:
+            train(job, Path(folder), accelerator)
+        features = read_features(job, every, accelerator.device, known=FROZEN if frozen else {})
+        if simulated:
+            every, truth = simulate(every, features, options.seed)
+        heads = Heads(model.head, {example.id: row for example, row in zip(every, features.split(2), strict=True)})
+        job = replace(job, model=heads, collate=heads, examples=every[:count], validation=every[count:])
+        if frozen:
+            train(job, Path(folder), accelerator)
+    judged = judge_pairs(job, heads.head.cpu(), features, truth)
+    return judged, {"training pairs": count, "test pairs": len(every) - count}
 
 
-def read(name: str, config: RewardConfig, options: argparse.Namespace) -> PreparedTraining:
+def read_features(
+    job: TrainingJob, every: Sequence[Example], device: Any, known: dict[str, torch.Tensor]
+) -> torch.Tensor:
+    """(N, F) of pairs; those that are known are not read again."""
+    unknown = [example for example in every if example.id not in known]
+    if unknown:
+        features, _ = predict(job, FeaturesOf(job.model.to(device)), unknown, device)
+        known |= {example.id: rows for example, rows in zip(unknown, features.split(2), strict=True)}
+    return torch.cat([known[example.id] for example in every])
+
+
+def read(name: str, config: RewardConfig, held_out: float, options: argparse.Namespace) -> PreparedTraining:
     """Decided pairs of a set, split by prompt."""
     records = [record for _, record in read_records(options.data / FILES[name]) if isinstance(record, Pair)]
     made, _ = examples([(question_alone(record), None) for record in records], "scalar", "human")
     decided = [example for example in made if example.p_first not in (None, 0.5)]
-    simulated = config.model.freeze_backbone and not options.freeze
+    drawn = np.random.default_rng(options.seed).permutation(len(decided))[: options.pairs or None]
     tokenizer = load_tokenizer(config.model.backbone)
-    collate = RewardCollator(tokenizer, config)
-    fitting = collate.fit(decided).examples
-    drawn = np.random.default_rng(options.seed).permutation(len(fitting))[: options.pairs or None]
-    training, test = split([fitting[place] for place in sorted(drawn)], 2 / 3 if simulated else 1 / 3, options.seed)
+    collate = Collator(tokenizer, config.model.kind, config.data.max_length, "packed", cache_size=10**9)
+    fitting = collate.fit([decided[place] for place in sorted(drawn)]).examples
+    training, test = split(fitting, held_out, options.seed)
     return PreparedTraining(
         config=config,
         labels="human",
@@ -136,13 +161,6 @@ def read(name: str, config: RewardConfig, options: argparse.Namespace) -> Prepar
     )
 
 
-def RewardCollator(tokenizer: Any, config: RewardConfig) -> Any:
-    """The collator of a training."""
-    from judge.rewards.data.collate import Collator
-
-    return Collator(tokenizer, config.model.kind, config.data.max_length, "packed", cache_size=10**9)
-
-
 def question_alone(record: Pair) -> Pair:
     """FineGrainedRLHF without its passages, with which most texts would be cut; other pairs as they are."""
     if "question" not in record.meta:
@@ -151,24 +169,18 @@ def question_alone(record: Pair) -> Pair:
     return Pair(prompt=prompt, first=record.first, second=record.second, human=record.human, meta=record.meta)
 
 
-def simulate(prepared: PreparedTraining, seed: int) -> tuple[PreparedTraining, Floats]:
-    """The same pairs with labels drawn from a known reward, and the true difference of each pair that is held out."""
-    from dataclasses import replace
-
-    job = training_job(prepared)
-    every = [*prepared.examples, *prepared.validation]
-    features, _ = predict(job, FeaturesOf(job.model), every, "cpu")
+def simulate(every: Sequence[Example], features: torch.Tensor, seed: int) -> tuple[list[Example], Floats]:
+    """The same pairs with labels drawn from a known reward, and its difference for each pair."""
     inputs = features[0::2].double() - features[1::2].double()
     variances, directions = torch.linalg.eigh(inputs.T @ inputs / len(inputs))
-    # The reward varies alike along the forty directions in which the texts differ most, so it can be learnt.
+    # The reward varies alike along the directions in which the texts differ most, so it can be learnt.
     draw = np.random.default_rng(seed)
-    weights = torch.tensor(draw.normal(size=40)) / variances[-40:].clamp(min=1e-9).sqrt()
-    difference = (inputs @ directions[:, -40:] @ weights).numpy()
+    weights = torch.tensor(draw.normal(size=SIMULATED)) / variances[-SIMULATED:].clamp(min=1e-9).sqrt()
+    difference: Floats = (inputs @ directions[:, -SIMULATED:] @ weights).numpy()
     difference *= SIMULATED_SPREAD / difference.std()
     first = draw.random(len(every)) < 1 / (1 + np.exp(-difference))
     labelled = [replace(example, p_first=float(better)) for example, better in zip(every, first, strict=True)]
-    count = len(prepared.examples)
-    return replace(prepared, examples=labelled[:count], validation=labelled[count:]), difference[count:]
+    return labelled, difference
 
 
 class FeaturesOf(torch.nn.Module):
@@ -183,38 +195,67 @@ class FeaturesOf(torch.nn.Module):
         return features
 
 
-class Everything(torch.nn.Module):
-    """Reward, novelty and the features of each text."""
+class FeatureBatch(NamedTuple):
+    """Features (N, F) as a batch."""
 
-    def __init__(self, model: Any) -> None:
+    features: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        """Of the batch, in texts."""
+        return len(self.features)
+
+    def to(self, device: Any) -> "FeatureBatch":
+        """The same on another device."""
+        return FeatureBatch(self.features.to(device))
+
+
+class Heads(torch.nn.Module):
+    """Heads on features that were read once: a model for the loop, and its collator."""
+
+    def __init__(self, head: torch.nn.Module, features: dict[str, torch.Tensor]) -> None:
         super().__init__()
-        self.model = model
+        self.head, self.features = head, features
 
-    def forward(self, batch: Any) -> torch.Tensor:
-        values, features, _ = self.model.read(batch)
-        novelty = self.model.bank.nearest(features).distance
-        return torch.cat([values, novelty[:, None], features.float()], -1)
+    def forward(self, batch: FeatureBatch | Sequence[Example]) -> Any:
+        """Rewards of a batch, or a batch of examples."""
+        if isinstance(batch, FeatureBatch):
+            return self.head(batch.features)
+        return FeatureBatch(torch.cat([self.features[example.id] for example in batch]))
+
+    def lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Of each example, in texts."""
+        return [2] * len(examples)
 
 
-def judge_pairs(job: TrainingJob, prepared: PreparedTraining, truth: Floats | None, device: Any) -> Judged:
-    """What the model says of the held-out pairs, and σ of their differences by each method."""
-    model = job.model
-    assert isinstance(model, RewardModule)
-    center_members(job, device)
-    test = prepared.validation
-    read_out, _ = predict(job, Everything(model), test, device)
-    values = read_out[:, :MEMBERS] - model.member_levels.cpu()
-    novelty, features = read_out[:, MEMBERS], read_out[:, MEMBERS + 1 :]
+@torch.no_grad()
+def judge_pairs(job: TrainingJob, head: torch.nn.Module, features: torch.Tensor, truth: Floats | None) -> Judged:
+    """What the head says of the held-out pairs, and σ of their differences by each method."""
+    test, split_at = job.validation, 2 * len(job.examples)
+    known, new = features[:split_at], features[split_at:]
+    values = head.eval()(new)
+    values = values - values.mean(0)
     rewards = values.mean(-1)
     difference = (rewards[0::2] - rewards[1::2]).double().numpy()
-    preferred = truth if truth is not None else np.array([2.0 * (example.p_first or 0.0) - 1 for example in test])
-    sigma, trained_on = {}, training_features(job, device)
-    for method in METHODS:
-        fitted = Members() if method == "members" else fit_method(job, method, *trained_on, device)
-        assert fitted is not None
-        with torch.no_grad():
-            deviations = fitted.deviations(features.to(device), values.to(device), model.head.eval()).cpu()
-        sigma[method] = (deviations[0::2] - deviations[1::2]).norm(dim=-1).double().numpy()
+    if truth is None:
+        preferred = np.array([2.0 * (example.p_first or 0.0) - 1 for example in test])
+    else:
+        preferred = truth[len(job.examples) :]
+    statements = statements_of(job, job.examples, known, "cpu")
+    assert statements is not None
+    methods: tuple[Uncertainty, ...] = (
+        Members(),
+        fit_refit(statements),
+        fit_laplace(statements),
+        fit_dropout(known, head, 0.0, job.config.training.seed),
+    )
+    sigma = {}
+    for method in methods:
+        deviations = method.deviations(new, values, head)
+        sigma[method.name] = (deviations[0::2] - deviations[1::2]).norm(dim=-1).double().numpy()
+    bank = FeatureBank(len(known), known.shape[1], MEMBERS)
+    bank.add(known, torch.zeros(len(known), MEMBERS))
+    novelty = bank.nearest(new).distance
     codes = {group: number for number, group in enumerate(dict.fromkeys(example.group for example in test))}
     return Judged(
         wrong=(np.sign(difference) != np.sign(preferred)).astype(float),

@@ -25,6 +25,10 @@ Page = Annotated[Path | None, typer.Option("--report", help="Write one self-cont
 Audits = Annotated[
     list[str] | None, typer.Option("--audit", help="Show the audit in this run of `rmjudge audit`, too.")
 ]
+Robustness = Annotated[
+    list[str] | None,
+    typer.Option("--robustness", help="Show a report that `rmjudge robustness --out NAME.json` saved, too."),
+]
 Baseline = Annotated[
     Path | None, typer.Option("--baseline", help="A report saved with --json; exit 1 when a figure is worse.")
 ]
@@ -57,6 +61,7 @@ def agree(
     slice: Slice = None,
     report: Page = None,
     audit: Audits = None,
+    robustness: Robustness = None,
     baseline: Baseline = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
@@ -83,6 +88,7 @@ def agree(
         slices=slice or (),
         benchmark=benchmark or (),
         audit=audit or (),
+        robustness=robustness or (),
         baseline=baseline,
         resamples=resamples,
         seed=seed,

@@ -15,6 +15,7 @@ from judge.agreement.serialization import AUDIT_FILE, audit_from_row
 from judge.errors import ConfigError, InputError, unknown
 from judge.formats import BadRow, OnBad, from_row, judgement_from_row, to_row
 from judge.report.report import Report
+from judge.report.robustness import RobustnessReport
 from judge.run_files import MANIFEST
 from judge.runs.data import Data, DataSource, RowSource, open_data
 from judge.runs.reader import Run, first_row, open_run, skipped_in
@@ -35,6 +36,7 @@ def agree(
     slices: Sequence[str] = (),
     benchmark: str | Sequence[str] = (),
     audit: "str | Path | Audit | Sequence[str | Path | Audit]" = (),
+    robustness: "str | Path | RobustnessReport | Sequence[str | Path | RobustnessReport]" = (),
     baseline: "str | Path | Report | None" = None,
     resamples: int = 1_000,
     seed: int = 0,
@@ -55,6 +57,7 @@ def agree(
         slices: fields of the rows; agreement is given for each of their values, too.
         benchmark: published protocols to count by, such as "rewardbench".
         audit: audits of the same judges, or the runs of `rmjudge audit` that hold them, shown beside.
+        robustness: reports of `judge.robustness` on the same models, or where they were saved as JSON, shown beside.
         baseline: an earlier report, or where it was saved as JSON; `report.worse` says whether a figure fell.
         resamples: draws of the bootstrap; 0 gives figures without intervals.
         seed: every draw follows from it.
@@ -80,6 +83,10 @@ def agree(
             raise unknown("benchmark", name, PROTOCOLS)
     before = baseline if isinstance(baseline, Report) or baseline is None else Report.load(baseline)
     audits = [_audit_of(item) for item in ([audit] if isinstance(audit, str | Path | Audit) else audit)]
+    examined = [
+        part if isinstance(part, RobustnessReport) else RobustnessReport.load(part)
+        for part in ([robustness] if isinstance(robustness, str | Path | RobustnessReport) else robustness)
+    ]
     judged = _several(runs)
     if not judged:
         _check_people_alone(human, {"slices": slices, "benchmark": benchmarks, "audit": audits, "triangle": triangle})
@@ -96,7 +103,7 @@ def agree(
     wanted = [*config.slices, *(field for name in benchmarks for field in PROTOCOLS[name].fields)]
     inputs = read_inputs(judged, _several(human), key=key, format=format, skip_bad=skip_bad, wanted=wanted)
     _check_fields(inputs, config.slices)
-    return Report(build_report(inputs, config, before.data if before else None, audits))
+    return Report(build_report(inputs, config, before.data if before else None, audits), examined)
 
 
 def _check_people_alone(human: Any, asked_for: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""Progress of a check of loaders: a bar on a terminal, a line for each loader elsewhere."""
+"""Progress of a check of loaders, or of texts that are scored: a bar on a terminal, lines elsewhere."""
 
 import sys
 import time

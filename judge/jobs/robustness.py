@@ -177,6 +177,7 @@ def _comparisons(
     """What people compare in data; InputError for a field to slice by that no row has."""
     skipped: list[BadRow] = []
     comparisons = compare(_limited(open_data(data), format, limit, skipped.append if skip_bad else None))
+    comparisons.skipped = [bad.place for bad in skipped]
     for name in slices:
         if not any(name in named for named in comparisons.fields):
             known = sorted({field for named in comparisons.fields for field in named})

@@ -5,6 +5,7 @@ content security policy names the page's own script and style by hash, so that n
 """
 
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -31,13 +32,30 @@ class View:
     charts: dict[str, Any]
 
 
-def write_page(report: AgreementReport, path: str | Path, *, rows: int = ROWS, size: int = BYTES) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobustnessView:
+    """A robustness report with its charts. slug: its anchor in the page; heading: the element of its parts' titles."""
+
+    report: Robustness
+    slug: str
+    heading: str
+    charts: dict[str, str]
+
+
+def write_page(
+    report: AgreementReport,
+    path: str | Path,
+    *,
+    rows: int = ROWS,
+    size: int = BYTES,
+    robustness: Sequence[Robustness] = (),
+) -> None:
     """Write the page of a report; it carries at most `rows` disagreements and about `size` bytes of them."""
-    write_atomic(path, page(report, rows=rows, size=size).encode())
+    write_atomic(path, page(report, rows=rows, size=size, robustness=robustness).encode())
 
 
-def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str:
-    """The HTML of a report."""
+def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES, robustness: Sequence[Robustness] = ()) -> str:
+    """The HTML of a report. robustness: reports on the same models, shown beside."""
     sheet = Sheet()
     carried = carry(report.disagreements, rows=rows, size=size)
     views = [_view(sheet, judge, f"judge-{number}") for number, judge in enumerate(report.judges, 1)]
@@ -47,6 +65,7 @@ def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str
         "triangle": charts.triangle(sheet, report.triangle) if report.triangle else "",
         "audits": [charts.audit(sheet, audit) for audit in report.audits],
     }
+    examined = [_robustness(sheet, part, f"robustness-{number}", "h3") for number, part in enumerate(robustness, 1)]
     style = _resource("style.css") + sheet.css
     script = _resource("browse.js")
     html = (
@@ -55,6 +74,7 @@ def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str
         .render(
             report=report,
             views=views,
+            robustness=examined,
             first=_leading(report),
             charts=overall,
             data=carried.json,
@@ -72,24 +92,28 @@ def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES) -> str
 def robustness_page(report: Robustness) -> str:
     """The HTML of a robustness report."""
     sheet = Sheet()
-    drawn = {
-        "slices": charts.slices(sheet, report.slices, report.accuracy),
-        "probes": charts.probes(sheet, report.probes),
-        "attack": charts.attack(sheet, report.attack) if report.attack else "",
-    }
+    seen = _robustness(sheet, report, "robustness", "h2")
     style = _resource("style.css") + sheet.css
     html = (
         _environment()
-        .get_template("robustness.html.jinja")
+        .get_template("robustness_page.html.jinja")
         .render(
-            report=report,
-            charts=drawn,
+            seen=seen,
             style=style,
             policy=_policy(style, ""),
             confidence=f"{report.confidence * 100:g}{words.THIN}%",
         )
     )
     return _printable(html)
+
+
+def _robustness(sheet: Sheet, report: Robustness, slug: str, heading: str) -> RobustnessView:
+    drawn = {
+        "slices": charts.slices(sheet, report.slices, report.accuracy),
+        "probes": charts.probes(sheet, report.probes),
+        "attack": charts.attack(sheet, report.attack) if report.attack else "",
+    }
+    return RobustnessView(report=report, slug=slug, heading=heading, charts=drawn)
 
 
 def _view(sheet: Sheet, judge: JudgeReport, slug: str) -> View:

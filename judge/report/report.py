@@ -1,7 +1,7 @@
 """What `judge.agree` returns: an agreement report that knows how to be shown and saved."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from judge.agreement.schema import AgreementReport, Figure, Flag, JudgeReport, L
 from judge.agreement.serialization import from_row, to_json, to_row
 from judge.errors import InputError
 from judge.files import write_atomic
+from judge.report.robustness import RobustnessReport
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -25,10 +26,11 @@ class Report:
 
     Attributes:
         data: every part of it, as plain immutable data.
+        robustness: reports of `judge.robustness` on the same models, shown beside; each is saved as JSON by itself.
     """
 
-    def __init__(self, data: AgreementReport) -> None:
-        self.data = data
+    def __init__(self, data: AgreementReport, robustness: Sequence[RobustnessReport] = ()) -> None:
+        self.data, self.robustness = data, tuple(robustness)
 
     @property
     def headline(self) -> str:
@@ -91,7 +93,7 @@ class Report:
             return
         from judge.report.page import write_page
 
-        write_page(self.data, path)
+        write_page(self.data, path, robustness=[examined.data for examined in self.robustness])
 
     @classmethod
     def load(cls, path: str | Path) -> "Report":
@@ -123,11 +125,14 @@ class Report:
         """The page in a frame of its own, so that its style and script touch nothing of the notebook's."""
         from judge.report.page import page
 
-        source = escape(page(self.data, rows=FRAME_ROWS), quote=True)
+        examined = [part.data for part in self.robustness]
+        source = escape(page(self.data, rows=FRAME_ROWS, robustness=examined), quote=True)
         size = f"width:100%;height:{FRAME_HEIGHT}px;border:0"
         return f'<iframe srcdoc="{source}" style="{size}" title="{escape(self.data.title, quote=True)}"></iframe>'
 
     def __rich__(self) -> "Group":
+        from rich.console import Group
+
         from judge.report.terminal import drawing
 
-        return drawing(self.data)
+        return Group(drawing(self.data), *self.robustness)

@@ -131,6 +131,7 @@ def robust(report: Robustness) -> str:
 def compared(coverage: PairCoverage) -> str:
     """`2,000 pairs of 900 prompts; 12 ties, 3 unreadable`."""
     left = [(coverage.ties, "ties"), (coverage.unlabelled, "unlabelled"), (coverage.unreadable, "unreadable")]
+    left.append((coverage.skipped, "rows skipped"))
     parts = ", ".join(f"{count(number_of)} {word}" for number_of, word in left if number_of)
     whole = f"{count(coverage.compared)} pairs of {count(coverage.prompts)} prompts"
     return f"{whole}; left out: {parts}" if parts else whole

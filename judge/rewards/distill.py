@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
-from judge.files import file_hash
 from judge.records import content_id
-from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata, refuse_finished
+from judge.rewards.checkpoint.metadata import backbone_parent, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
 from judge.rewards.data.gate_pairs import apart, gate_pairs
+from judge.rewards.data.held_out import held_out_of
 from judge.rewards.data.targets import Targets
 from judge.rewards.data.tokenize import CUT
 from judge.rewards.data.weights import weighted
@@ -228,7 +228,7 @@ def prepare(
     if validation is None:
         training, held_out = split(fitted.examples, config.data.validation_fraction, config.split_seed)
     else:
-        training, held_out = fitted.examples, _held_out(validation, collate, config, validation_labels, fitted.examples)
+        training, held_out = fitted.examples, held_out_of(validation, validation_labels, collate, fitted.examples)
     training = weighted(training, config)
     lengths = collate.lengths(training)
     prepared = PreparedTraining(
@@ -264,17 +264,6 @@ def _collator(config: RewardConfig, tokenizer: Any) -> Collator:
         cache_size=10**9,
         every_token=config.model.head == "likelihood",
     )
-
-
-def _held_out(
-    labelled: Iterable[Labelled], collate: Collator, config: RewardConfig, labels: str, training: Sequence[Example]
-) -> list[Example]:
-    """Validation examples of data of their own; InputError where prompts of the training are among them."""
-    made, _ = examples(labelled, config.model.kind, labels)
-    shared = {example.group for example in made} & {example.group for example in training}
-    if shared:
-        raise InputError(f"{len(shared)} prompts of the validation data are in the training data too; leave them out")
-    return collate.fit(made).examples
 
 
 def refuse(out: Path) -> None:
@@ -468,19 +457,6 @@ def _calibration_errors(calibration: Calibration) -> dict[str, float]:
     """Expected calibration errors before and after calibration, as figures."""
     errors = {"ece_before_calibration": calibration.before, "ece_after_calibration": calibration.after}
     return {name: error.value for name, error in errors.items() if error is not None}
-
-
-def backbone_parent(backbone: str) -> dict[str, Any]:
-    """What a model began as: a name on the hub, or a directory with its weights' hashes and, of a reward model, where
-    that one came from."""
-    parent: dict[str, Any] = {"kind": "backbone", "path": backbone}
-    folder = Path(backbone)
-    if folder.is_dir():
-        parent["weights"] = {path.name: file_hash(path) for path in sorted(folder.glob("*.safetensors"))}
-        if (folder / REWARD_FILE).is_file():
-            metadata = read_metadata(folder)
-            parent |= {"kind": metadata["kind"], "parents": metadata.get("parents", [])}
-    return parent
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

@@ -45,7 +45,8 @@ def read_text(text: str, template: Template, *, finish: str = "stop") -> Label:
         if matches:
             words, whole = matches[-1][label_group(compiled)] or "", True
         elif opening and opening in text:
-            words = text.rpartition(opening)[2]
+            begun = [words for words in text.split(opening)[1:] if words.strip()]  # a loop may open it anew
+            words = begun[-1] if begun else ""
         else:
             return Label(None, unfinished(finish) or NO_VERDICT)
     if not whole:

@@ -111,6 +111,26 @@ def test_one_run_of_steps_makes_a_process_and_an_outcome_model(llama: Path, tmp_
         assert json.loads(capsys.readouterr().out)["kind"] == kind
 
 
+def test_benchmarks_and_validation_data_of_their_own(run: Path, llama: Path, tmp_path: Path, capsys: Any) -> None:
+    """LLMBar's fields: a model that likes YES is right in both rows. In bfloat16, training goes on after each."""
+    bench = tmp_path / "llmbar.jsonl"
+    sides = [(YES, NO, 1), (NO, YES, 2)]
+    write_rows(bench, [{"input": "w6 w7", "output_1": a, "output_2": b, "label": label} for a, b, label in sides])
+    held = [to_row(pair(number)) for number in range(30, 40)]
+    write_rows(tmp_path / "held.jsonl", held)
+    out = tmp_path / "model"
+    more = ["--eval", str(bench), "--validation-data", str(tmp_path / "held.jsonl"), "--set", "best_by=llmbar"]
+    more += ["--epochs", "4", "--rate", "0.003", "--set", "dtype=bfloat16", "--json"]
+    assert main([*words(run, llama, out), *more]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["examples"], shown["validation_examples"]) == (30, 10)
+    assert shown["evaluations"]["llmbar_correct_average"] == 1.0
+    rows = [row for row in json.loads((out / "reward.json").read_text())["history"] if "eval_llmbar_equal" in row]
+    assert len(rows) == 8 and shown["best_step"] == next(
+        row["step"] for row in rows if row["eval_llmbar_correct_average"] == 1.0
+    )
+
+
 def test_a_dry_run_counts_and_writes_nothing(run: Path, llama: Path, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "model"
     assert main([*words(run, llama, out), "--dry-run", "--json", "--batch", "9", "--validation", "0"]) == 0

@@ -41,7 +41,7 @@ def test_a_report_on_a_terminal_and_in_files(
     assert "words: 40 pairs of 40 prompts" in out and "Gap: accuracy on the data" in out
     assert all(f"\n {probe.probe}" in out for probe in report.data.probes)
     assert report.data.shifted_coverage is not None and report.data.attack is not None
-    assert '<h2 id="edits-name">Edits</h2>' in page.read_text()
+    assert '<h2 id="robustness-edits-name">Edits</h2>' in page.read_text()
     assert "## Robustness" in (model / "README.md").read_text()
 
 

@@ -1,6 +1,7 @@
 """`judge.robustness` on a function, a run, a real model and its card."""
 
 from collections.abc import Sequence
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def test_shifted_data_give_a_gap() -> None:
     assert report.figures["gap"].value == 1.0
     assert [finding.name for finding in report.findings] == ["chance_accuracy_shifted", "gap"]
     assert report.findings[0].severity == "stop"
+    assert report.findings[0].what == "On the shifted data it is worse than a coin: 0.0 % are told right"
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +111,18 @@ def test_a_lower_bound_is_the_mean_minus_deviations(model: judge.RewardModel) ->
 def test_a_run_gives_the_rewards_that_it_holds(model: judge.RewardModel, tmp_path: Path) -> None:
     test, other = rows(30, start=100), rows(30, start=140)
     run = judge.score(model, test, out=tmp_path / "run", progress=False)
-    shifted = judge.score(model, other, out=tmp_path / "shifted", progress=False)
+    judge.score(model, other, out=tmp_path / "shifted", progress=False)
     by_run = judge.robustness(run, shifted=tmp_path / "shifted", **QUIET)
     by_model = judge.robustness(model, test, shifted=other, probe="none", **QUIET)
     for name in ("accuracy", "accuracy_shifted", "gap", "length_slope"):
         assert by_run.figures[name].value == pytest.approx(by_model.figures[name].value, abs=1e-6)
     assert (by_run.data.data, by_run.data.shifted) == ((str(tmp_path / "run"),), (str(tmp_path / "shifted"),))
     assert by_run.data.probes == () and any("read from a run" in reason for reason in by_run.data.not_examined)
-    assert shifted.directory.is_dir()
+    by_run.save(tmp_path / "robust.json")
+    agreement = judge.agree(run, robustness=tmp_path / "robust.json", resamples=50)
+    agreement.save(tmp_path / "page.html")
+    assert agreement.robustness[0].data == by_run.data
+    assert "Robustness of run" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_a_report_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -152,5 +158,24 @@ def test_bad_rows_are_left_out_where_asked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.jsonl:21"):
         judge.robustness(longest, file, probe="none", **QUIET)
     report = judge.robustness(longest, file, probe="none", skip_bad=True, **QUIET)
-    assert report.data.coverage.compared == 20
+    assert (report.data.coverage.compared, report.data.coverage.skipped) == (20, 1)
+    assert report.data.not_examined[-1] == f"1 rows that could not be read: {file}:21"
     assert judge.robustness(longest, file, probe="none", limit=10, **QUIET).data.coverage.compared == 10
+
+
+def test_a_reward_of_length_on_real_texts(data_dir: Path) -> None:
+    """r = log2(length): twice the length adds 1, and an edit adds what its length adds, in deviations."""
+
+    def length(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        return [log2(max(len(completion), 1)) for completion in completions]
+
+    report = judge.robustness(
+        length, data_dir / "hh-rlhf" / "harmless-base-test.jsonl.gz", limit=300, pairs=40, **QUIET
+    )
+    slope, deviation = report.figures["length_slope"].value, report.figures["reward_deviation"].value
+    assert slope is not None and slope * deviation == pytest.approx(1.0)  # type: ignore[operator]
+    for probe in report.data.probes:
+        assert probe.by_length == pytest.approx(probe.shift.value, abs=1e-9)
+    assert report.figures["longer_wins"].value == 1.0
+    assert report.figures["accuracy_balanced"].value == 0.5
+    assert {"likes_long", "likes_pad", "likes_repeat", "worst_of_k"} <= {finding.name for finding in report.findings}

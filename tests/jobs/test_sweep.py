@@ -1,6 +1,9 @@
 """`judge.sweep` and `rmjudge distill --sweep`: a grid, its directories, what is told apart, and the way back."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,13 @@ def test_finished_cells_are_kept_and_missing_ones_trained(llama: Path, tmp_path:
         sweep(llama, tmp_path, ["seed=1"], epochs=2)
 
 
+def test_few_prompts_are_not_compared(llama: Path, tmp_path: Path) -> None:
+    found = sweep(llama, tmp_path, {"learning_rate": [1e-9, 3e-3]}, validation_fraction=0.1)
+    assert found.prompts == 8
+    assert {cell.standard_error for cell in found.cells} == {None}
+    assert found.tied == [] and repr(found).count("too few prompts") == 1
+
+
 def test_cells_may_be_compared_by_their_loss(llama: Path, tmp_path: Path) -> None:
     found = sweep(llama, tmp_path, {"learning_rate": [1e-9, 3e-3]}, best_by="loss")
     losses = [cell.figures["loss"] for cell in found.cells]
@@ -123,6 +133,29 @@ def test_a_sweep_needs_a_validation_part(llama: Path, tmp_path: Path) -> None:
         sweep(llama, tmp_path / "out", ["seed=1"], validation_fraction=0.0)
     with pytest.raises(InputError, match="no such file"):
         judge.sweep("nowhere.jsonl", sweep=["seed=1"], out=tmp_path / "out", kind="scalar", backbone="tiny")
+
+
+def test_killed_in_the_second_cell_the_same_command_ends_as_if_it_had_not_been(llama: Path, tmp_path: Path) -> None:
+    data = tmp_path / "pairs.jsonl"
+    write_rows(data, noisy(40))
+    more = ["--kind", "scalar", "--backbone", str(llama), "--quiet", "--epochs", "6", "--set", "save_steps=1"]
+    command = ["distill", str(data), *more, "--sweep", "learning_rate=1e-4,3e-3", "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    killed = tmp_path / "killed"
+    process = subprocess.Popen([str(Path(sys.executable).with_name("rmjudge")), *command, str(killed)])
+    state = killed / "learning_rate=3e-3" / "state"
+    deadline = time.monotonic() + 180
+    while not any(int(path.name[5:]) >= 3 for path in state.glob("step-*")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    first = (killed / "learning_rate=1e-4" / "model.safetensors").stat().st_mtime_ns
+    assert main([*command, str(killed)]) == 0
+    assert (killed / "learning_rate=1e-4" / "model.safetensors").stat().st_mtime_ns == first
+    for cell in ("learning_rate=1e-4", "learning_rate=3e-3"):
+        weights = [(tmp_path / out / cell / "model.safetensors").read_bytes() for out in ("whole", "killed")]
+        assert weights[0] == weights[1]
 
 
 def test_a_cells_name_is_a_folders() -> None:

@@ -1,5 +1,6 @@
 """A robustness report on its page and on a terminal: what it holds is there, and text of the data is never markup."""
 
+import re
 from dataclasses import replace
 from io import StringIO
 
@@ -7,10 +8,11 @@ import pytest
 from rich.console import Console
 
 from judge.agreement.robustness.schema import Robustness
-from judge.report.page import robustness_page
+from judge.report.page import page, robustness_page
 from judge.report.robustness import RobustnessReport
 from tests.agreement.robustness.sample import GOOD, POOR, examined, pair
 from tests.report.sample import HOSTILE
+from tests.report.sample import report as agreement_report
 from tests.report.test_page import Tags
 
 
@@ -42,6 +44,20 @@ def test_the_page_is_one_inert_file(report: Robustness) -> None:
     assert all(finding.what in text for finding in report.findings)
     assert all(probe.about in text for probe in report.probes)
     assert "Gap: accuracy on the data" in text and "The worst of 4 edits" in text
+
+
+def test_an_agreement_report_shows_it_beside(report: Robustness) -> None:
+    html = page(agreement_report(3), robustness=[report, report])
+    tags = Tags(html)
+    ids = [seen["id"] for _, seen in tags.seen if "id" in seen]
+    assert len(ids) == len(set(ids)) and {"robustness-1", "robustness-2-edits", "robustness-2-attack"} <= set(ids)
+    links = [seen["href"] or "" for _, seen in tags.seen if (seen.get("href") or "").startswith("#")]
+    assert {link[1:] for link in links} <= set(ids)
+    classes = {
+        name for _, seen in tags.seen for name in (seen.get("class") or "").split() if re.fullmatch(r"c\d+", name)
+    }
+    assert classes and all(f".{name}{{" in html for name in classes)
+    assert all(finding.what in " ".join(tags.text) for finding in report.findings)
 
 
 def test_a_report_with_little_in_it_is_a_page_too() -> None:

@@ -17,6 +17,7 @@ from judge.judgements import Revision
 from judge.prompting.template import Template, load_template
 from judge.records import Message, Response, Solution
 from judge.tasks.base import Options, play
+from judge.tasks.critique import read_text
 from judge.tasks.revision import PRESETS, Loop, Prompts, Roles, draws, revision
 
 ABC = {"first": "A", "second": "B", "tie": "C"}
@@ -367,3 +368,15 @@ def test_the_shipped_prompts_serve_the_loop() -> None:
 
     done = play(revision(response("text so far"), prompts, Options(), loop=Loop(rounds=1), constitution=ONE), answer)
     assert (done.verdict, done.rounds[0].critique) == ("better text", "Too short.")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<revised_response>\nOne.\n\n<revised_response>\n", "One."),  # a loop, cut where the tag is opened anew
+        ("<revised_response>\nOne.\n<revised_response>\nTwo.", "Two."),
+        ("<revised_response>\n\n<revised_response>\n", None),
+    ],
+)
+def test_a_tag_that_is_opened_anew(text: str, words: str | None) -> None:
+    assert read_text(text, load_template("revision", "default")).verdict == words

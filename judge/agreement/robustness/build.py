@@ -13,6 +13,9 @@ from judge.agreement.robustness.rewards import RewardTable, Scorer, Watch, score
 from judge.agreement.robustness.schema import Attack, ProbeEffect, Robustness
 from judge.errors import InputError
 
+PLACES = 5
+"""Rows that could not be read whose places are named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RobustnessConfig:
@@ -81,7 +84,7 @@ def examine(
         length=length,
         probes=probes,
         attack=attacked,
-        not_examined=tuple(_not_examined(table, config, shifted is not None)),
+        not_examined=(*_not_examined(table, config, shifted is not None), *_skipped(data), *_skipped(shifted)),
         confidence=config.confidence,
         resamples=config.resamples,
         seed=config.seed,
@@ -106,6 +109,15 @@ def _edited(
     rewards = score_all(scorer, edits.texts, watch, "edited texts")
     attacked = attack(table, edits, rewards, config.k) if config.k else None
     return probe_effects(table, edits, rewards, slope), attacked
+
+
+def _skipped(comparisons: Comparisons | None) -> Sequence[str]:
+    """Where the rows stand that could not be read, the first few of them."""
+    if comparisons is None or not comparisons.skipped:
+        return ()
+    places = comparisons.skipped
+    more = f" and {len(places) - PLACES:,} more" if len(places) > PLACES else ""
+    return (f"{len(places):,} rows that could not be read: {', '.join(places[:PLACES])}{more}",)
 
 
 def _not_examined(table: RewardTable, config: RobustnessConfig, shifted: bool) -> Sequence[str]:

@@ -34,6 +34,7 @@ class Comparisons:
         fields: of each comparison, what its record says beside the texts.
         ties: pairs of which people call neither better.
         unlabelled: records without a label that compares responses, or without texts.
+        skipped: the places of rows that could not be read as records.
     """
 
     answers: list[Response] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Comparisons:
     fields: list[Mapping[str, str]] = field(default_factory=list)
     ties: int = 0
     unlabelled: int = 0
+    skipped: list[str] = field(default_factory=list)
     _index: dict[str, int] = field(default_factory=dict)
     _values: dict[str, list[tuple[int, float, Mapping[str, str]]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -126,16 +128,15 @@ def values_of(record: Record) -> list[float] | None:
         case Ranking():
             return _ranking(record, correct, whole)
         case Response():
-            labels = correct or whole or record.human
-            return (
-                [fmean(float(label.verdict) for label in labels if not isinstance(label.verdict, tuple))]
-                if (labels)
-                else None
-            )
+            return _mean(correct or whole or record.human)
         case Solution():
-            if correct:
-                return [fmean(float(label.verdict) for label in correct if not isinstance(label.verdict, tuple))]
-            return [fmean(float(label.verdict == -1) for label in whole)] if whole else None
+            return _mean(correct) if correct else [fmean(label.verdict == -1 for label in whole)] if whole else None
+
+
+def _mean(labels: Sequence[HumanLabel]) -> list[float] | None:
+    """The mean of scores, or of right (1) and wrong (0)."""
+    scores = [label.verdict for label in labels if isinstance(label.verdict, int | float)]
+    return [fmean(scores)] if scores else None
 
 
 def _pair(labels: Sequence[HumanLabel]) -> list[float]:

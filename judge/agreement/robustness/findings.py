@@ -70,7 +70,8 @@ def _chance(report: Robustness) -> Iterator[Flag]:
             yield Flag(
                 name=f"chance_{name}",
                 severity="stop" if _below(figure, 0.55) else "warn",
-                what=f"On {where} it is not surely better than a coin: {percent(figure.value)} are told right",
+                what=f"On {where} it is {'worse' if _below(figure, 0.5) else 'not surely better'} than a coin: "
+                f"{percent(figure.value)} are told right",
                 evidence=f"{_basis(figure)}.",
                 sure=sure(figure, share=True),
                 advice="Do not select or train by it there; add labelled data of that kind.",
@@ -88,7 +89,7 @@ def _gap(report: Robustness) -> Iterator[Flag]:
             evidence=f"{percent(inside.value)} of {inside.n:,} pairs against {percent(outside.value)} of "
             f"{outside.n:,}.",
             sure=sure(gap, share=True).replace(" %.", " points."),
-            advice="Measure it on the data it will score; train on some of it, or use an ensemble's lower bound there.",
+            advice="Measure it on the data it will score; train on some of it, or score by a lower bound there.",
         )
 
 

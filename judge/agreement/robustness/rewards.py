@@ -23,7 +23,8 @@ Scorer = Callable[[Sequence[Response]], Sequence[float | None]]
 Watch = Callable[[str, int, int], None]
 """Told of what is scored, how many texts are done and of how many."""
 
-CHUNK = 256
+FIRST_CHUNK, LARGEST_CHUNK = 64, 512
+"""Texts scored at once, doubled from chunk to chunk: a slow model shows progress soon, a fast one has full batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,11 @@ def score_all(scorer: Scorer, answers: Sequence[Response], watch: Watch, what: s
     """The rewards of answers by id, each scored once, those of one prompt beside each other; nan for an unread text."""
     distinct = list({answer.id: answer for answer in answers}.items())
     rewards: dict[str, float] = {}
-    for start in range(0, len(distinct), CHUNK):
+    start, size = 0, FIRST_CHUNK
+    while start < len(distinct):
         watch(what, start, len(distinct))
-        chunk = distinct[start : start + CHUNK]
+        chunk = distinct[start : start + size]
+        start, size = start + size, min(2 * size, LARGEST_CHUNK)
         values = scorer([answer for _, answer in chunk])
         for (name, _), value in zip(chunk, values, strict=True):
             rewards[name] = float("nan") if value is None or not np.isfinite(value) else float(value)
@@ -180,6 +183,7 @@ def table_of(
             ties=part.ties,
             unlabelled=part.unlabelled,
             unreadable=len(part.better) - int(mask.sum()),
+            skipped=len(part.skipped),
         )
         for part, mask in zip(parts, (table.of_data, ~table.of_data), strict=False)
     ]

@@ -24,6 +24,7 @@ class PairCoverage:
         ties: pairs of which people call neither better.
         unlabelled: records without a label that compares responses, or without texts.
         unreadable: pairs with a text that the model cannot read.
+        skipped: rows of the data that could not be read as records.
     """
 
     compared: int
@@ -31,6 +32,7 @@ class PairCoverage:
     ties: int = 0
     unlabelled: int = 0
     unreadable: int = 0
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,8 +209,8 @@ def evaluate(job: "TrainingJob", data: "LabelSource | Sequence[Example]") -> dic
         raise InputError("no examples to evaluate on: nothing was held out, or nothing fits max_length")
     rewards, targets, sums = rewards_of(job, made)
     metrics: dict[str, float] = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, job.config)}
-    if sums is not None:
-        low, high = sums.interval()
+    if sums is not None and (interval := sums.interval()) is not None:
+        low, high = interval
         metrics |= {f"{sums.figure}_low": low, f"{sums.figure}_high": high}
     return metrics | {"examples": len(made), "prompts": len({example.group for example in made})}
 
@@ -239,12 +239,13 @@ def evaluation_job(loaded: "LoadedModel") -> "TrainingJob":
     """A loaded model as a job that nothing is trained in: with its collator, and the loss of its configuration."""
     from judge.rewards.data.targets import Targets
     from judge.rewards.losses.registry import plain_loss
+    from judge.rewards.training.after_training import standardize
     from judge.rewards.training.loop import TrainingJob
 
     config = loaded.config
 
     def targets(batch: "Sequence[Example]") -> Targets:
-        return Targets.of(batch, config.model.kind, config.model.objectives)
+        return standardize(loaded.model, Targets.of(batch, config.model.kind, config.model.objectives))
 
     return TrainingJob(
         model=loaded.model,

@@ -214,7 +214,7 @@ def _compared(trained: Sequence[_Trained], folder: Path, best_by: str) -> Sweep:
 def _cell(trained: _Trained, figure: str) -> SweepCell:
     figures, evaluations = trained.figures["validation"], trained.figures.get("evaluations", {})
     sums = trained.sums if trained.sums is not None and trained.sums.figure == figure else None
-    low, high = (None, None) if sums is None else sums.interval()
+    low, high = (sums.interval() if sums is not None else None) or (None, None)
     return SweepCell(
         settings=trained.settings,
         path=trained.path,
@@ -242,8 +242,8 @@ def _behind(cell: SweepCell, trained: _Trained, best: SweepCell, best_trained: _
     first, second = best_trained.sums, trained.sums
     if first is None or second is None or first.figure != figure or second.figure != figure:
         return replace(cell, behind=best.value - cell.value)
-    try:
-        behind, low, high = difference(first, second)
-    except ValueError:  # no prompt in common: one of them could read none of the other's
+    apart = difference(first, second)
+    if apart is None:  # no prompt in common: one of them could read none of the other's
         return replace(cell, behind=best.value - cell.value)
-    return replace(cell, behind=behind, behind_low=low, behind_high=high)
+    low, high = apart[1] or (None, None)
+    return replace(cell, behind=apart[0], behind_low=low, behind_high=high)

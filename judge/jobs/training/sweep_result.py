@@ -8,6 +8,8 @@ from typing import Any
 
 from judge.jobs.reward_model import RewardModel, load_reward_model
 
+MIN_PROMPTS = 10  # of evaluation.noise, which loads torch
+
 
 def cell_name(settings: Mapping[str, Any]) -> str:
     """The settings of a cell as the name of its directory: learning_rate=1e-5,loss=focal."""
@@ -122,7 +124,11 @@ class Sweep:
         behind = "" if cell.behind is None else f"{cell.behind:.3f}"
         if cell.behind_low is not None:
             behind += f" ({cell.behind_low:.3f} to {cell.behind_high:.3f})"
-        verdict = {None: "", True: "worse", False: "not told apart"}[cell.told_apart]
+        verdict = {
+            None: "too few prompts" if self.prompts < MIN_PROMPTS else "",
+            True: "worse",
+            False: "not told apart",
+        }[cell.told_apart]
         if cell.behind is None:
             verdict = "best"
         return (*(str(cell.settings[name]) for name in names), f"{cell.value:.3f}", error, behind, verdict)

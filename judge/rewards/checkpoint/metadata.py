@@ -88,6 +88,19 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return metadata
 
 
+def backbone_parent(backbone: str) -> dict[str, Any]:
+    """What a model began as: a name on the hub, or a directory with its weights' hashes and, of a reward model, where
+    that one came from."""
+    parent: dict[str, Any] = {"kind": "backbone", "path": backbone}
+    folder = Path(backbone)
+    if folder.is_dir():
+        parent["weights"] = {path.name: file_hash(path) for path in sorted(folder.glob("*.safetensors"))}
+        if (folder / REWARD_FILE).is_file():
+            metadata = read_metadata(folder)
+            parent |= {"kind": metadata["kind"], "parents": metadata.get("parents", [])}
+    return parent
+
+
 def refuse_finished(out: Path) -> None:
     """RunError when `out` holds a finished model, or is a file."""
     if (out / REWARD_FILE).is_file():

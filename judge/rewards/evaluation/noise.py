@@ -18,6 +18,8 @@ from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
 
 DRAWS, _BLOCK = 2000, 100
+MIN_PROMPTS = 10
+"""Fewer prompts say nothing of how sure a figure is: there is no interval."""
 Floats = NDArray[np.float64]
 
 
@@ -42,13 +44,23 @@ class PromptSums(NamedTuple):
         """(DRAWS,) the figure on prompts drawn with replacement; the same draws for the same number of prompts."""
         return self._of(np.concatenate([counts @ self.sums for counts in _counts(len(self.groups))]))
 
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the figure."""
-        return _bounds(self.draws())
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the figure; None for too few prompts.
 
-    def standard_error(self) -> float:
-        """The deviation of the figure over the draws."""
-        return float(np.nanstd(self.draws()))
+        Where all are told right, or all wrong, no draw differs: then it is the exact binomial interval on the prompts
+        (Clopper & Pearson 1934).
+        """
+        prompts = len(self.groups)
+        if prompts < MIN_PROMPTS:
+            return None
+        low, high = _bounds(self.draws())
+        if self.figure != "accuracy" or low != high or high not in (0.0, 1.0):
+            return low, high
+        return (0.025 ** (1 / prompts), 1.0) if high else (0.0, 1 - 0.025 ** (1 / prompts))
+
+    def standard_error(self) -> float | None:
+        """The deviation of the figure over the draws; None for too few prompts."""
+        return float(np.nanstd(self.draws())) if len(self.groups) >= MIN_PROMPTS else None
 
     def on(self, groups: Sequence[str]) -> "PromptSums":
         """The sums of some of the prompts."""
@@ -66,17 +78,19 @@ class PromptSums(NamedTuple):
         return np.asarray(np.nanmean(np.where(np.isfinite(r), r, np.nan), -1))
 
 
-def difference(first: PromptSums, second: PromptSums) -> tuple[float, float, float]:
-    """first minus second on the prompts that both have, with the bounds of its 95 % interval, prompts drawn in pairs.
+def difference(first: PromptSums, second: PromptSums) -> tuple[float, tuple[float, float] | None] | None:
+    """first minus second on the prompts that both have, and its 95 % interval, prompts drawn in pairs.
 
-    Raises:
-        ValueError: where they have no prompt in common, or are of two figures.
+    Returns:
+        The difference and the interval, which is None for too few prompts; None where they have no prompt in common or
+        are of two figures.
     """
     common = sorted({*first.groups} & {*second.groups})
     if not common or first.figure != second.figure:
-        raise ValueError("nothing in common to compare")
+        return None
     first, second = first.on(common), second.on(common)
-    return (first.value() - second.value(), *_bounds(first.draws() - second.draws()))
+    bounds = _bounds(first.draws() - second.draws()) if len(common) >= MIN_PROMPTS else None
+    return first.value() - second.value(), bounds
 
 
 def prompt_sums(rewards: Tensor, targets: Targets, made: Sequence[Example], config: RewardConfig) -> PromptSums | None:

@@ -153,8 +153,9 @@ def statements_of(job: TrainingJob, examples: Sequence[Example], features: Tenso
     targets = Targets.of(examples, config.model.kind, objectives, members=REFITS, seed=seed)
     assert targets.member_weight is not None
     share = len(job.examples) / len(examples)
+    compared = targets.groups.shape[1] > 1 and (targets.p_first is not None or targets.ranks is not None)
     match loss_reads(config.loss_name):
-        case "comparisons":
+        case "comparisons" if compared:
             pairs = targets.pairs(features)
             assert pairs.member_weight is not None
             center = features.mean(0)

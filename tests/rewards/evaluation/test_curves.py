@@ -27,6 +27,19 @@ def test_panels_for_what_there_is() -> None:
     assert "correlation" in text and "accuracy" not in text and "validation" not in text
 
 
+def test_evaluation_data_have_lines_of_their_own() -> None:
+    """A benchmark's score stands with the accuracies; its parts, and figures without a panel, are not drawn."""
+    figures = {
+        "eval_rewardbench_score": 0.6,
+        "eval_rewardbench_section/Chat": 0.9,
+        "eval_hh_accuracy": 0.7,
+        "eval_hh_loss": 0.5,
+    }
+    text = words(curves([*HISTORY, {"step": 2, **figures}]))
+    assert text.count("rewardbench") == 1 and text.count("hh") == 2  # hh: loss and accuracy
+    assert "Chat" not in text
+
+
 def test_the_same_history_makes_the_same_file() -> None:
     assert curves(HISTORY) == curves(HISTORY)
 

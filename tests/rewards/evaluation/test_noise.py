@@ -68,7 +68,7 @@ def test_the_standard_error_is_that_of_a_share() -> None:
     """√(0.7 · 0.3 / 400) = 0.0229; the bootstrap's own noise with 2,000 draws is 2 % of it."""
     sums = accuracy([1.0] * 280 + [0.0] * 120)
     assert sums.standard_error() == pytest.approx(math.sqrt(0.7 * 0.3 / 400), rel=0.08)
-    low, high = sums.interval()
+    low, high = sums.interval() or (0.0, 0.0)
     assert low == pytest.approx(0.7 - 1.96 * 0.0229, abs=0.006)
     assert high == pytest.approx(0.7 + 1.96 * 0.0229, abs=0.006)
 
@@ -77,13 +77,26 @@ def test_a_difference_is_of_the_same_prompts() -> None:
     """Two models that differ on 40 of 400 prompts, all for the first: +10 points, and its deviation is √(0.1 · 0.9 /
     400) = 0.015, half of what two accuracies apart would have."""
     first, second = accuracy([1.0] * 280 + [0.0] * 120), accuracy([1.0] * 240 + [0.0] * 160)
-    apart, low, high = difference(first, second)
-    assert apart == pytest.approx(0.1)
+    apart, bounds = difference(first, second) or (0.0, None)
+    assert apart == pytest.approx(0.1) and bounds is not None
+    low, high = bounds
     assert (low, high) == (pytest.approx(0.1 - 1.96 * 0.015, abs=0.004), pytest.approx(0.1 + 1.96 * 0.015, abs=0.004))
-    assert difference(first, first) == (0.0, 0.0, 0.0)
+    assert difference(first, first) == (0.0, (0.0, 0.0))
 
 
 def test_what_has_nothing_in_common_is_not_compared() -> None:
     other = PromptSums("accuracy", ("elsewhere",), np.ones((1, 2)))
-    with pytest.raises(ValueError, match="nothing in common"):
-        difference(accuracy([1.0]), other)
+    assert difference(accuracy([1.0]), other) is None
+
+
+def test_all_right_is_not_sure_to_be_right() -> None:
+    """0.025^(1/20) = e^(-3.6889 / 20) = 0.8316 of twenty prompts."""
+    assert accuracy([1.0] * 20).interval() == (pytest.approx(0.8316, abs=1e-4), 1.0)
+    assert accuracy([0.0] * 20).interval() == (0.0, pytest.approx(1 - 0.8316, abs=1e-4))
+
+
+def test_few_prompts_have_no_interval() -> None:
+    nine, ten = accuracy([1.0] * 9), accuracy([1.0] * 9 + [0.0])
+    assert nine.interval() is None and nine.standard_error() is None
+    assert ten.interval() is not None
+    assert difference(nine, ten) == (0.0, None)  # on the nine that they share

@@ -86,6 +86,9 @@ def test_a_scalar_model_knows_what_it_does_not_know(method: str, llama: Path, tm
     assert distill(prepare(pairs(40), config(llama, uncertainty=method)), out) is not None
     model = judge.load_reward_model(out)
     assert model.config.model.uncertainty == method
+    index = json.loads((out / "model.safetensors.index.json").read_text("utf-8"))
+    assert (out / "head.safetensors").is_file()
+    assert set(index["weight_map"].values()) == {"model.safetensors"}  # all that vLLM reads
     reward, both = model.score("w7 w6", "w10 w31"), model.compare("w7 w6", "w10 w31", "w20 w31")
     assert reward.value is not None and reward.std is not None and reward.std > 0
     assert reward.lower == pytest.approx(reward.value - reward.std)
@@ -103,6 +106,16 @@ def test_outcomes_and_scores_have_a_posterior_too(llama: Path, tmp_path: Path) -
         out = tmp_path / kind
         assert distill(prepare(labelled(40), config(llama, kind=kind)), out) is not None
         assert judge.load_reward_model(out).score("w7 w6", "w10").std > 0  # type: ignore[operator]
+
+
+def test_a_frozen_backbone_is_read_by_its_cached_features(llama: Path, tmp_path: Path) -> None:
+    ensemble = prepare(pairs(24), config(llama, kind="ensemble", freeze_backbone=True))
+    gated = prepare(scored(40), config(llama, kind="multi", gated=True, freeze_backbone=True))
+    for name, prepared in (("ensemble", ensemble), ("gated", gated)):
+        assert distill(prepared, tmp_path / name) is not None
+    assert judge.load_reward_model(tmp_path / "ensemble").score("w7 w6", "w10").std > 0  # type: ignore[operator]
+    gate = load(tmp_path / "gated", device="cpu").model.gate
+    assert gate is not None and gate.layers[-1].weight.abs().max() > 1e-3  # type: ignore[operator]
 
 
 def test_no_uncertainty_is_none(llama: Path, tmp_path: Path) -> None:
@@ -213,6 +226,11 @@ def test_calibration_sees_what_scoring_gives(
     if settings.get("kind") != "multi":
         batch = shown.score_batch([record for record, _ in labelled(60)])
         assert all(reward.std is not None for row in batch for reward in row)
+    record, _ = labelled(60)[0]
+    run = judge.score(tmp_path / "model", [to_row(record)], out=tmp_path / "run", normalize=True, progress=False)
+    (row,) = run.rows()
+    (rewards_of_record,) = shown.score_batch([record])
+    assert row["meta"]["reward"]["scores"] == pytest.approx([float(reward) for reward in rewards_of_record], abs=1e-4)
     text = prepared.validation[0]
     plain = judge.load_reward_model(tmp_path / "model").score(text.prompt, text.responses[0])
     normal = shown.score(text.prompt, text.responses[0])
