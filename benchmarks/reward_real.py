@@ -114,7 +114,7 @@ def read(name: str, asked: argparse.Namespace) -> Pairs:
     made, dropped = examples(labelled, "scalar", "human")
     decided = [one for one in made if one.p_first is not None and one.p_first != 0.5]
     tokenizer = AutoTokenizer.from_pretrained(backbone())
-    collate = Collator(tokenizer, "scalar", 512, "padded", keep=10**9)
+    collate = Collator(tokenizer, "scalar", 512, "padded", cache_size=10**9)
     fitted = collate.fit(decided)
     kept = fitted.examples[: asked.pairs or None]
     training, test = split(kept, HELD_OUT, asked.seed)

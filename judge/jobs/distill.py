@@ -110,7 +110,7 @@ def distill(
 
     trainer = RewardTrainer(
         data,
-        out=None if dry_run else out,
+        out=out,
         labels=labels,
         format=format,
         skip_bad=skip_bad,

@@ -19,6 +19,7 @@ MEMBER_KINDS = ("heads", "adapters")
 UNCERTAINTIES = ("auto", "members", "refit", "laplace", "dropout", "none")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "flex", "flash", "sdpa", "products", "eager")
+QUANTIZATIONS = ("", "8bit", "4bit")
 LAYOUTS = ("auto", "packed", "padded")
 EXAMPLE_WEIGHTS = ("", "confidence", "agreement")
 CALIBRATION_METHODS = ("auto", "temperature", "isotonic", "none")
@@ -148,6 +149,8 @@ class ModelConfig(_Checked):
     """Dropout before an adapter."""
     lora_target_modules: tuple[str, ...] = ()
     """Modules that get adapters; empty for all linear ones."""
+    quantization: str = _one_of("", QUANTIZATIONS)
+    """Of the weights under low-rank adapters: 8bit, 4bit, or "" for none."""
     freeze_backbone: bool = False
     """Whether the head alone learns."""
     dropout: float = _between(0.0, 0, 0.99)
@@ -171,6 +174,8 @@ class ModelConfig(_Checked):
             raise ConfigError(f"members: found {self.members} (accepted: 2 or more for an ensemble)")
         if self.freeze_backbone and self.lora_rank:
             raise ConfigError("freeze_backbone trains the head alone; it takes no lora_rank")
+        if self.quantization and not self.lora_rank:
+            raise ConfigError(f"quantization {self.quantization} needs a lora_rank above 0: such weights do not learn")
         if self.head == "likelihood":
             self._check_likelihood()
         self._check_uncertainty()
@@ -282,10 +287,12 @@ class TrainingConfig(_Checked):
     """How often every example is seen."""
     batch_size: int = _between(8, 1, _MANY)
     """Examples a forward pass and device."""
+    batch_tokens: int = _between(0, 0, _MANY)
+    """Most tokens of a forward pass: a batch of more is computed in parts, whose gradients add up; 0 for no limit."""
     gradient_accumulation_steps: int = _between(1, 1, _MANY)
     """Forward passes an optimizer step."""
     optimizer: str = _one_of("adamw", OPTIMIZERS)
-    """adamw, or muon for the hidden matrices."""
+    """adamw, adamw_8bit (its moments in 8 bits), or muon for the hidden matrices."""
     learning_rate: float = _between(0.0, 0, 10)
     """The highest rate; 0 takes one by the backbone's width, see training/optimizers.py."""
     head_lr_multiplier: float = _between(1.0, 0, 1e6)
@@ -311,6 +318,8 @@ class TrainingConfig(_Checked):
     `--eval` data (its name, or NAME_figure); "" for the validation loss, and for early stopping alone."""
     save_steps: int = _between(0, 0, _MANY)
     """Steps between checkpoints; 0 writes one at each evaluation."""
+    save_minutes: float = _between(5.0, 0, _MANY)
+    """Minutes after which a checkpoint is written besides; 0 for none."""
     report_to: tuple[str, ...] = ()
     """Trackers of accelerate: tensorboard, wandb, …"""
 

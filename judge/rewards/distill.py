@@ -3,7 +3,6 @@
 Everything that can be refused is refused in `prepare`, before any weight is loaded or any file written.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from judge.errors import ConfigError, EngineError, InputError, RunChangedError, RunError, unknown
-from judge.files import write_atomic
+from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
 from judge.records import content_id
 from judge.rewards.checkpoint.metadata import backbone_parent, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
@@ -42,6 +40,13 @@ from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss
 from judge.rewards.modeling.backbone import longest_text
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from judge.rewards.training.after_training import complete_model, predict_scores, set_score_scale, standardize
+from judge.rewards.training.claim import (
+    backbone_fingerprint,
+    begin_saving,
+    claim,
+    refuse_other,
+    was_saving,
+)
 from judge.rewards.training.frozen_features import FrozenFeatures, can_be_cached, frozen_features
 from judge.rewards.training.loop import (
     LOGS,
@@ -52,13 +57,12 @@ from judge.rewards.training.loop import (
     make_accelerator,
     train,
 )
+from judge.rewards.training.preflight import empty_backbone, preflight
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.selection import EVAL, check_best_by
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
-FINGERPRINT = "plan.json"
 SKIPPED = "could not be read"
-_MAY_CHANGE = ("report_to", "save_steps")  # settings that an interrupted training may be taken up again without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,14 @@ class PreparedTraining:
         every = (*self.examples, *self.validation, *self.gate_pairs)
         ids = [[example.id, content_id(repr(example))] for example in every]
         told = {} if self.loss is None else {"loss": self.loss_name}
-        return {"config": self.config.to_dict(), "labels": self.labels, "data": content_id(ids), **told}
+        return {
+            "config": self.config.to_dict(),
+            "labels": self.labels,
+            "data": content_id(ids),
+            "tokens": self.collate.fingerprint((*self.examples, *self.validation)),
+            "backbone": backbone_fingerprint(self.config.model.backbone),
+            **told,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +167,7 @@ class Distilled:
             **self.prepared.to_dict(),
             "steps": trained.steps,
             "best_step": trained.best_step,
+            **({"resumed_from_step": trained.resumed_from} if trained.resumed_from else {}),
             "seconds": round(trained.seconds, 1),
             "tokens_per_second": round(trained.tokens / max(trained.seconds, 1e-9)),
             "memory_gib": round(peak_memory(), 2),
@@ -201,8 +213,7 @@ def prepare(
         training_loss(config)
     scored, pairs = apart(labelled) if config.model.has_gate else (labelled, [])
     made, dropped = examples(scored, config.model.kind, labels)
-    if skipped:
-        dropped[SKIPPED] += len(skipped)
+    dropped += Counter({SKIPPED: len(skipped)})
     config = _with_objectives(config, made)
     config = config.updated(loss=default_loss(config, made))
     tokenizer = load_tokenizer(config.model.backbone)
@@ -220,7 +231,7 @@ def prepare(
         training, held_out = fitted.examples, held_out_of(validation, validation_labels, collate, fitted.examples)
     training = weighted(training, config)
     lengths = collate.lengths(training)
-    return PreparedTraining(
+    prepared = PreparedTraining(
         config=config,
         labels=labels,
         parents=parents,
@@ -235,10 +246,15 @@ def prepare(
         gate_pairs=gate_pairs(pairs, training, held_out, config, labels, collate) if config.model.has_gate else (),
         loss=loss,
     )
+    if out is not None:
+        refuse_other(prepared.fingerprint(), out)
+    return prepared
 
 
 def _collator(config: RewardConfig, tokenizer: Any) -> Collator:
+    """What makes the batches; RmjudgeError for a training that could not begin."""
     layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
+    preflight(config)
     return Collator(
         tokenizer,
         config.model.kind,
@@ -255,7 +271,7 @@ def refuse(out: Path) -> None:
     refuse_finished(out)
     if out.is_dir():
         names = sorted(path.name for path in out.iterdir() if path.name not in (STATE, LOGS))
-        if names:
+        if names and not was_saving(out):
             raise RunError(f"{out}: is not empty ({', '.join(names[:3])}); name a directory that is not there yet")
 
 
@@ -273,13 +289,8 @@ def load_tokenizer(backbone: str) -> Any:
 
 def max_tokens(config: RewardConfig) -> int:
     """max_length, or the positions that the backbone has learnt where those are fewer; its config alone is read."""
-    import torch
-    from transformers import AutoConfig, AutoModel
-
-    try:
-        with torch.device("meta"):
-            empty = AutoModel.from_config(AutoConfig.from_pretrained(config.model.backbone))
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, NotImplementedError):
+    empty = empty_backbone(config)
+    if empty is None:
         return config.data.max_length  # whatever is wrong is said when the weights are loaded
     return longest_text(empty, config.data.max_length)
 
@@ -322,8 +333,11 @@ def distill(
     config = prepared.config
     check_best_by(config, validation=bool(prepared.validation), data=evaluators or ())
     accelerator = make_accelerator(config, out)
+    fingerprint = prepared.fingerprint()
+    refuse_other(fingerprint, out, accelerator.num_processes)  # in every process, so that none waits for another
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        _claim(prepared, out)
+        claim(fingerprint, out, accelerator.num_processes)
     accelerator.wait_for_everyone()
     set_seed(config.training.seed)
     job = training_job(prepared, evaluators)
@@ -395,6 +409,7 @@ def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out:
         loading=loading_conflict(model, prepared.tokenizer),
     )
     model.cpu()
+    begin_saving(out)
     save(
         model,
         prepared.tokenizer,
@@ -442,40 +457,6 @@ def _calibration_errors(calibration: Calibration) -> dict[str, float]:
     """Expected calibration errors before and after calibration, as figures."""
     errors = {"ece_before_calibration": calibration.before, "ece_after_calibration": calibration.after}
     return {name: error.value for name, error in errors.items() if error is not None}
-
-
-def _claim(prepared: PreparedTraining, out: Path) -> None:
-    """Make the directory, or see that the training that lies in it is this one."""
-    wanted = prepared.fingerprint()
-    path = out / STATE / FINGERPRINT
-    if path.is_file():
-        difference = _difference(json.loads(path.read_text("utf-8")), wanted)
-        if difference:
-            raise RunChangedError(f"{out}: holds a training that was interrupted, and not this one: {difference}")
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written: {error.strerror}") from None
-
-
-def _difference(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """The first differences between two fingerprints in words, "" for none; earlier versions wrote flat `settings`."""
-    before = RewardConfig.from_dict(earlier.get("config", earlier.get("settings", {}))).flat()
-    after = RewardConfig.from_dict(wanted["config"]).flat()
-    changes = [
-        f"{name} was {before[name]}, is {value}"
-        for name, value in after.items()
-        if before[name] != value and name not in _MAY_CHANGE
-    ]
-    if earlier.get("data") != wanted["data"]:
-        changes.append("the data is another")
-    if earlier.get("loss") != wanted.get("loss"):
-        changes.append("its loss is another")
-    if earlier.get("labels") != wanted["labels"]:
-        changes.append("its labels are others")
-    return "; ".join(changes[:4])
 
 
 def _reasons(counts: Mapping[str, int]) -> str:

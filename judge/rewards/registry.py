@@ -111,6 +111,7 @@ OPTIMIZERS = PartTable(
     "optimizer",
     {
         "adamw": "judge.rewards.training.optimizers:adamw",
+        "adamw_8bit": "judge.rewards.training.optimizers:adamw_8bit",
         "muon": "judge.rewards.training.optimizers:muon",
     },
 )

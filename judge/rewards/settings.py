@@ -29,6 +29,7 @@ class RewardSettings(TypedDict, total=False):
     lora_alpha: float
     lora_dropout: float
     lora_target_modules: Sequence[str]
+    quantization: str
     freeze_backbone: bool
     dropout: float
     dtype: str
@@ -50,6 +51,7 @@ class RewardSettings(TypedDict, total=False):
     seed: int
     epochs: float
     batch_size: int
+    batch_tokens: int
     gradient_accumulation_steps: int
     optimizer: str
     learning_rate: float
@@ -64,6 +66,7 @@ class RewardSettings(TypedDict, total=False):
     evaluations_per_epoch: int
     best_by: str
     save_steps: int
+    save_minutes: float
     report_to: Sequence[str]
     calibration_method: str
     preset: str

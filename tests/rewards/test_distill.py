@@ -1,19 +1,24 @@
 """From labelled records to a model directory that others load."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
+from judge.engines.spec import read_settings
 from judge.errors import ConfigError, EngineError, InputError, RmjudgeError, RunChangedError, RunError, UnknownNameError
 from judge.judgements import Preference, Score
 from judge.records import Message, Pair, Response
 from judge.rewards.checkpoint.save_load import load
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import FINGERPRINT, distill, max_tokens, prepare
+from judge.rewards.distill import distill, max_tokens, prepare
+from judge.rewards.training.claim import FINGERPRINT, begin_saving, claim, refuse_other
 from judge.rewards.training.resume import STATE
 from tests.rewards.training.test_loop import StopAt, asked, outcomes, pairs, solutions
 
@@ -150,11 +155,101 @@ def test_an_interrupted_training_goes_on_only_as_itself(llama: Path, tmp_path: P
     with pytest.raises(KeyboardInterrupt):
         distill(prepare(pairs(24), chosen, out=out), out, StopAt(2))
     assert {path.name for path in (out / STATE).iterdir()} == {FINGERPRINT, "step-1"}
-    other = prepare(pairs(24), config(llama, save_every=1, batch=4, rate=1e-3), out=out)
+    other = config(llama, save_every=1, batch=4, rate=1e-3)
     with pytest.raises(RunChangedError, match=r"not this one: learning_rate was 0\.003, is 0\.001"):
-        distill(other, out)
+        prepare(pairs(24), other, out=out)
+    with pytest.raises(RunChangedError, match=r"not this one: learning_rate was 0\.003, is 0\.001"):
+        distill(prepare(pairs(24), other), out)
     with pytest.raises(RunChangedError, match="the data is another"):
-        distill(prepare(pairs(25), chosen, out=out), out)
-    done = distill(prepare(pairs(24), chosen, out=out), out)
+        prepare(pairs(25), chosen, out=out)
+    with pytest.raises(RunChangedError, match=r"gradient_accumulation_steps was 1, is 2"):
+        distill(prepare(pairs(24), config(llama, save_every=1, batch=4, accumulate=2), out=out), out)
+    done = distill(prepare(pairs(24), config(llama, save_every=2, batch=4), out=out), out)
     assert done is not None
+    assert done.to_dict()["resumed_from_step"] == 1
     assert (out / "reward.json").is_file()
+
+
+def interrupted(llama: Path, out: Path, **values: Any) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        distill(prepare(pairs(24), config(llama, save_every=1, batch=4, **values), out=out), out, StopAt(2))
+
+
+def test_another_backbone_of_the_same_name_is_refused(llama: Path, tmp_path: Path) -> None:
+    backbone, out = tmp_path / "backbone", tmp_path / "model"
+    shutil.copytree(llama, backbone)
+    interrupted(backbone, out)
+    weights = load_file(backbone / "model.safetensors")
+    weights["norm.weight"] += 1
+    save_file(weights, backbone / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RunChangedError, match=r"the weights of the backbone '.*/backbone' are others"):
+        prepare(pairs(24), config(backbone, save_every=1, batch=4), out=out)
+
+
+def test_another_chat_template_is_refused(llama: Path, tmp_path: Path) -> None:
+    backbone, out = tmp_path / "backbone", tmp_path / "model"
+    shutil.copytree(llama, backbone)
+    interrupted(backbone, out)
+    template = (backbone / "chat_template.jinja").read_text()
+    (backbone / "chat_template.jinja").write_text(template.replace("<eos>", "<pad>"))
+    with pytest.raises(RunChangedError, match="the tokenizer or its chat template makes other tokens"):
+        prepare(pairs(24), config(backbone, save_every=1, batch=4), out=out)
+
+
+def test_another_number_of_processes_goes_on_where_a_step_takes_the_same_batches(llama: Path, tmp_path: Path) -> None:
+    """Two processes of one batch are one process of two; with dropout they draw apart, and are refused."""
+    fingerprint = prepare(pairs(24), config(llama)).fingerprint()
+    claim(fingerprint, tmp_path / "two", 2)
+    with pytest.raises(RunChangedError) as caught:
+        refuse_other(fingerprint, tmp_path / "two", 1)
+    assert str(caught.value).endswith(
+        "it was begun by 2 processes, and now there is 1 (accepted: 2 processes, or gradient_accumulation_steps=2, "
+        "which takes the same batches a step)"
+    )
+    two = prepare(pairs(24), config(llama, accumulate=2)).fingerprint()
+    refuse_other(two, tmp_path / "two", 1)
+    dropout = prepare(pairs(24), config(llama, dropout=0.1)).fingerprint()
+    claim(dropout, tmp_path / "dropout", 1)
+    with pytest.raises(RunChangedError, match=r"now there are 2 \(accepted: 1 process\)"):
+        refuse_other(dropout, tmp_path / "dropout", 2)
+
+
+def test_what_a_killed_saving_left_is_filled_in(llama: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    interrupted(llama, out)
+    (out / "tokenizer.json").write_text("half of it")
+    with pytest.raises(RunError, match=r"is not empty \(tokenizer.json\)"):
+        prepare(pairs(24), config(llama, save_every=1, batch=4), out=out)
+    begin_saving(out)
+    done = distill(prepare(pairs(24), config(llama, save_every=1, batch=4), out=out), out)
+    assert done is not None
+    assert load(out).config.model.kind == "scalar"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"trackers": "aim"}, "tracker aim is not installed"),
+        ({"head": "likelihood"}, "embeddings are one"),
+        ({"lora_rank": 2, "lora_target_modules": "nowhere"}, "lora_target_modules"),
+        ({"dtype": "float16"}, "dtype float16 needs a GPU"),
+        ({"lora_rank": 2, "quantization": "4bit"}, "(bitsandbytes|blocks of 64)"),
+        ({"quantization": "8bit"}, "needs a lora_rank above 0"),
+    ],
+)
+def test_what_training_would_refuse_is_refused_before(values: dict[str, Any], said: str, llama: Path) -> None:
+    if "float16" in values.values() and torch.cuda.is_available():
+        pytest.skip("a GPU multiplies fp16")
+    with pytest.raises(RmjudgeError, match=said) as caught:
+        prepare(pairs(8), config(llama, **values))
+    assert "\n" not in str(caught.value)
+
+
+def test_packed_batches_of_a_bidirectional_backbone_are_refused_before(bert: Path) -> None:
+    with pytest.raises(ConfigError, match="bidirectional"):
+        prepare(pairs(8), config(bert, layout="packed"))
+
+
+@pytest.mark.parametrize("text", ["rate=1e-4", "learning_rate=1e-4", "lr=1E-4", "rate=0.0001"])
+def test_rates_are_read_as_people_write_them(text: str) -> None:
+    assert RewardConfig.of(**read_settings([text])).training.learning_rate == 0.0001

@@ -39,6 +39,10 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._drawn = stream, time.monotonic()
 
+    def on_start(self, step: int, steps: int) -> None:
+        if step:
+            self._write(resumed(step, steps))
+
     def on_step(self, row: dict[str, Any]) -> None:
         if time.monotonic() - self._drawn >= _LINE_SECONDS or row["step"] == row["steps"]:
             self._drawn = time.monotonic()
@@ -58,6 +62,10 @@ class _Bar:
     def __init__(self, bar: Any) -> None:
         self._bar, self._task = bar, bar.add_task("", total=None)
 
+    def on_start(self, step: int, steps: int) -> None:
+        if step:
+            self._bar.console.print(resumed(step, steps))
+
     def on_step(self, row: dict[str, Any]) -> None:
         self._bar.update(self._task, total=row["steps"], completed=row["step"], description=pace(row))
 
@@ -69,18 +77,26 @@ class _Cell:
     """An output of a notebook cell that changes: a bar, and the figures of the last validation."""
 
     def __init__(self, output: Any) -> None:
-        self._output, self._drawn, self._validation = output, 0.0, ""
+        self._output, self._drawn, self._validation, self._resumed = output, 0.0, "", ""
+
+    def on_start(self, step: int, steps: int) -> None:
+        self._resumed = f"; {resumed(step, steps)}" if step else ""
 
     def on_step(self, row: dict[str, Any]) -> None:
         if time.monotonic() - self._drawn < _CELL_SECONDS and row["step"] != row["steps"]:
             return
         self._drawn = time.monotonic()
-        text = f"step {row['step']}/{row['steps']}: {pace(row)}{self._validation}"
+        text = f"step {row['step']}/{row['steps']}: {pace(row)}{self._validation}{self._resumed}"
         bar = f'<progress max="{row["steps"]}" value="{row["step"]}"></progress> '
         self._output.update({"text/plain": text, "text/html": bar + escape(text)}, raw=True)
 
     def on_evaluate(self, row: dict[str, Any]) -> None:
         self._validation = f"; validation: {figures(row)}"
+
+
+def resumed(step: int, steps: int) -> str:
+    """That an interrupted training is taken up again, in words."""
+    return f"going on from step {step} of {steps}"
 
 
 def pace(row: Mapping[str, Any]) -> str:

@@ -141,6 +141,7 @@ def load(path: str | Path, *, dtype: str = "", device: str = "") -> LoadedModel:
         backbone=source,
         dtype=dtype or _saved_dtype(folder, config),
         freeze_backbone=not config.model.lora_rank,  # nothing learns, so weights need not be held in fp32
+        quantization="",  # as other loaders read it, whatever the base was held in for training
         dropout=0.0,
         lora_dropout=0.0,
         gradient_checkpointing=False,

@@ -10,6 +10,7 @@ share the tokens that they begin with: those are computed once. Documents are to
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
 from random import Random
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -268,6 +269,14 @@ class Collator:
             max(text.start for text in tokenized.texts) + sum(len(text.ids) - text.start for text in tokenized.texts)
             for tokenized in self._tokens(examples)
         ]
+
+    def fingerprint(self, examples: Sequence[Example]) -> str:
+        """A hash of the examples' tokens and of where they are read: it tells tokenizers and chat templates apart."""
+        digest = blake2b(digest_size=16)
+        for tokenized in self._tokens(examples):
+            for text in tokenized.texts:
+                digest.update(np.asarray(text.ids, dtype=np.int64).tobytes() + repr((text.start, text.reads)).encode())
+        return digest.hexdigest()
 
     def _tokens(self, examples: Sequence[Example]) -> list[Tokens]:
         missing = [example for example in examples if _key(example) not in self._cache]

@@ -20,7 +20,9 @@ from judge.errors import ConfigError, EngineError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Document, Packed, Padded
 from judge.rewards.modeling.attention import PackedAttention, register
+from judge.rewards.modeling.frugal import save_activations
 from judge.rewards.modeling.last_layer import LastLayerRows
+from judge.rewards.modeling.quantization import quantization_config
 
 TRANSFORMERS = {"flex": "flex_attention", "flash": "flash_attention_2", "sdpa": "sdpa", "eager": "eager"}
 TOLERANCE = 2e-3  # of the largest state: how far packed states may lie from plain ones, in fp32
@@ -79,7 +81,7 @@ class Backbone:
             packed_attention=way,
             last_layer_rows=self.last_layer is not None,
             tied_embeddings=bool(getattr(hf_config, "tie_word_embeddings", False)),
-            dtype=next(model.parameters()).dtype,
+            dtype=_weights_dtype_of(model),
             chat_template=None if tokenizer is None else bool(getattr(tokenizer, "chat_template", None)),
         )
 
@@ -181,17 +183,33 @@ def _load_model(config: RewardConfig) -> Any:
 
     try:
         hf_config = AutoConfig.from_pretrained(name)
-        if getattr(hf_config, "is_encoder_decoder", False):
-            what = f"'{name}' is an encoder-decoder ({hf_config.model_type})"
-            raise ConfigError(f"{what}; a backbone reads one text (accepted: causal or bidirectional)")
+        refuse_encoder_decoder(hf_config, name)
+        if config.model.quantization == "4bit" and hf_config.get_text_config().hidden_size % 64:
+            raise ConfigError(f"quantization 4bit packs blocks of 64 weights; '{name}' is no multiple of that wide")
         with _quiet():
-            model = AutoModel.from_pretrained(name, dtype=weights_dtype(config))
+            model = AutoModel.from_pretrained(name, **_precision(config, getattr(hf_config, "dtype", None)))
     except ConfigError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise EngineError(f"the backbone '{name}' cannot be loaded: {lines[0]}") from None
     return prepare(model, config)
+
+
+def refuse_encoder_decoder(hf_config: Any, name: str) -> None:
+    """ConfigError for a model that reads one text and writes another."""
+    if getattr(hf_config, "is_encoder_decoder", False):
+        what = f"'{name}' is an encoder-decoder ({hf_config.model_type})"
+        raise ConfigError(f"{what}; a backbone reads one text (accepted: causal or bidirectional)")
+
+
+def _precision(config: RewardConfig, saved: torch.dtype | None) -> dict[str, Any]:
+    """What `from_pretrained` is told of dtypes."""
+    dtype = weights_dtype(config, saved)
+    if not config.model.quantization:
+        return {"dtype": dtype}
+    products = torch.bfloat16 if mixed_precision(config) == "bf16" else dtype
+    return {"dtype": products, "quantization_config": quantization_config(config.model.quantization, products)}
 
 
 def prepare(model: Any, config: RewardConfig) -> Any:
@@ -207,12 +225,16 @@ def prepare(model: Any, config: RewardConfig) -> Any:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.model.freeze_backbone:
         model.requires_grad_(False)
-    return with_adapters(model, config) if config.model.lora_rank else model
+    model = with_adapters(model, config) if config.model.lora_rank else model
+    save_activations(model)
+    return model
 
 
 def with_adapters(model: Any, config: RewardConfig) -> Any:
     """Low-rank adapters (Hu et al. 2021) by peft, one, or one a member; the head trains in full beside them."""
     from peft import LoraConfig, get_peft_model
+
+    from judge.rewards.modeling.low_rank import fuse_adapters
 
     lora = LoraConfig(
         r=config.model.lora_rank,
@@ -232,6 +254,9 @@ def with_adapters(model: Any, config: RewardConfig) -> Any:
         raise ConfigError(f"lora_target_modules: {str(error).splitlines()[0]}") from None
     for name, weight in model.named_parameters():
         weight.requires_grad_("lora_" in name)
+    if config.model.quantization:
+        core(model).enable_input_require_grads()  # else bitsandbytes takes a way that has no backward pass
+    fuse_adapters(model)
     return model
 
 
@@ -247,19 +272,52 @@ def core(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def weights_dtype(config: RewardConfig) -> torch.dtype:
-    """The dtype that weights are held in. Weights that learn are fp32; autocast makes the products half precision."""
-    if (config.model.lora_rank or config.model.freeze_backbone) and config.model.dtype in ("bfloat16", "float16"):
-        return torch.bfloat16 if config.model.dtype == "bfloat16" else torch.float16
-    return torch.float32
+def weights_dtype(config: RewardConfig, saved: torch.dtype | None = None) -> torch.dtype:
+    """The dtype that a backbone's weights are held in.
+
+    Weights that learn are fp32, their master copy, and autocast makes the products half precision. Weights that stand
+    still are in the dtype that was asked for; with dtype auto they stay as they were saved.
+
+    Args:
+        config: of the reward model.
+        saved: the dtype of the checkpoint, where it is known.
+    """
+    named = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+    if not (config.model.lora_rank or config.model.freeze_backbone):
+        return torch.float32
+    if config.model.dtype != "auto":
+        return named[config.model.dtype]
+    return torch.bfloat16 if saved == torch.bfloat16 and mixed_precision(config) == "bf16" else torch.float32
 
 
-def mixed_precision(config: RewardConfig, device: torch.device | str) -> str:
-    """accelerate's mixed precision: "no", "bf16" or "fp16". With dtype auto: bf16 where the hardware multiplies it."""
+def mixed_precision(config: RewardConfig, device: torch.device | str = "") -> str:
+    """accelerate's mixed precision: "no", "bf16" or "fp16". With dtype auto: bf16 where the hardware multiplies it.
+
+    Args:
+        config: of the reward model.
+        device: where it is trained; "" for a GPU where there is one, else the CPU.
+    """
     if config.model.dtype != "auto":
         return {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[config.model.dtype]
-    kind = torch.device(device).type
+    kind = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")).type
+    if kind == "cpu":
+        return "bf16" if cpu_multiplies_bf16() else "no"
     return "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "no"
+
+
+def cpu_multiplies_bf16() -> bool:
+    """Whether this CPU has instructions for bf16 products (AVX512-BF16, AMX): there they take a quarter of the time."""
+    supported = (
+        getattr(torch.cpu, "_is_avx512_bf16_supported", None),
+        getattr(torch.cpu, "_is_amx_tile_supported", None),
+    )
+    return any(ask is not None and ask() for ask in supported)
+
+
+def _weights_dtype_of(model: Any) -> torch.dtype:
+    """The dtype of the first weight that is no packed integer."""
+    dtype: torch.dtype = next(weight.dtype for weight in model.parameters() if weight.is_floating_point())
+    return dtype
 
 
 def _set_dropout(model: nn.Module, probability: float) -> None:
@@ -368,7 +426,7 @@ def packs(model: Any, way: str) -> bool:
         finally:
             core(model).set_attn_implementation(before)
     wanted = torch.cat([plain[0], plain[1][5:], plain[2]])
-    exact = next(model.parameters()).dtype == torch.float32 and not torch.is_autocast_enabled(tokens.device.type)
+    exact = _weights_dtype_of(model) == torch.float32 and not torch.is_autocast_enabled(tokens.device.type)
     tolerance = TOLERANCE if exact else 20 * TOLERANCE
     return packed.shape == wanted.shape and bool((packed - wanted).abs().max() <= tolerance * wanted.abs().max())
 

@@ -28,9 +28,10 @@ from judge.rewards.evaluation.metrics import figures
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.modeling.backbone import mixed_precision
 from judge.rewards.training.optimizers import lr_factor, make_optimizers, set_learning_rate
-from judge.rewards.training.resume import Position, checkpoint, load_best, resume, save_best
+from judge.rewards.training.parts import Part, parts_of
+from judge.rewards.training.resume import CheckpointClock, Position, load_best, resume, save_best
 from judge.rewards.training.selection import EVAL, VALIDATION, best_figure, check_best_by, is_better, keeps_best
-from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback
+from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback, tell_start
 
 LOGS = "logs"
 MAX_HISTORY_ROWS = 200  # of training steps, however long the training
@@ -51,6 +52,7 @@ class Trained:
         seconds: of training, over all its runs.
         history: rows in the order of steps; those of a validation have `validation_…` figures.
         state: of a sharded model the whole weights, on the CPU of the first process; else None, and the model has them.
+        resumed_from: the step of the checkpoint that this training went on from, 0 where it began anew.
     """
 
     steps: int
@@ -60,6 +62,7 @@ class Trained:
     seconds: float
     history: list[dict[str, Any]]
     state: dict[str, Tensor] | None = None
+    resumed_from: int = 0
 
 
 def make_accelerator(config: RewardConfig, folder: Path) -> Any:
@@ -67,17 +70,28 @@ def make_accelerator(config: RewardConfig, folder: Path) -> Any:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    _check_trackers(config.training.report_to)
+    check_trackers(config.training.report_to)
+    precision = mixed_precision(config)
+    _forget_precision(precision)
     unused = config.model.kind == "hierarchical" or config.model.feature_bank != ""
     return Accelerator(
-        mixed_precision=mixed_precision(config, "cuda" if torch.cuda.is_available() else "cpu"),
+        mixed_precision=precision,
         log_with=list(config.training.report_to) or None,
         project_dir=str(folder / LOGS),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
     )
 
 
-def _check_trackers(names: Sequence[str]) -> None:
+def _forget_precision(precision: str) -> None:
+    """Let this process train in another precision than before: accelerate keeps the first one for all its objects."""
+    from accelerate.state import AcceleratorState
+
+    shared = AcceleratorState._shared_state
+    if shared and str(shared.get("_mixed_precision", precision)) != precision:
+        AcceleratorState._reset_state()
+
+
+def check_trackers(names: Sequence[str]) -> None:
     """Raise MissingExtraError for a tracker whose package is not there."""
     from accelerate.tracking import get_available_trackers
 
@@ -139,6 +153,16 @@ class TrainingJob:
         loss = self.plain_loss or self.loss
         return float(loss(rewards, replace(targets, member_weight=None)))
 
+    def parts(self, examples: Sequence[Example]) -> list[Part]:
+        """A batch in parts of at most `batch_tokens` tokens."""
+        most = self.config.training.batch_tokens
+        lengths = self.collate.lengths(examples) if most else []
+        return parts_of(examples, lengths, most, self.targets, self.loss, self.config.model.outputs, self.reads)
+
+    def reads(self, example: Example) -> int:
+        """At how many places an example is read."""
+        return len(example.steps) if self.config.model.kind == "process" else len(example.responses)
+
 
 def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCallback | None = None) -> Trained:
     """Train `job.model` in place, going on from the newest checkpoint.
@@ -161,17 +185,20 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     config, callback, position = job.config, callback or NoCallback(), Position()
     lengths = job.collate.lengths(job.examples)
     world, rank = accelerator.num_processes, accelerator.process_index
+    if config.training.batch_tokens and _is_sharded(accelerator):
+        raise ConfigError("batch_tokens: sharded processes must take the same number of passes (accepted: batch_size)")
     steps = count_steps(job.examples, config, lengths, world)
     optimizers = make_optimizers(job.model, config)
     model, *optimizers = accelerator.prepare(job.model, *optimizers)
     accelerator.register_for_checkpointing(position)
-    resume(accelerator, folder)
+    resumed_from = resume(accelerator, folder)
+    tell_start(callback, position.step, steps)
     chunk = config.training.gradient_accumulation_steps * world
     remaining = islice(stream(job.examples, config, lengths), position.step * chunk, None)
     every = max(1, steps // MAX_HISTORY_ROWS)
     evaluate_at = evaluation_steps(steps, config)
     _start_trackers(accelerator, config)
-    recent = RecentBatches()
+    recent, checkpoints = RecentBatches(), CheckpointClock(accelerator, config.training.save_minutes)
     model.train()
     began = time.monotonic() - position.seconds
     while position.step < steps:
@@ -192,13 +219,17 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
             recent = RecentBatches()
         if position.step in evaluate_at and (job.validation or job.evaluators):
             _evaluate(job, model, accelerator, position, folder, callback)
-        if position.step in evaluate_at or (
-            config.training.save_steps and position.step % config.training.save_steps == 0
-        ):
-            checkpoint(accelerator, folder, position.step)
+        if checkpoints.due() or position.step in evaluate_at or _is_multiple(position.step, config.training.save_steps):
+            checkpoints.write(folder, position.step)
         if config.training.early_stopping_patience and position.stale >= config.training.early_stopping_patience:
             break
-    return _finished(model, position, config, accelerator, folder, steps)
+    trained = _finished(model, position, config, accelerator, folder, steps)
+    return replace(trained, resumed_from=resumed_from)
+
+
+def _is_multiple(step: int, every: int) -> bool:
+    """Whether a step is one of every so many; never of every 0."""
+    return every > 0 and step % every == 0
 
 
 def _backward(
@@ -211,14 +242,21 @@ def _backward(
 ) -> None:
     """Forward and backward of each batch of a step; gradients are shared between devices after the last."""
     for place, examples in enumerate(step_batches, 1):
-        with nullcontext() if place == len(step_batches) else accelerator.no_sync(model):
-            batch, targets = job.collate(examples).to(accelerator.device), job.targets(examples)
-            rewards = model(batch)
-            loss = job.loss(rewards, targets.to(accelerator.device))
-            _check_finite(loss, position.step + 1, examples)
-            accelerator.backward(loss / len(step_batches))
-        recent.add(loss, rewards, targets, batch.size, len(examples), job.config)
-        position.tokens += batch.size * accelerator.num_processes
+        targets, rewards, size = job.targets(examples), [], 0
+        parts = job.parts(examples)
+        for number, part in enumerate(parts, 1):
+            is_last = place == len(step_batches) and number == len(parts)
+            with nullcontext() if is_last else accelerator.no_sync(model):
+                batch = job.collate(part.examples).to(accelerator.device)
+                rewards.append(model(batch))
+                loss = part.share * job.loss(rewards[-1], part.targets.to(accelerator.device))
+                _check_finite(loss, position.step + 1, examples)
+                accelerator.backward(loss / len(step_batches))
+            rewards[-1], size = rewards[-1].detach(), size + batch.size
+        read = torch.cat(rewards)
+        loss = job.loss(read, targets.to(accelerator.device)) if len(parts) > 1 else loss
+        recent.add(loss, read, targets, size, len(examples), job.config)
+        position.tokens += size * accelerator.num_processes
 
 
 def _finished(
@@ -276,9 +314,7 @@ def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], dev
         places = order[start : start + size]
         batch = [examples[place] for place in places]
         rewards = model(job.collate(batch).to(device)).float().cpu()
-        process = job.config.model.kind == "process"
-        counts = [len(example.steps) if process else len(example.responses) for example in batch]
-        by_place.update(zip(places, rewards.split(counts), strict=True))
+        by_place.update(zip(places, rewards.split([job.reads(example) for example in batch]), strict=True))
     in_order = [by_place[place] for place in range(len(examples))]
     model.train(training)
     return torch.cat(in_order), job.targets(examples)

@@ -9,6 +9,7 @@ from torch import nn
 
 from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
+from judge.rewards.modeling.quantization import bitsandbytes
 from judge.rewards.registry import OPTIMIZERS, SCHEDULES
 
 BETAS = (0.9, 0.98)
@@ -50,6 +51,15 @@ def adamw(matrices: dict[str, Any], undecayed: list[dict[str, Any]]) -> list[tor
     """AdamW (Loshchilov & Hutter 2019) for all that learns."""
     groups = [group for group in (*undecayed, matrices) if group["params"]]
     return [torch.optim.AdamW(groups, lr=matrices["lr"], betas=BETAS)]
+
+
+def adamw_8bit(matrices: dict[str, Any], undecayed: list[dict[str, Any]]) -> list[torch.optim.Optimizer]:
+    """AdamW whose two moments are kept in 8 bits a number, block by block (Dettmers et al. 2022), by bitsandbytes.
+
+    Tensors of fewer than 4,096 numbers keep them in fp32, as that paper has it.
+    """
+    groups = [group for group in (*undecayed, matrices) if group["params"]]
+    return [bitsandbytes().optim.AdamW8bit(groups, lr=matrices["lr"], betas=BETAS)]
 
 
 def muon(matrices: dict[str, Any], undecayed: list[dict[str, Any]]) -> list[torch.optim.Optimizer]:

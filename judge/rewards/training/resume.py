@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,37 @@ class Position:
         """What accelerate reads."""
         for name in Position.__slots__:
             setattr(self, name, state[name])
+
+
+class CheckpointClock:
+    """Says when so much time has passed since the last checkpoint that another is due, in all processes alike.
+
+    Args:
+        accelerator: the first process's clock counts for all of them.
+        minutes: between two checkpoints; 0 for never. No more than a tenth of the time goes into writing.
+    """
+
+    def __init__(self, accelerator: Any, minutes: float) -> None:
+        self._accelerator, self._seconds = accelerator, 60.0 * minutes
+        self._last, self._cost = time.monotonic(), 0.0
+
+    def due(self) -> bool:
+        """Whether it is time."""
+        if not self._seconds:
+            return False
+        due = time.monotonic() - self._last >= max(self._seconds, 9 * self._cost)
+        if self._accelerator.num_processes == 1:
+            return due
+        from accelerate.utils import broadcast
+
+        return bool(broadcast(torch.tensor(int(due), device=self._accelerator.device)))
+
+    def write(self, folder: Path, step: int) -> None:
+        """Write a checkpoint now."""
+        began = time.monotonic()
+        checkpoint(self._accelerator, folder, step)
+        self._last = time.monotonic()
+        self._cost = self._last - began
 
 
 def checkpoint(accelerator: Any, folder: Path, step: int) -> None:

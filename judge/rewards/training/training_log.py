@@ -16,7 +16,11 @@ from judge.rewards.training.resume import Position
 
 
 class TrainingCallback(Protocol):
-    """Is told of a training while it runs: a progress bar, or a test that keeps the rows."""
+    """Is told of a training while it runs: a progress bar, or a test that keeps the rows.
+
+    One that has `on_start(step, steps)` is told, too, that the training begins, or goes on from a checkpoint of `step`
+    steps; it takes `steps` in all.
+    """
 
     def on_step(self, row: dict[str, Any]) -> None:
         """A row of the history: step, steps, loss, accuracy, margin, learning_rate, tokens_per_second, seconds, …"""
@@ -27,6 +31,9 @@ class TrainingCallback(Protocol):
 
 class NoCallback:
     """Is told and does nothing."""
+
+    def on_start(self, step: int, steps: int) -> None:
+        pass
 
     def on_step(self, row: dict[str, Any]) -> None:
         pass
@@ -41,6 +48,10 @@ class Callbacks:
     def __init__(self, callbacks: Sequence[TrainingCallback]) -> None:
         self._callbacks = callbacks
 
+    def on_start(self, step: int, steps: int) -> None:
+        for callback in self._callbacks:
+            tell_start(callback, step, steps)
+
     def on_step(self, row: dict[str, Any]) -> None:
         for callback in self._callbacks:
             callback.on_step(row)
@@ -48,6 +59,13 @@ class Callbacks:
     def on_evaluate(self, row: dict[str, Any]) -> None:
         for callback in self._callbacks:
             callback.on_evaluate(row)
+
+
+def tell_start(callback: TrainingCallback, step: int, steps: int) -> None:
+    """Tell a callback that wants to know that a training begins."""
+    on_start = getattr(callback, "on_start", None)
+    if on_start is not None:
+        on_start(step, steps)
 
 
 class RecentBatches:

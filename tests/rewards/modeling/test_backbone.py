@@ -14,7 +14,7 @@ from judge.rewards.data.targets import Targets
 from judge.rewards.losses.registry import get_loss
 from judge.rewards.modeling import cpu_attention as products
 from judge.rewards.modeling.attention import PackedAttention, attend
-from judge.rewards.modeling.backbone import core, mixed_precision, weights_dtype
+from judge.rewards.modeling.backbone import core, cpu_multiplies_bf16, mixed_precision, weights_dtype
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from tests.rewards.models import example, pairs, save, tokenizer, words
 
@@ -184,8 +184,10 @@ def test_what_learns(llama: Path) -> None:
 def test_precision_is_decided_in_one_place() -> None:
     assert weights_dtype(RewardConfig.of(dtype="bfloat16")) == torch.float32  # what learns is fp32
     assert weights_dtype(RewardConfig.of(dtype="bfloat16", lora_rank=4)) == torch.bfloat16
+    assert weights_dtype(RewardConfig.of(lora_rank=4), torch.float32) == torch.float32  # auto loses nothing
+    assert weights_dtype(RewardConfig.of(), torch.bfloat16) == torch.float32
     assert [mixed_precision(RewardConfig.of(dtype=name), "cpu") for name in ("auto", "float32", "bfloat16")] == [
-        "no",
+        "bf16" if cpu_multiplies_bf16() else "no",
         "no",
         "bf16",
     ]

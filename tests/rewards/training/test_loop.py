@@ -1,8 +1,10 @@
 """The loop: what it does in which order, that it can be killed, and what it says when it cannot go on."""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from judge.errors import EngineError, MissingExtraError, RunError
+from judge.jobs.training.progress import training_progress
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
 from judge.rewards.config import RewardConfig
@@ -28,6 +31,7 @@ from judge.rewards.training.loop import (
 )
 from judge.rewards.training.optimizers import default_learning_rate, lr_factor, make_optimizers
 from judge.rewards.training.resume import STATE
+from tests.rewards.models import save
 
 YES, NO = "w10", "w20"  # words of the small models' tokenizer
 
@@ -248,6 +252,70 @@ def test_a_tracker_writes_beside_the_model(llama: Path, tmp_path: Path) -> None:
 
 
 def test_a_tracker_that_is_not_installed_is_named(llama: Path, tmp_path: Path) -> None:
-    made = job(llama, trackers=("aim",))
     with pytest.raises(MissingExtraError, match="tracker aim"):
-        run(made, tmp_path)
+        job(llama, trackers=("aim",))
+    with pytest.raises(MissingExtraError, match="tracker aim"):
+        make_accelerator(RewardConfig.of(trackers=("aim",)), tmp_path)
+
+
+class Heard(StopAt):
+    """Keeps from where a training went on."""
+
+    def on_start(self, step: int, steps: int) -> None:
+        self.heard = (step, steps)
+
+
+def test_a_training_says_from_where_it_goes_on(llama: Path, tmp_path: Path) -> None:
+    first, second = Heard(5), Heard(99)
+    with pytest.raises(KeyboardInterrupt):
+        run(job(llama, save_every=2), tmp_path, first)
+    trained = run(job(llama, save_every=2), tmp_path, second)
+    assert (first.heard, second.heard, trained.resumed_from) == ((0, 6), (4, 6), 4)
+
+
+def test_progress_says_from_where_it_goes_on() -> None:
+    stream = io.StringIO()
+    with training_progress(stream) as callback:
+        callback.on_start(0, 9)
+        assert stream.getvalue() == ""
+        callback.on_start(3, 9)
+    assert stream.getvalue() == "going on from step 3 of 9\n"
+
+
+def test_a_state_is_written_when_time_has_passed(llama: Path, tmp_path: Path) -> None:
+    """A ten-millionth of a minute passes in any step, so the first has a state though no evaluation is near."""
+    with pytest.raises(KeyboardInterrupt):
+        run(job(llama, save_minutes=1e-7, evaluations=1, epochs=4.0), tmp_path / "often", StopAt(2))
+    assert [path.name for path in (tmp_path / "often" / STATE).glob("step-*")] == ["step-1"]
+    with pytest.raises(KeyboardInterrupt):
+        run(job(llama, save_minutes=0, evaluations=1, epochs=4.0), tmp_path / "never", StopAt(5))
+    assert not (tmp_path / "never" / STATE).exists()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"quantization": "8bit", "lora_rank": 2},
+        {"quantization": "4bit", "lora_rank": 2},
+        {"optimizer": "adamw_8bit"},
+    ],
+)
+def test_integers_hold_weights_and_moments(values: dict[str, Any], tmp_path: Path) -> None:
+    package = pytest.importorskip("bitsandbytes")
+    wide = save(tmp_path / "wide", "llama", hidden_size=64, intermediate_size=128, head_dim=16, vocab_size=128)
+    training = job(wide, pairs(32), epochs=4.0, dtype="auto", **values)
+    trained = run(training, tmp_path / "model")
+    rows = [row for row in trained.history if "loss" in row]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    if "quantization" in values:
+        kinds = (package.nn.Linear4bit, package.nn.Linear8bitLt)
+        assert sum(isinstance(part, kinds) for part in training.model.modules()) == 14  # two layers of seven
+    else:
+        [optimizer] = make_optimizers(training.model, training.config)
+        assert isinstance(optimizer, package.optim.AdamW8bit)
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
+def test_without_bitsandbytes_its_install_line_is_said(llama: Path) -> None:
+    with pytest.raises(MissingExtraError, match=r"pip install 'rmjudge\[quantized\]'"):
+        job(llama, optimizer="adamw_8bit")
