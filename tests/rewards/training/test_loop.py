@@ -4,7 +4,6 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
 from judge.rewards.distill import prepare, training_job
 from judge.rewards.losses.registry import plain_loss
+from judge.rewards.modeling import quantization
+from judge.rewards.modeling.quantization import bitsandbytes
 from judge.rewards.training.loop import (
     Trained,
     TrainingJob,
@@ -301,7 +302,7 @@ def test_a_state_is_written_when_time_has_passed(llama: Path, tmp_path: Path) ->
     ],
 )
 def test_integers_hold_weights_and_moments(values: dict[str, Any], tmp_path: Path) -> None:
-    package = pytest.importorskip("bitsandbytes")
+    package = bitsandbytes()
     wide = save(tmp_path / "wide", "llama", hidden_size=64, intermediate_size=128, head_dim=16, vocab_size=128)
     training = job(wide, pairs(32), epochs=4.0, dtype="auto", **values)
     trained = run(training, tmp_path / "model")
@@ -315,7 +316,7 @@ def test_integers_hold_weights_and_moments(values: dict[str, Any], tmp_path: Pat
         assert isinstance(optimizer, package.optim.AdamW8bit)
 
 
-@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
-def test_without_bitsandbytes_its_install_line_is_said(llama: Path) -> None:
+def test_without_bitsandbytes_its_install_line_is_said(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'rmjudge\[quantized\]'"):
         job(llama, optimizer="adamw_8bit")
