@@ -1,4 +1,4 @@
-"""`rmjudge export`: turn a run into training data, or check that other tools load a reward model as it is."""
+"""`rmjudge export`: turn a run into training data, or check a reward model and push it to the hub."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,9 @@ def export(
     ] = False,
     validation: Annotated[float, typer.Option("--validation", help="The share of prompts to hold out.")] = 0.1,
     seed: Annotated[int, typer.Option("--seed", help="Which prompts are held out follows from it.")] = 0,
-    licence: Annotated[str, typer.Option("--licence", "--license", help="What the data card says.")] = "unknown",
+    licence: Annotated[
+        str, typer.Option("--licence", "--license", help="What the card says; of a model: if no card does.")
+    ] = "unknown",
     force: Annotated[bool, typer.Option("--force", help="Replace a directory that is there.")] = False,
     check: Annotated[
         bool,
@@ -46,12 +48,24 @@ def export(
     vllm: Annotated[
         bool, typer.Option("--vllm/--no-vllm", help="Whether vLLM is among them.", rich_help_panel=_MODEL)
     ] = True,
+    push: Annotated[
+        str,
+        typer.Option("--push", help="Send it to the hub, hf://OWNER/NAME, by HF_TOKEN.", rich_help_panel=_MODEL),
+    ] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="A new model on the hub is private.", rich_help_panel=_MODEL)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Send nothing; list files, licence and target.", rich_help_panel=_MODEL),
+    ] = False,
     as_json: o.Json = False,
 ) -> int:
-    """Turn a run into training data, with a card beside it.
+    """Turn a run into training data, with a card beside it; check, merge or push a reward model.
 
     rmjudge export runs/pairs --to trl --out data/pairs
     rmjudge export models/reward --check
+    rmjudge export models/reward --push hf://OWNER/NAME --dry-run
     """
     import judge
 
@@ -70,6 +84,9 @@ def export(
         check=check,
         data=data or None,
         vllm=vllm,
+        push=push,
+        private=private,
+        dry_run=dry_run,
     )
     print(json.dumps(result.to_row(), indent=2) if as_json else result)
     return 0 if result.passed else 1

@@ -1,8 +1,8 @@
-"""`judge.export`: a run as training data, or a reward model checked by every loader or written with adapters merged."""
+"""`judge.export`: a run as training data, or a reward model checked, merged or pushed to the hub."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from judge.runs.data import Data, open_data
 from judge.runs.reader import Run
 
 if TYPE_CHECKING:
+    from judge.exports.push import Pushed
     from judge.rewards.inference.loader_parity import LoaderDifference
 
 ALLOWED = 1e-3
@@ -28,15 +29,22 @@ class ExportedModel:
         written: whether it was written anew.
         loaders: the largest difference of each loader's scores from ours; empty where nothing was checked.
         allowed: the largest difference that passes.
+        pushed: what went to the hub, or would go; None where nothing was pushed.
     """
 
     model: Path
     written: bool = False
     loaders: "tuple[LoaderDifference, ...]" = ()
     allowed: float = ALLOWED
+    pushed: "Pushed | None" = None
 
     @property
     def passed(self) -> bool:
+        """Whether every loader that ran gives the same scores, and what was to be pushed could be."""
+        return self.loaders_agree and (self.pushed is None or self.pushed.passed)
+
+    @property
+    def loaders_agree(self) -> bool:
         """Whether every loader that ran gives the same scores."""
         return all(self.is_same(loader) is not False for loader in self.loaders)
 
@@ -49,7 +57,8 @@ class ExportedModel:
         loaders = [
             {"loader": each.loader, "largest": _finite(each.largest), "note": each.note} for each in self.loaders
         ]
-        return {"model": str(self.model), "allowed": self.allowed, "loaders": loaders, "passed": self.passed}
+        row = {"model": str(self.model), "allowed": self.allowed, "loaders": loaders, "passed": self.passed}
+        return row if self.pushed is None else row | {"pushed": self.pushed.to_row()}
 
     def __repr__(self) -> str:
         lines = [f"written: {self.model}"] if self.written else []
@@ -59,6 +68,8 @@ class ExportedModel:
             verdict = {True: "same", False: "DIFFERENT", None: "not run"}[self.is_same(each)]
             difference = "" if each.largest is None else f"{each.largest:.1e} "
             lines.append(f"  {each.loader}: {difference}{each.note or verdict}")
+        if self.pushed is not None:
+            lines.append(repr(self.pushed))
         return "\n".join(lines)
 
 
@@ -78,9 +89,12 @@ def export(
     check: bool = False,
     data: Data | None = None,
     vllm: bool = True,
+    push: str = "",
+    private: bool = False,
+    dry_run: bool = False,
     progress: bool = True,
 ) -> Exported | ExportedModel:
-    """Turn a run into training data, or check a reward model's loaders.
+    """Turn a run into training data; check a reward model's loaders, merge its adapters, push it to the hub.
 
     Args:
         run: a run of `label` or `revise`, or the directory of a reward model.
@@ -92,11 +106,14 @@ def export(
         ties: keep ties, where the format has a word for them.
         validation: the share of prompts to hold out, drawn by `seed`.
         seed: which prompts are held out follows from it.
-        licence: what the data card says.
+        licence: what the data card says; of a model that is pushed, its own, where no card names it.
         force: replace a directory that is there.
         check: score texts of a reward model by every loader.
         data: the texts to check with; some of our own where none are given.
         vllm: whether vLLM is among the loaders.
+        push: the name on the hub that a reward model is pushed to, hf://OWNER/NAME; not if `check` finds a difference.
+        private: a model that the hub makes now is seen by its owner only.
+        dry_run: push nothing, and say what would be pushed.
         progress: name each loader on stderr while it is checked.
 
     Returns:
@@ -104,12 +121,26 @@ def export(
 
     Raises:
         ConfigError: for options that are missing, or that the run's task or the format cannot give.
-        RunError: for a directory that is no run, or that is there already.
+        RunError: for a directory that is no run, or that is there already; where the hub refuses a push.
     """
     directory = run.directory if isinstance(run, Run) else Path(run)
     if check or (directory / "reward.json").is_file():
+        if not push and (private or dry_run):
+            raise ConfigError("--private and --dry-run go with --push hf://OWNER/NAME")
         target = None if out is None else Path(out)
-        return _export_model(directory, out=target, check=check, data=data, vllm=vllm, progress=progress)
+        if not (push and not check and target is None):
+            exported = _export_model(directory, out=target, check=check, data=data, vllm=vllm, progress=progress)
+        else:
+            exported = ExportedModel(model=directory)
+        if not push or not exported.loaders_agree:
+            return exported
+        from judge.jobs.reward_model import RewardModel
+
+        named = "" if licence == "unknown" else licence
+        pushed = RewardModel(exported.model).push(push, licence=named, private=private, dry_run=dry_run)
+        return replace(exported, pushed=pushed)
+    if push or private or dry_run:
+        raise ConfigError(f"{directory}: --push is for reward models, and this directory has no reward.json")
     missing = [name for name, value in {"--to": to, "--out": out}.items() if not value]
     if out is None or missing:
         raise ConfigError(f"rmjudge export needs {', '.join(missing)}; see `rmjudge export --help`")
@@ -131,7 +162,8 @@ def _export_model(
 ) -> ExportedModel:
     if not check and out is None:
         raise ConfigError(
-            f"{model} is a reward model: --check compares its loaders, --out writes it with adapters merged"
+            f"{model} is a reward model: --check compares its loaders, --out writes it with adapters merged, "
+            "--push sends it to the hub"
         )
     if out is not None:
         from judge.rewards.checkpoint.save_load import export_merged

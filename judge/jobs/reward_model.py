@@ -19,6 +19,7 @@ from judge.rewards.inference.judgements import Rule
 from judge.runs.data import Data, open_data
 
 if TYPE_CHECKING:
+    from judge.exports.push import Pushed
     from judge.rewards.checkpoint.save_load import LoadedModel
     from judge.rewards.inference.loader_parity import LoaderDifference
     from judge.rewards.inference.scoring import Scored
@@ -212,6 +213,24 @@ class RewardModel:
 
         export_merged(self.path, out)
         return RewardModel(out, dtype=self._dtype, device=self._device, normalize=self.normalize)
+
+    def push(self, target: str, *, licence: str = "", private: bool = False, dry_run: bool = False) -> "Pushed":
+        """Send the model with its card and licence to the Hugging Face hub; states and logs of its training stay.
+
+        Args:
+            target: hf://OWNER/NAME, or hf://NAME of the token's owner.
+            licence: as the hub names it; by default that of the card, else of the backbone.
+            private: a model that the hub makes now is seen by its owner only.
+            dry_run: send nothing, and say what would be sent.
+
+        Raises:
+            ConfigError: for a wrong name, no token, or a licence that is not known.
+            RunError: where the hub refuses or cannot be reached.
+        """
+        from judge.exports.push import push_model
+
+        backbone = self.config.model.backbone
+        return push_model(self.path, target, backbone=backbone, licence=licence, private=private, dry_run=dry_run)
 
     def check_loaders(
         self, data: Data | None = None, *, vllm: bool = True, progress: bool = True
