@@ -27,7 +27,7 @@ _NOT_PUSHED = {"state", "logs", "runs", "__pycache__"}  # folders: a training's 
 _NOT_PUSHED_FILES = re.compile(r"(?i).*\.(log|tmp|lock|old)$|^events\.out\..*")
 _NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
-_FRONT = re.compile(r"\A---\s*\n(.*?)^---\s*$\n?", re.DOTALL | re.MULTILINE)
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
 _LICENCE_TEXTS = {  # how a licence's own text begins, and what the hub calls it
     r"Apache License\s+Version 2\.0": "apache-2.0",

@@ -18,6 +18,9 @@ from judge.exports.push import card_with_licence
 from judge.rewards.checkpoint.metadata import write_metadata
 from judge.rewards.config import RewardConfig
 
+# The client's own upload of large files warns of its HTTP library.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
 TOKEN = "hf_" + "s3cretTokenOfTheTest"
 CARD = "---\nlibrary_name: transformers\ntags:\n- reward-model\n---\n\n# A reward model: scalar\n"
 WEIGHTS = bytes(range(256)) * 3
@@ -60,7 +63,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._content()
-        if self.path.startswith("/api/models/"):
+        if self.server.status != 200:
+            self._answer({"error": "You don't have the rights\nto create a model here"}, self.server.status)
+        elif self.path.startswith("/api/models/"):
             name = self.path.removeprefix("/api/models/").partition("?")[0]
             self._answer({"id": name, "modelId": name, "tags": self.server.tags})
         else:
@@ -113,6 +118,8 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     yield server
     server.shutdown()
