@@ -136,9 +136,8 @@ def export(
             return exported
         from judge.jobs.reward_model import RewardModel
 
-        named = "" if licence == "unknown" else licence
-        pushed = RewardModel(exported.model).push(push, licence=named, private=private, dry_run=dry_run)
-        return replace(exported, pushed=pushed)
+        model, named = RewardModel(exported.model), "" if licence == "unknown" else licence
+        return replace(exported, pushed=model.push(push, licence=named, private=private, dry_run=dry_run))
     if push or private or dry_run:
         raise ConfigError(f"{directory}: --push is for reward models, and this directory has no reward.json")
     missing = [name for name, value in {"--to": to, "--out": out}.items() if not value]
