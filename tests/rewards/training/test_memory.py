@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.rewards import models
 
 import judge
 from judge.rewards.config import RewardConfig
 from judge.rewards.training.memory import GIB, MemoryEstimate, Workload, estimate
 from judge.rewards.training.preflight import empty_backbone
+from tests.rewards import models
 
 # H 32, I 64, two layers, 4 heads of 8 (2 of keys), 60 words.
 EMBEDDINGS, NORMS = 60 * 32, 5 * 32
