@@ -33,9 +33,9 @@ RECIPE = [
     "--set",
     "optimizer=muon",
     "--learning-rate",
-    "5e-4",
+    "1e-4",
     "--set",
-    "head_lr_multiplier=10",
+    "head_lr_multiplier=50",
     "--set",
     "dtype=bfloat16",
 ]

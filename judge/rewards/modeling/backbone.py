@@ -22,7 +22,7 @@ from judge.rewards.data.collate import Document, Packed, Padded
 from judge.rewards.modeling.attention import PackedAttention, register
 from judge.rewards.modeling.frugal import save_activations
 from judge.rewards.modeling.last_layer import LastLayerRows
-from judge.rewards.modeling.quantization import quantization_config
+from judge.rewards.modeling.quantization import keep_gradients, quantization_config
 
 TRANSFORMERS = {"flex": "flex_attention", "flash": "flash_attention_2", "sdpa": "sdpa", "eager": "eager"}
 TOLERANCE = 2e-3  # of the largest state: how far packed states may lie from plain ones, in fp32
@@ -255,7 +255,7 @@ def with_adapters(model: Any, config: RewardConfig) -> Any:
     for name, weight in model.named_parameters():
         weight.requires_grad_("lora_" in name)
     if config.model.quantization:
-        core(model).enable_input_require_grads()  # else bitsandbytes takes a way that has no backward pass
+        keep_gradients(model)
     fuse_adapters(model)
     return model
 

@@ -42,3 +42,11 @@ def quantization_config(bits: str, dtype: torch.dtype) -> Any:
     if bits == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+def keep_gradients(model: Any) -> None:
+    """Keep a CPU from packing 4-bit weights anew at its first forward in evaluation: the packed product has no backward
+    pass, so a validation in the middle of a training would end the learning of every layer below."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
