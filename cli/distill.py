@@ -89,7 +89,9 @@ def distill(
         typer.Option("--report-to", "--tracker", help="tensorboard, wandb.", rich_help_panel=_TRAINING),
     ] = None,
     set: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any other setting.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Counts, tokens and steps; nothing is trained.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Counts, tokens, steps and an estimate of memory; nothing is trained.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> int:
@@ -139,10 +141,12 @@ def _show(title: str, figures: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         drawing.show_json(figures)
         return
-    rows = [(name, value) for name, value in figures.items() if not isinstance(value, Mapping | list)]
+    rows = [(name, value) for name, value in figures.items() if not isinstance(value, Mapping | list | None)]
     rows += [(f"dropped: {entry['reason']}", entry["count"]) for entry in figures["dropped"]]
     rows += [(f"validation {name}", value) for name, value in figures.get("validation", {}).items()]
     rows += [(f"eval {name}", value) for name, value in figures.get("evaluations", {}).items() if "/" not in name]
+    if isinstance(memory := figures.get("memory_gib"), Mapping):
+        rows += [(f"memory GiB, {part}", value) for part, value in memory.items()]
     drawing.show_table(title, [(name.replace("_", " "), _shown(value)) for name, value in rows])
 
 

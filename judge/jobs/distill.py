@@ -11,6 +11,7 @@ from judge.runs.data import Data
 
 if TYPE_CHECKING:
     from judge.jobs.training.evaluation import EvalData
+    from judge.rewards.distill import PreparedTraining
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class TrainingPlan:
     """What a training would do: a dry run of `judge.distill`.
 
     Attributes:
-        counts: examples, tokens, steps, and what was dropped, as plain values.
+        counts: examples, tokens, steps, and what was dropped, as plain values; `memory_gib` is the memory that the
+            training needs, `total` and by part, None where the backbone cannot be built without weights.
     """
 
     counts: Mapping[str, Any]
@@ -93,7 +95,7 @@ def distill(
             labelled data; a source, several, or a mapping of names to sources. A path may be `NAME=PATH`.
         settings: further settings by name; a mapping, or texts NAME=VALUE (`loss.NAME` is an argument of the loss).
         progress: whether a bar is shown.
-        dry_run: read, drop, split and tokenize, and train nothing.
+        dry_run: read, drop, split and tokenize, estimate the memory, and train nothing.
         named: kind, backbone, loss, learning_rate, batch_size, epochs, … as `RewardSettings` lists them. The
             backbone "tiny" is the embedded judge's reader. The loss is a name, or a function of rewards and targets.
 
@@ -121,4 +123,11 @@ def distill(
         dry_run=dry_run,
         **named,
     )
-    return TrainingPlan(trainer.prepared.to_dict()) if dry_run else trainer.train()
+    return _plan(trainer.prepared) if dry_run else trainer.train()
+
+
+def _plan(prepared: "PreparedTraining") -> TrainingPlan:
+    from judge.rewards.training.memory import estimate_memory
+
+    memory = estimate_memory(prepared.config, prepared.collate, prepared.examples, prepared.validation)
+    return TrainingPlan({**prepared.to_dict(), "memory_gib": None if memory is None else memory.to_dict()})

@@ -30,8 +30,19 @@ def make_optimizers(model: nn.Module, config: RewardConfig) -> list[torch.optim.
         ConfigError: for one that this torch does not have.
     """
     rate = config.training.learning_rate or default_learning_rate(model, config)
+    matrices, others, head = trained_weights(model)
+    undecayed = [_group(head, rate * config.training.head_lr_multiplier, 0.0), _group(others, rate, 0.0)]
+    make = OPTIMIZERS.load(config.training.optimizer if matrices else "adamw")
+    optimizers: list[torch.optim.Optimizer] = make(_group(matrices, rate, config.training.weight_decay), undecayed)
+    return optimizers
+
+
+def trained_weights(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+    """The weights that learn: the backbone's hidden matrices, its other weights and adapters, and the head's."""
     backbone, embeddings = _backbone_parameters(model)
-    matrices, others, head = [], [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    head: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -41,10 +52,7 @@ def make_optimizers(model: nn.Module, config: RewardConfig) -> list[torch.optim.
             matrices.append(parameter)
         else:
             others.append(parameter)
-    undecayed = [_group(head, rate * config.training.head_lr_multiplier, 0.0), _group(others, rate, 0.0)]
-    make = OPTIMIZERS.load(config.training.optimizer if matrices else "adamw")
-    optimizers: list[torch.optim.Optimizer] = make(_group(matrices, rate, config.training.weight_decay), undecayed)
-    return optimizers
+    return matrices, others, head
 
 
 def adamw(matrices: dict[str, Any], undecayed: list[dict[str, Any]]) -> list[torch.optim.Optimizer]:

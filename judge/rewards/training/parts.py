@@ -58,7 +58,7 @@ def parts_of(
         reads: how often a model of the kind reads an example.
     """
     targets = targets_of(examples)
-    pieces = _pieces(examples, lengths, max_tokens) if max_tokens else [examples]
+    pieces = pieces_of(examples, lengths, max_tokens) if max_tokens else [examples]
     if len(pieces) < 2:
         return [Part(examples, targets, 1.0)]
     piece_targets = [targets_of(piece) for piece in pieces]
@@ -72,7 +72,7 @@ def parts_of(
     return [Part(*part) for part in zip(pieces, piece_targets, shares, strict=True)]
 
 
-def _pieces(examples: Sequence[Example], lengths: Sequence[int], max_tokens: int) -> list[list[Example]]:
+def pieces_of(examples: Sequence[Example], lengths: Sequence[int], max_tokens: int) -> list[list[Example]]:
     """Consecutive groups joined while their tokens are no more than so many."""
     pieces: list[list[Example]] = []
     filled = 0

@@ -75,10 +75,10 @@ def _check_backbone(model: Any, config: RewardConfig) -> None:
         )
     if config.model.quantization == "4bit" and hf_config.get_text_config().hidden_size % 64:
         raise ConfigError(f"quantization 4bit packs blocks of 64 weights; '{name}' is no multiple of that wide")
-    if config.data.layout == "packed" and hf_config.model_type in _BIDIRECTIONAL:
+    if config.data.layout == "packed" and hf_config.model_type in BIDIRECTIONAL:
         raise ConfigError(f"layout packed: the backbone '{name}' is bidirectional (accepted: auto, padded)")
 
 
 # Families that read in both directions; of others it is found when the weights are there.
-_BIDIRECTIONAL = {"albert", "bert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta"}
-_BIDIRECTIONAL |= {"xlm-roberta", "nomic_bert", "roformer", "camembert", "eurobert"}
+BIDIRECTIONAL = {"albert", "bert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta"}
+BIDIRECTIONAL |= {"xlm-roberta", "nomic_bert", "roformer", "camembert", "eurobert"}
