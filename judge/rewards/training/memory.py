@@ -31,7 +31,8 @@ from judge.rewards.training.training_log import peak_memory
 
 GIB = 2**30
 CUDA_CONTEXT = GIB // 2  # what a process takes of a GPU before its first tensor
-# On a CPU in bf16, oneDNN keeps the kernels that it compiles for each shape, up to 1,024 of them; both were measured.
+# On a CPU in bf16 memory grows from step to step, most likely by the kernels that oneDNN compiles for each shape and
+# keeps, up to 1,024 of them. How fast was fitted to the trainings in benchmarks/README.md.
 KERNELS_OF_EXAMPLE, MAX_KERNELS = 8 * 2**20, GIB
 MIN_8BIT = 4096  # numbers of a tensor: smaller ones keep moments in fp32
 BLOCK_8BIT, BLOCK_4BIT = 256, 64  # numbers that share a scale in fp32
