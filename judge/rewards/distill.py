@@ -288,7 +288,7 @@ def load_tokenizer(backbone: str) -> Any:
 
 
 def max_tokens(config: RewardConfig) -> int:
-    """max_length, or the positions that the backbone has learnt where those are fewer; its config alone is read."""
+    """max_length, or the positions that the backbone reads where those are fewer; its config alone is read."""
     empty = empty_backbone(config)
     if empty is None:
         return config.data.max_length  # whatever is wrong is said when the weights are loaded

@@ -36,7 +36,8 @@ class Capabilities:
     Attributes:
         hidden_size: H.
         causal: no state depends on a later token.
-        max_positions: tokens of the longest text, where positions are learnt; None where they are not.
+        max_positions: tokens of the longest text: as many as there are learnt positions, or as a rotary embedding reads
+            before it changes its frequencies for the whole batch; None where neither limits it.
         packed_attention: how packed rows are attended to on the device where the model was built, "" where it reads
             padded rows alone.
         last_layer_rows: its last layer can be computed for the rows that are read alone.
@@ -77,7 +78,7 @@ class Backbone:
         self.capabilities = Capabilities(
             hidden_size=int(hf_config.get_text_config().hidden_size),
             causal=causal,
-            max_positions=learnt_positions(model),
+            max_positions=position_limit(model),
             packed_attention=way,
             last_layer_rows=self.last_layer is not None,
             tied_embeddings=bool(getattr(hf_config, "tie_word_embeddings", False)),
@@ -354,9 +355,27 @@ def learnt_positions(model: Any) -> int | None:
     return None
 
 
+def position_limit(model: Any) -> int | None:
+    """How many positions a text may have for its states not to depend on the batch; None where any number.
+
+    Rotary embeddings of type longrope and dynamic choose their frequencies by the longest text of the batch: up to
+    `original_max_position_embeddings` (longrope) or `max_position_embeddings` (dynamic) they are the same for all.
+    """
+    config = core(model).config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    by_layer_type = [part for part in rope.values() if isinstance(part, dict)]
+    limits = [learnt_positions(model)]
+    for part in by_layer_type or [rope]:
+        if part.get("rope_type") == "longrope":
+            limits.append(part.get("original_max_position_embeddings"))
+        elif part.get("rope_type") == "dynamic":
+            limits.append(config.max_position_embeddings)
+    return min((limit for limit in limits if limit), default=None)
+
+
 def longest_text(model: Any, wanted: int = sys.maxsize) -> int:
-    """`wanted` tokens, or as many as there are learnt positions, where those are fewer."""
-    return min(wanted, learnt_positions(model) or wanted)
+    """`wanted` tokens, or the backbone's position limit, where that is less."""
+    return min(wanted, position_limit(model) or wanted)
 
 
 def set_attention(model: Any, name: str) -> None:

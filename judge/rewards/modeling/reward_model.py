@@ -211,8 +211,8 @@ class RewardModule(nn.Module):
         self._backbone.model = self.backbone  # sharded training may have wrapped it
         if batch.longest > self.max_tokens:
             raise ConfigError(
-                f"a text of {batch.longest} tokens, and the backbone has learnt {self.max_tokens} positions "
-                f"(accepted: max_length {self.max_tokens} or less)"
+                f"a text of {batch.longest} tokens, and the backbone reads {self.max_tokens}: it learnt no more, "
+                f"or scores beyond depend on the batch (accepted: max_length {self.max_tokens} or less)"
             )
         if isinstance(batch, Packed):
             return self._backbone.prepare_packed(batch)
