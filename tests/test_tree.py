@@ -52,7 +52,7 @@ def test_every_imported_library_is_declared() -> None:
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
     named = {
-        {"yaml": "pyyaml", "sklearn": "scikit-learn"}.get(name, name)
+        {"yaml": "pyyaml", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}.get(name, name)
         for name in imported - sys.stdlib_module_names - {"judge"}
     }
     # A notebook brings IPython with it, and nothing else asks for it.
