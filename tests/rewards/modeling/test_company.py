@@ -40,6 +40,17 @@ SWITCHING = {  # at 32 positions each
     "dynamic": ("Llama", {"max_position_embeddings": 32, "rope_parameters": DYNAMIC}),
 }
 WINDOWED = {  # 16 tokens each
+    "llama4": (
+        "Llama4Text",
+        {
+            "head_dim": 8,
+            "attention_chunk_size": 16,
+            "intermediate_size_mlp": 64,
+            "num_local_experts": 2,
+            "num_experts_per_tok": 1,
+            "no_rope_layers": [1, 1, 1, 0],
+        },
+    ),
     "gemma3": ("Gemma3Text", {"head_dim": 8, "sliding_window": 16, "layer_types": ["sliding_attention"] * 4}),
 }
 
