@@ -387,6 +387,8 @@ def set_attention(model: Any, name: str) -> None:
     try:
         inner.set_attn_implementation(wanted)
     except (ValueError, ImportError) as error:
+        if name == "sdpa":
+            raise ConfigError(f"{type(inner).__name__} has no attention sdpa; --set attention=eager reads it") from None
         raise ConfigError(f"attention {name}: {str(error).splitlines()[0]}") from None
 
 

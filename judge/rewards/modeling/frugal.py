@@ -8,6 +8,7 @@ its weights and their names stay.
 """
 
 from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -103,6 +104,8 @@ def _is_rms_norm(part: nn.Module) -> bool:
         return False
     if not isinstance(weight, Tensor) or weight.ndim != 1 or weight.is_meta:
         return False
+    if len(signature(part.forward).parameters) != 1:
+        return False  # Mamba 2's also takes a gate
     drawn = torch.randn(3, len(weight), generator=torch.Generator().manual_seed(0)).to(weight.device)
     with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
         theirs = part(drawn).float()

@@ -35,6 +35,11 @@ LONGROPE = {
     "original_max_position_embeddings": 32,
 }
 DYNAMIC = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
+WITHOUT_SDPA = {
+    "gpt-oss": ("GptOss", {"head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 16}),
+    "mamba": ("Mamba", {"state_size": 8}),
+    "mamba2": ("Mamba2", {"state_size": 8, "num_heads": 4, "head_dim": 16, "n_groups": 1}),
+}
 SWITCHING = {  # at 32 positions each
     "longrope": ("Phi3", {"original_max_position_embeddings": 32, "rope_parameters": LONGROPE}),
     "dynamic": ("Llama", {"max_position_embeddings": 32, "rope_parameters": DYNAMIC}),
@@ -56,7 +61,7 @@ WINDOWED = {  # 16 tokens each
 
 
 def saved(folder: Path, name: str) -> Path:
-    family, changes = (SWITCHING | WINDOWED)[name]
+    family, changes = (SWITCHING | WINDOWED | WITHOUT_SDPA)[name]
     torch.manual_seed(0)
     config = getattr(transformers, f"{family}Config")(**SMALL | changes)
     getattr(transformers, f"{family}Model")(config).save_pretrained(folder)
@@ -88,3 +93,14 @@ def test_no_text_passes_the_point_where_frequencies_change(name: str, tmp_path: 
     assert model.max_tokens == max_tokens(config) == 32
     with pytest.raises(ConfigError, match="the backbone reads 32"):
         scores(model, [3, 80], "padded", 256)
+
+
+@pytest.mark.parametrize("name", WITHOUT_SDPA)
+def test_what_has_no_sdpa_is_refused_with_the_way_out(name: str, tmp_path: Path) -> None:
+    backbone = str(saved(tmp_path, name))
+    with pytest.raises(ConfigError, match=r"Model has no attention sdpa; --set attention=eager reads it$"):
+        build_reward_model(RewardConfig.of(backbone=backbone)).eval()
+    model = build_reward_model(RewardConfig.of(backbone=backbone, attention="eager")).eval()
+    alone = torch.cat([scores(model, [size], "padded", 256) for size in (3, 20, 40)])
+    assert alone.std() > 0.01
+    torch.testing.assert_close(scores(model, [3, 20, 40], "padded", 256), alone, atol=1e-5, rtol=1e-5)
