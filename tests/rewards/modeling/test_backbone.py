@@ -213,7 +213,7 @@ def test_texts_are_no_longer_than_the_learnt_positions(bert: Path, tmp_path: Pat
     model = build_reward_model(RewardConfig.of(backbone=str(bert), max_length=4000))
     assert model.collator(tokenizer(chat=False)).tokenizer.max_length == 256
     long = Collator(tokenizer(chat=False), "scalar", 4000, "padded")([example("w10", words(*[20] * 300))])
-    with pytest.raises(ConfigError, match=r"a text of 30\d tokens, .* 256 positions \(accepted: max_length 256"):
+    with pytest.raises(ConfigError, match=r"a text of 30\d tokens, .* reads 256: .*\(accepted: max_length 256"):
         model(long)
     roberta = build_reward_model(RewardConfig.of(backbone=str(save(tmp_path / "roberta", "roberta", pad_token_id=1))))
     assert roberta.collator(tokenizer(chat=False)).tokenizer.max_length == 254

@@ -62,8 +62,8 @@ def test_a_training_on_cached_features_ends_in_the_same_weights(
 ) -> None:
     """12 pairs in batches of 4 are 3 forwards an epoch: 9 in three epochs, and 3 with the cache."""
     backbone = request.getfixturevalue(family)
-    plain, plain_calls = trained(backbone, tmp_path / "plain", cached=False, head=head)
-    cached, cached_calls = trained(backbone, tmp_path / "cached", cached=True, head=head)
+    plain, plain_calls = trained(backbone, tmp_path / "plain", cached=False, head=head, dtype="float32")
+    cached, cached_calls = trained(backbone, tmp_path / "cached", cached=True, head=head, dtype="float32")
     assert (plain_calls, cached_calls) == (9, 3)
     assert plain.keys() == cached.keys()
     start = made(backbone, head=head)[0].own_state()
