@@ -229,3 +229,16 @@ class Ranking:
 
 
 Record = Pair | Response | Solution | Ranking
+
+
+def responses_of(record: Record) -> tuple[Conversation, ...]:
+    """The responses of a record; a solution is one, its steps joined by newlines."""
+    match record:
+        case Pair():
+            return (record.first, record.second)
+        case Ranking():
+            return record.responses
+        case Response():
+            return (record.response,)
+        case Solution():
+            return ((Message("assistant", "\n".join(record.steps)),),)

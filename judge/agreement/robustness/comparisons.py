@@ -9,7 +9,6 @@ from typing import Any
 from judge.records import (
     Conversation,
     HumanLabel,
-    Message,
     Pair,
     Ranking,
     Record,
@@ -17,6 +16,7 @@ from judge.records import (
     Solution,
     content_id,
     plain,
+    responses_of,
 )
 
 LONGEST_VALUE = 60
@@ -103,19 +103,6 @@ def compare(records: Iterable[tuple[str, Record]]) -> Comparisons:
     for source, record in records:
         comparisons.add(record, source)
     return comparisons.finish()
-
-
-def responses_of(record: Record) -> tuple[Conversation, ...]:
-    """The responses of a record; a solution is one, its steps joined by newlines."""
-    match record:
-        case Pair():
-            return (record.first, record.second)
-        case Ranking():
-            return record.responses
-        case Response():
-            return (record.response,)
-        case Solution():
-            return ((Message("assistant", "\n".join(record.steps)),),)
 
 
 def values_of(record: Record) -> list[float] | None:

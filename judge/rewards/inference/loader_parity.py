@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from judge.errors import ConfigError, EngineError
-from judge.records import Conversation, Message, Record, Response, Solution, spoken
+from judge.records import Conversation, Message, Record, Response, Solution, responses_of, spoken
 from judge.rewards.checkpoint.hf_format import ADAPTER, STEP_LABELS, quiet
 from judge.rewards.checkpoint.metadata import OURS
 from judge.rewards.checkpoint.padding import counts_positions
@@ -24,7 +24,7 @@ from judge.rewards.checkpoint.save_load import LoadedModel, load, loading_confli
 from judge.rewards.data.chat_template import ChatTemplate
 from judge.rewards.data.collate import Collator
 from judge.rewards.data.tokenize import Text, Tokens
-from judge.rewards.inference.scoring import collator_for, examples_of, responses_of
+from judge.rewards.inference.scoring import collator_for, examples_of
 from judge.rewards.inference.vllm_pooling import vllm_scores
 
 Rows = list[Tensor]  # one (R, C) a text: R is 1, or the steps of a solution

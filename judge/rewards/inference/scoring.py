@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from judge.judgements import Judgement
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
+from judge.records import (
+    Record,
+    Solution,
+    content_id,
+    plain,
+    responses_of,
+    spoken,
+)
 from judge.rewards.checkpoint.save_load import LoadedModel
 from judge.rewards.data.collate import Collator, Layout
 from judge.rewards.data.examples import Example
@@ -152,19 +159,6 @@ def examples_of(record: Record, kind: str) -> list[Example]:
             Example(id=record.id, group=group, prompt=record.prompt, steps=written) for written in solutions_of(record)
         ]
     return [Example(id=record.id, group=group, prompt=record.prompt, responses=responses_of(record))]
-
-
-def responses_of(record: Record) -> tuple[Conversation, ...]:
-    """The responses of a record; a solution is one, its steps joined by newlines."""
-    match record:
-        case Pair():
-            return (record.first, record.second)
-        case Ranking():
-            return record.responses
-        case Response():
-            return (record.response,)
-        case Solution():
-            return ((Message("assistant", "\n".join(record.steps)),),)
 
 
 def solutions_of(record: Record) -> list[tuple[str, ...]]:
