@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
-    from judge.jobs.reward_model import Comparison, Reward, RewardModel, load_reward_model
+    from judge.jobs.reward_model import Comparison, RewardModel, load_reward_model
+    from judge.jobs.reward_source import open_reward
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     )
     from judge.report.report import Report
     from judge.report.robustness import RobustnessReport
+    from judge.rewards.reward import Reward, RewardSource
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -131,6 +133,7 @@ __all__ = [
     "Revision",
     "Reward",
     "RewardModel",
+    "RewardSource",
     "RewardTrainer",
     "RmjudgeError",
     "RobustnessReport",
@@ -173,6 +176,7 @@ __all__ = [
     "load_template",
     "mask_secrets",
     "new_constitution",
+    "open_reward",
     "open_run",
     "play",
     "read_records",
@@ -273,10 +277,10 @@ _HOMES = {
     "jobs.revise": ("revise",),
     "jobs.reward_model": (
         "Comparison",
-        "Reward",
         "RewardModel",
         "load_reward_model",
     ),
+    "jobs.reward_source": ("open_reward",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.tiny": (
@@ -322,6 +326,10 @@ _HOMES = {
     ),
     "report.report": ("Report",),
     "report.robustness": ("RobustnessReport",),
+    "rewards.reward": (
+        "Reward",
+        "RewardSource",
+    ),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (

@@ -37,7 +37,7 @@ STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreem
 # The floors of one wing, by the same rule.
 WINGS: dict[str, list[set[str]]] = {
     "rewards": [
-        {"registry", "settings"},
+        {"registry", "reward", "settings"},
         {"config"},
         {"data"},
         {"modeling", "losses"},

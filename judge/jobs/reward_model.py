@@ -9,13 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from judge.errors import ConfigError, InputError
-from judge.formats import records_from
+from judge.jobs.reward_rows import conversation, records_of
 from judge.judgements import Outcome, Steps
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution
+from judge.records import Pair, Record, content_id
 from judge.rewards.checkpoint.metadata import read_metadata
 from judge.rewards.config import RewardConfig
 from judge.rewards.inference.judgements import Rule
+from judge.rewards.reward import Reward, Scorable, Text
 from judge.runs.data import Data, open_data
 
 if TYPE_CHECKING:
@@ -25,41 +25,6 @@ if TYPE_CHECKING:
     from judge.rewards.inference.scoring import Scored
 
 CARD = "README.md"
-Text = str | Sequence[Mapping[str, Any]] | Sequence[Message]
-Scorable = Mapping[str, Any] | Record | tuple[Text, Text]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reward:
-    """What a reward model says of one response.
-
-    Attributes:
-        value: the reward, higher is better: an ensemble's mean, objectives under their weights, of a process model the
-            steps' P(right) as one. None where the text could not be read.
-        std: what the model does not know of it, in the same units (docs/rewards.md, "Uncertainty").
-        lower: value minus one standard deviation, a cautious reward.
-        probability: P(correct), calibrated, of an outcome model.
-        members: the rewards of an ensemble's members.
-        objectives: the reward of each objective.
-        steps: P(right) of each step, calibrated, of a process model.
-        novelty: distance to the training features, of a model with a feature bank.
-        reason: why there is no value.
-    """
-
-    value: float | None
-    std: float | None = None
-    lower: float | None = None
-    probability: float | None = None
-    members: tuple[float, ...] = ()
-    objectives: Mapping[str, float] | None = None
-    steps: tuple[float, ...] = ()
-    novelty: float | None = None
-    reason: str = ""
-
-    def __float__(self) -> float:
-        if self.value is None:
-            raise InputError(f"no reward: {self.reason}")
-        return self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +79,19 @@ class RewardModel:
         return RewardConfig.from_dict(self.metadata["config"])
 
     @property
+    def name(self) -> str:
+        """What the model is called where several give rewards: its directory's name."""
+        return self.path.resolve().name
+
+    @cached_property
+    def version(self) -> str:
+        """A hash of its weights and settings: the same version gives the same rewards."""
+        weights = self.metadata.get("weights", {})
+        return content_id(
+            [weights, self.metadata["config"], self.metadata.get("calibration"), self.normalize, self._dtype]
+        )
+
+    @property
     def kind(self) -> str:
         """scalar, multi, outcome, process, ensemble or hierarchical."""
         return self.config.model.kind
@@ -160,8 +138,8 @@ class RewardModel:
 
     def compare(self, prompt: Text, first: Text, second: Text) -> Comparison:
         """How much better the first of two responses to one prompt is, and how sure that is."""
-        turns = _conversation(prompt, "user")
-        sides = _conversation(first, "assistant"), _conversation(second, "assistant")
+        turns = conversation(prompt, "user")
+        sides = conversation(first, "assistant"), conversation(second, "assistant")
         (scored,) = self._scored([Pair(prompt=turns, first=sides[0], second=sides[1])])
         if not scored.numbers:
             return Comparison(difference=None, reason=str(getattr(scored.judgement, "reason", "")))
@@ -181,7 +159,7 @@ class RewardModel:
         Returns:
             Of each row, in its order, a reward a response: two of a pair, K of a ranking, one of the others.
         """
-        return [_rewards(scored) for scored in self._scored(_records(rows, process=self.kind == "process"))]
+        return [_rewards(scored) for scored in self._scored(records_of(rows, process=self.kind == "process"))]
 
     def evaluate(self, data: Data, *, labels: str | None = None, format: str | None = None) -> dict[str, float]:
         """The figures that a validation has, on labelled data.
@@ -298,39 +276,6 @@ def load_reward_model(path: str | Path, *, dtype: str = "", device: str = "", no
     calibrated = model.metadata.get("calibration") is not None
     Rule(normalize=normalize).check(model.config, calibrated=calibrated)
     return model
-
-
-def _records(rows: Sequence[Scorable], *, process: bool) -> list[Record]:
-    """Records of rows in their order; rows as dicts are recognised together."""
-    tables = [(f"row {number}", row) for number, row in enumerate(rows, start=1) if isinstance(row, Mapping)]
-    from_tables = iter([record for _, record in records_from(iter(tables), name="rows")] if tables else [])
-    records: list[Record] = []
-    for row in rows:
-        if isinstance(row, Pair | Ranking | Response | Solution):
-            records.append(row)
-        elif isinstance(row, Mapping):
-            records.append(next(from_tables))
-        elif isinstance(row, tuple) and len(row) == 2:
-            records.append(_record(*row, process=process))
-        else:
-            raise ConfigError(
-                f"a row of the type {type(row).__name__} (accepted: (prompt, response), a dict, a record)"
-            )
-    return records
-
-
-def _record(prompt: Text, response: Text, *, process: bool) -> Record:
-    turns, answer = _conversation(prompt, "user"), _conversation(response, "assistant")
-    if not process:
-        return Response(prompt=turns, response=answer)
-    lines = "\n".join(message.content for message in answer).splitlines()
-    return Solution(prompt=turns, steps=tuple(line for line in lines if line.strip()))
-
-
-def _conversation(text: Text, role: str) -> Conversation:
-    if isinstance(text, str):
-        return (Message(role, text),) if text else ()  # type: ignore[arg-type]
-    return tuple(turn if isinstance(turn, Message) else Message(turn["role"], turn["content"]) for turn in text)
 
 
 def _rewards(scored: "Scored") -> list[Reward]:
