@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge import hooks
     from judge.constitution.constitution import Constitution, Principle, list_constitutions, load_constitution
     from judge.constitution_eval.ablation import Ablation
     from judge.constitution_eval.difference import ConstitutionDiff
@@ -165,6 +166,7 @@ __all__ = [
     "export",
     "from_row",
     "generate_problems",
+    "hooks",
     "judgement_from_row",
     "judgement_to_row",
     "label",
@@ -354,6 +356,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home and keep it, so that this happens once."""
+    if name == "hooks":  # the one room that is public as a module
+        return import_module("judge.hooks")
     if name not in _HOME:
         raise AttributeError(f"module 'judge' has no attribute '{name}'")
     found = globals()[name] = getattr(import_module(f"judge.{_HOME[name]}"), name)

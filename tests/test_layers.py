@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"constitution_eval"},
     {"report"},
     {"jobs"},
-    {"cli"},
+    {"cli", "hooks"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
 GROUND = {"secrets", "errors", "records", "registry", "judgements", "files", "hub", "run_files"}
