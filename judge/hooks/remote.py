@@ -48,9 +48,7 @@ class RemoteReward:
         answer = self._post({"query": query, "prompts": prompts, "labels": labels})
         values = answer.get("rewards")
         if not isinstance(values, list) or len(values) != len(prompts):
-            found = (
-                f"{len(values)} rewards" if isinstance(values, list) else f"the fields {', '.join(answer) or 'none'}"
-            )
+            found = f"{len(values)} rewards" if isinstance(values, list) else f"fields {', '.join(answer) or 'none'}"
             raise EngineError(f"{self.name}: answered {found} for {len(prompts)} texts")
         return [
             Reward(value=None, reason=f"{self.name} has none") if value is None else Reward(value=float(value))

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.formats.fields import conversation
 from judge.jobs.reward_source import open_reward
-from judge.records import Conversation, Ranking, Response, content_id, plain, spoken
+from judge.records import Conversation, Message, Ranking, Response, Role, content_id, plain, spoken
 from judge.rewards.reward import Reward, RewardSource, Text
 from judge.rewards.shaping import Shaping
 
@@ -111,7 +111,8 @@ class HookScorer:
         prompt = completion.prompt
         if self._prompt_column:
             prompt = _column(completion.columns, self._prompt_column)
-        return conversation(prompt, "user", "prompt"), _answer(completion.response), completion.columns
+        response = _turns(completion.response, "assistant", "completion")
+        return _turns(prompt, "user", "prompt"), response, completion.columns
 
     def _shaped(
         self, prompt: Conversation, response: Conversation, columns: Mapping[str, Any], raw: Reward
@@ -168,8 +169,11 @@ def _scored(source: RewardSource, rows: Sequence[Ranking | Response]) -> list[li
     return scored
 
 
-def _answer(response: Text) -> Conversation:
-    return conversation(response, "assistant", "completion", empty=True) if response else ()
+def _turns(text: Text, role: Role, name: str) -> Conversation:
+    """A text or messages as a conversation; what is empty has no turns."""
+    if not isinstance(text, str) and all(isinstance(turn, Message) for turn in text):
+        return tuple(cast("Sequence[Message]", text))
+    return conversation(text, role, name, empty=True) if text else ()
 
 
 def _value(column: Column | None, prompt: str, response: str, columns: Mapping[str, Any]) -> float | None:

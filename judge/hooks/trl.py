@@ -96,7 +96,7 @@ def _log(name: str, rewarded: Sequence[Rewarded], columns: Mapping[str, Any]) ->
     metric: Callable[[str, float], None] | None = columns.get("log_metric")
     if metric is None:
         return
-    figures = {
+    figures: dict[str, list[float | None]] = {
         "unshaped": [entry.raw.value for entry in rewarded],
         "std": [entry.raw.std for entry in rewarded],
         "truth": [entry.truth for entry in rewarded],
