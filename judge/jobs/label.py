@@ -98,9 +98,9 @@ def label(
     need("label", data=sources, task=task or earlier.task, judges=jury, out=out or dry_run)
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
-    asking = {"retries": retries, "one_order": one_order, "low": low, "high": high, "rounds": rounds}
+    asking: dict[str, Any] = {"retries": retries, "one_order": one_order, "low": low, "high": high, "rounds": rounds}
     asking["tournament"] = tournament or ("full" if pairwise else None)
-    converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
+    converted = worded_options(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
     plan = Plan(
         data=sources,
         task=task or earlier.task,
@@ -209,7 +209,7 @@ class _Earlier:
         return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
 
 
-def _converted(
+def worded_options(
     *, hard: bool | None, no_reference: bool | None, steps: str | None, criterion: str | Sequence[str] | None
 ) -> dict[str, Any]:
     """The options whose names say the opposite, or that are read from words."""
