@@ -1,4 +1,4 @@
-"""A judge as a source of rewards: its score, P(right), P(all steps right), or its tournament of a prompt's responses."""
+"""A judge as a source of rewards: its score, P(right), P(all steps right), or its tournament of responses."""
 
 import inspect
 import re
@@ -17,7 +17,7 @@ from judge.errors import ConfigError, unknown
 from judge.jobs.label import worded_options
 from judge.jobs.reward_rows import records_of
 from judge.judgements import Judgement, Order, Outcome, Score, Steps
-from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, content_id, plain, responses_of
+from judge.records import Conversation, Ranking, Record, Response, Solution, content_id, plain, responses_of
 from judge.rewards.reward import Reward, Scorable
 from judge.runs.counts import Counts
 from judge.runs.labelling import LabelJob
