@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from judge.report.report import Report
     from judge.report.robustness import RobustnessReport
     from judge.rewards.reward import Reward, RewardSource
+    from judge.rewards.shaping import Shaping
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -143,6 +144,7 @@ __all__ = [
     "RunChangedError",
     "RunError",
     "Score",
+    "Shaping",
     "Solution",
     "Steps",
     "Survey",
@@ -330,6 +332,7 @@ _HOMES = {
         "Reward",
         "RewardSource",
     ),
+    "rewards.shaping": ("Shaping",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (

@@ -38,7 +38,7 @@ STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreem
 WINGS: dict[str, list[set[str]]] = {
     "rewards": [
         {"registry", "reward", "settings"},
-        {"config"},
+        {"config", "shaping"},
         {"data"},
         {"modeling", "losses"},
         {"evaluation"},
