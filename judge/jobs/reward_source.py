@@ -1,7 +1,7 @@
 """`judge.open_reward`: whatever gives rewards, by its name or as an object."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from judge.engines.base import Engine
 from judge.engines.jury import is_engine
@@ -33,4 +33,4 @@ def open_reward(source: str | Path | RewardSource | Engine, **settings: Any) -> 
         raise ConfigError(f"a reward of the type {kind} (accepted: a directory, a judge's spec, an object that scores)")
     if settings:
         raise ConfigError(f"settings are for what is named, found: {', '.join(settings)}")
-    return source
+    return cast("RewardSource", source)

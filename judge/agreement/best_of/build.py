@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from judge.agreement.best_of.estimators import (
     Floats,
@@ -288,7 +289,7 @@ class _Counting:
         return self._of_sums(name, title, sums, unit, of, int(known.sum()))
 
     def _ratio(self, name: str, title: str, parts: Floats) -> Figure:
-        known = np.isfinite(parts).all(axis=1)
+        known: NDArray[np.bool_] = np.isfinite(parts[:, 0]) & np.isfinite(parts[:, 1])
         return self._of_sums(name, title, np.where(known[:, None], parts, 0.0), "share", "", int(known.sum()))
 
     def _of_sums(self, name: str, title: str, sums: Floats, unit: Unit, of: str, rows: int) -> Figure:

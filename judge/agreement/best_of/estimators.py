@@ -79,8 +79,8 @@ def vote(answers: Ints, weights: Floats, values: Floats, sizes: Sequence[int], s
         return np.full(len(sizes), values.mean())
     votes = np.zeros((total, count))
     votes[voters, answers[voters]] = weights[voters]
-    of_answer = np.bincount(answers[voters], weights=values[voters], minlength=count)
-    of_answer /= np.maximum(np.bincount(answers[voters], minlength=count), 1)
+    given = np.maximum(np.bincount(answers[voters], minlength=count), 1)
+    of_answer = np.bincount(answers[voters], weights=values[voters], minlength=count) / given
     places = np.random.default_rng(list(seed)).random((DRAWS, total)).argsort(axis=1)
     expected = []
     for n in sizes:
@@ -97,14 +97,14 @@ def vote(answers: Ints, weights: Floats, values: Floats, sizes: Sequence[int], s
 
 
 def vote_weights(rewards: Floats) -> Floats:
-    """(N,): what a reward's vote weighs: itself where all lie in 0...1, else exp(reward), the odds of Bradley and Terry's
-    model; 0 without a reward."""
+    """(N,): what a reward's vote weighs: itself where all lie in 0...1, else exp(reward), the odds of Bradley
+    and Terry's model; 0 without a reward."""
     known = rewards[~np.isnan(rewards)]
     if not len(known):
         return np.zeros(len(rewards))
     if known.min() >= 0 and known.max() <= 1:
-        return np.nan_to_num(rewards)
-    return np.nan_to_num(np.exp(rewards - known.max()))
+        return np.where(np.isnan(rewards), 0.0, rewards)
+    return np.where(np.isnan(rewards), 0.0, np.exp(rewards - known.max()))
 
 
 def at_size(curve: Floats, sizes: Sequence[int], n: float) -> float:

@@ -37,6 +37,7 @@ class BestOf:
         kl: of each size, log n - (n - 1) / n: an upper bound of the divergence of the best of n from the policy.
         prompts, responses: what the figures are made from.
         few: prompts with fewer than n responses, which are left out.
+        skipped: rows of the data that could not be read.
         unreadable: responses without a reward; one is taken only where none of the n has one.
         untold: prompts with fewer than n responses whose truth is known, left out of what needs the truth.
         truth: "right" where it is right or wrong, "rated" where it is a number, "" where nothing is known.
@@ -53,6 +54,7 @@ class BestOf:
     gold: str = ""
     policy: str = ""
     few: int = 0
+    skipped: int = 0
     unreadable: int = 0
     untold: int = 0
     truth: str = ""

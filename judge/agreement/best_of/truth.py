@@ -35,6 +35,11 @@ def final_answer(text: str) -> str | None:
     return plain_answer(numbers[-1]) if numbers else None
 
 
+def states_answer(text: str) -> bool:
+    """Whether a text says that something is its final answer."""
+    return any(pattern.search(text) for pattern in (_BOXED, _HASHES, _SAID))
+
+
 def plain_answer(text: str) -> str | None:
     """An answer without what does not change it: `$1,234.50.` is `2469/2`, `\\text{Yes}` is `yes`."""
     text = _FRACTION.sub(r"\g<1>\2/\3", text.strip())
