@@ -72,8 +72,20 @@ Hard = Annotated[
 Steps = Annotated[
     str | None, typer.Option("--steps", help="each: one call a step; all: one call.", rich_help_panel=_ASKING)
 ]
+Tournament = Annotated[
+    str | None,
+    typer.Option(
+        "--tournament",
+        help="Rank by comparing pairs: full (every pair), swiss (rounds of equals) or knockout.",
+        rich_help_panel=_ASKING,
+    ),
+]
+TournamentRounds = Annotated[
+    int | None,
+    typer.Option("--rounds", min=1, help="Of a Swiss tournament; else log2 N + 1.", rich_help_panel=_ASKING),
+]
 Pairwise = Annotated[
-    bool | None, typer.Option("--pairwise", help="Rank by comparing every pair.", rich_help_panel=_ASKING)
+    bool | None, typer.Option("--pairwise", help="The same as --tournament full.", rich_help_panel=_ASKING)
 ]
 Preset = Annotated[
     str | None,

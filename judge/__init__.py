@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from judge.jobs.revise import revise
     from judge.jobs.reward_model import Comparison, RewardModel, load_reward_model
     from judge.jobs.reward_source import open_reward
+    from judge.jobs.rewards.best_of import best_of
+    from judge.jobs.rewards.judge_reward import JudgeReward
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
         content_id,
         spoken,
     )
+    from judge.report.best_of import BestOfReport
     from judge.report.report import Report
     from judge.report.robustness import RobustnessReport
     from judge.rewards.reward import Reward, RewardSource
@@ -95,6 +98,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "BestOfReport",
     "Comparison",
     "Completion",
     "ConfigError",
@@ -111,6 +115,7 @@ __all__ = [
     "ExportedModel",
     "HumanLabel",
     "InputError",
+    "JudgeReward",
     "Judged",
     "Judgement",
     "LintResult",
@@ -160,6 +165,7 @@ __all__ = [
     "ablate_constitution",
     "agree",
     "audit",
+    "best_of",
     "content_id",
     "diff_constitutions",
     "distill",
@@ -285,6 +291,8 @@ _HOMES = {
         "load_reward_model",
     ),
     "jobs.reward_source": ("open_reward",),
+    "jobs.rewards.best_of": ("best_of",),
+    "jobs.rewards.judge_reward": ("JudgeReward",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.tiny": (
@@ -328,6 +336,7 @@ _HOMES = {
         "content_id",
         "spoken",
     ),
+    "report.best_of": ("BestOfReport",),
     "report.report": ("Report",),
     "report.robustness": ("RobustnessReport",),
     "rewards.reward": (

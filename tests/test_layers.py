@@ -52,7 +52,7 @@ WINGS: dict[str, list[set[str]]] = {
         {"statistics"},
         {"data"},
         {"analyses"},
-        {"benchmarks", "robustness"},
+        {"benchmarks", "best_of", "robustness"},
         {"findings"},
         {"build", "serialization"},
     ],
