@@ -113,7 +113,9 @@ def train(options: argparse.Namespace, reward: Any, seed: int) -> dict[str, Any]
         max_completion_length=options.max_tokens,
         temperature=options.temperature,
         learning_rate=options.learning_rate,
-        lr_scheduler_type="constant",
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=2,
+        adam_beta2=0.95,
         beta=0.0,
         logging_steps=1,
         save_strategy="no",
@@ -187,12 +189,12 @@ def main() -> None:
     parser.add_argument("--policy", default=str(READER))
     parser.add_argument("--reward", default="", help="what judge.open_reward takes; else a model is distilled")
     parser.add_argument("--kind", default="process", choices=("process", "ensemble"))
-    parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--prompts", type=int, default=8, help="problems a step")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--prompts", type=int, default=16, help="problems a step")
     parser.add_argument("--group", type=int, default=8, help="answers a problem")
     parser.add_argument("--temperature", type=float, default=1.6)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
-    parser.add_argument("--max-tokens", type=int, default=160)
+    parser.add_argument("--learning-rate", type=float, default=2.5e-4)
+    parser.add_argument("--max-tokens", type=int, default=144)
     parser.add_argument("--held-out", type=int, default=128)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--unshaped", action="store_true", help="the reward model alone")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
     from judge.formats.survey import Survey, survey
+    from judge.iteration.figures import RoundFigures
+    from judge.iteration.iterate import Iteration, iterate
     from judge.jobs.agree import agree
     from judge.jobs.audit import RunAudit, audit
     from judge.jobs.constitution import (
@@ -115,6 +117,7 @@ __all__ = [
     "ExportedModel",
     "HumanLabel",
     "InputError",
+    "Iteration",
     "JudgeReward",
     "Judged",
     "Judgement",
@@ -145,6 +148,7 @@ __all__ = [
     "RmjudgeError",
     "RobustnessReport",
     "Round",
+    "RoundFigures",
     "Run",
     "RunAudit",
     "RunChangedError",
@@ -173,6 +177,7 @@ __all__ = [
     "from_row",
     "generate_problems",
     "hooks",
+    "iterate",
     "judgement_from_row",
     "judgement_to_row",
     "label",
@@ -252,6 +257,11 @@ _HOMES = {
     "formats.survey": (
         "Survey",
         "survey",
+    ),
+    "iteration.figures": ("RoundFigures",),
+    "iteration.iterate": (
+        "Iteration",
+        "iterate",
     ),
     "jobs.agree": ("agree",),
     "jobs.audit": (
