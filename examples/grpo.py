@@ -49,9 +49,9 @@ def problems(count: int, seed: int, *, held_out: bool = False) -> Iterator[dict[
 
 
 def is_short(node: Node) -> bool:
-    """Whether both sides of a problem are one bracket, of five numbers in all."""
+    """Whether both sides of a problem are one bracket, of four numbers in all."""
     sides = [side for side in (node.left, node.right) if side is not None]
-    return all(not side.operator for side in sides) and sum(isinstance(token, int) for token in node.tokens) <= 5
+    return all(not side.operator for side in sides) and sum(isinstance(token, int) for token in node.tokens) <= 4
 
 
 def distilled(out: Path, kind: str) -> Path:
@@ -189,13 +189,13 @@ def main() -> None:
     parser.add_argument("--policy", default=str(READER))
     parser.add_argument("--reward", default="", help="what judge.open_reward takes; else a model is distilled")
     parser.add_argument("--kind", default="process", choices=("process", "ensemble"))
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--prompts", type=int, default=16, help="problems a step")
+    parser.add_argument("--steps", type=int, default=14)
+    parser.add_argument("--prompts", type=int, default=8, help="problems a step")
     parser.add_argument("--group", type=int, default=8, help="answers a problem")
     parser.add_argument("--temperature", type=float, default=1.6)
-    parser.add_argument("--learning-rate", type=float, default=2.5e-4)
-    parser.add_argument("--max-tokens", type=int, default=144)
-    parser.add_argument("--held-out", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--max-tokens", type=int, default=112)
+    parser.add_argument("--held-out", type=int, default=96)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--unshaped", action="store_true", help="the reward model alone")
     options = parser.parse_args()

@@ -48,8 +48,8 @@ def train_on_best(
         out: the directory of the new policy.
         config: of the iteration.
     """
+    import trl
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
 
     rows = [
         {
@@ -59,8 +59,10 @@ def train_on_best(
         for prompt, answer in chosen
     ]
     model, tokenizer = _loaded(policy)
-    arguments = SFTConfig(max_length=None, **_arguments(out, config))
-    trainer = SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    arguments = trl.SFTConfig(max_length=None, **_arguments(out, config))
+    trainer = trl.SFTTrainer(
+        model=model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+    )
     _run(trainer, tokenizer, out)
 
 
@@ -76,8 +78,8 @@ def train_by_grpo(
         out: the directory of the new policy.
         config: of the iteration.
     """
+    import trl
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
 
     rows = [
         {
@@ -90,14 +92,14 @@ def train_by_grpo(
     truth = _truth if config.shaping.truth_weight else None
     reward = TrlReward(HookScorer(source, shaping=config.shaping, truth=truth, prompt_column="problem"))
     model, tokenizer = _loaded(policy)
-    arguments = GRPOConfig(
+    arguments = trl.GRPOConfig(
         num_generations=config.n,
         max_completion_length=config.max_tokens,
         temperature=config.temperature,
         beta=0.0,
         **_arguments(out, config),
     )
-    trainer = GRPOTrainer(
+    trainer = trl.GRPOTrainer(
         model=model,
         reward_funcs=reward,
         args=arguments,
