@@ -61,7 +61,7 @@ class IterationConfig:
             )
         if self.improve == "grpo" and self.batch_size % self.n:
             raise ConfigError(
-                f"batch_size {self.batch_size} holds no whole groups (accepted: a multiple of n, {self.n})"
+                f"batch_size {self.batch_size} is no number of whole groups (accepted: multiples of {self.n})"
             )
 
     @property
