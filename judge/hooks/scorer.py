@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from judge.engines.base import Engine
 from judge.errors import ConfigError, InputError, unknown
 from judge.formats.fields import conversation
 from judge.jobs.reward_source import open_reward
@@ -17,7 +18,7 @@ from judge.rewards.shaping import Shaping
 
 logger = logging.getLogger("judge.hooks")
 
-Source = str | Path | RewardSource
+Source = str | Path | RewardSource | Engine
 Column = str | Callable[..., float | None]
 """The name of a column of numbers, or a function of (prompt, completion, **columns): texts, and the row's columns."""
 
@@ -75,7 +76,7 @@ class HookScorer:
         self._lock = threading.Lock()
         self._opened: RewardSource | None = None
         self._told: Counter[str] = Counter()
-        self.name = Path(source).name if isinstance(source, str | Path) else source.name
+        self.name = Path(source).name if isinstance(source, str | Path) else getattr(source, "name", "judge")
         for step, column in (("truth_weight", truth), ("kl_coefficient", kl)):
             if getattr(self.shaping, step) and column is None:
                 raise ConfigError(f"shaping: {step} needs {step.partition('_')[0]}= (accepted: a column or a function)")
@@ -144,11 +145,12 @@ def scored_by_group(source: RewardSource, texts: Sequence[tuple[Conversation, Co
     alone: list[tuple[str, str]] = []
     for group, scored in zip(groups, _scored(source, [_row(group) for group in groups.values()]), strict=True):
         places = [(group, key) for key in groups[group]]
-        if len(places) > 1 and any(reward.value is None for reward in scored):
+        if len(places) > 1 and all(reward.value is None for reward in scored):
             alone += places
         rewards.update(zip(places, scored, strict=True))
-    again = _scored(source, [groups[group][key] for group, key in alone])
-    rewards.update({place: scored[0] for place, scored in zip(alone, again, strict=True)})
+    again = [scored[0] for scored in _scored(source, [groups[group][key] for group, key in alone])]
+    helped = {group for (group, _), reward in zip(alone, again, strict=True) if reward.value is not None}
+    rewards.update({place: reward for place, reward in zip(alone, again, strict=True) if place[0] in helped})
     return [rewards.get(key, Reward(value=None, reason="the completion is empty")) for key in keys]
 
 

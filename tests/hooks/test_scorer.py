@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import judge
+from judge.engines.base import Request
+from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, InputError, UnknownNameError
 from judge.hooks.scorer import Completion, HookScorer
 from judge.rewards.shaping import Shaping
@@ -45,6 +47,19 @@ def test_one_unreadable_completion_takes_no_others_with_it(caplog: pytest.LogCap
         "lengths: no reward: cannot be read",
         "lengths: no reward: the completion is empty",
     ]
+
+
+def test_a_tournament_judge_compares_the_completions_of_a_prompt() -> None:
+    def longer(request: Request) -> str:
+        texts = [line.strip() for line in request.messages[-1].content.splitlines() if set(line.strip()) == {"x"}]
+        return "[[A]]" if len(texts[0]) > len(texts[1]) else "[[B]]"
+
+    engine = ScriptedEngine(longer, name="test")
+    scorer = HookScorer(engine, task="tournament", tournament="full", hard=True)
+    first, second, alone, third = values(scorer, ("p", "x"), ("p", "xx"), ("q", "x"), ("p", "xxx"))
+    assert first is not None and second is not None and third is not None
+    assert first < second < third and first + second + third == pytest.approx(0, abs=1e-6)
+    assert alone is None  # nobody to be compared with
 
 
 def test_truth_is_a_column_or_a_function_and_shaping_takes_it() -> None:
