@@ -2,7 +2,8 @@
 
     python examples/grpo.py --out build/grpo                        # the embedded model, about ten minutes on two cores
     python examples/grpo.py --out build/grpo --seeds 1 --unshaped    # the same without shaping: the reward is hacked
-    python examples/grpo.py --out build/smol --policy build/real/SmolLM2-135M-Instruct --reward hf:JUDGE --steps 3
+    python examples/grpo.py --out build/smol --policy build/real/SmolLM2-135M-Instruct --steps 3 \
+        --reward hf:build/real/SmolLM2-135M-Instruct --criterion "steps=works it out step by step" --criterion correct
 
 Problems are arithmetic whose truth is known. Unless `--reward` names a source, a process model is distilled first.
 Answers are sampled at a temperature at which the policy is right about half the time; OUT/grpo.png shows reward and
@@ -125,9 +126,11 @@ def train(options: argparse.Namespace, reward: Any, seed: int) -> dict[str, Any]
         report_to=[],
         seed=seed,
     )
+    checklist = {"task": "score", "criterion": options.criterion, "low": 0, "high": 1}
+    settings = checklist if options.criterion else {}
     # The one line that this example is about:
     shaping = None if options.unshaped else SHAPING
-    function = judge.hooks.trl_reward(reward, truth=truth, shaping=shaping, prompt_column="problem")
+    function = judge.hooks.trl_reward(reward, truth=truth, shaping=shaping, prompt_column="problem", **settings)
 
     trainer = GRPOTrainer(
         model=policy, reward_funcs=function, args=config, train_dataset=data, processing_class=tokenizer
@@ -188,6 +191,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="reward model, figures and chart")
     parser.add_argument("--policy", default=str(READER))
     parser.add_argument("--reward", default="", help="what judge.open_reward takes; else a model is distilled")
+    parser.add_argument("--criterion", action="append", help="a point of a judge's checklist, NAME or NAME=MEANING")
     parser.add_argument("--kind", default="process", choices=("process", "ensemble"))
     parser.add_argument("--steps", type=int, default=14)
     parser.add_argument("--prompts", type=int, default=8, help="problems a step")
