@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 RESAMPLES = 1000
 
@@ -54,6 +54,8 @@ def figures_of(round: int, rewards: Numbers, truths: Sequence[Sequence[float]], 
         truths: likewise.
         probabilities: whether rewards are P(right).
     """
+    import numpy as np
+
     picks = [_pick(row) for row in rewards]
     picked = np.array([row[pick] for row, pick in zip(truths, picks, strict=True)])
     rng = np.random.default_rng(0)
@@ -63,14 +65,14 @@ def figures_of(round: int, rewards: Numbers, truths: Sequence[Sequence[float]], 
     claimed = [reward for row, pick in zip(rewards, picks, strict=True) if (reward := row[pick]) is not None]
     return RoundFigures(
         round=round,
-        truth=float(np.mean([np.mean(row) for row in truths])),
+        truth=fmean(fmean(row) for row in truths),
         best_of=float(picked.mean()),
         best_of_low=float(low),
         best_of_high=float(high),
-        any_of=float(np.mean([max(row) for row in truths])),
+        any_of=fmean(max(row) for row in truths),
         agreement=agreement(rewards, truths),
-        reward=float(np.mean(known)) if known else None,
-        gap=float(np.mean(claimed) - picked.mean()) if probabilities and claimed else None,
+        reward=fmean(known) if known else None,
+        gap=fmean(claimed) - float(picked.mean()) if probabilities and claimed else None,
         without_reward=sum(reward is None for row in rewards for reward in row),
     )
 
@@ -83,9 +85,9 @@ def agreement(rewards: Numbers, truths: Sequence[Sequence[float]]) -> float | No
             for second, worse in zip(row, truth, strict=True):
                 if better > worse and first is not None and second is not None:
                     points.append(1.0 if first > second else 0.5 if first == second else 0.0)
-    return float(np.mean(points)) if points else None
+    return fmean(points) if points else None
 
 
 def _pick(rewards: Sequence[float | None]) -> int:
     """The place of the highest reward, the first of equal ones; one without a reward is never before another."""
-    return max(range(len(rewards)), key=lambda place: (-np.inf if (r := rewards[place]) is None else r, -place))
+    return max(range(len(rewards)), key=lambda place: (-inf if (r := rewards[place]) is None else r, -place))
