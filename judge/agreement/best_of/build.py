@@ -1,7 +1,7 @@
 """A best-of-n report: estimates of each prompt, their means with intervals over prompts, and what is wrong."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,49 +18,10 @@ from judge.agreement.best_of.estimators import (
     vote,
     vote_weights,
 )
-from judge.agreement.best_of.schema import BestOf, Curve
+from judge.agreement.best_of.schema import BestOf, BestOfConfig, Candidates, Curve, Searched
 from judge.agreement.schema import Figure, Flag, Unit
 from judge.agreement.statistics.bootstrap import Resampler
 from judge.errors import InputError
-
-
-class Candidates(NamedTuple):
-    """The responses to one prompt.
-
-    Attributes:
-        prompt: its id. rewards: None for what could not be read. truth, gold: None for what is not known.
-        answers: the final answers, None for none.
-    """
-
-    prompt: str
-    rewards: Sequence[float | None]
-    truth: Sequence[float | None]
-    answers: Sequence[str | None]
-    gold: Sequence[float | None] = ()
-
-
-class Searched(NamedTuple):
-    """A search by steps on one prompt: whether its answer is right, and the tokens that it and a whole answer took."""
-
-    prompt: str
-    truth: float
-    tokens: int
-    answer_tokens: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestOfConfig:
-    """How to count.
-
-    Attributes:
-        n: the largest number to choose from; 0 stands for the number of responses that most prompts have.
-        resamples: of the bootstrap over prompts; 0 gives figures without intervals and no finding.
-    """
-
-    n: int = 0
-    resamples: int = 1_000
-    seed: int = 0
-    confidence: float = 0.95
 
 
 def build(

@@ -1,14 +1,54 @@
-"""The types of a best-of-n report: curves against n, figures, findings; nothing to draw.
+"""The types of a best-of-n report: what it is made from, curves against n, figures, findings; nothing to draw.
 
 A report is immutable and comes back from JSON (serialization.py). n is how many responses there are to choose from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from judge.agreement.schema import Figure, Flag, by_name
 
 VERSION = "rmjudge-best-of/1"
+
+
+class Candidates(NamedTuple):
+    """The responses to one prompt.
+
+    Attributes:
+        prompt: its id. rewards: None for what could not be read. truth, gold: None for what is not known.
+        answers: the final answers, None for none.
+    """
+
+    prompt: str
+    rewards: Sequence[float | None]
+    truth: Sequence[float | None]
+    answers: Sequence[str | None]
+    gold: Sequence[float | None] = ()
+
+
+class Searched(NamedTuple):
+    """A search by steps on one prompt: whether its answer is right, and the tokens that it and a whole answer took."""
+
+    prompt: str
+    truth: float
+    tokens: int
+    answer_tokens: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestOfConfig:
+    """How to count.
+
+    Attributes:
+        n: the largest number to choose from; 0 stands for the number of responses that most prompts have.
+        resamples: of the bootstrap over prompts; 0 gives figures without intervals and no finding.
+    """
+
+    n: int = 0
+    resamples: int = 1_000
+    seed: int = 0
+    confidence: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

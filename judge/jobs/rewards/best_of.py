@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
-from judge.agreement.best_of.build import BestOfConfig, Candidates, Searched, build
+from judge.agreement.best_of.schema import BestOfConfig, Candidates, Searched
 from judge.agreement.best_of.truth import answers_of, final_answer, known_answer, truth_of
 from judge.engines.base import Completion, Engine
 from judge.engines.jury import Judge
@@ -104,6 +104,8 @@ def best_of(
         InputError: for data without a truth where nothing else is asked for, without two responses to a prompt, with
             fewer than n, and where nothing could be scored.
     """
+    from judge.agreement.best_of.build import build
+
     need("best_of", data=data is not None)
     assert data is not None
     steps = StepSearch(beams=beams, width=width, max_steps=max_steps, step_end=step_end)

@@ -4,7 +4,8 @@ from math import log
 
 import pytest
 
-from judge.agreement.best_of.build import BestOfConfig, Candidates, Searched, build
+from judge.agreement.best_of.build import build
+from judge.agreement.best_of.schema import BestOfConfig, Candidates, Searched
 from judge.agreement.serialization import best_of_from_row, best_of_to_row
 from judge.errors import InputError
 
