@@ -166,10 +166,10 @@ def _of_gold(kept: Sequence[Candidates], sizes: Sequence[int], n: int) -> dict[s
 
     def proxy(_: int, row: _Known) -> Floats:
         lowest = np.where(np.isnan(row.rewards), np.nanmin(row.rewards, initial=centre), row.rewards)
-        return (best_of(row.rewards, lowest, sizes) - centre) / spread
+        return np.round((best_of(row.rewards, lowest, sizes) - centre) / spread, 12)
 
     def gold(_: int, row: _Known) -> Floats:
-        return (best_of(row.rewards, row.values, sizes) - gold_centre) / gold_spread
+        return np.round((best_of(row.rewards, row.values, sizes) - gold_centre) / gold_spread, 12)
 
     return {"proxy": _rows(len(sizes), known, proxy), "gold": _rows(len(sizes), known, gold)}
 
