@@ -27,7 +27,7 @@ def number(value: float | None, unit: Unit) -> str:
     elif unit == "number":
         text = count(round(value)) if value == round(value) or abs(value) >= 1000 else f"{value:.2f}"
     else:
-        text = f"{value:.2f}"
+        text = f"{round(value, 2) + 0.0:.2f}"  # no minus before a zero
     return text.replace("-", "−")
 
 

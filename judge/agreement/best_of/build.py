@@ -220,8 +220,9 @@ class _Counting:
         if "gold" in estimates:
             gold = estimates["gold"]
             peak = int(np.nanargmax(np.nanmean(gold, axis=0)))
-            title = f"gold reward at n = {self.sizes[-1]} minus that at n = {self.sizes[peak]}, its highest"
-            figures.append(self._figure("gold_difference", title, gold[:, -1] - gold[:, peak], "coefficient"))
+            if peak < len(self.sizes) - 1:
+                title = f"gold reward at n = {self.sizes[-1]} minus that at n = {self.sizes[peak]}, its highest"
+                figures.append(self._figure("gold_difference", title, gold[:, -1] - gold[:, peak], "coefficient"))
         return tuple(figures)
 
     def search(self, searched: Sequence[Searched], best: Floats | None) -> tuple[Figure, ...]:
