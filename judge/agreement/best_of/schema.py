@@ -76,10 +76,10 @@ class BestOf:
         n: the largest number of responses to choose from. sizes: 1, 2, 4, ... n.
         kl: of each size, log n - (n - 1) / n: an upper bound of the divergence of the best of n from the policy.
         prompts, responses: what the figures are made from.
-        few: prompts with fewer than n responses, which are left out.
+        too_few: prompts with fewer than n responses, which are left out.
         skipped: rows of the data that could not be read.
         unreadable: responses without a reward; one is taken only where none of the n has one.
-        untold: prompts with fewer than n responses whose truth is known, left out of what needs the truth.
+        without_truth: prompts with fewer than n responses whose truth is known, left out of what needs the truth.
         truth: "right" where it is right or wrong, "rated" where it is a number, "" where nothing is known.
         curves: against n. summary: at n. search: of a search by steps. findings: what is wrong.
     """
@@ -93,10 +93,10 @@ class BestOf:
     responses: int
     gold: str = ""
     policy: str = ""
-    few: int = 0
+    too_few: int = 0
     skipped: int = 0
     unreadable: int = 0
-    untold: int = 0
+    without_truth: int = 0
     truth: str = ""
     curves: tuple[Curve, ...] = ()
     summary: tuple[Figure, ...] = ()

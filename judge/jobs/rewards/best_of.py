@@ -263,10 +263,10 @@ def _search(
     """What a search by steps finds for each prompt whose answer is known."""
     known = {group.id: answer for group in groups if (answer := known_answer(group.reference)) is not None}
     prompts = {group.id: group.prompt for group in groups if group.id in known}
-    found = search(policy, source, prompts, settings, watch)
+    results = search(policy, source, prompts, settings, watch)
     return [
         Searched(key, float(final_answer("\n".join(each.steps)) == known[key]), each.tokens, costs[key])
-        for key, each in found.items()
+        for key, each in results.items()
     ]
 
 

@@ -43,8 +43,7 @@ class JudgeReward:
     | `tournament` | Bradley-Terry log-strength among the responses to the same prompt, mean 0 | |
 
     All rows of a call are judged side by side; calls of several threads wait for one another. An engine that was named
-    by a spec is loaded once and let go by `close` (or at the end of a `with` block); an engine of the caller's own stays
-    open.
+    by a spec is loaded once and let go by `close` or at the end of a `with` block; one of the caller's own stays open.
 
     Attributes:
         task: what the judge is asked.
