@@ -34,7 +34,7 @@ VERBS = {
     "distill": Verb("judge.cli.distill", "Train a reward model on labels.", False),
     "score": Verb("judge.cli.score", "Score the rows of a data file with a reward model.", False),
     "best-of": Verb(
-        "judge.cli.best_of", "Choose the best of n responses by a reward, and say what it is worth.", False
+        "judge.cli.rewards.best_of", "Choose the best of n responses by a reward, and say what it is worth.", False
     ),
     "iterate": Verb("judge.cli.iterate", "Improve a policy in rounds of sampling, labelling and distilling.", False),
     "robustness": Verb(

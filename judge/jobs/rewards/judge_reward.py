@@ -7,13 +7,14 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 from statistics import fmean
+from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from judge.engines import ENGINES
 from judge.engines.jury import Judge, as_judges
 from judge.engines.spec import parse_spec, read_settings
-from judge.errors import ConfigError, unknown
+from judge.errors import ConfigError, EngineError, unknown
 from judge.jobs.label import worded_options
 from judge.jobs.reward_rows import records_of
 from judge.judgements import Judgement, Order, Outcome, Score, Steps
@@ -41,8 +42,8 @@ class JudgeReward:
     | `steps` | P(all steps right), the product over the steps | `steps`, `probability` |
     | `tournament` | Bradley-Terry log-strength among the responses to the same prompt, mean 0 | |
 
-    All rows of a call are judged side by side. An engine that was named by a spec is loaded once and let go by `close`
-    (or at the end of a `with` block); an engine of the caller's own stays open.
+    All rows of a call are judged side by side; calls of several threads wait for one another. An engine that was named
+    by a spec is loaded once and let go by `close` or at the end of a `with` block; one of the caller's own stays open.
 
     Attributes:
         task: what the judge is asked.
@@ -110,6 +111,7 @@ class JudgeReward:
             rounds=rounds,
             **{name: value for name, value in words.items() if value is not None},
         )
+        self._lock, self._interrupted = Lock(), False
         self._job = LabelJob(
             Plan(
                 data=(),
@@ -182,15 +184,22 @@ class JudgeReward:
             judgements[record.id] = judgement
             return {"judgement": {"task": judgement.task, "verdict": None, "reason": judgement.reason}}
 
-        run(
-            records,
-            self._job.program,
-            self._job.engines,
-            _Nowhere(),
-            keep,
-            counts=self.counts,
-            window=max(len(records), 1),
-        )
+        for record in records:
+            self._job.render(record)  # what a prompt refuses is said before an engine holds any request
+        with self._lock:
+            if self._interrupted:  # its engines still hold requests, whose answers would be taken for those of others
+                raise EngineError(f"{self.name}: an earlier call ended in the middle; open the judge again")
+            self._interrupted = True
+            run(
+                records,
+                self._job.program,
+                self._job.engines,
+                _Nowhere(),
+                keep,
+                counts=self.counts,
+                window=max(len(records), 1),
+            )
+            self._interrupted = False
         return judgements
 
 
