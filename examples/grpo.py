@@ -104,6 +104,8 @@ def train(options: argparse.Namespace, reward: Any, seed: int) -> dict[str, Any]
     tokenizer = AutoTokenizer.from_pretrained(options.policy)
     policy = AutoModelForCausalLM.from_pretrained(options.policy, dtype="float32")
     held_out = list(problems(options.held_out, seed=100 + seed, held_out=True))
+    for name, weight in policy.named_parameters():
+        weight.requires_grad_(not options.only or options.only in name)
     before = sampled_truth(policy, tokenizer, held_out, options)
     data = Dataset.from_list(list(problems(options.steps * options.prompts, seed=seed)))
     config = GRPOConfig(
@@ -197,7 +199,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=8, help="problems a step")
     parser.add_argument("--group", type=int, default=8, help="answers a problem")
     parser.add_argument("--temperature", type=float, default=1.6)
-    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--learning-rate", type=float, default=1e-2)
+    parser.add_argument("--only", default="norm", help="train parameters with this in their names; empty: all")
     parser.add_argument("--max-tokens", type=int, default=112)
     parser.add_argument("--held-out", type=int, default=96)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
