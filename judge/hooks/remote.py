@@ -4,16 +4,29 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from judge.errors import ConfigError, EngineError
 from judge.jobs.reward_rows import records_of
-from judge.records import Record, content_id, responses_of, spoken
+from judge.records import content_id, responses_of, spoken
 from judge.rewards.reward import Reward, Scorable
 
 WAITED_FOR = (429, 502, 503, 504)
+UNREADABLE = 422
+
+
+class _Asked(NamedTuple):
+    """A text to be rewarded, with the known answer to its prompt."""
+
+    prompt: str
+    response: str
+    label: str | None
+
+
+class _UnreadableError(EngineError):
+    """The server cannot read a text of the request."""
 
 
 class RemoteReward:
@@ -29,27 +42,39 @@ class RemoteReward:
         self._api_key, self._timeout, self._patience = api_key, timeout, patience
 
     def score_batch(self, rows: Sequence[Scorable]) -> list[list[Reward]]:
-        """The rewards of many rows, in one request.
+        """The rewards of many rows, in one request; text by text where the server cannot read one of them (422).
 
         Raises:
             EngineError: where the server refuses or cannot be reached.
         """
         records = records_of(rows, process=False)
-        prompts = [spoken(record.prompt) for record in records for _ in responses_of(record)]
-        answers = [spoken(response) for record in records for response in responses_of(record)]
-        rewards = iter(self._rewards(prompts, answers, records))
+        asked = [
+            _Asked(spoken(record.prompt), spoken(response), getattr(record, "reference", "") or None)
+            for record in records
+            for response in responses_of(record)
+        ]
+        rewards = iter(self._rewards(asked))
         return [[next(rewards) for _ in responses_of(record)] for record in records]
 
-    def _rewards(self, prompts: Sequence[str], answers: Sequence[str], records: Sequence[Record]) -> list[Reward]:
-        if not prompts:
+    def _rewards(self, asked: Sequence["_Asked"]) -> list[Reward]:
+        if not asked:
             return []
-        labels = [getattr(record, "reference", "") or None for record in records for _ in responses_of(record)]
-        query = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-        answer = self._post({"query": query, "prompts": prompts, "labels": labels})
+        try:
+            answer = self._post(
+                {
+                    "query": [text.prompt + text.response for text in asked],
+                    "prompts": [text.prompt for text in asked],
+                    "labels": [text.label for text in asked],
+                }
+            )
+        except _UnreadableError as error:
+            if len(asked) == 1:
+                return [Reward(value=None, reason=str(error))]
+            return [reward for text in asked for reward in self._rewards([text])]
         values = answer.get("rewards")
-        if not isinstance(values, list) or len(values) != len(prompts):
+        if not isinstance(values, list) or len(values) != len(asked):
             found = f"{len(values)} rewards" if isinstance(values, list) else f"fields {', '.join(answer) or 'none'}"
-            raise EngineError(f"{self.name}: answered {found} for {len(prompts)} texts")
+            raise EngineError(f"{self.name}: answered {found} for {len(asked)} texts")
         return [
             Reward(value=None, reason=f"{self.name} has none") if value is None else Reward(value=float(value))
             for value in values
@@ -71,6 +96,8 @@ class RemoteReward:
                 wait = _seconds(error.headers.get("Retry-After"), pause)
                 reason = f"{error.code} {error.reason}: {error.read(300).decode(errors='replace')}"
                 passes = error.code in WAITED_FOR
+                if error.code == UNREADABLE:
+                    raise _UnreadableError(f"{self.name}: {' '.join(reason.split())}") from None
             except (OSError, HTTPException, ValueError) as error:
                 wait, reason, passes = pause, str(error), not isinstance(error, ValueError)
             if not passes or time.monotonic() + wait > until:

@@ -1,10 +1,12 @@
 """A server in OpenRLHF's protocol as a source of rewards, over real HTTP."""
 
 import json
+import runpy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,6 +83,25 @@ def test_a_reward_that_the_server_cannot_say_is_none() -> None:
     with server([(200, {"rewards": [None]})]) as (url, _):
         (reward,) = judge.hooks.remote_reward(url).score_batch([("p", "a")])[0]
     assert reward.value is None and reward.reason.endswith("has none")
+
+
+def test_a_text_that_the_server_cannot_read_takes_no_others_with_it() -> None:
+    answers = [(422, {"detail": "query.1: empty"}), (200, "lengths"), (422, {"detail": "query.0: empty"})]
+    with server(answers) as (url, asked):
+        (first, second) = judge.hooks.remote_reward(url).score_batch([("p", "a"), ("q", "b")])
+    assert first[0].value == 1.0
+    assert second[0].value is None and "422" in second[0].reason and "query.0: empty" in second[0].reason
+    assert [len(body["query"]) for body in asked] == [2, 1, 1]
+
+
+def test_the_example_file_of_openrlhf_asks_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(__file__).resolve().parents[2] / "examples" / "openrlhf_reward.py"
+    with server([(200, "lengths")]) as (url, _):
+        monkeypatch.setenv("RMJUDGE_REWARD", url)
+        reward_func = runpy.run_path(str(path))["reward_func"]
+        answer = reward_func(["1 + 1? It is 2", "1 + 1? It is 3"], ["1 + 1? "] * 2, ["2", "2"])
+    assert answer["rewards"].tolist() == [7.0, 7.0]  # the characters of "It is 2"
+    assert answer["scores"].tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(
