@@ -1,7 +1,8 @@
 """GRPO with TRL: a small policy learns from a distilled reward, and its truth is watched beside the reward.
 
     python examples/grpo.py --out build/grpo                        # the embedded model, about ten minutes on two cores
-    python examples/grpo.py --out build/grpo --seeds 1 --unshaped    # the same without shaping: the reward is hacked
+    python examples/grpo.py --out build/grpo --seeds 1 --bias 0.02              # a reward that likes length, shaped
+    python examples/grpo.py --out build/grpo --seeds 1 --bias 0.02 --unshaped   # the same without shaping: it is hacked
     python examples/grpo.py --out build/smol --policy build/real/SmolLM2-135M-Instruct --steps 3 \
         --reward hf:build/real/SmolLM2-135M-Instruct --criterion "steps=works it out step by step" --criterion correct
 
@@ -13,7 +14,8 @@ truth by step, OUT/figures.json holds the truth of sampled answers on held-out p
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,12 +23,33 @@ from typing import Any
 import numpy as np
 
 import judge
+from judge.records import responses_of
 from judge.tiny import READER
 from judge.tiny.arithmetic import value
 from judge.tiny.problems import Node, problem, question
 
 ANSWER = re.compile(r"answer is (-?\d+)")
 SHAPING = {"truth_weight": 0.5}
+
+
+class LengthBiased:
+    """A source with the fault that many judges have: it likes length, by so much a character."""
+
+    def __init__(self, model: judge.RewardSource, bias: float) -> None:
+        self.model, self.bias = model, bias
+        self.name, self.version = "biased", f"{model.version}+{bias}"
+
+    def score_batch(self, rows: Sequence[Any]) -> list[list[judge.Reward]]:
+        """The rewards of the source, and something for every character."""
+        return [
+            [self._longer(reward, judge.spoken(text)) for reward, text in zip(rewards, responses_of(row), strict=True)]
+            for row, rewards in zip(rows, self.model.score_batch(rows), strict=True)
+        ]
+
+    def _longer(self, reward: judge.Reward, text: str) -> judge.Reward:
+        if reward.value is None:
+            return reward
+        return replace(reward, value=reward.value + self.bias * len(text))
 
 
 def truth(prompt: str, completion: str, *, answer: int, **columns: Any) -> float:
@@ -131,7 +154,7 @@ def train(options: argparse.Namespace, reward: Any, seed: int) -> dict[str, Any]
     checklist = {"task": "score", "criterion": options.criterion, "low": 0, "high": 1}
     settings = checklist if options.criterion else {}
     # The one line that this example is about:
-    shaping = None if options.unshaped else SHAPING
+    shaping = None if options.unshaped else {**SHAPING, "length_penalty": options.bias}
     function = judge.hooks.trl_reward(reward, truth=truth, shaping=shaping, prompt_column="problem", **settings)
 
     trainer = GRPOTrainer(
@@ -170,19 +193,22 @@ def gain(runs: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def plot(arms: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Reward and truth of the sampled answers by step, a panel an arm, thin lines single seeds."""
+    """Truth (left axis) and reward (right) of the sampled answers by step, a panel an arm, thin lines single seeds."""
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, len(arms), figsize=(6 * len(arms), 4), squeeze=False, sharey=True)
+    figure, panels = plt.subplots(1, len(arms), figsize=(6 * len(arms), 4), squeeze=False)
     for panel, (arm, runs) in zip(panels[0], arms.items(), strict=True):
-        for name, colour in (("unshaped", "tab:orange"), ("truth", "tab:blue")):
+        right = panel.twinx()
+        for axis, name, label, colour in (
+            (panel, "truth", "truth", "tab:blue"),
+            (right, "unshaped", "reward, unshaped", "tab:orange"),
+        ):
             curves = np.array([[step[name] for step in run["steps"]] for run in runs])
             for curve in curves:
-                panel.plot(curve, color=colour, alpha=0.25, linewidth=1)
-            label = "reward model" if name == "unshaped" else "truth"
-            panel.plot(curves.mean(axis=0), color=colour, linewidth=2, label=label)
-        panel.set(title=arm, xlabel="step", ylabel="mean of the sampled answers", ylim=(0, 1.05))
-        panel.legend(loc="lower right")
+                axis.plot(curve, color=colour, alpha=0.25, linewidth=1)
+            axis.plot(curves.mean(axis=0), color=colour, linewidth=2, label=label)
+            axis.set_ylabel(f"{label}, mean of the sampled answers", color=colour)
+        panel.set(title=arm, xlabel="step", ylim=(0, 1.02))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
@@ -204,10 +230,13 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=112)
     parser.add_argument("--held-out", type=int, default=96)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--bias", type=float, default=0.0, help="reward for each character, as a fault")
     parser.add_argument("--unshaped", action="store_true", help="the reward model alone")
     options = parser.parse_args()
-    reward = options.reward or distilled(options.out, options.kind)
-    arm = "without shaping" if options.unshaped else "shaped"
+    reward: Any = options.reward or distilled(options.out, options.kind)
+    if options.bias:
+        reward = LengthBiased(judge.open_reward(reward), options.bias)
+    arm = ("a reward that likes length, " if options.bias else "") + ("unshaped" if options.unshaped else "shaped")
     path = options.out / "figures.json"
     arms: dict[str, list[dict[str, Any]]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     runs = {run["seed"]: run for run in arms.get(arm, [])}
