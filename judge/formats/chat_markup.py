@@ -37,6 +37,7 @@ MARKUPS: dict[str, Markup] = {
     "llama-2": Markup(re.compile(r"(?P<role>\[INST\]|\[/INST\])\s?"), ("</s>", "<s>")),  # Mistral too
 }
 _ROLES = {"model": "assistant", "[INST]": "user", "[/INST]": "assistant"}
+_END_LENGTH = 64
 _CLOSINGS = tuple(dict.fromkeys(closing for markup in MARKUPS.values() for closing in markup.closing))
 
 
@@ -63,8 +64,15 @@ def without_closing(text: str) -> str:
 
 
 def answer_of(query: str, prompt: str) -> str | None:
-    """What a text of prompt and answer says after its prompt; None where it does not begin with it."""
-    return without_closing(query[len(prompt) :]) if query.startswith(prompt) else None
+    """What a text of prompt and answer says after its prompt; None where the prompt is not in it.
+
+    A prompt that was cut on its left to the policy's length is found by its end.
+    """
+    if query.startswith(prompt):
+        return without_closing(query[len(prompt) :])
+    end = prompt[-_END_LENGTH:]
+    place = query.find(end)
+    return without_closing(query[place + len(end) :]) if place >= 0 and end.strip() else None
 
 
 def _role(name: str) -> Role:

@@ -38,4 +38,6 @@ def test_the_answer_is_what_follows_the_prompt() -> None:
     prompt = "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n"
     assert answer_of(f"{prompt}2.\n3.<|im_end|>\n<|endoftext|>", prompt) == "2.\n3."
     assert answer_of("2.", prompt) is None
+    cut = f"{'1 + ' * 40}1?<|im_end|>\n<|im_start|>assistant\n"
+    assert answer_of(f"{cut[100:]}41<|im_end|>", f"<|im_start|>user\n{cut}") == "41"
     assert without_closing("a < b </s>") == "a < b"
