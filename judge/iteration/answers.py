@@ -47,10 +47,10 @@ class Answered:
 
     def truths(self) -> list[float | None]:
         """Of each answer 1 where its final answer is the reference's, else 0; None without a reference."""
-        return [
-            truth_of(response)[0] if answer.strip() else 0.0 * bool(self.reference) if self.reference else None
-            for response, answer in zip(self.responses(), self.answers, strict=True)
-        ]
+        if not self.reference:
+            return [None] * len(self.answers)
+        answers = zip(self.answers, self.responses(), strict=True)
+        return [truth_of(response)[0] if answer.strip() else 0.0 for answer, response in answers]
 
 
 def split_prompts(

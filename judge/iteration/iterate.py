@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from judge.jobs.label import label, need
 from judge.jobs.reward_model import RewardModel, load_reward_model
 from judge.records import Message, Response, Solution
 from judge.rewards.checkpoint.metadata import REWARD_FILE
-from judge.rewards.reward import Reward
+from judge.rewards.reward import Reward, RewardSource
 from judge.rewards.shaping import Shaping
 from judge.runs.data import Data, open_data
 
@@ -257,30 +257,13 @@ class _Loop:
             train_by_grpo(begin, answered, reward, out, self.config)
             return
         chosen = []
-        for entry, rewards in zip(answered, self._rewards(reward, answered), strict=True):
+        for entry, rewards in zip(answered, _rewards(reward, answered, self.config.shaping), strict=True):
             values = [(reward.value, -place) for place, reward in enumerate(rewards) if reward.value is not None]
             if values:
                 chosen.append((entry.prompt, entry.answers[-max(values)[1]]))
         if not chosen:
             raise InputError(f"{place}: no answer has a reward; there is nothing to learn from")
         train_on_best(begin, chosen, out, self.config)
-
-    def _rewards(self, source: RewardModel, answered: Sequence[Answered]) -> list[list[Reward]]:
-        """Shaped rewards of the answers to each prompt."""
-        shaping = self.config.shaping.bound_to(source)
-        texts = [
-            (entry.prompt, (Message("assistant", answer),) if answer else ())
-            for entry in answered
-            for answer in entry.answers
-        ]
-        raw = iter(scored_by_group(source, texts))
-        return [
-            [
-                shaping.shape(next(raw), length=len(answer), truth=truth)
-                for answer, truth in zip(entry.answers, entry.truths(), strict=True)
-            ]
-            for entry in answered
-        ]
 
     def _measured(self, number: int, reward: RewardModel, place: Path) -> RoundFigures:
         """The figures of the policy after a round, by the reward of that round (of round 0 by the first)."""
@@ -291,8 +274,7 @@ class _Loop:
         answered = answers_to(
             self.held, place / "held-out.jsonl", self._policy(number), self.config, f"held-out-{number}"
         )
-        plain = replace(self.config, shaping=Shaping())
-        rewards = _Loop(self.folder, plain, (), [], [])._rewards(reward, answered)
+        rewards = _rewards(reward, answered, Shaping())
         values = [[entry.value if entry.probability is None else entry.probability for entry in row] for row in rewards]
         probabilities = self.config.kind in ("outcome", "process")
         figures = figures_of(number, values, self._truths(place, answered), probabilities=probabilities)
@@ -350,6 +332,24 @@ class _Loop:
     def _tell(watch: Any, stage: str, done: int, total: int) -> None:
         if watch is not None:
             watch(stage, done, total)
+
+
+def _rewards(source: RewardSource, answered: Sequence[Answered], shaping: Shaping) -> list[list[Reward]]:
+    """Shaped rewards of the answers to each prompt."""
+    shaping = shaping.bound_to(source)
+    texts = [
+        (entry.prompt, (Message("assistant", answer),) if answer else ())
+        for entry in answered
+        for answer in entry.answers
+    ]
+    raw = iter(scored_by_group(source, texts))
+    return [
+        [
+            shaping.shape(next(raw), length=len(answer), truth=truth)
+            for answer, truth in zip(entry.answers, entry.truths(), strict=True)
+        ]
+        for entry in answered
+    ]
 
 
 def _names(jury: Sequence[Judge]) -> tuple[str, ...]:
