@@ -184,8 +184,8 @@ def gain(runs: list[dict[str, Any]]) -> dict[str, float]:
     drawn = [np.mean([rng.choice(row, len(row)).mean() for row in differences]) for _ in range(2000)]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {
-        "before": 100 * float(np.mean([run["before"] for run in runs])),
-        "after": 100 * float(np.mean([run["after"] for run in runs])),
+        "before": 100 * float(np.mean([np.mean(run["before"]) for run in runs])),
+        "after": 100 * float(np.mean([np.mean(run["after"]) for run in runs])),
         "gain": 100 * float(np.mean([row.mean() for row in differences])),
         "low": 100 * float(low),
         "high": 100 * float(high),
