@@ -13,14 +13,12 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import spearmanr
 
 import judge
-from judge.agreement.best_of.truth import final_answer, known_answer
 from judge.engines.base import Completion, Request
 from judge.engines.scripted import ScriptedEngine
 from judge.files import write_rows
@@ -43,9 +41,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="problems and reports; kept")
     parser.add_argument("--models", type=Path, help="the folder of `process` and `ensemble`")
     parser.add_argument("--part", choices=("chosen", "search", "tournament"), action="append")
-    parser.add_argument("--problems", type=int, default=80)
-    parser.add_argument("--searched", type=int, default=48, help="so many of them for the search")
-    parser.add_argument("--temperature", type=float, default=0.0, help="0: where `tiny` is right about half the time")
+    parser.add_argument("--problems", type=int, default=60)
+    parser.add_argument("--searched", type=int, default=32, help="so many of them for the search")
+    parser.add_argument("--temperature", type=float, default=1.6, help="where `tiny` is right about half the time")
     parser.add_argument("--tiny", type=int, default=24, help="problems whose solutions `tiny` compares; 0: none")
     parser.add_argument("--seed", type=int, default=20261128)
     options = parser.parse_args()
@@ -81,8 +79,7 @@ def answers(options: argparse.Namespace) -> Path:
     if path.exists():
         return path
     records = [record for _, record in judge.read_records(problems(options))]
-    options.temperature = options.temperature or half_right(options, records)
-    policy = Policy("tiny", temperature=options.temperature, max_tokens=400, seed=options.seed)
+    policy = Policy("tiny", temperature=options.temperature, max_tokens=600, seed=options.seed)
     drafts = [
         Draft(record.prompt, "", f"{number}/{draw}") for number, record in enumerate(records) for draw in range(16)
     ]
@@ -96,23 +93,6 @@ def answers(options: argparse.Namespace) -> Path:
             written.append(Response(prompt=record.prompt, response=text, reference=record.reference))
     write_rows(path, map(to_row, written))
     return path
-
-
-def half_right(options: argparse.Namespace, records: Sequence[judge.Record]) -> float:
-    """The temperature at which two answers to each of 24 problems are right the nearest to half the time."""
-    engine, shares = judge.load_engine("tiny"), dict[float, float]()
-    for temperature in (1.4, 1.6, 1.8, 2.0):
-        policy = Policy(engine, prompt="brief", temperature=temperature, max_tokens=400, seed=options.seed + 1)
-        drafts = [Draft(record.prompt, "", f"{number}") for number, record in enumerate([*records[:24], *records[:24]])]
-        completions = policy.write(drafts)
-        right = [
-            final_answer(completion.text) == known_answer(getattr(record, "reference", ""))
-            for completion, record in zip(completions, [*records[:24], *records[:24]], strict=True)
-        ]
-        shares[temperature] = fmean(right)
-        print(f"tiny at temperature {temperature}: right in {shares[temperature]:.0%} of 48 answers", flush=True)
-    engine.close()
-    return min(shares, key=lambda temperature: abs(shares[temperature] - 0.5))
 
 
 def chosen(options: argparse.Namespace) -> None:
@@ -139,8 +119,6 @@ def chosen(options: argparse.Namespace) -> None:
 
 def searched(options: argparse.Namespace) -> None:
     """A search by steps against the process model."""
-    records = [record for _, record in judge.read_records(problems(options))]
-    options.temperature = options.temperature or half_right(options, records)
     report = judge.best_of(
         options.models / "process",
         str(problems(options)),
@@ -150,7 +128,7 @@ def searched(options: argparse.Namespace) -> None:
         beams=4,
         width=4,
         temperature=options.temperature,
-        max_tokens=400,
+        max_tokens=600,
         seed=options.seed,
         progress=False,
     )

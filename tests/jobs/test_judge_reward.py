@@ -11,7 +11,8 @@ import judge
 from judge.engines.base import Completion, Request
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, InputError, UnknownNameError
-from judge.jobs.rewards.judge_reward import ALONE, EMPTY, JudgeReward
+from judge.jobs.rewards.judge_reward import ALONE, EMPTY, JudgeReward, _rewards, reward_tasks
+from judge.judgements import Score
 from judge.records import Message, Pair, Ranking, Response, Solution
 from tests.tasks.support import said
 
@@ -202,3 +203,16 @@ def test_a_judge_that_was_interrupted_is_not_asked_again() -> None:
         source.score_batch([("?", "x")])
     with pytest.raises(judge.EngineError, match="an earlier call ended in the middle"):
         source.score_batch([("?", "x")])
+
+
+def test_the_whole_of_a_score_is_the_reward_and_its_parts_stand_beside() -> None:
+    judged = Score(verdict={"": 0, "a": 1, "b": 0}, expected={"": 0.25, "a": 0.5, "b": None})
+    (reward,) = _rewards(judged)
+    assert (reward.value, reward.objectives) == (0.25, {"a": 0.5, "b": 0.0})
+    (lost,) = _rewards(Score(verdict={"": None, "a": 1}, reason="a: no verdict"))
+    assert (lost.value, lost.reason) == (None, "a: no verdict")
+
+
+def test_tasks_that_give_a_number() -> None:
+    assert {"score", "outcome", "steps", "tournament"} <= set(reward_tasks())
+    assert not {"preference", "critique", "ranking", "revision"} & set(reward_tasks())

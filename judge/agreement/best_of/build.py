@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from judge.agreement.best_of.estimators import (
     Floats,
     Ints,
-    at_size,
     best_of,
+    best_of_about,
     kl_of_best,
     pass_at,
     sizes_to,
@@ -69,7 +69,7 @@ def build(
         truth=truth,
         curves=tuple(curves),
         summary=summary,
-        search=counting.search(searched, estimates.get("best_of")),
+        search=counting.search(searched, known_truth),
         findings=tuple(_findings(summary, n)) if config.resamples else (),
         resamples=config.resamples,
         seed=config.seed,
@@ -227,23 +227,27 @@ class _Counting:
                 figures.append(self._figure("gold_difference", title, gold[:, -1] - gold[:, peak], "coefficient"))
         return tuple(figures)
 
-    def search(self, searched: Sequence[Searched], best: Floats | None) -> tuple[Figure, ...]:
+    def search(self, searched: Sequence[Searched], known_truth: Sequence[_Known | None]) -> tuple[Figure, ...]:
         """A search by steps beside the best of as many whole answers as have the same tokens."""
-        if not searched or best is None:
+        if not searched:
             return ()
         row_of = {prompt: row for row, prompt in enumerate(self.prompts)}
         values = np.full((len(self.prompts), 3), np.nan)
         whole = float(np.mean([row.answer_tokens for row in searched]))
         answers = float(np.mean([row.tokens for row in searched])) / whole
         for row in searched:
-            if row.prompt in row_of:
-                place = row_of[row.prompt]
-                alike = at_size(best[place], self.sizes, answers)
-                values[place] = row.truth, alike, row.tokens
+            place = row_of.get(row.prompt)
+            if place is not None and (part := known_truth[place]) is not None:
+                values[place] = row.truth, best_of_about(part.rewards, part.values, answers), row.tokens
+        written = min(answers, float(self.sizes[-1]))
+        few = "" if answers <= written else f"the search took the tokens of {answers:.1f}"
         return (
             self._figure("search", "search by steps", values[:, 0], "share"),
-            self._figure(
-                "equal_tokens", f"best of {answers:.1f} whole answers, the same tokens", values[:, 1], "share"
+            replace(
+                self._figure(
+                    "equal_tokens", f"best of {written:.1f} whole answers, the same tokens", values[:, 1], "share"
+                ),
+                note=few,
             ),
             self._figure("search_difference", "search minus best of n", values[:, 0] - values[:, 1], "share"),
             self._figure("search_tokens", "tokens of a search", values[:, 2], "number"),

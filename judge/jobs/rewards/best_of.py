@@ -314,7 +314,7 @@ def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
 
 
 def _bare(record: Record) -> Scorable:
-    """A record's texts alone. A response is given as texts, whose lines a process model takes for steps."""
+    """A record's texts alone, without labels and known answers. Of a response the lines are a process model's steps."""
     match record:
         case Response():
             return record.prompt, record.response
