@@ -36,7 +36,9 @@ VERBS = {
     "best-of": Verb(
         "judge.cli.rewards.best_of", "Choose the best of n responses by a reward, and say what it is worth.", False
     ),
-    "iterate": Verb("judge.cli.rewards.iterate", "Improve a policy in rounds of sampling, labelling and distilling.", False),
+    "iterate": Verb(
+        "judge.cli.rewards.iterate", "Improve a policy in rounds of sampling, labelling and distilling.", False
+    ),
     "robustness": Verb(
         "judge.cli.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
     ),
