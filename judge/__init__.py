@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from judge.jobs.reward_source import open_reward
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
+    from judge.jobs.serve import serve
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.jobs.training.sweep import sweep
     from judge.jobs.training.sweep_result import Sweep, SweepCell
@@ -187,6 +188,7 @@ __all__ = [
     "revise",
     "robustness",
     "score",
+    "serve",
     "spoken",
     "survey",
     "sweep",
@@ -283,6 +285,7 @@ _HOMES = {
     "jobs.reward_source": ("open_reward",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
+    "jobs.serve": ("serve",),
     "jobs.tiny": (
         "TinyCard",
         "generate_problems",
