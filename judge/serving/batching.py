@@ -1,8 +1,8 @@
 """Dynamic batching: a thread a model takes all that waits, up to a budget of tokens, and scores it at once.
 
 No timer holds a request back: while a batch is computed the next one gathers. Rows of one prompt meet in a batch, and
-the source computes their prompt once. Each request's row stays a row of its own: were strangers' responses joined in one
-ranking, a response too long for the model would cut or refuse the others, and a judge would compare them.
+the source computes their prompt once. Each request's row stays a row of its own: were strangers' responses joined in
+one ranking, a response too long for the model would cut or refuse the others, and a judge would compare them.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from judge.errors import EngineError, RmjudgeError
 from judge.rewards.reward import Reward, RewardSource, Scorable
-from judge.serving.refusals import RefusedError, busy
+from judge.serving.refusals import RefusedError, busy, invalid
 from judge.serving.request_log import log
 
 Rewards = tuple[Reward, ...]
@@ -27,12 +27,14 @@ class Row(NamedTuple):
 
     Attributes:
         content: the hash of prompt and responses.
+        field: the part of the request that holds the response.
         scorable: what the source is given.
         count: how many rewards it has.
         tokens: about how many it holds.
     """
 
     content: str
+    field: str
     scorable: Scorable
     count: int
     tokens: int
@@ -160,15 +162,15 @@ class Worker:
             return [*scored]
         except Exception as error:  # noqa: BLE001 - the worker's edge: a request is told, the thread lives on
             if len(rows) == 1:
-                return [self._told(error)]
+                return [error]
             return [outcome for row in rows for outcome in self._outcomes([row])]
 
-    def _told(self, error: Exception) -> Exception:
+    def _told(self, error: Exception, field: str) -> RefusedError:
         """An error as the request is told of it: what a text caused is 422, an engine that is away 503."""
         if isinstance(error, EngineError):
             return RefusedError(503, str(error), headers={"Retry-After": "5"})
         if isinstance(error, RmjudgeError):
-            return RefusedError(422, str(error))
+            return invalid(str(error), field)
         log("scoring failed", level=logging.ERROR, exception=error, model=self.source.name)
         return RefusedError(500, f"{self.source.name} could not score this; the server's log has the reason")
 
@@ -187,7 +189,7 @@ class Worker:
             request = waiting.request
             request.missing -= 1
             if isinstance(outcome, Exception):
-                request.error = request.error or outcome
+                request.error = request.error or self._told(outcome, waiting.row.field)
             else:
                 request.rewards[waiting.place] = outcome
             if not request.missing:

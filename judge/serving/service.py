@@ -26,10 +26,18 @@ class Shape(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Responses to one prompt. truths, kls: of each response, for shaping; empty where the request has none."""
+    """Responses to one prompt.
+
+    Attributes:
+        prompt: of all the responses.
+        responses: one or more.
+        fields: the part of the request that holds each response.
+        truths, kls: of each response, for shaping; empty where the request has none.
+    """
 
     prompt: Conversation
     responses: tuple[Conversation, ...]
+    fields: tuple[str, ...]
     truths: Sequence[float | None] = ()
     kls: Sequence[float | None] = ()
 
@@ -103,11 +111,11 @@ def rows_of(asked: Asked, *, together: bool) -> list[Row]:
     if together and len(asked.responses) > 1:
         ranking = Ranking(prompt=asked.prompt, responses=asked.responses)
         content = content_id(prompt, [plain(response) for response in asked.responses])
-        return [Row(content, ranking, len(asked.responses), _tokens(asked.prompt, *asked.responses))]
+        return [Row(content, asked.fields[0], ranking, len(asked.responses), _tokens(asked.prompt, *asked.responses))]
     rows = []
-    for response in asked.responses:
+    for response, name in zip(asked.responses, asked.fields, strict=True):
         scorable: Scorable = (asked.prompt, response)
-        rows.append(Row(content_id(prompt, plain(response)), scorable, 1, _tokens(asked.prompt, response)))
+        rows.append(Row(content_id(prompt, plain(response)), name, scorable, 1, _tokens(asked.prompt, response)))
     return rows
 
 

@@ -51,8 +51,7 @@ class Places(Letters):
     def score_batch(self, rows: Sequence[Scorable]) -> list[list[Reward]]:
         self.batches.append(len(rows))
         return [
-            [Reward(value=float(sorted(texts, key=len).index(text))) for text in texts]
-            for texts in map(texts_of, rows)
+            [Reward(value=float(sorted(texts, key=len).index(text))) for text in texts] for texts in map(texts_of, rows)
         ]
 
 

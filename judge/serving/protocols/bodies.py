@@ -43,15 +43,16 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _refusal(error: ValidationError) -> RefusedError:
-    lines: dict[str, str] = {}
+    lines: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False, include_input=False):
         if problem["type"] == "json_invalid":
             return RefusedError(422, f"body: {problem['msg']}", "body")
         # A union's branches stand in the place too, by their types: str, list[ChatMessage].
         place = [str(part) for part in problem["loc"] if isinstance(part, int) or _is_field(part)]
-        lines.setdefault(".".join(place) or "body", problem["msg"])
+        lines.setdefault(".".join(place) or "body", []).append(problem["msg"])
     field = next(iter(lines))
-    return RefusedError(422, "; ".join([f"{name}: {text}" for name, text in lines.items()][:_SHOWN]), field)
+    shown = [f"{name}: {', or '.join(dict.fromkeys(texts))}" for name, texts in lines.items()]
+    return RefusedError(422, "; ".join(shown[:_SHOWN]), field)
 
 
 def _is_field(part: str) -> bool:

@@ -61,6 +61,7 @@ def groups_of(request: GetRewardRequest, limits: Limits) -> Groups:
             Asked(
                 prompt=prompt,
                 responses=tuple(exchanges[place].response for place in places),
+                fields=tuple(f"query.{place}" for place in places),
                 truths=tuple(truths[place] for place in places),
             )
             for prompt, places in groups.items()

@@ -62,12 +62,13 @@ def asked(request: ScoreRequest, limits: Limits) -> Asked:
     """
     given = [name for name in ("response", "responses", "messages") if getattr(request, name) is not None]
     if len(given) != 1:
-        raise invalid(f"{' and '.join(given) or 'none'} given (accepted: one of response, responses, messages)", "body")
+        names_given = " and ".join(given) or "nothing"
+        raise invalid(f"{names_given} given (accepted: one of response, responses, messages)", "body")
     if request.messages is not None:
         if request.prompt:
             raise invalid("messages hold the prompt already", "prompt")
         prompt, response = last_answer(conversation(request.messages, "user", "messages", limits), "messages")
-        responses = [response]
+        responses, names = [response], ["messages"]
     else:
         prompt = conversation(request.prompt, "user", "prompt", limits)
         texts = [request.response] if request.response is not None else request.responses or []
@@ -78,7 +79,13 @@ def asked(request: ScoreRequest, limits: Limits) -> Asked:
         column = getattr(request, name)
         if column is not None and len(column) != len(responses):
             raise invalid(f"{len(column)} for {len(responses)} responses", name)
-    return Asked(prompt=prompt, responses=tuple(responses), truths=request.truth or (), kls=request.kl or ())
+    return Asked(
+        prompt=prompt,
+        responses=tuple(responses),
+        fields=tuple(names),
+        truths=request.truth or (),
+        kls=request.kl or (),
+    )
 
 
 def response_of(answered: Answered) -> dict[str, Any]:

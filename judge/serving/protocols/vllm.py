@@ -92,7 +92,7 @@ def asked(request: PoolingRequest, limits: Limits) -> list[Asked]:
         raise invalid("exactly one of input and messages is needed", "body")
     if request.messages is not None:
         prompt, response = last_answer(conversation(request.messages, "user", "messages", limits), "messages")
-        return [Asked(prompt=prompt, responses=(response,))]
+        return [Asked(prompt=prompt, responses=(response,), fields=("messages",))]
     assert request.input is not None
     texts = [request.input] if isinstance(request.input, str) else request.input
     check_count(len(texts), "input", limits)
@@ -100,7 +100,10 @@ def asked(request: PoolingRequest, limits: Limits) -> list[Asked]:
         if len(text) > limits.max_length:
             raise invalid(f"{len(text):,} characters (accepted: at most {limits.max_length:,})", f"input.{place}")
     exchanges = [exchange(text, None) for text in texts]
-    return [Asked(prompt=prompt, responses=(response,)) for prompt, response in exchanges]
+    return [
+        Asked(prompt=prompt, responses=(response,), fields=(f"input.{place}",))
+        for place, (prompt, response) in enumerate(exchanges)
+    ]
 
 
 def classification_of(answered: Answered, unreadable: float | None) -> dict[str, Any]:
