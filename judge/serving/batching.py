@@ -22,7 +22,8 @@ from judge.serving.request_log import log
 Rewards = tuple[Reward, ...]
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Row:
     """What is scored together.
 
     Attributes:

@@ -76,16 +76,14 @@ class ScoringService:
         rows = [row for group in asked for row in rows_of(group, together=_compares(version))]
         known: dict[str, Rewards] = {}
         for row in rows:
-            rewards = self.cache.get(CacheKey(version.id, row.content))
-            if rewards is not None:
-                known[row.content] = rewards
+            if (remembered := self.cache.get(CacheKey(version.id, row.content))) is not None:
+                known[row.content] = remembered
         cached = sum(row.count for row in rows if row.content in known)
         missing = list({row.content: row for row in rows if row.content not in known}.values())
         if missing:
-            fresh = [tuple(map(_finite, rewards)) for rewards in await version.worker.submit(missing)]
-            for row, rewards in zip(missing, fresh, strict=True):
-                known[row.content] = rewards
-                self.cache.put(CacheKey(version.id, row.content), rewards)
+            for row, computed in zip(missing, await version.worker.submit(missing), strict=True):
+                known[row.content] = tuple(map(_finite, computed))
+                self.cache.put(CacheKey(version.id, row.content), known[row.content])
         every = iter([reward for row in rows for reward in known[row.content]])
         rewards = [tuple(next(every) for _ in group.responses) for group in asked]
         self._count(model, version, rewards, cached)
