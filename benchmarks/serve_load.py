@@ -2,18 +2,18 @@
 
     OMP_NUM_THREADS=1 python benchmarks/serve_load.py [--seconds 60] [--clients 200] [--backbone tiny] [--models A B]
 
-Two ensembles are distilled from problems of the embedded judge's field (or named by --models), their rewards of all rows
-computed offline, before the load and after it, in a process of their own. Then the server runs, its cache off, and each
-client sends one response a request. A score is wrong when it is further than 1e-4 from the offline one of the version
-that the answer names; a request is lost when it has no answer. Throughput is compared by the wall clock and, since other
-work may hold the machine, by the processor time that a response costs in either process.
+Two ensembles are distilled from problems of the embedded judge's field (or named by --models), and their rewards of all
+rows computed offline, before the load and after it, in a process of their own. Then the server runs, its cache off, and
+each client sends one response a request, the rows in their order. A score is wrong when it is further than 1e-4 from
+the offline one of the version that the answer names; a request is lost when it has no answer. Throughput is compared by
+the clock and, since other work may hold the machine, by the processor time that a response costs in either process.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -73,12 +73,13 @@ class Load:
     def __init__(self, url: str, rows: Sequence[tuple[str, str]], offline: dict[str, list[float]]) -> None:
         self.url, self.rows, self.offline = url, rows, offline
         self.stopping = False
+        self._places = itertools.count()
 
     async def run(self, name: str, clients: int, seconds: float) -> Tally:
         """So many clients, each asking again as soon as it has its answer."""
         tally, started = Tally(name), time.monotonic()
         async with self.session() as session:
-            await asyncio.gather(*(self.client(session, tally, n, started + seconds) for n in range(clients)))
+            await asyncio.gather(*(self.client(session, tally, started + seconds) for _ in range(clients)))
         tally.wall = time.monotonic() - started
         return tally
 
@@ -90,10 +91,9 @@ class Load:
             timeout=aiohttp.ClientTimeout(total=600),
         )
 
-    async def client(self, session: aiohttp.ClientSession, tally: Tally, number: int, until: float) -> None:
-        draw = random.Random(number)
+    async def client(self, session: aiohttp.ClientSession, tally: Tally, until: float) -> None:
         while time.monotonic() < until and not self.stopping:
-            await self.ask(session, tally, draw.randrange(len(self.rows)))
+            await self.ask(session, tally, next(self._places) % len(self.rows))
 
     async def ask(self, session: aiohttp.ClientSession, tally: Tally, place: int) -> None:
         prompt, response = self.rows[place]
@@ -373,8 +373,8 @@ def compare(before: dict[str, Any], after: dict[str, Any], tally: Tally, cpu: fl
     served = tally.statuses[200]
     print(
         f"offline {1 / wall:.1f} responses/s, {1000 * processor:.2f} ms of the processor each; served "
-        f"{served / tally.wall:.1f} responses/s, {1000 * cpu / served:.2f} ms each: ratio {served / tally.wall * wall:.3f} "
-        f"by the clock, {processor * served / cpu:.3f} by the processor",
+        f"{served / tally.wall:.1f} responses/s, {1000 * cpu / served:.2f} ms each: ratio "
+        f"{served / tally.wall * wall:.3f} by the clock, {processor * served / cpu:.3f} by the processor",
         flush=True,
     )
 

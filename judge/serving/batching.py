@@ -90,7 +90,8 @@ class Worker:
         self.source, self.batch_tokens, self.max_queue = source, batch_tokens, max_queue
         self.waiting = 0  # responses that have no rewards yet
         self._on_batch = on_batch
-        self._rate = 0.0  # responses a second, a moving average
+        self._waiting_tokens = 0
+        self._rate = 0.0  # tokens a second, a moving average
         self._queue: deque[_Waiting] = deque()
         self._condition = threading.Condition()
         self._closed = False
@@ -113,8 +114,9 @@ class Worker:
             if self._closed:
                 raise RefusedError(503, f"{self.source.name} is being unloaded")
             if self.waiting + count > self.max_queue:
-                raise busy(self.waiting, self.waiting / self._rate if self._rate else 1.0)
+                raise busy(self.waiting, self._waiting_tokens / self._rate if self._rate else 1.0)
             self.waiting += count
+            self._waiting_tokens += sum(row.tokens for row in rows)
             self._queue.extend(_Waiting(row, request, place) for place, row in enumerate(rows))
             self._condition.notify()
         return request.future
@@ -177,11 +179,13 @@ class Worker:
 
     def _note(self, batch: Sequence[_Waiting], seconds: float) -> None:
         count = sum(waiting.row.count for waiting in batch)
-        rate = count / max(seconds, 1e-6)
-        self._rate = rate if not self._rate else 0.8 * self._rate + 0.2 * rate
-        self._on_batch(Batch(count, sum(waiting.row.tokens for waiting in batch), seconds))
+        tokens = sum(waiting.row.tokens for waiting in batch)
+        rate = tokens / max(seconds, 1e-6)
+        self._on_batch(Batch(count, tokens, seconds))
         with self._condition:
+            self._rate = rate if not self._rate else 0.8 * self._rate + 0.2 * rate
             self.waiting -= count
+            self._waiting_tokens -= tokens
 
     def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Rewards | Exception]) -> None:
         """Hand finished requests to their event loop, all of a batch in one call."""
