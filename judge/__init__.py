@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from judge.jobs.revise import revise
     from judge.jobs.reward_model import Comparison, RewardModel, load_reward_model
     from judge.jobs.reward_source import open_reward
+    from judge.jobs.rewards.best_of import best_of
+    from judge.jobs.rewards.judge_reward import JudgeReward
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.serve import serve
@@ -81,9 +83,11 @@ if TYPE_CHECKING:
         content_id,
         spoken,
     )
+    from judge.report.best_of import BestOfReport
     from judge.report.report import Report
     from judge.report.robustness import RobustnessReport
     from judge.rewards.reward import Reward, RewardSource
+    from judge.rewards.shaping import Shaping
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -94,6 +98,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "BestOfReport",
     "Comparison",
     "Completion",
     "ConfigError",
@@ -110,6 +115,7 @@ __all__ = [
     "ExportedModel",
     "HumanLabel",
     "InputError",
+    "JudgeReward",
     "Judged",
     "Judgement",
     "LintResult",
@@ -144,6 +150,7 @@ __all__ = [
     "RunChangedError",
     "RunError",
     "Score",
+    "Shaping",
     "Solution",
     "Steps",
     "Survey",
@@ -158,6 +165,7 @@ __all__ = [
     "ablate_constitution",
     "agree",
     "audit",
+    "best_of",
     "content_id",
     "diff_constitutions",
     "distill",
@@ -283,6 +291,8 @@ _HOMES = {
         "load_reward_model",
     ),
     "jobs.reward_source": ("open_reward",),
+    "jobs.rewards.best_of": ("best_of",),
+    "jobs.rewards.judge_reward": ("JudgeReward",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.serve": ("serve",),
@@ -327,12 +337,14 @@ _HOMES = {
         "content_id",
         "spoken",
     ),
+    "report.best_of": ("BestOfReport",),
     "report.report": ("Report",),
     "report.robustness": ("RobustnessReport",),
     "rewards.reward": (
         "Reward",
         "RewardSource",
     ),
+    "rewards.shaping": ("Shaping",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (

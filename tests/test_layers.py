@@ -39,7 +39,7 @@ STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreem
 WINGS: dict[str, list[set[str]]] = {
     "rewards": [
         {"registry", "reward", "settings"},
-        {"config"},
+        {"config", "shaping"},
         {"data"},
         {"modeling", "losses"},
         {"evaluation"},
@@ -53,7 +53,7 @@ WINGS: dict[str, list[set[str]]] = {
         {"statistics"},
         {"data"},
         {"analyses"},
-        {"benchmarks", "robustness"},
+        {"benchmarks", "best_of", "robustness"},
         {"findings"},
         {"build", "serialization"},
     ],

@@ -92,6 +92,14 @@ class RewardModel:
         )
 
     @property
+    def reward_moments(self) -> tuple[float, float] | None:
+        """Mean and deviation of its rewards over its calibration data; None without one, and of probabilities."""
+        calibration = self.metadata.get("calibration")
+        if calibration is None or self.kind == "process":
+            return None
+        return (0.0, 1.0) if self.normalize else (calibration["mean"], calibration["scale"])
+
+    @property
     def kind(self) -> str:
         """scalar, multi, outcome, process, ensemble or hierarchical."""
         return self.config.model.kind
