@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import judge
+from judge.cli import options as o
 
 app = typer.Typer(add_completion=False)
 _LIMITS, _LOG = "Limits", "The log"
@@ -17,6 +18,13 @@ def serve(
         list[str],
         typer.Argument(metavar="MODEL...", help="Reward models or judges; NAME=MODEL gives one a name."),
     ],
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Of a judge: score, outcome, steps or tournament.")
+    ] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the models or judges: dtype=float32, votes=3."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
     api_key_file: Annotated[
@@ -67,6 +75,13 @@ def serve(
         float | None,
         typer.Option("--drain", help="Seconds for what waits when the server ends. [60]", rich_help_panel=_LIMITS),
     ] = None,
+    lower: o.Lower = 0.0,
+    normalize: o.Normalize = False,
+    clip: o.Clip = None,
+    truth_weight: o.TruthWeight = 0.0,
+    length_penalty: o.LengthPenalty = 0.0,
+    length_target: o.LengthTarget = 0,
+    kl_coefficient: o.KlCoefficient = 0.0,
     log_level: Annotated[
         str, typer.Option("--log-level", help="debug, info, warning or error.", rich_help_panel=_LOG)
     ] = "info",
@@ -80,6 +95,16 @@ def serve(
     """
     judge.serve(
         models,
+        settings=[*(set or ()), *([f"task={task}"] if task else ())],
+        shaping=judge.Shaping(
+            lower=lower,
+            normalize=normalize,
+            clip=clip,
+            truth_weight=truth_weight,
+            length_penalty=length_penalty,
+            length_target=length_target,
+            kl_coefficient=kl_coefficient,
+        ),
         host=host,
         port=port,
         api_key_file=api_key_file,

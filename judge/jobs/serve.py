@@ -1,18 +1,18 @@
 """`judge.serve`: rewards of models and judges over HTTP."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
 from judge.jobs.reward_source import open_reward
 from judge.rewards.reward import RewardSource
-
-if TYPE_CHECKING:
-    from judge.serving.service import Shape
+from judge.rewards.shaping import Shaping
+from judge.secrets import mask_secrets
 
 Source = str | Path | RewardSource
 _NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<source>.+)", re.DOTALL)
@@ -27,7 +27,8 @@ def serve(
     api_key_file: str | Path | None = None,
     admin_key_file: str | Path | None = None,
     no_key: bool = False,
-    shape: "Shape | None" = None,
+    settings: Mapping[str, Any] | Iterable[str] | None = None,
+    shaping: Shaping | Mapping[str, Any] | None = None,
     cache_size: int = 100_000,
     unreadable: float | None = None,
     log_level: str = "info",
@@ -44,7 +45,9 @@ def serve(
         api_key_file: holds the key that requests must carry; by default the variable RMJUDGE_API_KEY does.
         admin_key_file: holds the key of /admin; by default RMJUDGE_ADMIN_KEY. Without one there is no /admin.
         no_key: serve other machines without a key.
-        shape: what becomes of each reward before it is sent: `Shaping.shape`, or a function like it.
+        settings: of what is named rather than given as an object, see `judge.open_reward`; a mapping, or texts
+            NAME=VALUE.
+        shaping: what becomes of each reward before it is sent: a `Shaping`, or its fields.
         cache_size: how many texts' rewards are remembered; 0 for none.
         unreadable: the reward of a text that cannot be read, for /get_reward, /classify and /pooling; by default such a
             request is refused with 422.
@@ -74,18 +77,27 @@ def serve(
             f"{host} can be reached by others, and there is no key (accepted: {API_KEY} in the environment, "
             "--api-key-file FILE, --no-key)"
         )
+    given = read_settings(settings)
+    named = sources_of(models)
+    sources = {
+        name: open_reward(source, **given) if isinstance(source, str | Path) else open_reward(source)
+        for name, source in named.items()
+    }
     app = create_app(
-        {name: open_reward(source) for name, source in sources_of(models).items()},
-        shape=shape,
+        sources,
+        shaping=shaping,
         limits=bounded,
         api_key=api_key,
         admin_key=read_key(admin_key_file, ADMIN_KEY),
-        opener=open_reward,
+        opener=lambda source: open_reward(source, **given),
         cache_size=cache_size,
         unreadable=unreadable,
         log_texts=log_texts,
     )
     run(app, host=host, port=port, log_level=log_level)
+    for name, source in named.items():
+        if isinstance(source, str | Path) and (close := getattr(sources[name], "close", None)) is not None:
+            close()
 
 
 def sources_of(models: Source | Sequence[Source] | Mapping[str, Source]) -> dict[str, Source]:
@@ -112,7 +124,8 @@ def _named(source: Source) -> tuple[str, Source]:
     if isinstance(source, str) and (match := _NAMED.fullmatch(source)) and not Path(source).exists():
         return match["name"], match["source"]
     if isinstance(source, str | Path):
-        return Path(source).name or str(source), source
+        is_path = Path(source).exists()
+        return (Path(source).resolve().name if is_path else mask_secrets(str(source))), source
     return source.name, source
 
 

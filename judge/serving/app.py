@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from judge.rewards.reward import RewardSource
+from judge.rewards.shaping import Shaping
 from judge.serving.admin import admin_routes
 from judge.serving.cache import RewardCache
 from judge.serving.errors import answer_errors
@@ -21,7 +22,7 @@ from judge.serving.metrics import CONTENT_TYPE, Metrics
 from judge.serving.protocols import openrlhf, score, vllm
 from judge.serving.protocols.bodies import body_schema, parse
 from judge.serving.request_log import log
-from judge.serving.service import Answered, Asked, ScoringService, Shape
+from judge.serving.service import Answered, Asked, ScoringService
 from judge.serving.versions import Models, Opener, named
 
 CACHE_SIZE = 100_000
@@ -30,7 +31,7 @@ CACHE_SIZE = 100_000
 def create_app(
     sources: RewardSource | Sequence[RewardSource] | Mapping[str, RewardSource],
     *,
-    shape: Shape | None = None,
+    shaping: Shaping | Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     api_key: str = "",
     admin_key: str = "",
@@ -44,7 +45,7 @@ def create_app(
     Args:
         sources: what gives the rewards; of a mapping the keys are the models' names. The first answers requests that
             name no model.
-        shape: what becomes of each reward before it is sent.
+        shaping: what becomes of each reward before it is sent: a `Shaping`, or its fields.
         limits: of bodies, texts, queues and clients.
         api_key: that requests must carry; "" asks for none.
         admin_key: that opens /admin; "" closes it.
@@ -55,13 +56,13 @@ def create_app(
         log_texts: write prompts and responses to the log.
 
     Raises:
-        ConfigError: for no source, and two of one name.
+        ConfigError: for no source, two of one name, and a shaping that a source has not got.
     """
     limits = limits or Limits()
     metrics = Metrics()
-    models = Models(named(sources), limits, opener=opener, on_batch=metrics.observe_batch)
+    models = Models(named(sources), limits, Shaping.of(shaping), opener=opener, on_batch=metrics.observe_batch)
     metrics.watch(models)
-    service = ScoringService(models, RewardCache(cache_size), metrics, shape)
+    service = ScoringService(models, RewardCache(cache_size), metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -72,11 +72,15 @@ class Batch(NamedTuple):
 class Worker:
     """A thread that scores what waits for one source.
 
+    The thread also loads the source: what has a `loaded`, such as a reward model's weights, is asked for it at once,
+    not in somebody's request.
+
     Args:
         source: what gives the rewards; called by this thread alone.
         batch_tokens: about how many tokens are scored at once; a row alone may have more.
         max_queue: responses that may wait.
         on_batch: is told of each batch, in the thread.
+        close_source: let go of the source when the thread ends.
     """
 
     def __init__(
@@ -86,17 +90,26 @@ class Worker:
         batch_tokens: int,
         max_queue: int,
         on_batch: Callable[[Batch], None] = lambda batch: None,
+        close_source: bool = False,
     ) -> None:
         self.source, self.batch_tokens, self.max_queue = source, batch_tokens, max_queue
         self.waiting = 0  # responses that have no rewards yet
-        self._on_batch = on_batch
+        self._on_batch, self._close_source = on_batch, close_source
         self._waiting_tokens = 0
         self._rate = 0.0  # tokens a second, a moving average
         self._queue: deque[_Waiting] = deque()
         self._condition = threading.Condition()
         self._closed = False
+        self._load_error: Exception | None = None
+        self._loaded = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"score {source.name}", daemon=True)
         self._thread.start()
+
+    def wait_loaded(self) -> None:
+        """Wait until the source is loaded; raises what its loading raised."""
+        self._loaded.wait()
+        if self._load_error is not None:
+            raise self._load_error
 
     def submit(self, rows: Sequence[Row]) -> "asyncio.Future[list[Rewards]]":
         """Queue rows, all or none; call it in the event loop.
@@ -133,11 +146,20 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            _ = getattr(self.source, "loaded", None)
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            self._load_error = error
+            return
+        finally:
+            self._loaded.set()
         while batch := self._take():
             started = time.monotonic()
             outcomes = self._scored(batch)
             self._note(batch, time.monotonic() - started)
             self._deliver(batch, outcomes)
+        if self._close_source and (close := getattr(self.source, "close", None)) is not None:
+            close()
 
     def _take(self) -> list[_Waiting]:
         """The rows at the head of the queue within the budget; none when the worker is closed and nothing waits."""

@@ -3,25 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from judge.records import Conversation, Ranking, content_id, plain
 from judge.rewards.reward import Reward, Scorable
+from judge.rewards.shaping import Shaping
 from judge.serving.batching import Rewards, Row
 from judge.serving.cache import CacheKey, RewardCache
 from judge.serving.metrics import Metrics
+from judge.serving.refusals import invalid
 from judge.serving.versions import Models, ServedModel, Version
 
 _CHARACTERS_A_TOKEN = 4
-
-
-class Shape(Protocol):
-    """What becomes of a reward before it is sent: `judge.rewards.shaping.Shaping.shape`, or a function like it."""
-
-    def __call__(
-        self, reward: Reward, *, length: int | None = None, truth: float | None = None, kl: float | None = None
-    ) -> Reward:
-        """The shaped reward. length: characters of the response; truth, kl: as the request gives them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +51,10 @@ class ScoringService:
         models: that are served.
         cache: of rewards before shaping.
         metrics: of the server.
-        shape: what becomes of each reward; None leaves it as it is.
     """
 
-    def __init__(self, models: Models, cache: RewardCache, metrics: Metrics, shape: Shape | None = None) -> None:
-        self.models, self.cache, self.metrics, self.shape = models, cache, metrics, shape
+    def __init__(self, models: Models, cache: RewardCache, metrics: Metrics) -> None:
+        self.models, self.cache, self.metrics = models, cache, metrics
 
     async def score(self, asked: Sequence[Asked], model_name: str | None = None) -> Answered:
         """The rewards of responses.
@@ -73,7 +64,8 @@ class ScoringService:
         """
         model = self.models.get(model_name)
         version = model.current
-        rows = [row for group in asked for row in rows_of(group, together=_compares(version))]
+        compares = bool(getattr(version.source, "compares", False))
+        rows = [row for group in asked for row in rows_of(group, compares=compares)]
         known: dict[str, Rewards] = {}
         for row in rows:
             if (remembered := self.cache.get(CacheKey(version.id, row.content))) is not None:
@@ -87,8 +79,8 @@ class ScoringService:
         every = iter([reward for row in rows for reward in known[row.content]])
         rewards = [tuple(next(every) for _ in group.responses) for group in asked]
         self._count(model, version, rewards, cached)
-        if self.shape is not None:
-            rewards = [shaped(group, row, self.shape) for group, row in zip(asked, rewards, strict=True)]
+        if version.shaping:
+            rewards = [shaped(group, row, version.shaping) for group, row in zip(asked, rewards, strict=True)]
         return Answered(model=model.name, version=version.id, rewards=rewards, cached=cached)
 
     def _count(self, model: ServedModel, version: Version, rewards: Sequence[Rewards], cached: int) -> None:
@@ -103,10 +95,20 @@ class ScoringService:
             version.drift.tell(model.name, version.id)
 
 
-def rows_of(asked: Asked, *, together: bool) -> list[Row]:
-    """Responses as the source scores them: each alone, or all in one ranking for a source that compares them."""
+def rows_of(asked: Asked, *, compares: bool) -> list[Row]:
+    """Responses as the source scores them: each alone, or all in one ranking.
+
+    Args:
+        asked: responses to one prompt.
+        compares: whether a response's reward depends on the others of its prompt, as in a judge's tournament.
+
+    Raises:
+        RefusedError: 422 for one response where they are compared: a stranger's would be compared with it.
+    """
     prompt = plain(asked.prompt)
-    if together and len(asked.responses) > 1:
+    if compares:
+        if len(asked.responses) < 2:
+            raise invalid("this model compares responses (accepted: two or more to a prompt)", asked.fields[0])
         ranking = Ranking(prompt=asked.prompt, responses=asked.responses)
         content = content_id(prompt, [plain(response) for response in asked.responses])
         return [Row(content, asked.fields[0], ranking, len(asked.responses), _tokens(asked.prompt, *asked.responses))]
@@ -117,12 +119,13 @@ def rows_of(asked: Asked, *, together: bool) -> list[Row]:
     return rows
 
 
-def shaped(asked: Asked, rewards: Rewards, shape: Shape) -> Rewards:
+def shaped(asked: Asked, rewards: Rewards, shaping: Shaping) -> Rewards:
     """The rewards of a prompt's responses after shaping."""
     count = len(rewards)
     columns = zip(rewards, asked.responses, asked.truths or [None] * count, asked.kls or [None] * count, strict=True)
     return tuple(
-        shape(reward, length=characters(response), truth=truth, kl=kl) for reward, response, truth, kl in columns
+        shaping.shape(reward, length=characters(response), truth=truth, kl=kl)
+        for reward, response, truth, kl in columns
     )
 
 
@@ -133,11 +136,6 @@ def characters(conversation: Conversation) -> int:
 
 def _tokens(*conversations: Conversation) -> int:
     return 1 + sum(map(characters, conversations)) // _CHARACTERS_A_TOKEN
-
-
-def _compares(version: Version) -> bool:
-    """Whether a response's reward depends on the others of its prompt, as in a judge's tournament."""
-    return bool(getattr(version.source, "compares", False))
 
 
 def _finite(reward: Reward) -> Reward:

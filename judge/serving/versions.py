@@ -12,6 +12,8 @@ from weakref import WeakSet
 
 from judge.errors import ConfigError, RmjudgeError, unknown
 from judge.rewards.reward import RewardSource
+from judge.rewards.shaping import Shaping
+from judge.secrets import mask_secrets
 from judge.serving.batching import Batch, Worker
 from judge.serving.drift import DriftMonitor, HasDeciles
 from judge.serving.limits import Limits
@@ -29,23 +31,36 @@ class Version:
         id: the source's version: the same id gives the same rewards.
         origin: where it was loaded from, "" for an object.
         loaded: when, in seconds since 1970.
+        shaping: of its rewards.
         drift: of the rewards that it has given.
     """
 
     def __init__(
-        self, source: RewardSource, limits: Limits, *, origin: str = "", on_batch: Callable[[Batch], None]
+        self,
+        source: RewardSource,
+        limits: Limits,
+        shaping: Shaping,
+        *,
+        origin: str = "",
+        on_batch: Callable[[Batch], None],
     ) -> None:
-        # The weights of a reward model of ours are loaded when first asked for: now, not in somebody's request.
-        _ = getattr(source, "loaded", None)
+        self.shaping = shaping.bound_to(source)
         self.source, self.id, self.origin, self.loaded = source, source.version, origin, time.time()
         self.drift = DriftMonitor(source.deciles if isinstance(source, HasDeciles) else ())
-        self.worker = Worker(source, batch_tokens=limits.batch_tokens, max_queue=limits.max_queue, on_batch=on_batch)
+        self.worker = Worker(
+            source,
+            batch_tokens=limits.batch_tokens,
+            max_queue=limits.max_queue,
+            on_batch=on_batch,
+            close_source=bool(origin),
+        )
+        self.worker.wait_loaded()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for /ready and the admin's list."""
         return {
             "version": self.id,
-            "origin": self.origin,
+            "origin": mask_secrets(self.origin),
             "loaded": round(self.loaded, 3),
             "waiting": self.worker.waiting,
             "drift": self.drift.to_dict(),
@@ -78,7 +93,7 @@ class ServedModel:
             "model": self.name,
             "current": self.current.to_dict(),
             "previous": None if self.previous is None else self.previous.to_dict(),
-            "loading": self.loading or None,
+            "loading": mask_secrets(self.loading) or None,
             "failure": self.failure or None,
             "switches": self.switches,
         }
@@ -90,6 +105,7 @@ class Models:
     Args:
         sources: by name; the first is the one that is meant where a request names none.
         limits: of the server.
+        shaping: of every model's rewards.
         opener: opens what an admin loads; None allows no loading.
         on_batch: is told of each batch with the model's name, in the worker's thread.
     """
@@ -98,11 +114,12 @@ class Models:
         self,
         sources: Mapping[str, RewardSource],
         limits: Limits,
+        shaping: Shaping,
         *,
         opener: Opener | None = None,
         on_batch: Callable[[str, Batch], None] = lambda name, batch: None,
     ) -> None:
-        self._limits, self._opener, self._on_batch = limits, opener, on_batch
+        self._limits, self._shaping, self._opener, self._on_batch = limits, shaping, opener, on_batch
         self._models = {name: ServedModel(name, self._version(name, source)) for name, source in sources.items()}
         self._retired: WeakSet[Worker] = WeakSet()  # a thread holds its worker until what waited is scored
 
@@ -183,7 +200,9 @@ class Models:
         return [*(version.worker for version in live), *self._retired]
 
     def _version(self, name: str, source: RewardSource, origin: str = "") -> Version:
-        return Version(source, self._limits, origin=origin, on_batch=lambda batch: self._on_batch(name, batch))
+        return Version(
+            source, self._limits, self._shaping, origin=origin, on_batch=lambda batch: self._on_batch(name, batch)
+        )
 
 
 def named(sources: RewardSource | Sequence[RewardSource] | Mapping[str, RewardSource]) -> dict[str, RewardSource]:
