@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -154,16 +153,17 @@ def test_a_judge_is_served(live: Callable[..., Live]) -> None:
 
 def test_a_tournament_is_of_one_requests_responses(live: Callable[..., Live]) -> None:
     def longer(request: Request) -> str:
-        first, second = re.findall(r"w+", request.messages[-1].content)[-2:]
-        return f"Verdict: {'A' if len(first) > len(second) else 'B'}"
+        lines = [line.strip() for line in request.messages[-1].content.splitlines()]
+        first, second = [line for line in lines if set(line) == {"x"}]
+        return "[[A]]" if len(first) > len(second) else "[[B]]"
 
     rewards = judge.JudgeReward(ScriptedEngine(longer, name="test"), task="tournament", hard=True, tournament="full")
     server = live(create_app(rewards))
-    answer = server.ask("/score", {"prompt": "Q", "responses": ["www", "w", "ww"]})
+    answer = server.ask("/score", {"prompt": "Q", "responses": ["xxx", "x", "xx"]})
     values = [reward["value"] for reward in answer.body["rewards"]]
     assert values[0] > values[2] > values[1]
     assert sum(values) == pytest.approx(0, abs=1e-6)
-    assert server.ask("/score", {"prompt": "Q", "response": "www"}).status == 422
+    assert server.ask("/score", {"prompt": "Q", "response": "xxx"}).status == 422
 
 
 class Served:
