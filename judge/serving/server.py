@@ -16,6 +16,7 @@ from judge.errors import RunError
 from judge.serving.gate import Phase
 from judge.serving.limits import Limits
 from judge.serving.request_log import log, set_up_logging
+from judge.serving.versions import Models
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LAST_CALL = 1.0  # seconds in which a kept-alive connection may still ask once after a signal
@@ -47,19 +48,22 @@ def run(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000, log_level: s
         timeout_graceful_shutdown=int(limits.drain),
         proxy_headers=False,
     )
-    bound = listener.getsockname()
-    log("serving", host=bound[0], port=bound[1], models=[model.name for model in app.state.models])
-    _Server(config, app.state.phase).run(sockets=[listener])
+    with listener:
+        _Server(config, app).run(sockets=[listener])
     log("ended")
 
 
 def _listener(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise RunError(f"{host}: no address to listen on: {error.strerror or error}") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
+        listener.close()
         raise RunError(f"{host}:{port}: cannot be listened on: {error.strerror or error}") from None
     return listener
 
@@ -71,9 +75,17 @@ class _Server(uvicorn.Server):
     close`, for a request that is on its way already; then idle ones are closed, and what waits is finished.
     """
 
-    def __init__(self, config: uvicorn.Config, phase: Phase) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
-        self._phase = phase
+        self._models: Models = app.state.models
+        self._phase: Phase = app.state.phase
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            bound = listener.getsockname()
+            log("serving", host=bound[0], port=bound[1], models=[model.name for model in self._models])
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

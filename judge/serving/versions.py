@@ -120,8 +120,14 @@ class Models:
         on_batch: Callable[[str, Batch], None] = lambda name, batch: None,
     ) -> None:
         self._limits, self._shaping, self._opener, self._on_batch = limits, shaping, opener, on_batch
-        self._models = {name: ServedModel(name, self._version(name, source)) for name, source in sources.items()}
         self._retired: WeakSet[Worker] = WeakSet()  # a thread holds its worker until what waited is scored
+        self._models: dict[str, ServedModel] = {}
+        try:
+            for name, source in sources.items():
+                self._models[name] = ServedModel(name, self._version(name, source))
+        except BaseException:
+            self.close()
+            raise
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())

@@ -38,7 +38,7 @@ class Live:
             access_log=False,
             timeout_graceful_shutdown=int(limits.drain) or 1,
         )
-        self.server = _Server(config, app.state.phase)
+        self.server = _Server(config, app)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})
         self.thread.start()
         deadline = time.monotonic() + 30

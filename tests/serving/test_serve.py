@@ -142,13 +142,14 @@ def test_what_cannot_be_served_is_refused_before_anything_is_loaded(tmp_path: Pa
 
 
 def test_a_judge_is_served(live: Callable[..., Live]) -> None:
-    with judge.open_reward("tiny?by=hf", task="outcome") as rewards:  # type: ignore[attr-defined]
+    with judge.open_reward("tiny:hf", task="outcome") as rewards:  # type: ignore[attr-defined]
+        offline = rewards.score_batch([("2 + 3 * 4 =", "3 * 4 = 12. 2 + 12 = 14."), ("2 + 3 * 4 =", "5 * 4 = 20.")])
         server = live(create_app(rewards))
-        answer = server.ask("/score", {"prompt": "1 + 2 =", "responses": ["1 + 2 = 3.", "1 + 2 = 4."]})
+        responses = ["3 * 4 = 12. 2 + 12 = 14.", "5 * 4 = 20."]
+        answer = server.ask("/score", {"prompt": "2 + 3 * 4 =", "responses": responses})
         assert answer.status == 200
-        right, wrong = (reward["probability"] for reward in answer.body["rewards"])
-        assert right > 0.5 > wrong
-        assert [reward["value"] for reward in answer.body["rewards"]] == [right, wrong]
+        for reward, (expected,) in zip(answer.body["rewards"], offline, strict=True):
+            assert reward["value"] == reward["probability"] == pytest.approx(expected.probability, abs=1e-5)
 
 
 def test_a_tournament_is_of_one_requests_responses(live: Callable[..., Live]) -> None:
@@ -179,7 +180,8 @@ class Served:
 
     def lines(self) -> list[dict[str, Any]]:
         assert self.process.stderr is not None
-        return [json.loads(line) for line in self.process.stderr.read().splitlines()]
+        with self.process.stderr as stream:
+            return [json.loads(line) for line in stream.read().splitlines()]
 
 
 def test_the_command_serves_answers_and_ends_with_zero(ensemble: judge.RewardModel) -> None:
@@ -215,7 +217,7 @@ def test_the_command_refuses_in_one_line(cli: Cli, ensemble: judge.RewardModel, 
         ((ensemble.path, "--max-queue", "3"), "the queue must hold a request"),
         ((ensemble.path, "--clip", "3:1"), "clip is 3.0:1.0"),
         ((ensemble.path, "--api-key-file", "none"), "none: the key cannot be read"),
-        ((ensemble.path, "--host", "256.0.0.1", "--no-key", "--port", "0"), "cannot be listened on"),
+        ((ensemble.path, "--host", "256.0.0.1", "--no-key", "--port", "0"), "256.0.0.1: no address to listen on"),
     ):
         ran = cli("serve", *arguments)
         assert ran.rc == 2
