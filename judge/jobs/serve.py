@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from inspect import signature
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
+from judge.jobs.reward_model import load_reward_model
 from judge.jobs.reward_source import open_reward
+from judge.rewards.checkpoint.metadata import REWARD_FILE
 from judge.rewards.reward import RewardSource
 from judge.rewards.shaping import Shaping
 from judge.secrets import mask_secrets
@@ -79,17 +82,14 @@ def serve(
         )
     given = read_settings(settings)
     named = sources_of(models)
-    sources = {
-        name: open_reward(source, **given) if isinstance(source, str | Path) else open_reward(source)
-        for name, source in named.items()
-    }
+    sources = {name: _opened(source, given) for name, source in named.items()}
     app = create_app(
         sources,
         shaping=shaping,
         limits=bounded,
         api_key=api_key,
         admin_key=read_key(admin_key_file, ADMIN_KEY),
-        opener=lambda source: open_reward(source, **given),
+        opener=lambda source: _opened(source, given),
         cache_size=cache_size,
         unreadable=unreadable,
         log_texts=log_texts,
@@ -118,6 +118,21 @@ def sources_of(models: Source | Sequence[Source] | Mapping[str, Source]) -> dict
     if not by_name:
         raise ConfigError("there is no model to serve (accepted: one or more)")
     return by_name
+
+
+def _opened(source: Source, settings: Mapping[str, Any]) -> RewardSource:
+    """A source; settings are for what is named.
+
+    Raises:
+        UnknownNameError: for a setting that a reward model has not got.
+    """
+    if not isinstance(source, str | Path):
+        return open_reward(source)
+    accepted = [name for name in signature(load_reward_model).parameters if name != "path"]
+    for name in settings if (Path(source) / REWARD_FILE).is_file() else ():
+        if name not in accepted:
+            raise unknown("setting of a reward model", name, accepted)
+    return open_reward(source, **settings)
 
 
 def _named(source: Source) -> tuple[str, Source]:

@@ -19,6 +19,7 @@ from judge.serving.request_log import log, set_up_logging
 from judge.serving.versions import Models
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LINGER = 2.0  # seconds in which a client may read a refusal while what it sends is dropped
 _LAST_CALL = 1.0  # seconds in which a kept-alive connection may still ask once after a signal
 
 
@@ -121,6 +122,7 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._head_timer: asyncio.TimerHandle | None = None
+            self._ended = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -134,6 +136,8 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            if self._ended:
+                return
             idle = self.cycle is None or self.cycle.response_complete
             if idle and self._head_timer is None:
                 self._await_head()
@@ -157,10 +161,12 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
                 self._head_timer = None
 
         def _end(self, status: int, headers: bytes) -> None:
-            """Answer without an app, and close."""
+            """Answer without an app, and close; not at once: a close on unread bytes would be a reset."""
             if not self.transport.is_closing():
+                self._ended = True
                 close = b"connection: close\r\ncontent-length: 0\r\n\r\n"
                 self.transport.write(STATUS_LINE[status] + headers + close)
-                self.transport.close()
+                self.transport.write_eof()
+                self.loop.call_later(_LINGER, self.transport.close)
 
     return GuardedProtocol

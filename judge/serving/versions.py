@@ -57,10 +57,9 @@ class Version:
         self.worker.wait_loaded()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for /ready and the admin's list."""
+        """Plain values for everybody, without where it was loaded from."""
         return {
             "version": self.id,
-            "origin": mask_secrets(self.origin),
             "loaded": round(self.loaded, 3),
             "waiting": self.worker.waiting,
             "drift": self.drift.to_dict(),
@@ -91,12 +90,16 @@ class ServedModel:
         """Plain values, for the admin's list."""
         return {
             "model": self.name,
-            "current": self.current.to_dict(),
-            "previous": None if self.previous is None else self.previous.to_dict(),
+            "current": _with_origin(self.current),
+            "previous": None if self.previous is None else _with_origin(self.previous),
             "loading": mask_secrets(self.loading) or None,
             "failure": self.failure or None,
             "switches": self.switches,
         }
+
+
+def _with_origin(version: Version) -> dict[str, Any]:
+    return {"origin": mask_secrets(version.origin), **version.to_dict()}
 
 
 class Models:

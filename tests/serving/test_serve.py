@@ -216,6 +216,7 @@ def test_the_command_refuses_in_one_line(cli: Cli, ensemble: judge.RewardModel, 
         ((ensemble.path, ensemble.path), "two models are called 'ensemble'; give them names: NAME=MODEL"),
         ((ensemble.path, "--max-queue", "3"), "the queue must hold a request"),
         ((ensemble.path, "--clip", "3:1"), "clip is 3.0:1.0"),
+        ((ensemble.path, "--task", "score"), "unknown setting of a reward model 'task'"),
         ((ensemble.path, "--api-key-file", "none"), "none: the key cannot be read"),
         ((ensemble.path, "--host", "256.0.0.1", "--no-key", "--port", "0"), "256.0.0.1: no address to listen on"),
     ):
