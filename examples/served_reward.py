@@ -1,6 +1,6 @@
 """Serve a reward model, and ask it for rewards as OpenRLHF does.
 
-    python examples/served_reward.py MODEL      # a reward model's directory, such as `make demo` or `rmjudge distill` makes
+    python examples/served_reward.py MODEL      # a reward model's directory, as `rmjudge distill` makes it
 
 A training of OpenRLHF names the address instead: `--reward.remote_url http://127.0.0.1:8000/get_reward`
 (`--remote_rm_url` in older versions).

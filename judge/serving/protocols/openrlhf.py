@@ -22,7 +22,7 @@ class GetRewardRequest(BaseModel):
 
     query: list[str] = Field(description="Prompt and response in the policy's chat template, or the response alone.")
     prompts: list[str] | None = Field(None, description="Of each query its prompt.")
-    labels: list[Any] | None = Field(None, description="Of each query its label; numbers are truths for shaping.")
+    labels: list[Any] | None = Field(None, description="Of each query its label; 0 to 1 is a truth for shaping.")
 
 
 class GetRewardResponse(BaseModel):
@@ -114,8 +114,9 @@ def _exchange(request: GetRewardRequest, place: int, limits: Limits) -> Exchange
 
 
 def _truth(label: Any) -> float | None:
-    """A label as the truth of its response; None for one that is no number."""
+    """A label as the truth of its response; None for one that is no number from 0 to 1, such as a known answer."""
     try:
-        return float(label)
+        truth = float(label)
     except (TypeError, ValueError):
         return None
+    return truth if 0 <= truth <= 1 else None
