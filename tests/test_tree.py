@@ -51,10 +51,9 @@ def test_every_imported_library_is_declared() -> None:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
-    named = {
-        {"yaml": "pyyaml", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}.get(name, name)
-        for name in imported - sys.stdlib_module_names - {"judge"}
-    }
+    packages = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+    packages |= {name: name.replace("_", "-") for name in ("huggingface_hub", "prometheus_client")}
+    named = {packages.get(name, name) for name in imported - sys.stdlib_module_names - {"judge"}}
     # A notebook brings IPython with it, and nothing else asks for it.
     assert named <= declared | {"IPython"}
 

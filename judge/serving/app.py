@@ -125,10 +125,10 @@ class _Routes:
         return _json(score.response_of(answered))
 
     async def get_reward(self, request: Request) -> Response:
-        """OpenRLHF's remote reward model (`--remote_rm_url http://HOST:PORT/get_reward`)."""
+        """OpenRLHF's remote reward model; `?model=NAME` in the address chooses one of several."""
         body = parse(openrlhf.GetRewardRequest, await request.body())
         groups = openrlhf.groups_of(body, self.limits)
-        answered = await self._score(request, groups.asked, None)
+        answered = await self._score(request, groups.asked, request.query_params.get("model"))
         return _json(openrlhf.response_of(groups, answered.rewards, self.unreadable))
 
     async def classify(self, request: Request) -> Response:

@@ -7,8 +7,9 @@ from judge.rewards.reward import Reward
 
 
 class CacheKey(NamedTuple):
-    """What decides a reward. version: of the source; content: the hash of prompt and responses."""
+    """What decides a reward. model, version: of the source; content: the hash of prompt and responses."""
 
+    model: str
     version: str
     content: str
 

@@ -68,14 +68,14 @@ class ScoringService:
         rows = [row for group in asked for row in rows_of(group, compares=compares)]
         known: dict[str, Rewards] = {}
         for row in rows:
-            if (remembered := self.cache.get(CacheKey(version.id, row.content))) is not None:
+            if (remembered := self.cache.get(CacheKey(model.name, version.id, row.content))) is not None:
                 known[row.content] = remembered
         cached = sum(row.count for row in rows if row.content in known)
         missing = list({row.content: row for row in rows if row.content not in known}.values())
         if missing:
             for row, computed in zip(missing, await version.worker.submit(missing), strict=True):
                 known[row.content] = tuple(map(_finite, computed))
-                self.cache.put(CacheKey(version.id, row.content), known[row.content])
+                self.cache.put(CacheKey(model.name, version.id, row.content), known[row.content])
         every = iter([reward for row in rows for reward in known[row.content]])
         rewards = [tuple(next(every) for _ in group.responses) for group in asked]
         self._count(model, version, rewards, cached)

@@ -46,6 +46,7 @@ def test_openrlhf_gets_lists_in_the_order_of_its_queries(server: Live) -> None:
     answer = server.ask("/get_reward", {"query": query, "prompts": prompts, "labels": ["1", "", "0"]})
     assert answer.body == {"rewards": [1.0, 2.0, 3.0], "scores": [1.0, 2.0, 3.0], "extra_logs": {"std": [0.5] * 3}}
     assert server.ask("/get_reward", {"query": query}).body["rewards"] == [1.0, 2.0, 3.0]
+    assert server.ask("/get_reward?model=double", {"query": query}).body["rewards"] == [2.0, 4.0, 6.0]
 
 
 def test_vllms_shapes(server: Live) -> None:
