@@ -35,7 +35,7 @@ VERBS = {
     "score": Verb("judge.cli.score", "Score the rows of a data file with a reward model.", False),
     "serve": Verb("judge.cli.serve", "Serve rewards of models and judges over HTTP.", False),
     "best-of": Verb(
-        "judge.cli.best_of", "Choose the best of n responses by a reward, and say what it is worth.", False
+        "judge.cli.rewards.best_of", "Choose the best of n responses by a reward, and say what it is worth.", False
     ),
     "robustness": Verb(
         "judge.cli.robustness", "Say what other data, length and edits do to a reward model's rewards.", False

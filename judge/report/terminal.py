@@ -205,7 +205,7 @@ def _best_of(report: BestOf) -> Iterator[RenderableType]:
     for finding in words.by_severity(report.findings):
         yield from _flag(finding)
     if report.curves:
-        title = f"{report.name}: {words.chosen_from(report)}"
+        title = f"{report.name}: {words.chosen_from(report)}; below each value its {_interval(report)}"
         names = [curve.title for curve in report.curves]
         table = _table(title, "n", "KL at most", *names, numbers=range(2))
         for place, (size, kl) in enumerate(zip(report.sizes, report.kl, strict=True)):
@@ -222,7 +222,7 @@ def _best_of(report: BestOf) -> Iterator[RenderableType]:
 
 def _with_interval(figure: Figure) -> str:
     value, span, _ = _value(figure)
-    return f"{value} ({span})" if span else value
+    return f"{value}\n{span}" if span else value
 
 
 def robustness(report: Robustness) -> Group:

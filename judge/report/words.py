@@ -27,7 +27,7 @@ def number(value: float | None, unit: Unit) -> str:
     elif unit == "number":
         text = count(round(value)) if value == round(value) or abs(value) >= 1000 else f"{value:.2f}"
     else:
-        text = f"{value:.2f}"
+        text = f"{round(value, 2) + 0.0:.2f}"  # no minus before a zero
     return text.replace("-", "−")
 
 
@@ -139,19 +139,17 @@ def best_of(report: BestOf) -> str:
         values = [figure.value for figure in gold.points if figure.value is not None]
         peak = report.sizes[values.index(max(values))] if values else report.n
         return f"The gold reward of the pick is highest where the best of {count(peak)} is taken"
-    said = [value(points[place]) for points, place in ((chosen.points, -1), (chosen.points, 0), (best.points, -1))]
+    at_n, at_one, highest = value(chosen.points[-1]), value(chosen.points[0]), value(best.points[-1])
     if report.truth == "right":
-        return (
-            f"The best of {count(report.n)} is right in {said[0]}, any response in {said[1]}, one of all in {said[2]}"
-        )
-    return f"The best of {count(report.n)} is worth {said[0]}, any response {said[1]}, the best there is {said[2]}"
+        return f"The best of {count(report.n)} is right in {at_n}, any response in {at_one}, one of all in {highest}"
+    return f"The best of {count(report.n)} is worth {at_n}, any response {at_one}, the best there is {highest}"
 
 
 def chosen_from(report: BestOf) -> str:
     """`1,600 responses to 100 prompts; 3 prompts with fewer than 16, 2 unreadable`."""
     left = [
-        (report.few, f"prompts with fewer than {count(report.n)} or no reward"),
-        (report.untold, "prompts without a known truth"),
+        (report.too_few, f"prompts with fewer than {count(report.n)} or no reward"),
+        (report.without_truth, "prompts without a known truth"),
         (report.unreadable, "responses unreadable"),
         (report.skipped, "rows skipped"),
     ]

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,8 @@ import judge
 from judge.engines.base import Completion, Request
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, InputError, UnknownNameError
-from judge.jobs.rewards.judge_reward import ALONE, EMPTY, JudgeReward
+from judge.jobs.rewards.judge_reward import ALONE, EMPTY, JudgeReward, _rewards, reward_tasks
+from judge.judgements import Score
 from judge.records import Message, Pair, Ranking, Response, Solution
 from tests.tasks.support import said
 
@@ -147,7 +150,7 @@ def test_the_version_is_that_of_what_decides_rewards() -> None:
     assert JudgeReward(own, task="outcome").name == "test by outcome"
 
 
-def test_opened_by_name_or_as_an_object(tmp_path) -> None:
+def test_opened_by_name_or_as_an_object(tmp_path: Path) -> None:
     own = engine(longer)
     opened = judge.open_reward(own, task="tournament")
     assert isinstance(opened, JudgeReward)
@@ -169,3 +172,47 @@ def test_opened_by_name_or_as_an_object(tmp_path) -> None:
         judge.open_reward(3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="reward"):
         judge.open_reward(tmp_path)
+
+
+def test_calls_of_threads_wait_for_one_another() -> None:
+    source = JudgeReward(engine(longer), task="tournament", hard=True, tournament="full")
+    rows = [ranking("x" * (1 + number % 7), "x" * 9) for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(source.score_batch, [[row] for row in rows]))
+    assert all(float(second) > float(first) for ((first, second),) in answers)
+
+
+def test_what_a_prompt_refuses_leaves_the_judge_usable(tmp_path: Path) -> None:
+    prompt = tmp_path / "picky.jinja"
+    head = "task: outcome\nlabels: {right: right, wrong: wrong}\nvariables: [prompt, response]\n"
+    body = "{% user %}{{ prompt }} {{ {'x': 'short'}[response] }}{% enduser %}"
+    prompt.write_text(f"---\n{head}---\n{body}\n")
+    source = JudgeReward(engine(lambda request: shares(request, (0.9, 0.1))), task="outcome", prompt=prompt)
+    with pytest.raises(judge.TemplateError):
+        source.score_batch([("?", "x"), ("?", "y")])
+    ((reward,),) = source.score_batch([("?", "x")])
+    assert reward.value == pytest.approx(0.9)
+
+
+def test_a_judge_that_was_interrupted_is_not_asked_again() -> None:
+    def interrupt(request: Request) -> Completion:
+        raise KeyboardInterrupt
+
+    source = JudgeReward(engine(interrupt), task="outcome")
+    with pytest.raises(KeyboardInterrupt):
+        source.score_batch([("?", "x")])
+    with pytest.raises(judge.EngineError, match="an earlier call ended in the middle"):
+        source.score_batch([("?", "x")])
+
+
+def test_the_whole_of_a_score_is_the_reward_and_its_parts_stand_beside() -> None:
+    judged = Score(verdict={"": 0, "a": 1, "b": 0}, expected={"": 0.25, "a": 0.5, "b": None})
+    (reward,) = _rewards(judged)
+    assert (reward.value, reward.objectives) == (0.25, {"a": 0.5, "b": 0.0})
+    (lost,) = _rewards(Score(verdict={"": None, "a": 1}, reason="a: no verdict"))
+    assert (lost.value, lost.reason) == (None, "a: no verdict")
+
+
+def test_tasks_that_give_a_number() -> None:
+    assert {"score", "outcome", "steps", "tournament"} <= set(reward_tasks())
+    assert not {"preference", "critique", "ranking", "revision"} & set(reward_tasks())

@@ -1,7 +1,7 @@
 """A best-of-n report: estimates of each prompt, their means with intervals over prompts, and what is wrong."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,57 +10,18 @@ from numpy.typing import NDArray
 from judge.agreement.best_of.estimators import (
     Floats,
     Ints,
-    at_size,
     best_of,
+    best_of_about,
     kl_of_best,
     pass_at,
     sizes_to,
     vote,
     vote_weights,
 )
-from judge.agreement.best_of.schema import BestOf, Curve
+from judge.agreement.best_of.schema import BestOf, BestOfConfig, Candidates, Curve, Searched
 from judge.agreement.schema import Figure, Flag, Unit
 from judge.agreement.statistics.bootstrap import Resampler
 from judge.errors import InputError
-
-
-class Candidates(NamedTuple):
-    """The responses to one prompt.
-
-    Attributes:
-        prompt: its id. rewards: None for what could not be read. truth, gold: None for what is not known.
-        answers: the final answers, None for none.
-    """
-
-    prompt: str
-    rewards: Sequence[float | None]
-    truth: Sequence[float | None]
-    answers: Sequence[str | None]
-    gold: Sequence[float | None] = ()
-
-
-class Searched(NamedTuple):
-    """A search by steps on one prompt: whether its answer is right, and the tokens that it and a whole answer took."""
-
-    prompt: str
-    truth: float
-    tokens: int
-    answer_tokens: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestOfConfig:
-    """How to count.
-
-    Attributes:
-        n: the largest number to choose from; 0 stands for the number of responses that most prompts have.
-        resamples: of the bootstrap over prompts; 0 gives figures without intervals and no finding.
-    """
-
-    n: int = 0
-    resamples: int = 1_000
-    seed: int = 0
-    confidence: float = 0.95
 
 
 def build(
@@ -82,9 +43,9 @@ def build(
     n, kept = _chosen(candidates, config.n)
     sizes = sizes_to(n)
     kinds = {value for row in kept for value in row.truth if value is not None}
-    told = [_with(row, row.truth, n) for row in kept]
-    truth = "" if not any(told) else "right" if kinds <= {0.0, 1.0} else "rated"
-    estimates = _of_truth(told, sizes, truth, config.seed) | (_of_gold(kept, sizes, n) if gold else {})
+    known_truth = [_with(row, row.truth, n) for row in kept]
+    truth = "" if not any(known_truth) else "right" if kinds <= {0.0, 1.0} else "rated"
+    estimates = _of_truth(known_truth, sizes, truth, config.seed) | (_of_gold(kept, sizes, n) if gold else {})
     counting = _Counting(kept, sizes, config)
     unit: Unit = "share" if all(0 <= value <= 1 for value in kinds) else "coefficient"
     curves = [
@@ -102,13 +63,13 @@ def build(
         kl=tuple(kl_of_best(size) for size in sizes),
         prompts=len(kept),
         responses=sum(len(row.rewards) for row in kept),
-        few=len(candidates) - len(kept),
+        too_few=len(candidates) - len(kept),
         unreadable=sum(value is None for row in kept for value in row.rewards),
-        untold=sum(row is None for row in told) if truth else 0,
+        without_truth=sum(row is None for row in known_truth) if truth else 0,
         truth=truth,
         curves=tuple(curves),
         summary=summary,
-        search=counting.search(searched, estimates.get("best_of")),
+        search=counting.search(searched, known_truth),
         findings=tuple(_findings(summary, n)) if config.resamples else (),
         resamples=config.resamples,
         seed=config.seed,
@@ -167,21 +128,23 @@ def _rows(count: int, parts: Sequence[_Known | None], function: Callable[[int, _
     return values
 
 
-def _of_truth(told: Sequence[_Known | None], sizes: Sequence[int], truth: str, seed: int) -> dict[str, Floats]:
+def _of_truth(known_truth: Sequence[_Known | None], sizes: Sequence[int], truth: str, seed: int) -> dict[str, Floats]:
     if not truth:
         return {}
     count = len(sizes)
     curves = {
-        "best_of": _rows(count, told, lambda _, row: best_of(row.rewards, row.values, sizes)),
-        "pass": _rows(count, told, lambda _, row: pass_at(row.values, sizes)),
+        "best_of": _rows(count, known_truth, lambda _, row: best_of(row.rewards, row.values, sizes)),
+        "pass": _rows(count, known_truth, lambda _, row: pass_at(row.values, sizes)),
     }
 
     def votes(weigh: Callable[[_Known], Floats]) -> Floats:
         return _rows(
-            count, told, lambda place, row: vote(_codes(row.answers), weigh(row), row.values, sizes, (seed, place))
+            count,
+            known_truth,
+            lambda place, row: vote(_codes(row.answers), weigh(row), row.values, sizes, (seed, place)),
         )
 
-    if any(answer is not None for row in told if row for answer in row.answers):
+    if any(answer is not None for row in known_truth if row for answer in row.answers):
         curves["majority"] = votes(lambda row: np.ones(len(row.values)))
         curves["weighted"] = votes(lambda row: vote_weights(row.rewards))
     return curves
@@ -205,10 +168,10 @@ def _of_gold(kept: Sequence[Candidates], sizes: Sequence[int], n: int) -> dict[s
 
     def proxy(_: int, row: _Known) -> Floats:
         lowest = np.where(np.isnan(row.rewards), np.nanmin(row.rewards, initial=centre), row.rewards)
-        return (best_of(row.rewards, lowest, sizes) - centre) / spread
+        return np.round((best_of(row.rewards, lowest, sizes) - centre) / spread, 12)
 
     def gold(_: int, row: _Known) -> Floats:
-        return (best_of(row.rewards, row.values, sizes) - gold_centre) / gold_spread
+        return np.round((best_of(row.rewards, row.values, sizes) - gold_centre) / gold_spread, 12)
 
     return {"proxy": _rows(len(sizes), known, proxy), "gold": _rows(len(sizes), known, gold)}
 
@@ -259,28 +222,35 @@ class _Counting:
         if "gold" in estimates:
             gold = estimates["gold"]
             peak = int(np.nanargmax(np.nanmean(gold, axis=0)))
-            title = f"gold reward at n = {self.sizes[-1]} minus that at n = {self.sizes[peak]}, its highest"
-            figures.append(self._figure("gold_difference", title, gold[:, -1] - gold[:, peak], "coefficient"))
+            if peak < len(self.sizes) - 1:
+                title = f"gold reward at n = {self.sizes[-1]} minus that at n = {self.sizes[peak]}, its highest"
+                figures.append(self._figure("gold_difference", title, gold[:, -1] - gold[:, peak], "coefficient"))
         return tuple(figures)
 
-    def search(self, searched: Sequence[Searched], best: Floats | None) -> tuple[Figure, ...]:
+    def search(self, searched: Sequence[Searched], known_truth: Sequence[_Known | None]) -> tuple[Figure, ...]:
         """A search by steps beside the best of as many whole answers as have the same tokens."""
-        if not searched or best is None:
+        if not searched:
             return ()
         row_of = {prompt: row for row, prompt in enumerate(self.prompts)}
-        found = np.full((len(self.prompts), 3), np.nan)
+        values = np.full((len(self.prompts), 3), np.nan)
         whole = float(np.mean([row.answer_tokens for row in searched]))
         answers = float(np.mean([row.tokens for row in searched])) / whole
         for row in searched:
-            if row.prompt in row_of:
-                place = row_of[row.prompt]
-                alike = at_size(best[place], self.sizes, answers)
-                found[place] = row.truth, alike, row.tokens
+            place = row_of.get(row.prompt)
+            if place is not None and (part := known_truth[place]) is not None:
+                values[place] = row.truth, best_of_about(part.rewards, part.values, answers), row.tokens
+        written = min(answers, float(self.sizes[-1]))
+        few = "" if answers <= written else f"the search took the tokens of {answers:.1f}"
         return (
-            self._figure("search", "search by steps", found[:, 0], "share"),
-            self._figure("equal_tokens", f"best of {answers:.1f} whole answers, the same tokens", found[:, 1], "share"),
-            self._figure("search_difference", "search minus best of n", found[:, 0] - found[:, 1], "share"),
-            self._figure("search_tokens", "tokens of a search", found[:, 2], "number"),
+            self._figure("search", "search by steps", values[:, 0], "share"),
+            replace(
+                self._figure(
+                    "equal_tokens", f"best of {written:.1f} whole answers, the same tokens", values[:, 1], "share"
+                ),
+                note=few,
+            ),
+            self._figure("search_difference", "search minus best of n", values[:, 0] - values[:, 1], "share"),
+            self._figure("search_tokens", "tokens of a search", values[:, 2], "number"),
         )
 
     def _figure(self, name: str, title: str, values: Floats, unit: Unit, *, of: str = "") -> Figure:
@@ -318,7 +288,7 @@ def _findings(summary: Sequence[Figure], n: int) -> list[Flag]:
                 name="worse_than_chance",
                 severity="stop",
                 what=f"the best of {n} by this reward is no better than any response",
-                evidence=_said(gain),
+                evidence=_evidence(gain),
                 sure=_interval(gain),
                 advice="do not choose by this reward: look at `rmjudge robustness` and at the data it learnt from",
             )
@@ -330,7 +300,7 @@ def _findings(summary: Sequence[Figure], n: int) -> list[Flag]:
                 name="majority_is_better",
                 severity="warn",
                 what="a majority of the final answers is better than the best by this reward",
-                evidence=_said(vote_margin),
+                evidence=_evidence(vote_margin),
                 sure=_interval(vote_margin),
                 advice="take the majority, or let votes weigh by the reward",
             )
@@ -342,7 +312,7 @@ def _findings(summary: Sequence[Figure], n: int) -> list[Flag]:
                 name="overoptimised",
                 severity="warn",
                 what="the gold reward falls while the reward rises: it is overoptimised",
-                evidence=_said(lost),
+                evidence=_evidence(lost),
                 sure=_interval(lost),
                 advice="choose among fewer responses, by a lower bound (mean minus σ), or by several models",
             )
@@ -350,7 +320,7 @@ def _findings(summary: Sequence[Figure], n: int) -> list[Flag]:
     return findings
 
 
-def _said(figure: Figure) -> str:
+def _evidence(figure: Figure) -> str:
     scale = 100 if figure.unit == "share" else 1
     points = " points" if figure.unit == "share" else ""
     return f"{figure.title}: {(figure.value or 0) * scale:+.3g}{points}.".replace("-", "−")

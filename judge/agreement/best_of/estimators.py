@@ -107,6 +107,9 @@ def vote_weights(rewards: Floats) -> Floats:
     return np.where(np.isnan(rewards), 0.0, np.exp(rewards - known.max()))
 
 
-def at_size(curve: Floats, sizes: Sequence[int], n: float) -> float:
-    """A curve at a size between two of its own, on the straight line between them."""
-    return float(np.interp(n, sizes, curve))
+def best_of_about(rewards: Floats, values: Floats, n: float) -> float:
+    """`best_of` of a number between two whole ones, on the straight line between them; at most of all N."""
+    low = min(max(int(n), 1), len(values))
+    high = min(low + 1, len(values))
+    at_low, at_high = best_of(rewards, values, (low, high))
+    return float(at_low + (at_high - at_low) * min(max(n - low, 0.0), 1.0))

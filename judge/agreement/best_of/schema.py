@@ -1,14 +1,54 @@
-"""The types of a best-of-n report: curves against n, figures, findings; nothing to draw.
+"""The types of a best-of-n report: what it is made from, curves against n, figures, findings; nothing to draw.
 
 A report is immutable and comes back from JSON (serialization.py). n is how many responses there are to choose from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from judge.agreement.schema import Figure, Flag, by_name
 
 VERSION = "rmjudge-best-of/1"
+
+
+class Candidates(NamedTuple):
+    """The responses to one prompt.
+
+    Attributes:
+        prompt: its id. rewards: None for what could not be read. truth, gold: None for what is not known.
+        answers: the final answers, None for none.
+    """
+
+    prompt: str
+    rewards: Sequence[float | None]
+    truth: Sequence[float | None]
+    answers: Sequence[str | None]
+    gold: Sequence[float | None] = ()
+
+
+class Searched(NamedTuple):
+    """A search by steps on one prompt: whether its answer is right, and the tokens that it and a whole answer took."""
+
+    prompt: str
+    truth: float
+    tokens: int
+    answer_tokens: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestOfConfig:
+    """How to count.
+
+    Attributes:
+        n: the largest number to choose from; 0 stands for the number of responses that most prompts have.
+        resamples: of the bootstrap over prompts; 0 gives figures without intervals and no finding.
+    """
+
+    n: int = 0
+    resamples: int = 1_000
+    seed: int = 0
+    confidence: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +76,10 @@ class BestOf:
         n: the largest number of responses to choose from. sizes: 1, 2, 4, ... n.
         kl: of each size, log n - (n - 1) / n: an upper bound of the divergence of the best of n from the policy.
         prompts, responses: what the figures are made from.
-        few: prompts with fewer than n responses, which are left out.
+        too_few: prompts with fewer than n responses, which are left out.
         skipped: rows of the data that could not be read.
         unreadable: responses without a reward; one is taken only where none of the n has one.
-        untold: prompts with fewer than n responses whose truth is known, left out of what needs the truth.
+        without_truth: prompts with fewer than n responses whose truth is known, left out of what needs the truth.
         truth: "right" where it is right or wrong, "rated" where it is a number, "" where nothing is known.
         curves: against n. summary: at n. search: of a search by steps. findings: what is wrong.
     """
@@ -53,10 +93,10 @@ class BestOf:
     responses: int
     gold: str = ""
     policy: str = ""
-    few: int = 0
+    too_few: int = 0
     skipped: int = 0
     unreadable: int = 0
-    untold: int = 0
+    without_truth: int = 0
     truth: str = ""
     curves: tuple[Curve, ...] = ()
     summary: tuple[Figure, ...] = ()

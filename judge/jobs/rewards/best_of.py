@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
-from judge.agreement.best_of.build import BestOfConfig, Candidates, Searched, build
+from judge.agreement.best_of.schema import BestOfConfig, Candidates, Searched
 from judge.agreement.best_of.truth import answers_of, final_answer, known_answer, truth_of
 from judge.engines.base import Completion, Engine
 from judge.engines.jury import Judge
@@ -104,6 +104,8 @@ def best_of(
         InputError: for data without a truth where nothing else is asked for, without two responses to a prompt, with
             fewer than n, and where nothing could be scored.
     """
+    from judge.agreement.best_of.build import build
+
     need("best_of", data=data is not None)
     assert data is not None
     steps = StepSearch(beams=beams, width=width, max_steps=max_steps, step_end=step_end)
@@ -261,10 +263,10 @@ def _search(
     """What a search by steps finds for each prompt whose answer is known."""
     known = {group.id: answer for group in groups if (answer := known_answer(group.reference)) is not None}
     prompts = {group.id: group.prompt for group in groups if group.id in known}
-    found = search(policy, source, prompts, settings, watch)
+    results = search(policy, source, prompts, settings, watch)
     return [
         Searched(key, float(final_answer("\n".join(each.steps)) == known[key]), each.tokens, costs[key])
-        for key, each in found.items()
+        for key, each in results.items()
     ]
 
 
@@ -312,7 +314,7 @@ def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
 
 
 def _bare(record: Record) -> Scorable:
-    """A record's texts alone. A response is given as texts, whose lines a process model takes for steps."""
+    """A record's texts alone, without labels and known answers. Of a response the lines are a process model's steps."""
     match record:
         case Response():
             return record.prompt, record.response

@@ -7,16 +7,17 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 from statistics import fmean
+from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from judge.engines import ENGINES
 from judge.engines.jury import Judge, as_judges
 from judge.engines.spec import parse_spec, read_settings
-from judge.errors import ConfigError, unknown
+from judge.errors import ConfigError, EngineError, unknown
 from judge.jobs.label import worded_options
 from judge.jobs.reward_rows import records_of
-from judge.judgements import Judgement, Order, Outcome, Score, Steps
+from judge.judgements import Judgement, Order, Score, Steps, shape_of, shapes
 from judge.records import Conversation, Ranking, Record, Response, Solution, content_id, plain, responses_of
 from judge.rewards.reward import Reward, Scorable
 from judge.runs.counts import Counts
@@ -25,8 +26,8 @@ from judge.runs.plan import Plan
 from judge.runs.scheduler import run
 from judge.secrets import mask_secrets
 from judge.tasks import Options
+from judge.tasks.views import responses
 
-TASKS = ("score", "outcome", "steps", "tournament")
 ALONE = "a tournament needs two or more responses to one prompt"
 EMPTY = "an empty response"
 
@@ -39,10 +40,11 @@ class JudgeReward:
     | `score` | the mean of the scale under the scores' probabilities; of several criteria their mean | `objectives` |
     | `outcome` | P(right) | `probability` |
     | `steps` | P(all steps right), the product over the steps | `steps`, `probability` |
+    | another | of the form "scores" as `score`, or the probability of the first label | |
     | `tournament` | Bradley-Terry log-strength among the responses to the same prompt, mean 0 | |
 
-    All rows of a call are judged side by side. An engine that was named by a spec is loaded once and let go by `close`
-    (or at the end of a `with` block); an engine of the caller's own stays open.
+    All rows of a call are judged side by side; calls of several threads wait for one another. An engine that was named
+    by a spec is loaded once and let go by `close` or at the end of a `with` block; one of the caller's own stays open.
 
     Attributes:
         task: what the judge is asked.
@@ -75,7 +77,7 @@ class JudgeReward:
         """
         Args:
             judges: a spec ("vllm:MODEL"), an `Engine`, or several of these: a jury.
-            task: score, outcome, steps or tournament.
+            task: score, outcome, steps, tournament, or one of a plugin that gives scores or a probability.
             prompt: a shipped prompt's name or a path; else the judge's or the task's default.
             tournament: full, swiss (the default) or knockout; rounds: of a Swiss one.
             settings: for those engines that know them; a mapping, or texts NAME=VALUE.
@@ -88,8 +90,8 @@ class JudgeReward:
             ConfigError: for an unknown task or engine, and for settings that do not fit each other.
         """
         self.task, self.counts = task, Counts()
-        if task not in TASKS:
-            raise unknown("task of a reward", task, TASKS)
+        if task not in (accepted := reward_tasks()):
+            raise unknown("task of a reward", task, accepted)
         if task != "tournament" and (tournament or rounds):
             raise ConfigError(f"tournament and rounds are for task='tournament', found task='{task}'")
         named = as_judges(judges)
@@ -110,6 +112,7 @@ class JudgeReward:
             rounds=rounds,
             **{name: value for name, value in words.items() if value is not None},
         )
+        self._lock, self._interrupted = Lock(), False
         self._job = LabelJob(
             Plan(
                 data=(),
@@ -195,15 +198,22 @@ class JudgeReward:
             judgements[record.id] = judgement
             return {"judgement": {"task": judgement.task, "verdict": None, "reason": judgement.reason}}
 
-        run(
-            records,
-            self._job.program,
-            self._job.engines,
-            _Nowhere(),
-            keep,
-            counts=self.counts,
-            window=max(len(records), 1),
-        )
+        for record in records:
+            self._job.render(record)  # what a prompt refuses is said before an engine holds any request
+        with self._lock:
+            if self._interrupted:  # its engines still hold requests, whose answers would be taken for those of others
+                raise EngineError(f"{self.name}: an earlier call ended in the middle; open the judge again")
+            self._interrupted = True
+            run(
+                records,
+                self._job.program,
+                self._job.engines,
+                _Nowhere(),
+                keep,
+                counts=self.counts,
+                window=max(len(records), 1),
+            )
+            self._interrupted = False
         return judgements
 
 
@@ -236,12 +246,9 @@ class _Unit(NamedTuple):
 def _single(records: Sequence[Record], task: str) -> Iterator[_Unit]:
     """Each response of each record, those with text."""
     for row, record in enumerate(records):
-        for place, response in enumerate(responses_of(record)):
-            if not _has_text(response):
-                continue
-            alone = record if isinstance(record, Response | Solution) else None
-            alone = alone or Response(prompt=record.prompt, response=response)
-            yield _Unit(_as_solution(alone) if task == "steps" else alone, [(row, place, 0)])
+        for place, alone in enumerate(responses(record)):
+            if any(map(_has_text, responses_of(alone))):
+                yield _Unit(_as_solution(alone) if task == "steps" else alone, [(row, place, 0)])
 
 
 def _as_solution(record: Response | Solution) -> Solution:
@@ -283,29 +290,28 @@ def _rewards(judgement: Judgement) -> tuple[Reward, ...]:
     match judgement:
         case Score():
             return (_of_score(judgement),)
-        case Outcome():
-            p_correct = judgement.p_correct
-            reason = judgement.reason if p_correct is None else ""
-            return (Reward(value=p_correct, probability=p_correct, reason=reason),)
         case Steps():
             return (_of_steps(judgement),)
         case Order():
             return _of_order(judgement)
         case _:
-            raise ConfigError(f"judgements of '{judgement.task}' are no rewards (accepted: {', '.join(TASKS)})")
+            probability = shape_of(judgement.task).p(judgement)
+            reason = judgement.reason if probability is None else ""
+            return (Reward(value=probability, probability=probability, reason=reason),)
 
 
 def _of_score(judgement: Score) -> Reward:
-    """The mean over criteria of the scale's mean under the probabilities; the score itself where there are none."""
+    """The score of the whole, else the mean over criteria: of each the scale's mean under the probabilities, the score
+    itself where there are none."""
     scores = {
         name: number if (mean := judgement.expected.get(name)) is None else mean
         for name, number in judgement.verdict.items()
     }
-    values = [value for value in scores.values() if value is not None]
-    if len(values) < len(scores):
+    read = {name: float(value) for name, value in scores.items() if value is not None}
+    if len(read) < len(scores):
         return Reward(value=None, reason=judgement.reason)
-    named = {name: float(value) for name, value in zip(scores, values, strict=True) if name}
-    return Reward(value=fmean(values), objectives=named or None)
+    named = {name: value for name, value in read.items() if name}
+    return Reward(value=read[""] if "" in read else fmean(read.values()), objectives=named or None)
 
 
 def _of_steps(judgement: Steps) -> Reward:
@@ -323,6 +329,16 @@ def _of_order(judgement: Order) -> tuple[Reward, ...]:
         Reward(value=None, reason=judgement.reason) if group else Reward(value=strength)
         for strength, group in zip(strengths, groups, strict=True)
     )
+
+
+def reward_tasks() -> tuple[str, ...]:
+    """The tasks whose judgements of a response are a number, and the tournament."""
+    numbers = [
+        name
+        for name, shape in shapes().items()
+        if shape.form in ("scores", "steps") or (shape.form == "label" and shape.probability and not shape.paired)
+    ]
+    return (*numbers, "tournament")
 
 
 def names_judge(source: str | Path) -> bool:

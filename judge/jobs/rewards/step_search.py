@@ -49,7 +49,7 @@ class Beam(NamedTuple):
     finished: bool = False
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search found for one prompt, and how many tokens were written for it."""
 
     steps: tuple[str, ...]
@@ -63,7 +63,7 @@ def search(
     prompts: Mapping[str, Conversation],
     settings: StepSearch,
     watch: Watch | None = None,
-) -> dict[str, Found]:
+) -> dict[str, SearchResult]:
     """The best answer to each prompt; all prompts take a step at a time together.
 
     Args:
@@ -95,7 +95,7 @@ def search(
             begun = [beam._replace(value=values.get((prompt, beam.steps), beam.value)) for beam in grown[prompt]]
             beams[prompt] = kept([*(beam for beam in before if beam.finished), *begun], before, settings.beams)
     best = {prompt: max(each, key=lambda beam: (beam.finished, beam.value)) for prompt, each in beams.items()}
-    return {prompt: Found(beam.steps, beam.value, tokens[prompt]) for prompt, beam in best.items()}
+    return {prompt: SearchResult(beam.steps, beam.value, tokens[prompt]) for prompt, beam in best.items()}
 
 
 def grow(beam: Beam, completion: Completion) -> Beam | None:

@@ -4,7 +4,8 @@ from math import log
 
 import pytest
 
-from judge.agreement.best_of.build import BestOfConfig, Candidates, Searched, build
+from judge.agreement.best_of.build import build
+from judge.agreement.best_of.schema import BestOfConfig, Candidates, Searched
 from judge.agreement.serialization import best_of_from_row, best_of_to_row
 from judge.errors import InputError
 
@@ -74,7 +75,7 @@ def test_what_is_left_out_is_counted() -> None:
     rows = [*useful(10), candidate(90, [0.5, 0.4], [1, 0]), candidate(91, [None] * 4, [1, 1, 1, 1])]
     rows += [candidate(92, [0.1, None, 0.2, 0.3], [1, None, 0, 0])]
     report = build("model", rows, BestOfConfig(resamples=0))
-    assert (report.prompts, report.few, report.unreadable, report.untold) == (11, 2, 1, 1)
+    assert (report.prompts, report.too_few, report.unreadable, report.without_truth) == (11, 2, 1, 1)
 
 
 def test_a_search_at_equal_tokens() -> None:

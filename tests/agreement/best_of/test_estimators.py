@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judge.agreement.best_of.estimators import (
-    at_size,
     best_of,
+    best_of_about,
     kl_of_best,
     pass_at,
     rank_chances,
@@ -100,4 +100,7 @@ def test_what_a_vote_weighs() -> None:
 
 
 def test_between_two_sizes() -> None:
-    assert at_size(np.array([0.5, 0.7, 0.8]), (1, 2, 4), 3) == pytest.approx(0.75)
+    rewards, truth = np.array([3.0, 2.0, 1.0]), np.array([0.0, 1.0, 1.0])  # 2/3, 1/3, 0 by n
+    assert best_of_about(rewards, truth, 1.5) == pytest.approx(0.5)
+    assert best_of_about(rewards, truth, 0.5) == pytest.approx(2 / 3)
+    assert best_of_about(rewards, truth, 9.0) == pytest.approx(0)
