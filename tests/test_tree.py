@@ -31,7 +31,8 @@ def test_every_package_is_listed() -> None:
     """`packages` in pyproject.toml is written by hand: a folder that is missing there would be missing in the wheel."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
     folders = {path.parent for top in ("judge", "cli") for path in (ROOT / top).rglob("__init__.py")}
-    found = {".".join(folder.relative_to(ROOT).parts) for folder in folders} - {"cli"} | set(FOLDER)
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in folders} - {"cli"}
+    found = {f"judge.{name}" if name.startswith("cli.") else name for name in names} | set(FOLDER)
     assert sorted(listed) == sorted(found)
 
 

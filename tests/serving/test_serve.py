@@ -17,7 +17,7 @@ import judge
 from judge.engines.base import Request
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, InputError, RunError, UnknownNameError
-from judge.jobs.serve import sources_of
+from judge.jobs.rewards.serve import sources_of
 from judge.serving import create_app
 from tests.conftest import Cli
 from tests.rewards.models import save
