@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -46,7 +47,7 @@ def run(app: FastAPI, *, host: str = "127.0.0.1", port: int = 8000, log_level: s
         access_log=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(limits.drain),
+        timeout_graceful_shutdown=ceil(limits.drain),
         proxy_headers=False,
     )
     with listener:
@@ -148,9 +149,10 @@ def _protocol(limits: Limits) -> type[HttpToolsProtocol]:
             super().on_headers_complete()
 
         def timeout_keep_alive_handler(self) -> None:
-            if not self.transport.is_closing():
-                # Closing waits for the client to read the rest of a response; this one had its time.
-                self.transport.abort() if self.transport.get_write_buffer_size() else self.transport.close()
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()  # closing would wait for the client to read the rest; it had its time
+            else:
+                super().timeout_keep_alive_handler()
 
         def _await_head(self) -> None:
             self._head_timer = self.loop.call_later(limits.slow_client, self._end, 408, b"")

@@ -36,7 +36,7 @@ class Live:
             ws="none",
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=int(limits.drain) or 1,
+            timeout_graceful_shutdown=int(limits.drain),
         )
         self.server = _Server(config, app)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]})
