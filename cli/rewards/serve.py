@@ -16,7 +16,7 @@ _LIMITS, _LOG = "Limits", "The log"
 def serve(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Reward models or judges; NAME=MODEL gives one a name."),
+        typer.Argument(metavar="MODEL", help="Reward models or judges; NAME=MODEL gives one a name."),
     ],
     task: Annotated[
         str | None, typer.Option("--task", "-t", help="Of a judge: score, outcome, steps or tournament.")
