@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from judge.jobs.reward_source import open_reward
     from judge.jobs.rewards.best_of import best_of
     from judge.jobs.rewards.judge_reward import JudgeReward
+    from judge.jobs.rewards.serve import serve
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
@@ -202,6 +203,7 @@ __all__ = [
     "revise",
     "robustness",
     "score",
+    "serve",
     "spoken",
     "survey",
     "sweep",
@@ -303,6 +305,7 @@ _HOMES = {
     "jobs.reward_source": ("open_reward",),
     "jobs.rewards.best_of": ("best_of",),
     "jobs.rewards.judge_reward": ("JudgeReward",),
+    "jobs.rewards.serve": ("serve",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.tiny": (

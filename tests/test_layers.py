@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"rewards", "agreement"},
     {"constitution_eval"},
     {"report"},
+    {"serving"},
     {"jobs"},
     {"hooks"},
     {"iteration"},

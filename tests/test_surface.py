@@ -18,7 +18,7 @@ UnknownNameError ablate_constitution agree audit best_of content_id diff_constit
 generate_problems hooks iterate judgement_from_row judgement_to_row label lint_constitution lint_prompt
 list_constitutions list_templates load_constitution load_engine load_reward_model load_template mask_secrets
 new_constitution open_reward open_run play read_records readable recognise render_constitution render_prompt revise
-robustness score spoken survey sweep test_constitution tiny_card to_row try_constitution unknown
+robustness score serve spoken survey sweep test_constitution tiny_card to_row try_constitution unknown
 """.split()
 
 

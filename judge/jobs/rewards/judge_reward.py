@@ -139,6 +139,19 @@ class JudgeReward:
         config = self._job.config()
         return content_id([config[name] for name in ("task", "prompt", "judges", "options")])
 
+    @property
+    def compares(self) -> bool:
+        """Whether a response's reward depends on the others of its prompt."""
+        return self.task == "tournament"
+
+    @cached_property
+    def loaded(self) -> "JudgeReward":
+        """Itself, the models that run in this process loaded; else the first row loads them."""
+        for engine in self._job.engines:
+            for name in ("engine", "model"):  # of vllm and hf
+                getattr(engine, name, None)
+        return self
+
     def score_batch(self, rows: Sequence[Scorable]) -> list[list[Reward]]:
         """The rewards of many rows, judged side by side.
 
