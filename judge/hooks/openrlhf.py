@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from judge.errors import InputError
-from judge.formats.chat_markup import answer_of, prompt_turns
+from judge.formats.chat_markup import exchange
 from judge.hooks.gathering import Gatherer
 from judge.hooks.scorer import Column, Completion, HookScorer, Rewarded, Source
 from judge.rewards.shaping import Shaping
@@ -87,8 +87,7 @@ def _completions(queries: Sequence[str], prompts: Sequence[str], labels: Sequenc
         raise InputError(f"{len(queries)} queries, {len(prompts)} prompts, {len(labels)} labels (accepted: as many)")
     completions = []
     for query, prompt, label in zip(queries, prompts, labels, strict=True):
-        answer = answer_of(query, prompt)
-        if answer is None:
-            raise InputError(f"query {query[:40]!r} does not begin with its prompt {prompt[:40]!r}")
-        completions.append(Completion(prompt=prompt_turns(prompt), response=answer, columns={"label": label}))
+        said = exchange(query, prompt)
+        columns = {"label": label}
+        completions.append(Completion(prompt=said.prompt, response=said.response, columns=columns))
     return completions

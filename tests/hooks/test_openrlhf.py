@@ -45,8 +45,6 @@ def test_what_cannot_be_said() -> None:
         judge.hooks.openrlhf_reward(Lengths())([query("?")], [PROMPT], [None])
     stands = judge.hooks.openrlhf_reward(Lengths(), missing=-1.0)([query("?")], [PROMPT], [None])
     assert stands["rewards"].tolist() == [-1.0]
-    with pytest.raises(InputError, match=r"query 'Hello' does not begin with its prompt"):
-        judge.hooks.openrlhf_reward(Lengths())(["Hello"], [PROMPT], [None])
     with pytest.raises(InputError, match="2 queries, 1 prompts, 1 labels"):
         judge.hooks.openrlhf_reward(Lengths())([query("1"), query("2")], [PROMPT], [None])
 

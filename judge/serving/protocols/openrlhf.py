@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from judge.formats.chat_markup import Exchange, exchange
 from judge.records import Conversation
 from judge.rewards.reward import Reward
 from judge.serving.limits import Limits
-from judge.serving.protocols.chat_markup import Exchange, exchange
 from judge.serving.protocols.texts import check_count
 from judge.serving.protocols.values import number_of
 from judge.serving.refusals import invalid

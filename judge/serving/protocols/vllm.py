@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from judge.formats.chat_markup import exchange
 from judge.rewards.reward import Reward
 from judge.serving.limits import Limits
-from judge.serving.protocols.chat_markup import exchange
 from judge.serving.protocols.texts import ChatMessage, check_count, conversation, last_answer
 from judge.serving.protocols.values import number_of
 from judge.serving.refusals import invalid
