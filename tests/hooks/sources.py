@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from judge.jobs.reward_rows import records_of
 from judge.records import Ranking, responses_of, spoken
 from judge.rewards.reward import Reward
 
@@ -25,9 +26,10 @@ class Lengths:
         self.lock = threading.Lock()
 
     def score_batch(self, rows: Sequence[Any]) -> list[list[Reward]]:
-        self.batches.append([len(responses_of(row)) for row in rows])
-        self.prompts.append([spoken(row.prompt) for row in rows])
-        return [self._row(row) for row in rows]
+        records = records_of(rows, process=False)
+        self.batches.append([len(responses_of(record)) for record in records])
+        self.prompts.append([spoken(record.prompt) for record in records])
+        return [self._row(record) for record in records]
 
     def _row(self, row: Any) -> list[Reward]:
         texts = [spoken(response) for response in responses_of(row)]
