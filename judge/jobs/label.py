@@ -47,6 +47,8 @@ def label(
     one_order: bool | None = None,
     hard: bool | None = None,
     steps: Literal["each", "all"] | str | None = None,
+    tournament: Literal["full", "swiss", "knockout"] | str | None = None,
+    rounds: int | None = None,
     pairwise: bool | None = None,
     preset: str | None = None,
     clamp: Clamp | tuple[float, float] | str | None = None,
@@ -75,7 +77,8 @@ def label(
         settings: for those judges that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
-        one_order, hard, steps, pairwise, low, high, criterion, rubric, no_reference: how to ask; see `Options`.
+        one_order, hard, steps, tournament, rounds, low, high, criterion, rubric, no_reference: how to ask; see
+            `Options`. pairwise: tournament="full" by an earlier name.
         constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
         preset: the settings of a paper.
         from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
@@ -95,8 +98,9 @@ def label(
     need("label", data=sources, task=task or earlier.task, judges=jury, out=out or dry_run)
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
-    asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
-    converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
+    asking: dict[str, Any] = {"retries": retries, "one_order": one_order, "low": low, "high": high, "rounds": rounds}
+    asking["tournament"] = tournament or ("full" if pairwise else None)
+    converted = worded_options(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
     plan = Plan(
         data=sources,
         task=task or earlier.task,
@@ -205,7 +209,7 @@ class _Earlier:
         return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
 
 
-def _converted(
+def worded_options(
     *, hard: bool | None, no_reference: bool | None, steps: str | None, criterion: str | Sequence[str] | None
 ) -> dict[str, Any]:
     """The options whose names say the opposite, or that are read from words."""

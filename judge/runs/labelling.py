@@ -1,7 +1,6 @@
 """The job of labelling: one task, one prompt, and every record judged by all judges."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
@@ -68,7 +67,7 @@ class LabelJob(EngineJob):
             "prompt": {"name": self.template.name, "hash": self.template.hash},
             "constitution": constitution_entry(self.constitution, plan.clamp),
             "judges": [engine.describe() for engine in self.engines],
-            "options": asdict(plan.options),
+            "options": plan.options.manifest_entry(),
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }
