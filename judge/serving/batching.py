@@ -20,6 +20,7 @@ from judge.serving.refusals import RefusedError, busy, invalid
 from judge.serving.request_log import log
 
 Rewards = tuple[Reward, ...]
+_TIMES_AWAY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,17 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the worker's edge: a request is told, the thread lives on
             if len(rows) == 1:
                 return [error]
-            return [outcome for row in rows for outcome in self._outcomes([row])]
+            return self._one_by_one(rows)
+
+    def _one_by_one(self, rows: Sequence[Row]) -> list[Rewards | Exception]:
+        """Each row alone, so that the one that fails fails alone; an engine that is away twice in a row is not asked
+        for the others."""
+        outcomes: list[Rewards | Exception] = []
+        away = 0
+        for row in rows:
+            outcomes += self._outcomes([row]) if away < _TIMES_AWAY else outcomes[-1:]
+            away = away + 1 if isinstance(outcomes[-1], EngineError) else 0
+        return outcomes
 
     def _told(self, error: Exception, field: str) -> RefusedError:
         """An error as the request is told of it: what a text caused is 422, an engine that is away 503."""

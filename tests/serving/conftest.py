@@ -1,6 +1,7 @@
 """A server of the real app behind a real socket, in a thread of the test's process."""
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from judge.serving.request_log import LOGGER, JsonFormatter
 from judge.serving.server import _listener, _protocol, _Server
 
 
@@ -92,6 +94,23 @@ def live() -> Iterator[Callable[[FastAPI], Live]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[dict[str, Any]]]:
+    """What the server writes to its log while the test runs, each line as JSON."""
+    lines: list[dict[str, Any]] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(JsonFormatter().format(record)))
+
+    handler = Kept()
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel("INFO")
+    yield lines
+    LOGGER.removeHandler(handler)
+    LOGGER.setLevel("NOTSET")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:

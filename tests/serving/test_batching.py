@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from judge.errors import EngineError
 from judge.serving.batching import Batch, Row, Worker
 from judge.serving.refusals import RefusedError
 from tests.serving.sources import Letters
@@ -70,6 +71,20 @@ def test_one_requests_error_is_its_own() -> None:
     assert [values(results[place]) for place in (0, 1, 4)] == [[1.0], [2.0], [4.0]]
     assert isinstance(results[2], RefusedError) and isinstance(results[3], RefusedError)
     assert (results[2].status, results[3].status) == (422, 500)
+
+
+def test_an_engine_that_is_away_is_not_asked_for_every_row() -> None:
+    calls: list[int] = []
+
+    class Away(Letters):
+        def score_batch(self, rows):  # type: ignore[no-untyped-def]
+            self.gate.wait(30)
+            calls.append(len(rows))
+            raise EngineError("the engine is away")
+
+    results, _ = scored(Away(), [[row("a")], [row("b" * n) for n in range(1, 7)], [row("z")]])
+    assert [result.status for result in results] == [503, 503, 503]
+    assert calls == [1, 7, 1, 1]  # all seven, two of them alone, and no more
 
 
 def test_a_source_that_gives_too_few_rewards_is_found_out() -> None:
