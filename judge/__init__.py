@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
+        Checklist,
         Critique,
         Judgement,
         Order,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         Ranking,
         Record,
         Response,
+        RubricItem,
         Solution,
         content_id,
         spoken,
@@ -93,6 +95,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "Checklist",
     "Comparison",
     "Completion",
     "ConfigError",
@@ -138,6 +141,7 @@ __all__ = [
     "RmjudgeError",
     "RobustnessReport",
     "Round",
+    "RubricItem",
     "Run",
     "RunAudit",
     "RunChangedError",
@@ -295,6 +299,7 @@ _HOMES = {
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
+        "Checklist",
         "Critique",
         "Judgement",
         "Order",
@@ -320,6 +325,7 @@ _HOMES = {
         "Ranking",
         "Record",
         "Response",
+        "RubricItem",
         "Solution",
         "content_id",
         "spoken",

@@ -78,10 +78,26 @@ class Score:
     """
 
     task: ClassVar[str] = "score"
-    verdict: Mapping[str, int | None]
+    verdict: Mapping[str, float | None]
     reason: str = ""
     expected: Mapping[str, float | None] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checklist(Score):
+    """Which criteria of a rubric a response meets, and the score of them all.
+
+    verdict: criterion -> 1 where it is met, 0 where it is not, None when unreadable; "" -> the score in 0 to 1, None
+    where a criterion is unreadable or none is decided. expected: criterion -> P(met), given that it is met or not;
+    "" -> the score of the expected points. points: what each criterion is worth. abstained: the criteria on which the
+    judge abstains; they stand in neither `verdict` nor the score.
+    """
+
+    task: ClassVar[str] = "checklist"
+    verdict: Mapping[str, float | None]
+    points: Mapping[str, float] = field(default_factory=dict)
+    abstained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from judge.constitution.constitution import Constitution
 from judge.engines.jury import Judge, as_judges
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
+from judge.formats.rubric import as_rubric, load_rubric
+from judge.records import RubricItem
 from judge.runs.data import Data, open_data
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import EngineJob, Plan
@@ -17,7 +19,7 @@ from judge.runs.ray_runner import RayLabelJob
 from judge.runs.reader import Run, open_run
 from judge.runs.runner import resume
 from judge.runs.scheduler import WINDOW
-from judge.tasks import Options
+from judge.tasks import TASKS, Options
 from judge.tasks.constitution_preference import Clamp, Preset
 from judge.tasks.constitution_preference import preset as preset_named
 
@@ -53,7 +55,7 @@ def label(
     low: int | None = None,
     high: int | None = None,
     criterion: str | Sequence[str] | None = None,
-    rubric: str | None = None,
+    rubric: str | Path | Sequence[RubricItem | Mapping[str, Any] | str] | None = None,
     no_reference: bool | None = None,
     from_run: str | Path | Run | None = None,
     retry_failures: bool = False,
@@ -68,14 +70,16 @@ def label(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
-        task: preference, critique, score, steps, outcome, ranking, or one of a plugin.
+        task: preference, critique, score, checklist, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         skip_bad: rows that cannot be judged go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
         settings: for those judges that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
-        one_order, hard, steps, pairwise, low, high, criterion, rubric, no_reference: how to ask; see `Options`.
+        one_order, hard, steps, pairwise, low, high, criterion, no_reference: how to ask; see `Options`.
+        rubric: what the scores of `score` mean; of `checklist` the criteria of rows without a rubric of their own: a
+            file, or a list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
         constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
         preset: the settings of a paper.
         from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
@@ -96,6 +100,7 @@ def label(
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
+    rubrics = _rubric(task or earlier.task, rubric)
     converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
     plan = Plan(
         data=sources,
@@ -105,7 +110,7 @@ def label(
         constitution=named_constitution(constitution) or (paper.constitution if paper else earlier.constitution),
         clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
         format=format,
-        options=earlier.options(len(jury), {**sampling, **asking, "rubric": rubric, **converted}),
+        options=earlier.options(len(jury), {**sampling, **asking, **rubrics, **converted}),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
     )
@@ -202,7 +207,24 @@ class _Earlier:
         """The options as they were, changed by those that are given (not None)."""
         chosen = {name: value for name, value in overrides.items() if value is not None}
         merged = {"judges": judges, **self._options, **chosen}
-        return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
+        items = (item if isinstance(item, RubricItem) else _item(item) for item in merged.get("checklist", ()))
+        return Options(**{**merged, "criteria": tuple(merged.get("criteria", ())), "checklist": tuple(items)})
+
+
+def _item(row: Mapping[str, Any]) -> RubricItem:
+    """A criterion as a manifest holds it."""
+    return RubricItem(**{**row, "tags": tuple(row["tags"])})
+
+
+def _rubric(task: str, rubric: str | Path | Sequence[Any] | None) -> dict[str, Any]:
+    """The rubric as an option: criteria for a task that takes them, else words about the scale."""
+    if rubric is None or rubric == "":
+        return {}
+    if task in TASKS and TASKS[task].takes_rubric:
+        return {"checklist": load_rubric(rubric) if isinstance(rubric, str | Path) else as_rubric(rubric)}
+    if not isinstance(rubric, str):
+        raise ConfigError(f"the rubric of the task '{task}' is a text about its scale; 'checklist' takes criteria")
+    return {"rubric": rubric}
 
 
 def _converted(

@@ -54,6 +54,8 @@ class LabelJob(EngineJob):
         """Why the task cannot judge a record, "" where it can."""
         if record.kind not in self.spec.kinds:
             return f"a {record.kind}; the task '{self.plan.task}' judges: {', '.join(self.spec.kinds)}"
+        if self.spec.unfit is not None and (reason := self.spec.unfit(record, self.plan.options)):
+            return reason
         return "" if _has_text(record) else "labels without the texts they are about; there is nothing to judge"
 
     def program(self, record: Record) -> Program[Judgement]:
@@ -63,12 +65,15 @@ class LabelJob(EngineJob):
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""
         plan = self.plan
+        options = asdict(plan.options)
+        if not plan.options.checklist:
+            del options["checklist"]  # as in manifests of earlier versions
         return {
             "task": plan.task,
             "prompt": {"name": self.template.name, "hash": self.template.hash},
             "constitution": constitution_entry(self.constitution, plan.clamp),
             "judges": [engine.describe() for engine in self.engines],
-            "options": asdict(plan.options),
+            "options": options,
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }

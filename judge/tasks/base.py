@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from judge.engines.base import Completion, Request
 from judge.errors import ConfigError
+from judge.records import Rubric
 
 T = TypeVar("T")
 Program = Generator[Sequence[Request], list[Completion], T]
@@ -31,7 +32,7 @@ class Options:
     soft: after a critique, ask for the exact probability of each label at the place where the verdict stands.
     max_tokens: longest reply; None leaves it to the prompt.
     low, high: the integer scale of `score`. criteria: named qualities, "name" or "name: what it means". rubric: what
-        the scores mean.
+        the scores mean. checklist: the criteria that `checklist` asks of rows that have no rubric of their own.
     each_step: `steps` asks one call a step, else all steps at once.
     reference: show the known answer, where a record has one, to `score` and `outcome`.
     pairwise: `ranking` compares every pair and fits Bradley-Terry strengths, else one call orders all.
@@ -50,6 +51,7 @@ class Options:
     high: int = 5
     criteria: tuple[str, ...] = ()
     rubric: str = ""
+    checklist: Rubric = ()
     each_step: bool = True
     reference: bool = True
     pairwise: bool = False
