@@ -161,7 +161,8 @@ def _completion(row: Row) -> Conversation:
 def _meta_evaluation(row: Row) -> list[Record]:
     """HealthBench's evaluation of graders: one criterion, and what several physicians said of it."""
     item = RubricItem(text=text(row, "rubric").strip())
-    people = row.get("anonymized_physician_ids") or ()
+    named = row.get("anonymized_physician_ids") is not None
+    people = values(row, "anonymized_physician_ids") if named else []
     votes = values(row, "binary_labels", "a list of true or false")
     names = [str(people[index]) if index < len(people) else f"physician {index + 1}" for index in range(len(votes))]
     human = tuple(
