@@ -90,6 +90,10 @@ Criterion = Annotated[
     list[str] | None,
     typer.Option("--criterion", metavar="NAME[=MEANING]", help="A quality to score.", rich_help_panel=_ASKING),
 ]
+Category = Annotated[
+    list[str] | None,
+    typer.Option("--category", metavar="NAME[=MEANING]", help="A category of classify.", rich_help_panel=_ASKING),
+]
 Rubric = Annotated[
     str | None,
     typer.Option("--rubric", help="What the scores mean; of checklist a FILE of criteria.", rich_help_panel=_ASKING),

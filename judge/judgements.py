@@ -129,6 +129,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """Which of several categories a response belongs to; None when unreadable, or when two are as likely.
+
+    probabilities: category -> its probability, over all that are on offer; sums to 1.
+    """
+
+    task: ClassVar[str] = "classify"
+    verdict: str | None
+    reason: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """Several responses in order, best first (0-based indices); strengths are Bradley-Terry log-strengths, mean 0."""
 
@@ -222,6 +236,7 @@ class Shape:
         records: the kinds of record that are judged, the usual one first.
         labels: the verdicts on offer. The first one is the good one (P(right), P(the first is better)), the second one
             its opposite, a third one neither of them (a tie, neutral).
+        nominal: the verdicts are names in no order, which nobody knows beforehand: those of the rows.
         probability: the field with the probability of the first label, "" for none.
         criterion: where people's labels under this criterion are meant too: numbers, 1/2 or more for the first label.
         tally: a row's judgement -> the words it is counted by, where these do not follow from the form.
@@ -232,6 +247,7 @@ class Shape:
     form: Form
     records: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    nominal: bool = False
     probability: str = ""
     criterion: str = ""
     tally: Callable[[Row], Iterable[str]] | None = None

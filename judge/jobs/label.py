@@ -55,6 +55,7 @@ def label(
     low: int | None = None,
     high: int | None = None,
     criterion: str | Sequence[str] | None = None,
+    category: str | Sequence[str] | None = None,
     rubric: str | Path | Sequence[RubricItem | Mapping[str, Any] | str] | None = None,
     no_reference: bool | None = None,
     from_run: str | Path | Run | None = None,
@@ -70,7 +71,7 @@ def label(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
-        task: preference, critique, score, checklist, steps, outcome, ranking, or one of a plugin.
+        task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         skip_bad: rows that cannot be judged go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
@@ -78,6 +79,7 @@ def label(
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
         one_order, hard, steps, pairwise, low, high, criterion, no_reference: how to ask; see `Options`.
+        category: the categories of `classify`, NAME or NAME=MEANING.
         rubric: what the scores of `score` mean; of `checklist` the criteria of rows without a rubric of their own: a
             file, or a list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
         constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
@@ -101,7 +103,7 @@ def label(
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
     rubrics = _rubric(task or earlier.task, rubric)
-    converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
+    converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category)
     plan = Plan(
         data=sources,
         task=task or earlier.task,
@@ -207,8 +209,9 @@ class _Earlier:
         """The options as they were, changed by those that are given (not None)."""
         chosen = {name: value for name, value in overrides.items() if value is not None}
         merged = {"judges": judges, **self._options, **chosen}
+        named = {name: tuple(merged.get(name, ())) for name in ("criteria", "categories")}
         items = (item if isinstance(item, RubricItem) else _item(item) for item in merged.get("checklist", ()))
-        return Options(**{**merged, "criteria": tuple(merged.get("criteria", ())), "checklist": tuple(items)})
+        return Options(**{**merged, **named, "checklist": tuple(items)})
 
 
 def _item(row: Mapping[str, Any]) -> RubricItem:
@@ -228,19 +231,29 @@ def _rubric(task: str, rubric: str | Path | Sequence[Any] | None) -> dict[str, A
 
 
 def _converted(
-    *, hard: bool | None, no_reference: bool | None, steps: str | None, criterion: str | Sequence[str] | None
+    *,
+    hard: bool | None,
+    no_reference: bool | None,
+    steps: str | None,
+    criterion: str | Sequence[str] | None,
+    category: str | Sequence[str] | None,
 ) -> dict[str, Any]:
     """The options whose names say the opposite, or that are read from words."""
     if steps is not None and steps not in _STEPS:
         raise unknown("value of steps", steps, _STEPS)
-    named = (criterion,) if isinstance(criterion, str) else criterion or ()
-    criteria = tuple(": ".join(part.strip() for part in text.split("=", 1)) for text in named)
     return {
         "soft": False if hard else None,
         "reference": False if no_reference else None,
         "each_step": _STEPS[steps] if steps is not None else None,
-        "criteria": criteria or None,
+        "criteria": _named(criterion) or None,
+        "categories": _named(category) or None,
     }
+
+
+def _named(texts: str | Sequence[str] | None) -> tuple[str, ...]:
+    """NAME or NAME=MEANING as options hold them, "name: meaning"."""
+    given = (texts,) if isinstance(texts, str) else texts or ()
+    return tuple(": ".join(part.strip() for part in text.split("=", 1)) for text in given)
 
 
 def _clamp(clamp: Clamp | tuple[float, float] | str | None) -> Clamp | None:

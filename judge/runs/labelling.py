@@ -56,7 +56,8 @@ class LabelJob(EngineJob):
             return f"a {record.kind}; the task '{self.plan.task}' judges: {', '.join(self.spec.kinds)}"
         if self.spec.unfit is not None and (reason := self.spec.unfit(record, self.plan.options)):
             return reason
-        return "" if _has_text(record) else "labels without the texts they are about; there is nothing to judge"
+        alone = self.spec.judges_prompts and isinstance(record, Response) and bool(record.prompt)
+        return "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
 
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""
@@ -66,8 +67,9 @@ class LabelJob(EngineJob):
         """What decides every row of the run."""
         plan = self.plan
         options = asdict(plan.options)
-        if not plan.options.checklist:
-            del options["checklist"]  # as in manifests of earlier versions
+        for name in ("checklist", "categories"):  # manifests of earlier versions do not have them
+            if not options[name]:
+                del options[name]
         return {
             "task": plan.task,
             "prompt": {"name": self.template.name, "hash": self.template.hash},

@@ -32,7 +32,8 @@ class Options:
     soft: after a critique, ask for the exact probability of each label at the place where the verdict stands.
     max_tokens: longest reply; None leaves it to the prompt.
     low, high: the integer scale of `score`. criteria: named qualities, "name" or "name: what it means". rubric: what
-        the scores mean. checklist: the criteria that `checklist` asks of rows that have no rubric of their own.
+        the scores mean. categories: those of `classify`, named likewise. checklist: the criteria that `checklist`
+        asks of rows that have no rubric of their own.
     each_step: `steps` asks one call a step, else all steps at once.
     reference: show the known answer, where a record has one, to `score` and `outcome`.
     pairwise: `ranking` compares every pair and fits Bradley-Terry strengths, else one call orders all.
@@ -50,6 +51,7 @@ class Options:
     low: int = 1
     high: int = 5
     criteria: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     rubric: str = ""
     checklist: Rubric = ()
     each_step: bool = True

@@ -33,6 +33,7 @@ class TaskSpec:
         prompts: the kinds of prompt that it brings, by name: what they are given and which labels they need.
         shape: what its judgements look like: how their rows are written, counted, compared and learnt from.
         exports: the kinds of training examples that its judgements give, the usual one first.
+        judges_prompts: whether a prompt without a response is judged too.
         takes_rubric: whether the option `rubric` is a list of criteria, not words about a scale.
         unfit: why a record cannot be judged under the options, "" where it can.
         check_prompt: raises ConfigError where a prompt and the options do not fit, beyond labels.
@@ -47,6 +48,7 @@ class TaskSpec:
     shape: Shape
     prompts: Mapping[str, PromptKind] = field(default_factory=dict)
     exports: tuple[str, ...] = ()
+    judges_prompts: bool = False
     takes_rubric: bool = False
     unfit: Callable[[Record, Options], str] | None = None
     check_prompt: Callable[[Template, Options], None] | None = None

@@ -41,7 +41,7 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
     table, judge, mask = measure.table, measure.judge, measure.rows
     size = len(table.labels)
     sums = measure.draw.cells(cells(table.truth, judge.verdict, mask, size), size * size)
-    order = ORDERED.get(size, ())
+    order = () if table.shape.nominal else ORDERED.get(size, ())
 
     def whole(name: str, title: str, formula: Callable[[Floats], Floats], *, share: bool = False) -> Figure:
         unit = "share" if share else "coefficient"
@@ -57,13 +57,16 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
         whole("macro_recall", "Macro recall", nominal.macro_recall, share=True),
         whole("macro_f1", "Macro F1", nominal.macro_f1, share=True),
         whole("cohen_kappa", "Cohen's κ", nominal.cohen_kappa),
-        whole("cohen_kappa_linear", "Cohen's κ, linear weights", _weighted("linear")),
-        whole("cohen_kappa_quadratic", "Cohen's κ, quadratic weights", _weighted("quadratic")),
         whole("alpha_nominal", "Krippendorff's α, nominal", lambda c: nominal.alpha(nominal.coincidences(c))),
-        whole("alpha_ordinal", "Krippendorff's α, ordinal", alpha_ordinal),
-        whole("alpha_interval", "Krippendorff's α, interval", alpha_interval),
         whole("gwet_ac1", "Gwet's AC1", nominal.gwet_ac1),
     ]
+    if not table.shape.nominal:
+        figures += [
+            whole("cohen_kappa_linear", "Cohen's κ, linear weights", _weighted("linear")),
+            whole("cohen_kappa_quadratic", "Cohen's κ, quadratic weights", _weighted("quadratic")),
+            whole("alpha_ordinal", "Krippendorff's α, ordinal", alpha_ordinal),
+            whole("alpha_interval", "Krippendorff's α, interval", alpha_interval),
+        ]
     return tuple(figures + _probabilities(measure, mask))
 
 

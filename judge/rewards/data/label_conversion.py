@@ -38,6 +38,8 @@ def teachers(kind: str) -> list[str]:
 
 
 def _form(shape: Shape) -> str:
+    if shape.nominal:
+        return "categories"
     return "pair" if shape.paired else shape.form
 
 
