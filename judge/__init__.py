@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
+        Category,
         Checklist,
         Critique,
         Judgement,
@@ -95,6 +96,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "Category",
     "Checklist",
     "Comparison",
     "Completion",
@@ -299,6 +301,7 @@ _HOMES = {
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
+        "Category",
         "Checklist",
         "Critique",
         "Judgement",

@@ -57,7 +57,7 @@ def test_prompts_alone_are_classified_and_people_are_compared(tmp_path: Path) ->
         progress=False,
     )
     assert run.manifest["counts"]["verdicts"] == {"english": 10, "french": 10}
-    report = judge.agree(run, resamples=200, progress=False)
+    report = judge.agree(run, resamples=200)
     assert report.figures["accuracy"].value == pytest.approx(15 / 20)
     # Of 20 rows people say english 10, french 5, italian 5; the judge english 10, french 10: expected agreement
     # .5 * .5 + .25 * .5 = .375, kappa (.75 - .375) / (1 - .375) = .6
