@@ -98,6 +98,10 @@ Rubric = Annotated[
     str | None,
     typer.Option("--rubric", help="What the scores mean; of checklist a FILE of criteria.", rich_help_panel=_ASKING),
 ]
+OwnReference = Annotated[
+    bool | None,
+    typer.Option("--own-reference", help="The judge answers first; that is the reference.", rich_help_panel=_ASKING),
+]
 NoReference = Annotated[
     bool | None, typer.Option("--no-reference", help="Hide a known answer.", rich_help_panel=_ASKING)
 ]

@@ -18,7 +18,8 @@ class Reading:
     """One completion, read.
 
     asked: what was asked, in the task's words: "forward", "swapped", "step 3", a criterion's name, "1 or 4".
-    verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable.
+    verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable and
+    of a judge's own reference ("own reference"), which is no verdict.
     reason: why it is None, "" otherwise; beside a verdict how it came to be where the reply did not give it ("cut at
     max_tokens; chosen behind 'Verdict: [['"), or why it has no probabilities.
     probabilities: verdict -> probability in the record's own terms, where the engine gave log-probabilities; sums to 1.

@@ -123,7 +123,7 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
     if "tools" in row:  # written by hand; in a row of rmjudge's they stand on the prompt
         prompt = offered(prompt, row)
         meta.pop("tools", None)
-    reference = text(row, "reference", empty=True) if row.get("reference") is not None else ""
+    reference = _reference(row)
     rubric = rubric_of(row)
     if not rubric and row.get("rubric") is not None:
         meta["rubric"] = row["rubric"]  # a text, which is no list of criteria
@@ -146,6 +146,17 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
     steps = texts(row, "steps", empty=empty)
     human = _human(row, lambda label: _step(label, len(steps)))
     return Solution(prompt=prompt, steps=steps, human=human, **beside)
+
+
+def _reference(row: Row) -> str:
+    """The reference, or several as numbered blocks."""
+    if row.get("reference") is None:
+        return ""
+    if isinstance(row["reference"], str):
+        return text(row, "reference", empty=True)
+    several = texts(row, "reference")
+    numbered = (f"Reference {number}:\n{answer}" for number, answer in enumerate(several, start=1))
+    return several[0] if len(several) == 1 else "\n\n".join(numbered)
 
 
 def _human(row: Row, verdict: Callable[[Row], Any]) -> tuple[HumanLabel, ...]:

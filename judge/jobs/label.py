@@ -58,6 +58,7 @@ def label(
     category: str | Sequence[str] | None = None,
     rubric: str | Path | Sequence[RubricItem | Mapping[str, Any] | str] | None = None,
     no_reference: bool | None = None,
+    own_reference: bool | None = None,
     from_run: str | Path | Run | None = None,
     retry_failures: bool = False,
     window: int = WINDOW,
@@ -79,6 +80,7 @@ def label(
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
         one_order, hard, steps, pairwise, low, high, criterion, no_reference: how to ask; see `Options`.
+        own_reference: each row without a reference is first answered by the first judge; that is its reference.
         category: the categories of `classify`, NAME or NAME=MEANING.
         rubric: what the scores of `score` mean; of `checklist` the criteria of rows without a rubric of their own: a
             file, or a list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
@@ -102,6 +104,7 @@ def label(
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
+    asking |= {"own_reference": own_reference}
     rubrics = _rubric(task or earlier.task, rubric)
     converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category)
     plan = Plan(

@@ -67,7 +67,7 @@ class LabelJob(EngineJob):
         """What decides every row of the run."""
         plan = self.plan
         options = asdict(plan.options)
-        for name in ("checklist", "categories"):  # manifests of earlier versions do not have them
+        for name in ("checklist", "categories", "own_reference"):  # manifests of earlier versions do not have them
             if not options[name]:
                 del options[name]
         return {

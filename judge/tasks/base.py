@@ -35,6 +35,7 @@ class Options:
         the scores mean. categories: those of `classify`, named likewise. checklist: the criteria that `checklist`
         asks of rows that have no rubric of their own.
     each_step: `steps` asks one call a step, else all steps at once.
+    own_reference: the first juror answers the prompt itself, and its answer is the reference of a record that has none.
     reference: show the known answer, where a record has one, to `score` and `outcome`.
     pairwise: `ranking` compares every pair and fits Bradley-Terry strengths, else one call orders all.
     """
@@ -56,6 +57,7 @@ class Options:
     checklist: Rubric = ()
     each_step: bool = True
     reference: bool = True
+    own_reference: bool = False
     pairwise: bool = False
 
     def __post_init__(self) -> None:
