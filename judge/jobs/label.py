@@ -104,8 +104,7 @@ def label(
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
-    asking |= {"own_reference": own_reference}
-    rubrics = _rubric(task or earlier.task, rubric)
+    beside = {"own_reference": own_reference, **_rubric(task or earlier.task, rubric)}
     converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category)
     plan = Plan(
         data=sources,
@@ -115,7 +114,7 @@ def label(
         constitution=named_constitution(constitution) or (paper.constitution if paper else earlier.constitution),
         clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
         format=format,
-        options=earlier.options(len(jury), {**sampling, **asking, **rubrics, **converted}),
+        options=earlier.options(len(jury), {**sampling, **asking, **beside, **converted}),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
     )
