@@ -80,8 +80,7 @@ def label(
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
         one_order, hard, steps, pairwise, low, high, criterion, no_reference: how to ask; see `Options`.
-        own_reference: each row without a reference is first answered by the first judge; that is its reference.
-        category: the categories of `classify`, NAME or NAME=MEANING.
+        category, own_reference: the categories of `classify`, NAME=MEANING; the judge's own answer as a reference.
         rubric: what the scores of `score` mean; of `checklist` the criteria of rows without a rubric of their own: a
             file, or a list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
         constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
