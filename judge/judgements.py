@@ -145,12 +145,20 @@ class Category:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Several responses in order, best first (0-based indices); strengths are Bradley-Terry log-strengths, mean 0."""
+    """Several responses in order, best first (0-based indices).
+
+    strengths: Bradley-Terry log-strengths, mean 0. comparisons, unreadable: how many pairs a tournament compared, and
+    of how many nothing could be read; these are left out. groups: where the comparisons that are left do not join all
+    responses, the group of each, 0 the largest; strengths can be compared within a group only, there is no verdict.
+    """
 
     task: ClassVar[str] = "ranking"
     verdict: tuple[int, ...] | None
     reason: str = ""
     strengths: tuple[float, ...] | None = None
+    comparisons: int = 0
+    unreadable: int = 0
+    groups: tuple[int, ...] = ()
     readings: tuple[Reading, ...] = ()
 
 

@@ -49,6 +49,8 @@ def label(
     one_order: bool | None = None,
     hard: bool | None = None,
     steps: Literal["each", "all"] | str | None = None,
+    tournament: Literal["full", "swiss", "knockout"] | str | None = None,
+    rounds: int | None = None,
     pairwise: bool | None = None,
     preset: str | None = None,
     clamp: Clamp | tuple[float, float] | str | None = None,
@@ -76,15 +78,13 @@ def label(
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         skip_bad: rows that cannot be judged go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
-        settings: for those judges that know them; a mapping, or texts NAME=VALUE.
-        patience: how long a server may be away before the run ends: "45s", "30m", "2h".
+        settings: for those judges that know them. patience: how long a server may be away: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
-        one_order, hard, steps, pairwise, low, high, criterion, no_reference: how to ask; see `Options`.
-        category, own_reference: the categories of `classify`, NAME=MEANING; the judge's own answer as a reference.
-        rubric: what the scores of `score` mean; of `checklist` the criteria of rows without a rubric of their own: a
-            file, or a list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
-        constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
-        preset: the settings of a paper.
+        one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference: how to
+            ask; see `Options`. pairwise: tournament="full" by an earlier name.
+        rubric: what the scores of `score` mean; of `checklist` the criteria of rows that have no rubric: a file, or a
+            list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
+        constitution, clamp, preset: the principles to judge pairs by; bounds of one's probability; a paper's settings.
         from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
         runner, workers: "ray" judges with so many actors on a Ray cluster.
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
@@ -102,9 +102,12 @@ def label(
     need("label", data=sources, task=task or earlier.task, judges=jury, out=out or dry_run)
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
-    asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
-    beside = {"own_reference": own_reference, **_rubric(task or earlier.task, rubric)}
-    converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category)
+    asking: dict[str, Any] = {"retries": retries, "one_order": one_order, "low": low, "high": high, "rounds": rounds}
+    asking |= {"own_reference": own_reference, **rubric_options(task or earlier.task, rubric)}
+    asking["tournament"] = tournament or ("full" if pairwise else None)
+    converted = worded_options(
+        hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category
+    )
     plan = Plan(
         data=sources,
         task=task or earlier.task,
@@ -113,7 +116,7 @@ def label(
         constitution=named_constitution(constitution) or (paper.constitution if paper else earlier.constitution),
         clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
         format=format,
-        options=earlier.options(len(jury), {**sampling, **asking, **beside, **converted}),
+        options=earlier.options(len(jury), {**sampling, **asking, **converted}),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
     )
@@ -220,7 +223,7 @@ def _item(row: Mapping[str, Any]) -> RubricItem:
     return RubricItem(**{**row, "tags": tuple(row["tags"])})
 
 
-def _rubric(task: str, rubric: str | Path | Sequence[Any] | None) -> dict[str, Any]:
+def rubric_options(task: str, rubric: str | Path | Sequence[Any] | None) -> dict[str, Any]:
     """The rubric as an option: criteria for a task that takes them, else words about the scale."""
     if rubric is None or rubric == "":
         return {}
@@ -231,13 +234,13 @@ def _rubric(task: str, rubric: str | Path | Sequence[Any] | None) -> dict[str, A
     return {"rubric": rubric}
 
 
-def _converted(
+def worded_options(
     *,
     hard: bool | None,
     no_reference: bool | None,
     steps: str | None,
     criterion: str | Sequence[str] | None,
-    category: str | Sequence[str] | None,
+    category: str | Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The options whose names say the opposite, or that are read from words."""
     if steps is not None and steps not in _STEPS:

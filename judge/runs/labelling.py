@@ -1,7 +1,6 @@
 """The job of labelling: one task, one prompt, and every record judged by all judges."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
@@ -66,16 +65,12 @@ class LabelJob(EngineJob):
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""
         plan = self.plan
-        options = asdict(plan.options)
-        for name in ("checklist", "categories", "own_reference"):  # manifests of earlier versions do not have them
-            if not options[name]:
-                del options[name]
         return {
             "task": plan.task,
             "prompt": {"name": self.template.name, "hash": self.template.hash},
             "constitution": constitution_entry(self.constitution, plan.clamp),
             "judges": [engine.describe() for engine in self.engines],
-            "options": options,
+            "options": plan.options.manifest_entry(),
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }

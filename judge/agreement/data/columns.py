@@ -323,7 +323,8 @@ class Columns:
                 judge.detail[index] = (tuple(verdict), tuple(judgement.get("p_right") or ()))
             case "order":
                 value = math.nan if verdict is None else 0.0
-                judge.detail[index] = tuple(verdict or ()), tuple(judgement.get("strengths") or ())
+                strengths = () if verdict is None else tuple(judgement.get("strengths") or ())
+                judge.detail[index] = tuple(verdict or ()), strengths
             case "text":
                 value = math.nan
             case _:
