@@ -76,8 +76,7 @@ def label(
         out: the run directory.
         task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
-        skip_bad: rows that cannot be judged go to failures.jsonl with their places and reasons, and are counted;
-            else the first reading of the data names them and ends.
+        skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.
         settings: for those judges that know them. patience: how long a server may be away: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
         one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference: how to
@@ -87,10 +86,10 @@ def label(
         constitution, clamp, preset: the principles to judge pairs by; bounds of one's probability; a paper's settings.
         from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
         runner, workers: "ray" judges with so many actors on a Ray cluster.
-        dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
+        dry_run: ask and write nothing.
 
     Returns:
-        The run; a `Preview`, which is a run without rows, of a dry run.
+        The run; of a dry run a `Preview` of the prompts and the cost, which is a run without rows.
 
     Raises:
         ConfigError: for arguments that do not fit together. RunChangedError: where `out` holds another run.
