@@ -15,14 +15,13 @@ from judge.verdicts import distribution, largest, mean, unread
 def classify(record: Response | Solution, template: Template, options: Options) -> Program[Category]:
     """The category of a response, or of a prompt that has none; votes and jurors are averaged."""
     response = as_response(record)
-    categories = [criterion(text) for text in options.categories]
     messages = template.render(
         prompt=spoken(response.prompt),
         response=spoken(response.response),
-        categories=categories,
+        categories=options.categories,
     )
-    labels = {category.name: category.name for category in categories}
-    batch = questions(record.id, "category", messages, template, options, labels=labels)
+    names = [criterion(category).name for category in options.categories]
+    batch = questions(record.id, "category", messages, template, options, labels=dict(zip(names, names, strict=True)))
     readings = tuple((yield from gather([ask(question, options) for question in batch])))
     shares = mean(distribution(reading) for reading in readings)
     probabilities = mean(reading.probabilities for reading in readings)
