@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
+        Category,
+        Checklist,
         Critique,
         Judgement,
         Order,
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
         Ranking,
         Record,
         Response,
+        RubricItem,
         Solution,
         content_id,
         spoken,
@@ -102,6 +105,8 @@ __all__ = [
     "TASKS",
     "Ablation",
     "BestOfReport",
+    "Category",
+    "Checklist",
     "Comparison",
     "Completion",
     "ConfigError",
@@ -150,6 +155,7 @@ __all__ = [
     "RobustnessReport",
     "Round",
     "RoundFigures",
+    "RubricItem",
     "Run",
     "RunAudit",
     "RunChangedError",
@@ -320,6 +326,8 @@ _HOMES = {
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
+        "Category",
+        "Checklist",
         "Critique",
         "Judgement",
         "Order",
@@ -345,6 +353,7 @@ _HOMES = {
         "Ranking",
         "Record",
         "Response",
+        "RubricItem",
         "Solution",
         "content_id",
         "spoken",
