@@ -103,7 +103,18 @@ Criterion = Annotated[
     list[str] | None,
     typer.Option("--criterion", metavar="NAME[=MEANING]", help="A quality to score.", rich_help_panel=_ASKING),
 ]
-Rubric = Annotated[str | None, typer.Option("--rubric", help="What the scores mean.", rich_help_panel=_ASKING)]
+Category = Annotated[
+    list[str] | None,
+    typer.Option("--category", metavar="NAME[=MEANING]", help="A category of classify.", rich_help_panel=_ASKING),
+]
+Rubric = Annotated[
+    str | None,
+    typer.Option("--rubric", help="What the scores mean; of checklist a FILE of criteria.", rich_help_panel=_ASKING),
+]
+OwnReference = Annotated[
+    bool | None,
+    typer.Option("--own-reference", help="The judge answers first; that is the reference.", rich_help_panel=_ASKING),
+]
 NoReference = Annotated[
     bool | None, typer.Option("--no-reference", help="Hide a known answer.", rich_help_panel=_ASKING)
 ]

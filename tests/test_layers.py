@@ -28,7 +28,10 @@ FLOORS: list[set[str]] = [
     {"rewards", "agreement"},
     {"constitution_eval"},
     {"report"},
+    {"serving"},
     {"jobs"},
+    {"hooks"},
+    {"iteration"},
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.

@@ -111,6 +111,13 @@ class RewardModel:
         return figures
 
     @property
+    def deciles(self) -> Sequence[float]:
+        """The nine deciles of its rewards on the calibration data, as it gives them; empty where they were not kept."""
+        calibration = self.metadata.get("calibration") or {}
+        mean, scale = (calibration["mean"], calibration["scale"]) if self.normalize else (0.0, 1.0)
+        return [(decile - mean) / scale for decile in calibration.get("deciles", ())]
+
+    @property
     def flags(self) -> Sequence[str]:
         """What is wrong with the model, a sentence each."""
         flags: Sequence[str] = self.metadata.get("figures", {}).get("flags", ())

@@ -53,7 +53,10 @@ class LabelJob(EngineJob):
         """Why the task cannot judge a record, "" where it can."""
         if record.kind not in self.spec.kinds:
             return f"a {record.kind}; the task '{self.plan.task}' judges: {', '.join(self.spec.kinds)}"
-        return "" if _has_text(record) else "labels without the texts they are about; there is nothing to judge"
+        if self.spec.unfit is not None and (reason := self.spec.unfit(record, self.plan.options)):
+            return reason
+        alone = self.spec.judges_prompts and isinstance(record, Response) and bool(record.prompt)
+        return "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
 
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""

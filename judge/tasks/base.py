@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from judge.engines.base import Completion, Request
 from judge.errors import ConfigError, unknown
+from judge.records import Rubric
 
 T = TypeVar("T")
 Program = Generator[Sequence[Request], list[Completion], T]
@@ -32,8 +33,10 @@ class Options:
     soft: after a critique, ask for the exact probability of each label at the place where the verdict stands.
     max_tokens: longest reply; None leaves it to the prompt.
     low, high: the integer scale of `score`. criteria: named qualities, "name" or "name: what it means". rubric: what
-        the scores mean.
+        the scores mean. categories: those of `classify`, named likewise. checklist: the criteria that `checklist`
+        asks of rows that have no rubric of their own.
     each_step: `steps` asks one call a step, else all steps at once.
+    own_reference: the first juror answers the prompt itself, and its answer is the reference of a record that has none.
     reference: show the known answer, where a record has one, to `score` and `outcome`.
     tournament: `ranking` compares pairs and fits Bradley-Terry strengths: "full", every pair; "swiss", in rounds of
         responses that are about as strong; "knockout", the better of a pair goes on. "": one call orders all.
@@ -53,9 +56,12 @@ class Options:
     low: int = 1
     high: int = 5
     criteria: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     rubric: str = ""
+    checklist: Rubric = ()
     each_step: bool = True
     reference: bool = True
+    own_reference: bool = False
     tournament: str = ""
     rounds: int = 0
     pairwise: InitVar[bool] = False
@@ -79,11 +85,17 @@ class Options:
             raise ConfigError(f"the scale's low end {self.low} must be below its high end {self.high}")
 
     def manifest_entry(self) -> dict[str, Any]:
-        """The options as a manifest holds them. A tournament is `pairwise`, and what sets it apart from a full one
-        stands beside it, so that runs made before there were others go on."""
+        """The options as a manifest holds them: as in earlier versions, so that their runs go on.
+
+        A tournament is `pairwise`, and what sets it apart from a full one stands beside it; what earlier versions did
+        not have stands there only where it is used.
+        """
         entry = asdict(self)
         tournament, rounds = entry.pop("tournament"), entry.pop("rounds")
         entry["pairwise"] = bool(tournament)
+        for name in ("checklist", "categories", "own_reference"):
+            if not entry[name]:
+                del entry[name]
         return entry if tournament in ("", "full") else entry | {"tournament": tournament, "rounds": rounds}
 
 

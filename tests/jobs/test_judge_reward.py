@@ -1,5 +1,6 @@
 """A judge as a source of rewards: what a value is made of, what cannot be read, and what stays open."""
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -216,3 +217,19 @@ def test_the_whole_of_a_score_is_the_reward_and_its_parts_stand_beside() -> None
 def test_tasks_that_give_a_number() -> None:
     assert {"score", "outcome", "steps", "tournament"} <= set(reward_tasks())
     assert not {"preference", "critique", "ranking", "revision"} & set(reward_tasks())
+
+
+def test_a_checklist_gives_the_share_of_its_points(tmp_path: Path) -> None:
+    path = tmp_path / "judge.jsonl"
+    path.write_text(json.dumps({"match": "", "text": "yes", "logprobs": {"yes": -0.0, "no": -50.0, "unsure": -50.0}}))
+    rubric = [{"criterion": "Is short", "points": 3}, {"criterion": "Insults", "points": -1, "name": "insults"}]
+    source = judge.open_reward(f"scripted:{path}", task="checklist", rubric=rubric)
+    ((reward,), (own,), (none,)) = source.score_batch(
+        [("Q", "A"), {"prompt": "Q", "response": "B", "rubric": ["Is B"]}, ("Q", "")]
+    )
+    assert reward.value == pytest.approx((3 - 1) / 3)
+    assert reward.objectives == pytest.approx({"Is short": 1.0, "insults": 1.0})
+    assert own.value == pytest.approx(1.0) and none.value is None
+    bare = judge.open_reward(f"scripted:{path}", task="checklist")
+    ((missing,),) = bare.score_batch([("Q", "A")])
+    assert missing.value is None and "no rubric" in missing.reason

@@ -15,7 +15,7 @@ from judge.engines import ENGINES
 from judge.engines.jury import Judge, as_judges
 from judge.engines.spec import parse_spec, read_settings
 from judge.errors import ConfigError, EngineError, unknown
-from judge.jobs.label import worded_options
+from judge.jobs.label import rubric_options, worded_options
 from judge.jobs.reward_rows import records_of
 from judge.judgements import Judgement, Order, Score, Steps, shape_of, shapes
 from judge.records import Conversation, Ranking, Record, Response, Solution, content_id, plain, responses_of
@@ -38,6 +38,7 @@ class JudgeReward:
     | task | value of a reward | beside it |
     |---|---|---|
     | `score` | the mean of the scale under the scores' probabilities; of several criteria their mean | `objectives` |
+    | `checklist` | the expected share of the rubric's points, 0 to 1 | `objectives`: P(met) of each criterion |
     | `outcome` | P(right) | `probability` |
     | `steps` | P(all steps right), the product over the steps | `steps`, `probability` |
     | another | of the form "scores" as `score`, or the probability of the first label | |
@@ -55,7 +56,7 @@ class JudgeReward:
         self,
         judges: Judge | Sequence[Judge],
         *,
-        task: Literal["score", "outcome", "steps", "tournament"] | str = "score",
+        task: Literal["score", "checklist", "outcome", "steps", "tournament"] | str = "score",
         prompt: str | Path = "",
         tournament: Literal["full", "swiss", "knockout"] | str = "",
         rounds: int = 0,
@@ -71,19 +72,19 @@ class JudgeReward:
         low: int = 1,
         high: int = 5,
         criterion: str | Sequence[str] = (),
-        rubric: str = "",
+        rubric: str | Path | Sequence[Any] = "",
         no_reference: bool = False,
     ) -> None:
         """
         Args:
             judges: a spec ("vllm:MODEL"), an `Engine`, or several of these: a jury.
-            task: score, outcome, steps, tournament, or one of a plugin that gives scores or a probability.
+            task: score, checklist, outcome, steps, tournament, or one of a plugin that gives scores or a probability.
             prompt: a shipped prompt's name or a path; else the judge's or the task's default.
             tournament: full, swiss (the default) or knockout; rounds: of a Swiss one.
             settings: for those engines that know them; a mapping, or texts NAME=VALUE.
-            criterion: named qualities, "NAME" or "NAME=MEANING", that `score` asks one by one: with low=0 and high=1 a
-                checklist.
-            seed, votes, temperature, top_p, max_tokens, retries, one_order, hard, low, high, rubric, no_reference: how
+            criterion: named qualities, "NAME" or "NAME=MEANING", that `score` asks one by one.
+            rubric: what the scores of `score` mean; of `checklist` the criteria, as `judge.label` takes them.
+            seed, votes, temperature, top_p, max_tokens, retries, one_order, hard, low, high, no_reference: how
                 to ask; see `Options`.
 
         Raises:
@@ -107,10 +108,10 @@ class JudgeReward:
             one_order=one_order,
             low=low,
             high=high,
-            rubric=rubric,
             tournament=(tournament or "swiss") if task == "tournament" else "",
             rounds=rounds,
             **{name: value for name, value in words.items() if value is not None},
+            **rubric_options(task, rubric),
         )
         self._lock, self._interrupted = Lock(), False
         self._job = LabelJob(
@@ -139,6 +140,19 @@ class JudgeReward:
         config = self._job.config()
         return content_id([config[name] for name in ("task", "prompt", "judges", "options")])
 
+    @property
+    def compares(self) -> bool:
+        """Whether a response's reward depends on the others of its prompt."""
+        return self.task == "tournament"
+
+    @cached_property
+    def loaded(self) -> "JudgeReward":
+        """Itself, the models that run in this process loaded; else the first row loads them."""
+        for engine in self._job.engines:
+            for name in ("engine", "model"):  # of vllm and hf
+                getattr(engine, name, None)
+        return self
+
     def score_batch(self, rows: Sequence[Scorable]) -> list[list[Reward]]:
         """The rewards of many rows, judged side by side.
 
@@ -155,6 +169,7 @@ class JudgeReward:
         records = records_of(rows, process=self.task == "steps")
         rewards = [[Reward(value=None, reason=EMPTY) for _ in responses_of(record)] for record in records]
         units = list(_groups(records) if self.task == "tournament" else _single(records, self.task))
+        units = [self._fit(unit) for unit in units]
         judgements = self._judged([unit.record for unit in units if unit.record is not None])
         for unit in units:
             judged = unit.known if unit.record is None else _rewards(judgements[unit.record.id])
@@ -176,6 +191,12 @@ class JudgeReward:
 
     def __repr__(self) -> str:
         return f"JudgeReward('{self.name}')"
+
+    def _fit(self, unit: "_Unit") -> "_Unit":
+        """The unit, or one without a record where the task cannot judge it."""
+        unfit = self._job.spec.unfit
+        reason = unfit(unit.record, self._job.plan.options) if unfit is not None and unit.record is not None else ""
+        return unit._replace(record=None, known=(Reward(value=None, reason=reason),)) if reason else unit
 
     def _judged(self, records: Sequence[Record]) -> dict[str, Judgement]:
         """The judgements of records by id."""
@@ -262,7 +283,9 @@ def _groups(records: Sequence[Record]) -> Iterator[_Unit]:
         order = {text: number for number, text in enumerate(texts)}
         places = [(row, place, order[content_id(plain(response))]) for row, place, response in group]
         if len(texts) > 1:
-            yield _Unit(Ranking(prompt=records[group[0][0]].prompt, responses=tuple(texts.values())), places)
+            record = records[group[0][0]]
+            together = Ranking(prompt=record.prompt, responses=tuple(texts.values()), reference=record.reference)
+            yield _Unit(together, places)
         elif group:
             same = Reward(value=0.0) if len(group) > 1 else Reward(value=None, reason=ALONE)
             yield _Unit(None, places, known=(same,))

@@ -38,6 +38,8 @@ def teachers(kind: str) -> list[str]:
 
 
 def _form(shape: Shape) -> str:
+    if shape.nominal:
+        return "categories"
     return "pair" if shape.paired else shape.form
 
 
@@ -135,7 +137,9 @@ def _scored(record: Response | Solution, scores: Mapping[str, float], kind: str)
     if not scores:
         return UNREADABLE
     if kind != "multi":
-        scores = {"": fmean(scores.values())}
+        scores = {"": scores[""] if "" in scores else fmean(scores.values())}
+    elif len(scores) > 1:
+        scores = {name: value for name, value in scores.items() if name}  # the whole is made of the others
     return _emptiness(record) or {"responses": (_response(record),), "scores": (dict(scores),)}
 
 
