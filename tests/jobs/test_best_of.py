@@ -242,6 +242,9 @@ def test_the_best_different_beams_are_kept() -> None:
     beams = [Beam(("a",), 0.2), Beam(("b",), 0.9), Beam(("b",), 0.9), Beam(("c",), 0.5), Beam(("d",))]
     assert kept(beams, [], 2) == [Beam(("b",), 0.9), Beam(("c",), 0.5)]
     assert kept([Beam(("d",))], [Beam(("a",), 0.2)], 2) == [Beam(("a",), 0.2, finished=True)]
+    ended = Beam(("e",), 0.9, finished=True)
+    assert kept([Beam(("b",), 0.9), ended], [], 2) == [ended]  # nothing that is begun can overtake it
+    assert kept([Beam(("b",), 0.95), ended], [], 2) == [Beam(("b",), 0.95), ended]
 
 
 def test_a_search_that_never_ends_is_cut() -> None:
