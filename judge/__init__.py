@@ -46,10 +46,11 @@ if TYPE_CHECKING:
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
-    from judge.jobs.reward_model import Comparison, RewardModel, load_reward_model
+    from judge.jobs.reward_model import RewardModel, load_reward_model
     from judge.jobs.reward_source import open_reward
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
+    from judge.jobs.scoring.scoring_model import Comparison
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.jobs.training.sweep import sweep
     from judge.jobs.training.sweep_result import Sweep, SweepCell
@@ -276,13 +277,13 @@ _HOMES = {
     ),
     "jobs.revise": ("revise",),
     "jobs.reward_model": (
-        "Comparison",
         "RewardModel",
         "load_reward_model",
     ),
     "jobs.reward_source": ("open_reward",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
+    "jobs.scoring.scoring_model": ("Comparison",),
     "jobs.tiny": (
         "TinyCard",
         "generate_problems",

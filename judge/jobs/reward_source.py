@@ -1,20 +1,44 @@
 """`judge.open_reward`: whatever gives rewards, by its name or as an object."""
 
 from pathlib import Path
+from typing import Any
 
-from judge.jobs.reward_model import load_reward_model
+from judge.errors import ConfigError
+from judge.jobs.reward_model import RewardModel, load_reward_model
+from judge.jobs.scoring.published import PublishedRewardModel
+from judge.rewards.checkpoint.metadata import REWARD_FILE
 from judge.rewards.reward import RewardSource
 
+_FOREIGN_ONLY = ("convention", "objective", "chat_template", "max_length", "trust_remote_code")
+"""Settings of models that others trained; ours say all this themselves."""
 
-def open_reward(source: str | Path | RewardSource) -> RewardSource:
+
+def open_reward(source: str | Path | RewardSource, **settings: Any) -> RewardSource:
     """What gives rewards.
 
     Args:
-        source: a reward model's directory, or an object that gives rewards already.
+        source: a reward model's directory, ours or one that others trained; a name on the hub, OWNER/NAME[@REVISION];
+            or an object that gives rewards already.
+        settings: of a model: dtype, device, normalize, calibration; of one that others trained also convention,
+            objective, chat_template, max_length and trust_remote_code, see `judge.score`.
 
     Raises:
-        InputError: for a directory that is no reward model.
+        InputError: for what is no reward model.
+        ConfigError: for settings that it has not got, and for a model that needs more to be said.
     """
-    if isinstance(source, str | Path):
-        return load_reward_model(source)
-    return source
+    if not isinstance(source, str | Path):
+        if settings:
+            raise ConfigError(f"{', '.join(settings)}: an object that gives rewards has settings of its own")
+        return source
+    return open_scoring_model(source, **settings)
+
+
+def open_scoring_model(source: str | Path, **settings: Any) -> RewardModel | PublishedRewardModel:
+    """A model of ours where the directory has reward.json and no convention is named, else one of others."""
+    given = {name: value for name, value in settings.items() if value not in (None, "", (), 0, False)}
+    if not (Path(source) / REWARD_FILE).is_file() or "convention" in given:
+        return PublishedRewardModel(source, **given)
+    for name in given:
+        if name in _FOREIGN_ONLY:
+            raise ConfigError(f"{name}: {source} is a model of rmjudge, which is read as it was trained")
+    return load_reward_model(source, **given)

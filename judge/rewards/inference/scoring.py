@@ -112,6 +112,7 @@ def collator_for(loaded: LoadedModel, *, cache_size: int = 0, layout: Layout | N
         shared_prefix=config.data.shared_prefix,
         cache_size=cache_size,
         every_token=config.model.head == "likelihood",
+        unread=loaded.unread,
     )
 
 

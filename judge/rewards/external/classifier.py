@@ -1,0 +1,210 @@
+"""A published classifier by its own class of transformers: padded rows, sorted by length.
+
+    B rows, T tokens, C outputs.
+
+Encoders (BERT and its like) read prompt and response as a pair of texts where their tokenizer has no chat template;
+that is how cross-encoders such as OpenAssistant/reward-model-deberta-v3-large-v2 are called on their cards.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from judge.errors import EngineError
+from judge.records import Conversation, Record, responses_of, spoken
+from judge.rewards.checkpoint.hf_format import quiet
+from judge.rewards.config import RewardConfig
+from judge.rewards.data.examples import Example
+from judge.rewards.data.tokenize import EMPTY, TOO_LONG, ExampleTokenizer
+from judge.rewards.external.decoder import (
+    ReadingSettings,
+    first_line,
+    load_config,
+    load_tokenizer,
+    max_length,
+    saved_dtype,
+    unloadable,
+    write_chat,
+)
+from judge.rewards.external.recognition import PublishedModel
+from judge.rewards.inference.judgements import RawReward, Rule, Uncalibrated, judged, task_of, unreadable
+from judge.rewards.inference.scoring import Scored
+from judge.rewards.modeling.backbone import is_causal, position_limit
+
+
+class Row(NamedTuple):
+    """One text. ids: its tokens; types: of a pair, which of both a token belongs to, empty where nobody asks.
+
+    cut: how many tokens of the prompt were left out on its left.
+    """
+
+    ids: list[int]
+    types: list[int]
+    cut: int = 0
+
+
+class Classifier:
+    """Somebody else's classifier, ready to score.
+
+    Attributes:
+        config: in our own terms.
+        longest: tokens of the longest text.
+
+    Raises:
+        EngineError: for weights or a tokenizer that cannot be loaded.
+        ConfigError: for a decoder whose tokenizer has no chat template.
+    """
+
+    def __init__(self, model: PublishedModel, settings: ReadingSettings) -> None:
+        self.published, self.settings = model, settings
+        self.config: RewardConfig = model.reward_config(settings.objective_weights)
+        self.tokenizer = load_tokenizer(model, settings)
+        self.model = _load(model, settings)
+        self.device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model.to(self.device).eval()
+        longest = max_length(model, self.model.config, self.tokenizer, settings)
+        self.longest = min(longest, position_limit(self.model) or longest)
+        self._write = self._writer()
+        self._single = self.model.config.get_text_config().pad_token_id is None  # its class takes one text at a time
+
+    def score(self, records: Iterable[Record], *, rule: Rule, batch_tokens: int, window: int) -> Iterator[list[Scored]]:
+        """Judgements of all records in their order, as `scoring.score` gives them."""
+        stream = iter(records)
+        while part := list(islice(stream, window)):
+            written = [self._rows(record) for record in part]
+            rows = [row for of_record in written if not isinstance(of_record, str) for row in of_record]
+            values = self._values(rows, batch_tokens)
+            yield [
+                self._scored(record, of_record, values, rule) for record, of_record in zip(part, written, strict=True)
+            ]
+
+    def _scored(self, record: Record, rows: "list[Row] | str", values: dict[int, list[float]], rule: Rule) -> Scored:
+        if isinstance(rows, str):
+            return Scored(record, unreadable(task_of(record, self.config, rule), rows, record), {}, 0, 0, 0)
+        rewards = [[self._raw_reward(values[id(row)])] for row in rows]
+        made = judged(record, rewards, self.config, rule, self.settings.calibration or Uncalibrated())
+        tokens, cut = sum(len(row.ids) for row in rows), any(row.cut for row in rows)
+        return Scored(record, made.judgement, made.numbers, tokens, 0, int(cut))
+
+    def _raw_reward(self, outputs: Sequence[float]) -> RawReward:
+        """The outputs with the one reward of them: the weighted mean, by the sum of the weights' sizes."""
+        weights = self.config.model.objective_weights or (1.0,)
+        total = sum(map(abs, weights))
+        return RawReward(tuple(outputs), sum(w * value for w, value in zip(weights, outputs, strict=True)) / total)
+
+    # -- texts --------------------------------------------------------------------------------------------------------
+
+    def _rows(self, record: Record) -> list[Row] | str:
+        """A row a response, or why there are none."""
+        rows = [self._write(record.prompt, response) for response in responses_of(record)]
+        reason = next((row for row in rows if isinstance(row, str)), "")
+        return reason or [row for row in rows if not isinstance(row, str)]
+
+    def _writer(self) -> Callable[[Conversation, Conversation], Row | str]:
+        """How prompt and response become tokens: by the chat template, or as a pair of texts."""
+        has_template = bool(self.settings.chat_template or self.tokenizer.chat_template)
+        if not has_template and (_has_pairs(self.tokenizer) or not is_causal(self.model.base_model)):
+            return self._pair
+        chat = ExampleTokenizer(write_chat(self.tokenizer, self.published, self.settings), "scalar", self.longest)
+
+        def write(prompt: Conversation, response: Conversation) -> Row | str:
+            (tokens,) = chat([Example(id="", group="", prompt=prompt, responses=(response,))])
+            return tokens if isinstance(tokens, str) else Row(tokens.texts[0].ids.tolist(), [], tokens.cut)
+
+        return write
+
+    def _pair(self, prompt: Conversation, response: Conversation) -> Row | str:
+        """Both texts as a pair; a prompt that is too long loses tokens on its left."""
+        first, second = spoken(prompt), spoken(response)
+        if not second:
+            return EMPTY
+        row = self._encode(first, second)
+        cut = len(row.ids) - self.longest
+        if cut <= 0:
+            return row
+        if not first or cut >= len(self.tokenizer(first, add_special_tokens=False)["input_ids"]):
+            return TOO_LONG
+        self.tokenizer.truncation_side = "left"
+        return self._encode(first, second, truncation="only_first", max_length=self.longest)._replace(cut=cut)
+
+    def _encode(self, first: str, second: str, **more: Any) -> Row:
+        texts = (first, second) if first else (second,)
+        encoded = self.tokenizer(*texts, verbose=False, split_special_tokens=True, **more)
+        return Row(list(encoded["input_ids"]), list(encoded.get("token_type_ids") or ()))
+
+    # -- numbers ------------------------------------------------------------------------------------------------------
+
+    def _values(self, rows: Sequence[Row], batch_tokens: int) -> dict[int, list[float]]:
+        """The outputs of each row, by its identity."""
+        values: dict[int, list[float]] = {}
+        batch: list[Row] = []
+        for row in sorted(rows, key=lambda row: -len(row.ids)):
+            if batch and (self._single or len(batch[0].ids) * (len(batch) + 1) > batch_tokens):
+                values |= self._forward(batch)
+                batch = []
+            batch.append(row)
+        return values | (self._forward(batch) if batch else {})
+
+    @torch.inference_mode()
+    def _forward(self, batch: Sequence[Row]) -> dict[int, list[float]]:
+        width = len(batch[0].ids)
+        pad = self.tokenizer.pad_token_id
+        tokens = torch.full((len(batch), width), int(pad if pad is not None else 0))
+        mask, types = torch.zeros_like(tokens), torch.zeros_like(tokens)
+        for number, row in enumerate(batch):
+            length = len(row.ids)
+            tokens[number, :length], mask[number, :length] = torch.tensor(row.ids), 1
+            if row.types:
+                types[number, :length] = torch.tensor(row.types)
+        inputs = {"input_ids": tokens, "attention_mask": mask} | ({"token_type_ids": types} if batch[0].types else {})
+        try:
+            outputs = self.model(**{name: value.to(self.device) for name, value in inputs.items()})
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise EngineError(f"{self.published.name}: cannot score a text: {first_line(error)}") from error
+        logits = _logits(outputs).float().cpu()
+        if logits.shape != (len(batch), len(self.published.labels)):
+            shape = "x".join(map(str, logits.shape))
+            raise EngineError(f"{self.published.name}: gave numbers of the shape {shape} for {len(batch)} texts")
+        return dict(zip(map(id, batch), logits.tolist(), strict=True))
+
+
+def _logits(outputs: Any) -> Tensor:
+    """(B, C): `score` of a class that gives one reward of its own (ArmoRM), else its logits, else its bare output."""
+    scores = getattr(outputs, "score", None)
+    logits = scores if isinstance(scores, Tensor) else getattr(outputs, "logits", outputs)
+    logits = logits[0] if isinstance(logits, tuple) else logits
+    values: Tensor = logits[:, None] if logits.dim() == 1 else logits
+    return values
+
+
+def _load(model: PublishedModel, settings: ReadingSettings) -> Any:
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+    remote = model.form == "remote"
+    try:
+        if remote:
+            config = AutoConfig.from_pretrained(model.folder, trust_remote_code=True)
+            known = "AutoModelForSequenceClassification" in (getattr(config, "auto_map", None) or {})
+            auto: Any = AutoModelForSequenceClassification if known else AutoModel
+        else:
+            config, auto = load_config(model), AutoModelForSequenceClassification
+        dtype = getattr(torch, settings.dtype or saved_dtype(config))
+        more = {"trust_remote_code": True} if remote else {}
+        with quiet():
+            loaded, report = auto.from_pretrained(
+                model.folder, config=config, dtype=dtype, output_loading_info=True, use_safetensors=True, **more
+            )
+    except (OSError, RuntimeError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+        raise unloadable(model, error) from None
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise EngineError(f"{model.name}: its weights lack {missing[0]}: the head of this model was never saved")
+    return loaded
+
+
+def _has_pairs(tokenizer: Any) -> bool:
+    """Whether the tokenizer puts something between the two texts of a pair, as encoders' do."""
+    return bool(tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False))
