@@ -8,17 +8,17 @@ that is how cross-encoders such as OpenAssistant/reward-model-deberta-v3-large-v
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from judge.errors import EngineError
-from judge.records import Conversation, Record, responses_of, spoken
+from judge.records import Conversation, Record, responses_of
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
-from judge.rewards.data.tokenize import EMPTY, TOO_LONG, ExampleTokenizer
+from judge.rewards.data.tokenize import ExampleTokenizer
 from judge.rewards.external.decoder import (
     ReadingSettings,
     first_line,
@@ -29,21 +29,11 @@ from judge.rewards.external.decoder import (
     unloadable,
     write_chat,
 )
+from judge.rewards.external.pairs import PairTokenizer, Row
 from judge.rewards.external.recognition import PublishedModel
 from judge.rewards.inference.judgements import RawReward, Rule, Uncalibrated, judged, task_of, unreadable
 from judge.rewards.inference.scoring import Scored
 from judge.rewards.modeling.backbone import is_causal, position_limit
-
-
-class Row(NamedTuple):
-    """One text. ids: its tokens; types: of a pair, which of both a token belongs to, empty where nobody asks.
-
-    cut: how many tokens of the prompt were left out on its left.
-    """
-
-    ids: list[int]
-    types: list[int]
-    cut: int = 0
 
 
 class Classifier:
@@ -107,7 +97,7 @@ class Classifier:
         """How prompt and response become tokens: by the chat template, or as a pair of texts."""
         has_template = bool(self.settings.chat_template or self.tokenizer.chat_template)
         if not has_template and (_has_pairs(self.tokenizer) or not is_causal(self.model.base_model)):
-            return self._pair
+            return PairTokenizer(self.tokenizer, self.longest)
         chat = ExampleTokenizer(write_chat(self.tokenizer, self.published, self.settings), "scalar", self.longest)
 
         def write(prompt: Conversation, response: Conversation) -> Row | str:
@@ -115,25 +105,6 @@ class Classifier:
             return tokens if isinstance(tokens, str) else Row(tokens.texts[0].ids.tolist(), [], tokens.cut)
 
         return write
-
-    def _pair(self, prompt: Conversation, response: Conversation) -> Row | str:
-        """Both texts as a pair; a prompt that is too long loses tokens on its left."""
-        first, second = spoken(prompt), spoken(response)
-        if not second:
-            return EMPTY
-        row = self._encode(first, second)
-        cut = len(row.ids) - self.longest
-        if cut <= 0:
-            return row
-        if not first or cut >= len(self.tokenizer(first, add_special_tokens=False)["input_ids"]):
-            return TOO_LONG
-        self.tokenizer.truncation_side = "left"
-        return self._encode(first, second, truncation="only_first", max_length=self.longest)._replace(cut=cut)
-
-    def _encode(self, first: str, second: str, **more: Any) -> Row:
-        texts = (first, second) if first else (second,)
-        encoded = self.tokenizer(*texts, verbose=False, split_special_tokens=True, **more)
-        return Row(list(encoded["input_ids"]), list(encoded.get("token_type_ids") or ()))
 
     # -- numbers ------------------------------------------------------------------------------------------------------
 
