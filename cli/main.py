@@ -33,6 +33,9 @@ VERBS = {
     "export": Verb("judge.cli.export", "Turn a run into training data for TRL, OpenRLHF, NeMo-RL and others.", False),
     "distill": Verb("judge.cli.distill", "Train a reward model on labels.", False),
     "score": Verb("judge.cli.score", "Score the rows of a data file with a reward model.", False),
+    "calibrate": Verb(
+        "judge.cli.calibrate", "Fit the probabilities of a run or a reward model to people's labels.", False
+    ),
     "robustness": Verb(
         "judge.cli.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
     ),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from judge.formats.survey import Survey, survey
     from judge.jobs.agree import agree
     from judge.jobs.audit import RunAudit, audit
+    from judge.jobs.calibrate import CalibrationResult, calibrate
     from judge.jobs.constitution import (
         ablate_constitution,
         diff_constitutions,
@@ -94,6 +95,7 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "CalibrationResult",
     "Comparison",
     "Completion",
     "ConfigError",
@@ -158,6 +160,7 @@ __all__ = [
     "ablate_constitution",
     "agree",
     "audit",
+    "calibrate",
     "content_id",
     "diff_constitutions",
     "distill",
@@ -248,6 +251,10 @@ _HOMES = {
     "jobs.audit": (
         "RunAudit",
         "audit",
+    ),
+    "jobs.calibrate": (
+        "CalibrationResult",
+        "calibrate",
     ),
     "jobs.constitution": (
         "ablate_constitution",

@@ -164,6 +164,12 @@ class RewardModel(ScoringModel):
         saved: Mapping[str, Any] | None = self.metadata.get("calibration")
         return saved
 
+    def with_calibration(self, calibration: "Calibration") -> "RewardModel":
+        """The same model under another calibration."""
+        return RewardModel(
+            self.path, dtype=self._dtype, device=self._device, normalize=self.normalize, calibration=calibration
+        )
+
     def score_records(
         self, records: Iterable[Record], *, rule: Rule, batch_tokens: int = BATCH_TOKENS, window: int = WINDOW
     ) -> "Iterator[list[Scored]]":
@@ -221,8 +227,7 @@ def load_reward_model(
     """
     model = RewardModel(path, dtype=dtype, device=device, normalize=normalize)
     if calibration is not None:
-        fitted = read_calibration(calibration, model)
-        model = RewardModel(path, dtype=dtype, device=device, normalize=normalize, calibration=fitted)
+        model = model.with_calibration(read_calibration(calibration, model))
     Rule(normalize=normalize).check(model.config, calibrated=model.calibration_row() is not None)
     return model
 

@@ -59,11 +59,12 @@ class Scored(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A record of a window, as examples. place: its index in the window."""
+    """A record of a window, as examples. place: its index in the window; prompt: tokens of its prompt."""
 
     place: int
     record: Record
     examples: list[Example]
+    prompt: int
     tokens: int
     shared: int
     cut: int
@@ -91,13 +92,15 @@ def score(
     while part := list(islice(stream, window)):
         collator = collator_for(loaded, cache_size=8 * len(part))
         pieces, done = _pieces(loaded, collator, part, rule)
-        for batch in _batches(pieces, batch_tokens, padded=collator.layout != "packed"):
+        packed = collator.layout == "packed"
+        shares = packed and collator.shared_prefix
+        for batch in _batches(pieces, batch_tokens, padded=not packed, shares=shares):
             flat = [example for piece in batch for example in piece.examples]
             rewards = iter(compute_rewards(loaded, collator, flat))
             for piece in batch:
                 by_text = [text for example in piece.examples for text in _by_text(example, next(rewards))]
                 judgement = _judged(loaded, piece.record, by_text, rule)
-                done[piece.place] = Scored(piece.record, judgement.judgement, judgement.numbers, *piece[3:])
+                done[piece.place] = Scored(piece.record, judgement.judgement, judgement.numbers, *piece[4:])
         yield [done[place] for place in range(len(part))]
 
 
@@ -187,20 +190,37 @@ def _pieces(
         else:
             shares = collator.layout == "packed" and collator.shared_prefix
             shared = count - sum(collator.lengths(examples)) if shares else 0
-            pieces.append(_Piece(place, record, examples, count, shared, sum(entry.cut > 0 for entry in tokens)))
+            prompt = max((text.start for entry in tokens for text in entry.texts), default=0)
+            cut = sum(entry.cut > 0 for entry in tokens)
+            pieces.append(_Piece(place, record, examples, prompt, count, shared, cut))
     return pieces, done
 
 
-def _batches(pieces: Sequence[_Piece], batch_tokens: int, *, padded: bool) -> Iterator[list[_Piece]]:
-    """Records of like length together, the same prompts side by side, longest first (so that memory fails at once)."""
-    ordered = sorted(pieces, key=lambda piece: (-piece.tokens, piece.examples[0].group, piece.place))
+def _batches(
+    pieces: Sequence[_Piece], batch_tokens: int, *, padded: bool, shares: bool = False
+) -> Iterator[list[_Piece]]:
+    """Records of like length together, longest first (so that memory fails at once).
+
+    Where prompts are shared, the records of one stand side by side, and each after the first counts without it.
+    """
+    longest: dict[str, int] = {}
+    for piece in pieces:
+        key = piece.examples[0].group if shares else str(piece.place)
+        longest[key] = max(longest.get(key, 0), piece.tokens)
+
+    def order(piece: _Piece) -> tuple[int, str, int]:
+        group = piece.examples[0].group
+        return -longest[group if shares else str(piece.place)], group, piece.place
+
     batch: list[_Piece] = []
     used = 0
-    for piece in ordered:
+    for piece in sorted(pieces, key=order):
         size = max(piece.tokens, batch[0].tokens) if padded and batch else piece.tokens
+        if shares and batch and batch[-1].examples[0].group == piece.examples[0].group:
+            size = piece.tokens - piece.shared - piece.prompt
         if batch and used + size > batch_tokens:
             yield batch
-            batch, used = [], 0
+            batch, used, size = [], 0, piece.tokens
         batch.append(piece)
         used += size
     if batch:

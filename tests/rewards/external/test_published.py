@@ -1,4 +1,4 @@
-"""Reward models that others trained, from their directories: their own library's numbers, and one line for what fails."""
+"""Reward models that others trained, from their directories: their library's numbers, and one line for what fails."""
 
 import json
 import shutil
@@ -113,8 +113,8 @@ def test_responses_to_one_prompt_share_it(tmp_path: Path) -> None:
     less the response's own) are computed once, and the scores are those of single texts."""
     model = open_scoring_model(save(tmp_path, num_labels=1), **CPU)
     row = {"prompt": PROMPT, "responses": list(ANSWERS)}
-    from judge.rewards.inference.judgements import Rule
     from judge.jobs.reward_rows import records_of
+    from judge.rewards.inference.judgements import Rule
 
     ((scored,),) = list(model.score_records(records_of([row], process=False), rule=Rule()))
     # <bos> <user> w7 w8 w9 <eos> <assistant>: 7 tokens that all three begin with, two of three times not computed.
@@ -268,7 +268,9 @@ def test_heads_of_their_makers_are_read_without_their_code(tmp_path: Path) -> No
     assert reward.value == pytest.approx(float(weight @ state(ultra, PROMPT, ANSWERS[1])), abs=1e-4)
     bias = torch.tensor([0.5])
     cost = {"score_head.weight": weight, "score_head.bias": bias}
-    beaver = headed(tmp_path / "beaver", "LlamaForScore", cost, score_type="cost", do_normalize=True, mean=[3.0], var=[4.0])
+    beaver = headed(
+        tmp_path / "beaver", "LlamaForScore", cost, score_type="cost", do_normalize=True, mean=[3.0], var=[4.0]
+    )
     ((reward,),) = judge.open_reward(beaver, **CPU).score_batch([(PROMPT, ANSWERS[1])])
     raw = float(weight @ state(beaver, PROMPT, ANSWERS[1])) + 0.5
     assert reward.value == pytest.approx(-raw / 2, abs=1e-4)  # a cost is scaled by its deviation, 2, and is no reward
@@ -398,7 +400,7 @@ def test_a_harmed_directory_is_one_line(
 
 def test_ours_has_no_settings_of_others(tmp_path: Path) -> None:
     (tmp_path / "reward.json").write_text("{}")
-    with pytest.raises(ConfigError, match="objective: .* is a model of rmjudge"):
+    with pytest.raises(ConfigError, match=r"objective: .* is a model of rmjudge"):
         judge.open_reward(tmp_path, objective="truth")
 
 
