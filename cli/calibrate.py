@@ -13,7 +13,7 @@ from judge.cli.score import ChatTemplate, Convention, Device, Dtype, MaxLength, 
 app = typer.Typer(add_completion=False)
 
 Source = Annotated[
-    str | None,
+    str,
     typer.Argument(
         metavar="RUN|MODEL",
         help="A run of a judge or of `rmjudge score`; or a reward model: a directory, or a name on the hub.",
@@ -32,7 +32,7 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the firs
 
 @app.command()
 def calibrate(
-    source: Source = None,
+    source: Source,
     human: Human = None,
     out: Out = None,
     method: Method = "auto",
@@ -52,7 +52,6 @@ def calibrate(
 
     rmjudge calibrate models/reward --human labelled.jsonl --out calibration.json
     """
-    o.need("calibrate", **{"RUN|MODEL": source})
     named = {
         "convention": convention,
         "objective": objective,

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from judge.formats.survey import Survey, survey
     from judge.jobs.agree import agree
     from judge.jobs.audit import RunAudit, audit
-    from judge.jobs.calibrate import CalibrationResult, calibrate
     from judge.jobs.constitution import (
         ablate_constitution,
         diff_constitutions,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from judge.jobs.reward_source import open_reward
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
+    from judge.jobs.scoring.calibrate import CalibrationResult, calibrate
     from judge.jobs.scoring.scoring_model import Comparison
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.jobs.training.sweep import sweep
@@ -252,10 +252,6 @@ _HOMES = {
         "RunAudit",
         "audit",
     ),
-    "jobs.calibrate": (
-        "CalibrationResult",
-        "calibrate",
-    ),
     "jobs.constitution": (
         "ablate_constitution",
         "diff_constitutions",
@@ -290,6 +286,10 @@ _HOMES = {
     "jobs.reward_source": ("open_reward",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
+    "jobs.scoring.calibrate": (
+        "CalibrationResult",
+        "calibrate",
+    ),
     "jobs.scoring.scoring_model": ("Comparison",),
     "jobs.tiny": (
         "TinyCard",

@@ -29,7 +29,7 @@ def write_calibration(
         path: the file.
         calibration: what was fitted.
         of: a model's `identity`, or the configuration of a judge's run.
-        figures: before and after, see `judge.jobs.calibrate`.
+        figures: before and after, see `judge.calibrate`.
         human: what a manifest says of the people's labels.
     """
     from importlib.metadata import version

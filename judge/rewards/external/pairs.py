@@ -44,7 +44,8 @@ class PairTokenizer:
             return EMPTY
         question = self._ids(spoken(prompt)) if prompt else []
         frame, texts = (self._pair, [question, answer]) if question else (self._single, [answer])
-        cut = max(0, sum(map(len, [*texts, *frame.around])) - self._longest)
+        count = sum(len(text) for text in texts) + sum(len(around) for around in frame.around)
+        cut = max(0, count - self._longest)
         if cut >= max(1, len(question)):
             return TOO_LONG
         texts[0] = texts[0][cut:]

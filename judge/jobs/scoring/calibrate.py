@@ -222,8 +222,8 @@ def _fit(
             f"{MIN_STATEMENTS} on {FOLDS} prompts at least"
         )
     rewards = [score for row in rows for score in row.scores]
-    spread = {"mean": float(np.mean(rewards)), "scale": float(np.std(rewards)) or 1.0} if rewards else {}
-    plain = Calibration(about=statements.about, n=len(statements), **spread)
+    mean, scale = (float(np.mean(rewards)), float(np.std(rewards)) or 1.0) if rewards else (0.0, 1.0)
+    plain = Calibration(about=statements.about, n=len(statements), mean=mean, scale=scale)
     calibration, after = fitted(statements, plain, method)
     result = CalibrationResult(
         of=name,
