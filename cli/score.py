@@ -92,6 +92,10 @@ Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda; else a GPU if there is one.", rich_help_panel=_SCORING)
 ]
 
+Engine = Annotated[
+    str, typer.Option("--engine", help="transformers, or vllm: one linear head on a decoder.", rich_help_panel=_SCORING)
+]
+
 
 @app.command()
 def score(
@@ -111,6 +115,7 @@ def score(
     chat_template: ChatTemplate = None,
     max_length: MaxLength = None,
     trust_remote_code: TrustRemoteCode = False,
+    engine: Engine = "transformers",
     best_of: BestOf = False,
     batch_tokens: BatchTokens = None,
     dtype: Dtype = None,
@@ -144,6 +149,7 @@ def score(
             chat_template=chat_template,
             max_length=max_length,
             trust_remote_code=trust_remote_code,
+            engine=engine,
             best_of=best_of,
             batch_tokens=batch_tokens,
             dtype=dtype,

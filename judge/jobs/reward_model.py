@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judge.jobs.scoring.calibration_file import read_calibration
-from judge.jobs.scoring.scoring_model import BATCH_TOKENS, WINDOW, ScoringModel
+from judge.jobs.scoring.scoring_model import BATCH_TOKENS, WINDOW, ScoringModel, check_engine
 from judge.records import Record, content_id
 from judge.rewards.checkpoint.metadata import read_metadata
 from judge.rewards.config import RewardConfig
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from judge.exports.push import Pushed
     from judge.rewards.checkpoint.save_load import LoadedModel
     from judge.rewards.evaluation.calibration import Calibration
+    from judge.rewards.external.pooled import Pooled
     from judge.rewards.inference.loader_parity import LoaderDifference
     from judge.rewards.inference.scoring import Scored
 
@@ -42,10 +43,12 @@ class RewardModel(ScoringModel):
         device: str = "",
         normalize: bool = False,
         calibration: "Calibration | None" = None,
+        engine: str = "transformers",
         training: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.training, self.normalize = Path(path), training, normalize
         self._dtype, self._device, self._calibration = dtype, device, calibration
+        self._engine = check_engine(engine)
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -167,15 +170,30 @@ class RewardModel(ScoringModel):
     def with_calibration(self, calibration: "Calibration") -> "RewardModel":
         """The same model under another calibration."""
         return RewardModel(
-            self.path, dtype=self._dtype, device=self._device, normalize=self.normalize, calibration=calibration
+            self.path,
+            dtype=self._dtype,
+            device=self._device,
+            normalize=self.normalize,
+            calibration=calibration,
+            engine=self._engine,
         )
 
     def score_records(
         self, records: Iterable[Record], *, rule: Rule, batch_tokens: int = BATCH_TOKENS, window: int = WINDOW
     ) -> "Iterator[list[Scored]]":
+        if self._engine == "vllm":
+            return self._pooled.score(records, rule=rule, batch_tokens=batch_tokens, window=window)
         from judge.rewards.inference.scoring import score
 
         return score(self.loaded, records, rule=rule, batch_tokens=batch_tokens, window=window)
+
+    @cached_property
+    def _pooled(self) -> "Pooled":
+        """The model in vLLM."""
+        from judge.rewards.external.pooled import pool_own
+
+        row = self.calibration_row()
+        return pool_own(self.path, self.metadata, self.config, calibration=row, dtype=self._dtype)
 
     @cached_property
     def loaded(self) -> "LoadedModel":
@@ -211,6 +229,7 @@ def load_reward_model(
     device: str = "",
     normalize: bool = False,
     calibration: str | Path | None = None,
+    engine: str = "transformers",
 ) -> RewardModel:
     """Open a reward model's directory.
 
@@ -220,12 +239,13 @@ def load_reward_model(
         device: "" takes a GPU where there is one.
         normalize: whether rewards have mean 0 and deviation 1 over the calibration data.
         calibration: a file of `judge.calibrate`, instead of the model's own calibration.
+        engine: transformers, or vllm for a model of one linear head (docs/rewards-at-work.md).
 
     Raises:
         InputError: for a directory that is no reward model.
         ConfigError: to normalize a model that has no calibration, or whose scores are no rewards.
     """
-    model = RewardModel(path, dtype=dtype, device=device, normalize=normalize)
+    model = RewardModel(path, dtype=dtype, device=device, normalize=normalize, engine=engine)
     if calibration is not None:
         model = model.with_calibration(read_calibration(calibration, model))
     Rule(normalize=normalize).check(model.config, calibrated=model.calibration_row() is not None)

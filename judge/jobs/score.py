@@ -47,6 +47,7 @@ def score(
     max_length: int | None = None,
     calibration: str | Path | None = None,
     trust_remote_code: bool = False,
+    engine: str = "transformers",
     best_of: bool = False,
     batch_tokens: int | None = None,
     dtype: str | None = None,
@@ -76,6 +77,7 @@ def score(
         max_length: tokens of prompt and response together, of a model that others trained; else as many as it reads.
         calibration: a file of `judge.calibrate`.
         trust_remote_code: run the code that lies in the directory of a model that others trained.
+        engine: transformers, packed where the model can; or vllm, for one linear head on a decoder.
         best_of: also write the best response to each prompt, best.jsonl.
         batch_tokens: tokens computed at once. dtype, device: of the weights; else as saved, and a GPU if there is one.
 
@@ -98,6 +100,7 @@ def score(
         max_length=max_length,
         calibration=calibration,
         trust_remote_code=trust_remote_code,
+        engine=engine,
         **computing,
     )
     rule = Rule(aggregation=aggregate or "", whole=bool(aggregate), lower=lower, normalize=normalize)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from judge.errors import ConfigError, InputError
 from judge.hub import model_directory
 from judge.jobs.scoring.calibration_file import read_calibration
-from judge.jobs.scoring.scoring_model import BATCH_TOKENS, WINDOW, ScoringModel
+from judge.jobs.scoring.scoring_model import BATCH_TOKENS, WINDOW, ScoringModel, check_engine
 from judge.records import Record, content_id
 from judge.rewards.config import RewardConfig
 from judge.rewards.external.recognition import PublishedModel, recognize
@@ -39,6 +39,7 @@ class PublishedRewardModel(ScoringModel):
         normalize: whether rewards have mean 0 and deviation 1 over the calibration data.
         dtype, device: of the weights; else as saved, and a GPU if there is one.
         trust_remote_code: run the code that lies in its directory.
+        engine: transformers, or vllm for decoders with one linear head.
 
     Raises:
         InputError: for what is no reward model, or cannot be read.
@@ -58,6 +59,7 @@ class PublishedRewardModel(ScoringModel):
         dtype: str = "",
         device: str = "",
         trust_remote_code: bool = False,
+        engine: str = "transformers",
     ) -> None:
         folder = model_directory(source)
         self.published: PublishedModel = recognize(
@@ -70,7 +72,7 @@ class PublishedRewardModel(ScoringModel):
         self._config = self.published.reward_config(self._weights)
         self._template = _template(chat_template)
         self._max_length, self._dtype, self._device = max_length, dtype, device
-        self._trust_remote_code = trust_remote_code
+        self._trust_remote_code, self._engine = trust_remote_code, check_engine(engine)
         self._calibration: Calibration | None = None
         if calibration is not None:
             self._calibration = read_calibration(calibration, self)
@@ -136,6 +138,7 @@ class PublishedRewardModel(ScoringModel):
             device=self._device,
             trust_remote_code=self._trust_remote_code,
             calibration=self._calibration,
+            engine=self._engine,
         )
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from judge.errors import unknown
 from judge.jobs.reward_rows import conversation, records_of
 from judge.judgements import Outcome, Steps
 from judge.records import Pair, Record
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from judge.rewards.inference.scoring import Scored
 
 BATCH_TOKENS, WINDOW = 16384, 1024
+ENGINES = ("transformers", "vllm")
+
+
+def check_engine(engine: str) -> str:
+    """The engine's name; raises UnknownNameError for one that scores nothing."""
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    return engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

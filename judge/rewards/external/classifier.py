@@ -6,18 +6,15 @@ Encoders (BERT and its like) read prompt and response as a pair of texts where t
 that is how cross-encoders such as OpenAssistant/reward-model-deberta-v3-large-v2 are called on their cards.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from judge.errors import EngineError
-from judge.records import Conversation, Record, responses_of
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.examples import Example
 from judge.rewards.data.tokenize import ExampleTokenizer
 from judge.rewards.external.decoder import (
     ReadingSettings,
@@ -31,12 +28,11 @@ from judge.rewards.external.decoder import (
 )
 from judge.rewards.external.pairs import PairTokenizer, Row
 from judge.rewards.external.recognition import PublishedModel
-from judge.rewards.inference.judgements import RawReward, Rule, Uncalibrated, judged, task_of, unreadable
-from judge.rewards.inference.scoring import Scored
+from judge.rewards.external.rows import RowReader, Writer, chat_writer
 from judge.rewards.modeling.backbone import is_causal, position_limit
 
 
-class Classifier:
+class Classifier(RowReader):
     """Somebody else's classifier, ready to score.
 
     Attributes:
@@ -57,58 +53,22 @@ class Classifier:
         self.model.to(self.device).eval()
         longest = max_length(model, self.model.config, self.tokenizer, settings)
         self.longest = min(longest, position_limit(self.model) or longest)
-        self._write = self._writer()
+        self.write, self.calibration = self._writer(), settings.calibration
         self._single = self.model.config.get_text_config().pad_token_id is None  # its class takes one text at a time
-
-    def score(self, records: Iterable[Record], *, rule: Rule, batch_tokens: int, window: int) -> Iterator[list[Scored]]:
-        """Judgements of all records in their order, as `scoring.score` gives them."""
-        stream = iter(records)
-        while part := list(islice(stream, window)):
-            written = [self._rows(record) for record in part]
-            rows = [row for of_record in written if not isinstance(of_record, str) for row in of_record]
-            values = self._values(rows, batch_tokens)
-            yield [
-                self._scored(record, of_record, values, rule) for record, of_record in zip(part, written, strict=True)
-            ]
-
-    def _scored(self, record: Record, rows: "list[Row] | str", values: dict[int, list[float]], rule: Rule) -> Scored:
-        if isinstance(rows, str):
-            return Scored(record, unreadable(task_of(record, self.config, rule), rows, record), {}, 0, 0, 0)
-        rewards = [[self._raw_reward(values[id(row)])] for row in rows]
-        made = judged(record, rewards, self.config, rule, self.settings.calibration or Uncalibrated())
-        tokens, cut = sum(len(row.ids) for row in rows), any(row.cut for row in rows)
-        return Scored(record, made.judgement, made.numbers, tokens, 0, int(cut))
-
-    def _raw_reward(self, outputs: Sequence[float]) -> RawReward:
-        """The outputs with the one reward of them: the weighted mean, by the sum of the weights' sizes."""
-        weights = self.config.model.objective_weights or (1.0,)
-        total = sum(map(abs, weights))
-        return RawReward(tuple(outputs), sum(w * value for w, value in zip(weights, outputs, strict=True)) / total)
 
     # -- texts --------------------------------------------------------------------------------------------------------
 
-    def _rows(self, record: Record) -> list[Row] | str:
-        """A row a response, or why there are none."""
-        rows = [self._write(record.prompt, response) for response in responses_of(record)]
-        reason = next((row for row in rows if isinstance(row, str)), "")
-        return reason or [row for row in rows if not isinstance(row, str)]
-
-    def _writer(self) -> Callable[[Conversation, Conversation], Row | str]:
+    def _writer(self) -> Writer:
         """How prompt and response become tokens: by the chat template, or as a pair of texts."""
         has_template = bool(self.settings.chat_template or self.tokenizer.chat_template)
         if not has_template and (_has_pairs(self.tokenizer) or not is_causal(self.model.base_model)):
             return PairTokenizer(self.tokenizer, self.longest)
-        chat = ExampleTokenizer(write_chat(self.tokenizer, self.published, self.settings), "scalar", self.longest)
-
-        def write(prompt: Conversation, response: Conversation) -> Row | str:
-            (tokens,) = chat([Example(id="", group="", prompt=prompt, responses=(response,))])
-            return tokens if isinstance(tokens, str) else Row(tokens.texts[0].ids.tolist(), [], tokens.cut)
-
-        return write
+        tokenizer = write_chat(self.tokenizer, self.published, self.settings)
+        return chat_writer(ExampleTokenizer(tokenizer, "scalar", self.longest))
 
     # -- numbers ------------------------------------------------------------------------------------------------------
 
-    def _values(self, rows: Sequence[Row], batch_tokens: int) -> dict[int, list[float]]:
+    def values(self, rows: Sequence[Row], batch_tokens: int) -> dict[int, list[float]]:
         """The outputs of each row, by its identity."""
         values: dict[int, list[float]] = {}
         batch: list[Row] = []

@@ -39,6 +39,7 @@ class ReadingSettings:
         device: "" takes a GPU where there is one.
         trust_remote_code: run the code that lies in the directory.
         calibration: fitted on people's labels.
+        engine: "transformers" or "vllm".
     """
 
     objective_weights: Mapping[str, float] | None = None
@@ -48,6 +49,7 @@ class ReadingSettings:
     device: str = ""
     trust_remote_code: bool = False
     calibration: Calibration | None = None
+    engine: str = "transformers"
 
 
 class PublishedHead(nn.Module):

@@ -7,6 +7,7 @@ from judge.records import Record
 from judge.rewards.checkpoint.save_load import LoadedModel
 from judge.rewards.external.classifier import Classifier
 from judge.rewards.external.decoder import ReadingSettings, adopt, is_adoptable
+from judge.rewards.external.pooled import pool
 from judge.rewards.external.recognition import PublishedModel
 from judge.rewards.inference import external_prms, scoring
 from judge.rewards.inference.external_prms import ExternalPrm
@@ -28,6 +29,8 @@ def open_reader(model: PublishedModel, settings: ReadingSettings) -> Reader:
         EngineError: for one that cannot be loaded.
         ConfigError: for one that cannot be read as it is, with the way out.
     """
+    if settings.engine == "vllm":
+        return pool(model, settings)
     if model.form == "process":
         return _Process(model, settings)
     if model.form != "remote":
