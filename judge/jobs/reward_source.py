@@ -6,11 +6,13 @@ from typing import Any
 from judge.errors import ConfigError
 from judge.jobs.reward_model import RewardModel, load_reward_model
 from judge.jobs.scoring.published import PublishedRewardModel
+from judge.jobs.scoring.scoring_model import ScoringModel
 from judge.rewards.checkpoint.metadata import REWARD_FILE
 from judge.rewards.reward import RewardSource
 
 _FOREIGN_ONLY = ("convention", "objective", "chat_template", "max_length", "trust_remote_code")
 """Settings of models that others trained; ours say all this themselves."""
+_UNSET = (None, "", (), 0, False, "transformers")
 
 
 def open_reward(source: str | Path | RewardSource, **settings: Any) -> RewardSource:
@@ -33,9 +35,18 @@ def open_reward(source: str | Path | RewardSource, **settings: Any) -> RewardSou
     return open_scoring_model(source, **settings)
 
 
-def open_scoring_model(source: str | Path, **settings: Any) -> RewardModel | PublishedRewardModel:
-    """A model of ours where the directory has reward.json and no convention is named, else one of others."""
-    given = {name: value for name, value in settings.items() if value not in (None, "", (), 0, False)}
+def open_scoring_model(source: str | Path | ScoringModel, **settings: Any) -> ScoringModel:
+    """A model of ours where the directory has reward.json and no convention is named, else one of others.
+
+    An object stays one; of a model of ours its directory is opened again where settings are given.
+    """
+    given = {name: value for name, value in settings.items() if value not in _UNSET}
+    if isinstance(source, ScoringModel):
+        if not given:
+            return source
+        if not isinstance(source, RewardModel):
+            raise ConfigError(f"{', '.join(given)}: {source.name} was opened with settings of its own")
+        source = source.path
     if not (Path(source) / REWARD_FILE).is_file() or "convention" in given:
         return PublishedRewardModel(source, **given)
     for name in given:

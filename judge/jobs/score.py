@@ -30,7 +30,7 @@ BEST = "best.jsonl"
 
 
 def score(
-    model: str | Path,
+    model: str | Path | ScoringModel,
     data: Data | None = None,
     *,
     out: str | Path | None = None,
@@ -59,7 +59,8 @@ def score(
     """Score the rows of data with a reward model. The same call again resumes an unfinished run.
 
     Args:
-        model: a reward model's directory, ours or one that others trained; or a name on the hub, OWNER/NAME[@REVISION].
+        model: a reward model's directory, ours or one that others trained; a name on the hub, OWNER/NAME[@REVISION]; or
+            what `judge.open_reward` gave.
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
         skip_bad: rows that cannot be scored go to failures.jsonl with their places and reasons, and are counted;
@@ -108,7 +109,8 @@ def score(
     job = ScoreJob(
         sources, opened, rule, format=format, convention=convention or "", batch_tokens=tokens, window=window
     )
-    command = {"data": [source.name for source in sources], "model": str(model)}
+    named = model.name if isinstance(model, ScoringModel) else str(model)
+    command = {"data": [source.name for source in sources], "model": named}
     run = resume(
         job, out, command=command, limit=limit, skip_bad=skip_bad, retry_failures=retry_failures, progress=progress
     )

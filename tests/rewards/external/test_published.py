@@ -174,6 +174,20 @@ def test_several_outputs_make_one_reward_by_a_stated_rule(tmp_path: Path) -> Non
     assert both.value == pytest.approx((2 * logits[0] - logits[2]) / 3, abs=1e-4)
 
 
+def test_a_model_that_is_open_scores_data(tmp_path: Path) -> None:
+    folder = multi(tmp_path / "model", problem_type="regression")
+    model = judge.open_reward(folder, objective="truth", **CPU)
+    row = {"prompt": PROMPT, "first": ANSWERS[0], "second": ANSWERS[1]}
+    assert isinstance(model, PublishedRewardModel)
+    run = judge.score(model, [row], out=tmp_path / "run", progress=False)
+    (scored,) = run.rows()
+    wanted = [by_transformers(folder, PROMPT, answer)[1] for answer in ANSWERS[:2]]
+    assert scored["meta"]["reward"]["scores"] == pytest.approx(wanted, abs=1e-4)
+    assert run.config["model"]["objectives"] == [["help", 0.0], ["truth", 1.0], ["brevity", 0.0]]
+    with pytest.raises(ConfigError, match="was opened with settings of its own"):
+        judge.score(model, [row], out=tmp_path / "other", chat_template="plain")
+
+
 def test_an_encoders_outputs_are_weighted_by_the_same_rule(tmp_path: Path) -> None:
     folder = save(tmp_path, "Bert", num_labels=3, id2label=LABELS, words_of=bert_tokenizer())
     logits = by_transformers(folder, PROMPT, ANSWERS[1])
