@@ -64,6 +64,11 @@ class ScoringModel(ABC):
     def config(self) -> RewardConfig:
         """What the model is."""
 
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """A hash of all that decides its rewards: the same version gives the same rewards."""
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """What decides its rewards, for manifests: its kind, the hashes of its weights, how it is read."""
