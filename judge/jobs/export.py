@@ -144,19 +144,12 @@ def export(
     if check or (directory / "reward.json").is_file():
         if not push and (private or dry_run):
             raise ConfigError("--private and --dry-run go with --push hf://OWNER/NAME")
-        target = None if out is None else Path(out)
-        if not (push and not check and target is None):
+        exported, target = ExportedModel(model=directory), None if out is None else Path(out)
+        if check or target is not None or not push:
             exported = _export_model(
                 directory, out=target, check=check, data=data, vllm=vllm, dtype=dtype, progress=progress
             )
-        else:
-            exported = ExportedModel(model=directory)
-        if not push or not exported.loaders_agree:
-            return exported
-        from judge.jobs.reward_model import RewardModel
-
-        model, named = RewardModel(exported.model), "" if licence == "unknown" else licence
-        return replace(exported, pushed=model.push(push, licence=named, private=private, dry_run=dry_run))
+        return _push_model(exported, push, licence, private=private, dry_run=dry_run) if push else exported
     if push or private or dry_run:
         raise ConfigError(f"{directory}: --push is for reward models, and this directory has no reward.json")
     missing = [name for name, value in {"--to": to, "--out": out}.items() if not value]
@@ -173,6 +166,17 @@ def export(
         licence=licence,
     )
     return export_run(directory, out, options, force=force)
+
+
+def _push_model(exported: ExportedModel, target: str, licence: str, *, private: bool, dry_run: bool) -> ExportedModel:
+    """The model on the hub, unless its loaders differ."""
+    if not exported.loaders_agree:
+        return exported
+    from judge.jobs.reward_model import RewardModel
+
+    named = "" if licence == "unknown" else licence
+    pushed = RewardModel(exported.model).push(target, licence=named, private=private, dry_run=dry_run)
+    return replace(exported, pushed=pushed)
 
 
 def _export_model(
