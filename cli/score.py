@@ -16,7 +16,7 @@ _FOREIGN = "Models that others trained"
 
 Model = Annotated[
     str,
-    typer.Argument(help="A reward model's directory, ours or anybody's, or a name on the hub, OWNER/NAME[@REVISION]."),
+    typer.Argument(help="A reward model's directory, ours or anybody's, or a name on the hub, OWNER/NAME@REVISION."),
 ]
 Lower = Annotated[float, typer.Option("--lower", min=0, help="Score by the reward - K σ.", rich_help_panel=_SCORING)]
 Normalize = Annotated[

@@ -169,7 +169,9 @@ def test_a_wing_has_floors_too(path: Path) -> None:
 @pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=place)
 def test_a_package_holds_at_most_sixteen_modules(folder: Path) -> None:
     modules = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
-    assert len(modules) <= 16 or folder.name in ("formats", "cli"), f"{place(folder)}: {len(modules)} modules, at most 16"
+    assert len(modules) <= 16 or folder.name in ("formats", "cli"), (
+        f"{place(folder)}: {len(modules)} modules, at most 16"
+    )
 
 
 def test_folders_are_two_levels_deep_and_names_say_something() -> None:

@@ -5,6 +5,7 @@ read at the rightmost token that is not the padding token. The heads of the tabl
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
 from judge.rewards.checkpoint.hf_format import quiet
+from judge.rewards.checkpoint.padding import text_endings
 from judge.rewards.checkpoint.save_load import LoadedModel
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.chat_template import pin_date
@@ -22,6 +24,8 @@ from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.external.recognition import PublishedModel
 from judge.rewards.modeling.backbone import Backbone, prepare
 from judge.rewards.modeling.reward_model import RewardModule
+
+log = logging.getLogger(__name__)
 
 PLAIN = "plain"
 """The name of the template that writes prompt, response and end-of-text, as TRL's trainer writes plain texts."""
@@ -96,11 +100,10 @@ def adopt(model: PublishedModel, settings: ReadingSettings) -> LoadedModel | Non
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise unloadable(model, error) from None
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    unread = None if model.form == "head" else hf_config.get_text_config().pad_token_id
+    tokenizer = write_chat(tokenizer, model, settings)
+    unread = None if model.form == "head" else unread_token(model, hf_config, tokenizer)
     metadata = {"config": config.to_dict()}
-    return LoadedModel(
-        module.to(device).eval(), write_chat(tokenizer, model, settings), config, settings.calibration, metadata, unread
-    )
+    return LoadedModel(module.to(device).eval(), tokenizer, config, settings.calibration, metadata, unread)
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------
@@ -158,6 +161,17 @@ def _plain_template(tokenizer: Any) -> str:
     begins = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
     body = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
     return ("{{ bos_token }}" if begins else "") + body + "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}"
+
+
+def unread_token(model: PublishedModel, hf_config: Any, tokenizer: Any) -> int | None:
+    """The padding token, which transformers passes over at the end of a text; None where the config names none."""
+    pad: int | None = hf_config.get_text_config().pad_token_id
+    if pad is not None and pad in text_endings(tokenizer):
+        token = tokenizer.convert_ids_to_tokens(pad)
+        log.warning(
+            "%s pads with %s, which ends its texts: the token before is read, as by transformers", model.name, token
+        )
+    return pad
 
 
 def max_length(model: PublishedModel, hf_config: Any, tokenizer: Any, settings: ReadingSettings) -> int:

@@ -17,7 +17,14 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.tokenize import ExampleTokenizer
 from judge.rewards.evaluation.calibration import Calibration
-from judge.rewards.external.decoder import ReadingSettings, load_config, load_tokenizer, max_length, write_chat
+from judge.rewards.external.decoder import (
+    ReadingSettings,
+    load_config,
+    load_tokenizer,
+    max_length,
+    unread_token,
+    write_chat,
+)
 from judge.rewards.external.pairs import Row
 from judge.rewards.external.recognition import PublishedModel
 from judge.rewards.external.rows import RowReader, chat_writer
@@ -80,7 +87,7 @@ def pool(model: PublishedModel, settings: ReadingSettings) -> Pooled:
     hf_config = load_config(model)
     tokenizer = write_chat(load_tokenizer(model, settings), model, settings)
     longest = max_length(model, hf_config, tokenizer, settings)
-    unread = hf_config.get_text_config().pad_token_id
+    unread = unread_token(model, hf_config, tokenizer)
     written = ExampleTokenizer(tokenizer, "scalar", longest, unread=unread)
     config = model.reward_config(settings.objective_weights)
     return Pooled(model.folder, written, config, dtype=settings.dtype, calibration=settings.calibration)

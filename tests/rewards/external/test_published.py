@@ -108,6 +108,13 @@ def test_a_decoder_gives_what_transformers_gives(name: str, config: dict[str, An
         assert reward.value == pytest.approx(by_transformers(folder, PROMPT, answer)[0], abs=1e-4)
 
 
+def test_padding_that_ends_texts_is_said_in_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = save(tmp_path, num_labels=1, pad_token_id=1)
+    judge.open_reward(folder, **CPU).score_batch([(PROMPT, ANSWERS[0])])
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("judge")]
+    assert line.endswith("pads with <eos>, which ends its texts: the token before is read, as by transformers")
+
+
 def test_responses_to_one_prompt_share_it(tmp_path: Path) -> None:
     """A ranking's three responses in one packed row: the prompt's 5 tokens (<bos> <user> w7 w8 w9 <eos> <assistant>
     less the response's own) are computed once, and the scores are those of single texts."""
