@@ -67,6 +67,16 @@ def test_it_learnt_and_its_run_is_read_like_a_judges(trained: Path, tmp_path: Pa
     assert examined.data is not None
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_it_is_audited(trained: Path, tmp_path: Path) -> None:
+    """A model that reads texts one by one cannot see the order of a pair: no verdict moves with it."""
+    audited = judge.audit(PAIRS, model=trained, probe="swap", out=tmp_path / "audit", progress=False)
+    (swap,) = audited.probes
+    assert (swap.probe, swap.moved.value, swap.moved.n) == ("swap", 0.0, 16)
+    with pytest.raises(judge.ConfigError, match="task: a reward model is audited without"):
+        judge.audit(PAIRS, model=trained, task="preference", out=tmp_path / "other")
+
+
 def test_ours_is_scored_by_transformers_as_by_us(trained: Path, tmp_path: Path) -> None:
     backbone = str(trained.parent / "backbone")
     ours = judge.distill(PAIRS, kind="scalar", backbone=backbone, out=tmp_path / "ours", progress=False)
