@@ -46,7 +46,7 @@ class Scored(NamedTuple):
         judgement: its verdict, or the reason why it has none.
         numbers: behind the verdict, for the row's meta.
         tokens: of all its texts.
-        shared: those of them that were computed once for several of its texts.
+        shared: those of them that were computed once for several texts.
         cut: how many of its prompts were cut.
     """
 
@@ -97,10 +97,12 @@ def score(
         for batch in _batches(pieces, batch_tokens, padded=not packed, shares=shares):
             flat = [example for piece in batch for example in piece.examples]
             rewards = iter(compute_rewards(loaded, collator, flat))
-            for piece in batch:
+            for piece, before in zip(batch, [None, *batch], strict=False):
                 by_text = [text for example in piece.examples for text in _by_text(example, next(rewards))]
                 judgement = _judged(loaded, piece.record, by_text, rule)
-                done[piece.place] = Scored(piece.record, judgement.judgement, judgement.numbers, *piece[4:])
+                shared = piece.shared + (piece.prompt if shares and _same_prompt(piece, before) else 0)
+                counts = (piece.tokens, shared, piece.cut)
+                done[piece.place] = Scored(piece.record, judgement.judgement, judgement.numbers, *counts)
         yield [done[place] for place in range(len(part))]
 
 
@@ -216,7 +218,7 @@ def _batches(
     used = 0
     for piece in sorted(pieces, key=order):
         size = max(piece.tokens, batch[0].tokens) if padded and batch else piece.tokens
-        if shares and batch and batch[-1].examples[0].group == piece.examples[0].group:
+        if shares and batch and _same_prompt(piece, batch[-1]):
             size = piece.tokens - piece.shared - piece.prompt
         if batch and used + size > batch_tokens:
             yield batch
@@ -225,6 +227,10 @@ def _batches(
         used += size
     if batch:
         yield batch
+
+
+def _same_prompt(piece: _Piece, before: _Piece | None) -> bool:
+    return before is not None and piece.examples[0].group == before.examples[0].group
 
 
 def _by_text(example: Example, rewards: RawRewards) -> list[RawRewards]:
