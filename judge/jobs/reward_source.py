@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from judge.errors import ConfigError
+from judge.errors import ConfigError, unknown
 from judge.jobs.reward_model import RewardModel, load_reward_model
 from judge.jobs.scoring.published import PublishedRewardModel
 from judge.jobs.scoring.scoring_model import ScoringModel
@@ -12,6 +12,7 @@ from judge.rewards.reward import RewardSource
 
 _FOREIGN_ONLY = ("convention", "objective", "chat_template", "max_length", "trust_remote_code")
 """Settings of models that others trained; ours say all this themselves."""
+_SETTINGS = ("calibration", "device", "dtype", "engine", "normalize", *_FOREIGN_ONLY)
 _UNSET = (None, "", (), 0, False, "transformers")
 
 
@@ -21,7 +22,7 @@ def open_reward(source: str | Path | RewardSource, **settings: Any) -> RewardSou
     Args:
         source: a reward model's directory, ours or one that others trained; a name on the hub, OWNER/NAME[@REVISION];
             or an object that gives rewards already.
-        settings: of a model: dtype, device, normalize, calibration; of one that others trained also convention,
+        settings: of a model: dtype, device, normalize, calibration, engine; of one that others trained also convention,
             objective, chat_template, max_length and trust_remote_code, see `judge.score`.
 
     Raises:
@@ -40,6 +41,9 @@ def open_scoring_model(source: str | Path | ScoringModel, **settings: Any) -> Sc
 
     An object stays one; of a model of ours its directory is opened again where settings are given.
     """
+    for name in settings:
+        if name not in _SETTINGS:
+            raise unknown("setting", name, _SETTINGS)
     given = {name: value for name, value in settings.items() if value not in _UNSET}
     if isinstance(source, ScoringModel):
         if not given:

@@ -176,9 +176,11 @@ def _of_model(model: ScoringModel, labelled: Any) -> "Iterator[Said]":
 
 
 def _uncalibrated(model: ScoringModel) -> ScoringModel:
-    """The same model with plain probabilities."""
-    if not isinstance(model, RewardModel) or model.calibration_row() is None:
+    """The same model with plain probabilities; of rewards these are known whatever its calibration."""
+    if model.calibration_row() is None or (model.kind != "process" and not isinstance(model, RewardModel)):
         return model
+    if not isinstance(model, RewardModel):
+        raise ConfigError(f"{model.name}: it was opened with a calibration; open it without to fit another")
     from judge.rewards.evaluation.calibration import Calibration
 
     if model.kind == "process" and model.config.model.step_classes == 3:

@@ -423,6 +423,8 @@ def test_ours_has_no_settings_of_others(tmp_path: Path) -> None:
     (tmp_path / "reward.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"objective: .* is a model of rmjudge"):
         judge.open_reward(tmp_path, objective="truth")
+    with pytest.raises(UnknownNameError, match="did you mean 'objective'"):
+        judge.open_reward(tmp_path, objectives="truth")
 
 
 def test_code_of_a_directory_runs_only_when_asked(tmp_path: Path) -> None:
