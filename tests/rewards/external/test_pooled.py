@@ -20,6 +20,7 @@ from tests.rewards.external.test_published import (
 SIZES = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 2}  # vLLM has kernels for heads of 64
 
 
+@pytest.mark.vllm
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 def test_several_outputs_and_padding_that_ends_texts(tmp_path: Path) -> None:
     folder = save(tmp_path, num_labels=3, id2label=LABELS, problem_type="regression", pad_token_id=1, **SIZES)
@@ -40,6 +41,7 @@ def test_what_vllm_is_not_asked_for(tmp_path: Path) -> None:
         judge.open_reward(folder, engine="vlm")
 
 
+@pytest.mark.vllm
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 def test_a_model_that_vllm_cannot_load_is_one_line(tmp_path: Path) -> None:
     from judge.rewards.inference.vllm_pooling import VllmPooling
