@@ -18,13 +18,6 @@ Model = Annotated[
     str,
     typer.Argument(help="A reward model's directory, ours or anybody's, or a name on the hub, OWNER/NAME@REVISION."),
 ]
-Lower = Annotated[float, typer.Option("--lower", min=0, help="Score by the reward - K σ.", rich_help_panel=_SCORING)]
-Normalize = Annotated[
-    bool,
-    typer.Option(
-        "--normalize", help="Scores with mean 0 and deviation 1 over the calibration data.", rich_help_panel=_SCORING
-    ),
-]
 Aggregate = Annotated[
     str | None,
     typer.Option(
@@ -106,8 +99,6 @@ def score(
     limit: o.Limit = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    lower: Lower = 0.0,
-    normalize: Normalize = False,
     aggregate: Aggregate = None,
     calibration: Calibration = None,
     convention: Convention = None,
@@ -122,6 +113,13 @@ def score(
     device: Device = None,
     window: o.Window = 1024,
     retry_failures: o.RetryFailures = False,
+    lower: o.Lower = 0.0,
+    normalize: o.Normalize = False,
+    clip: o.Clip = None,
+    truth_weight: o.TruthWeight = 0.0,
+    length_penalty: o.LengthPenalty = 0.0,
+    length_target: o.LengthTarget = 0,
+    kl_coefficient: o.KlCoefficient = 0.0,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -140,8 +138,15 @@ def score(
             limit=limit,
             skip_bad=skip_bad,
             settings=set,
-            lower=lower,
-            normalize=normalize,
+            shaping=rmjudge.Shaping(
+                lower=lower,
+                normalize=normalize,
+                clip=clip,
+                truth_weight=truth_weight,
+                length_penalty=length_penalty,
+                length_target=length_target,
+                kl_coefficient=kl_coefficient,
+            ),
             aggregate=aggregate,
             calibration=calibration,
             convention=convention,

@@ -28,7 +28,10 @@ FLOORS: list[set[str]] = [
     {"rewards", "agreement"},
     {"constitution_eval"},
     {"report"},
+    {"serving"},
     {"jobs"},
+    {"hooks"},
+    {"iteration"},
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
@@ -38,7 +41,7 @@ STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreem
 WINGS: dict[str, list[set[str]]] = {
     "rewards": [
         {"registry", "reward", "settings"},
-        {"config"},
+        {"config", "shaping"},
         {"data"},
         {"modeling", "losses"},
         {"evaluation"},
@@ -53,7 +56,7 @@ WINGS: dict[str, list[set[str]]] = {
         {"statistics"},
         {"data"},
         {"analyses"},
-        {"benchmarks", "robustness"},
+        {"benchmarks", "best_of", "robustness"},
         {"findings"},
         {"build", "serialization"},
     ],
@@ -169,9 +172,7 @@ def test_a_wing_has_floors_too(path: Path) -> None:
 @pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=place)
 def test_a_package_holds_at_most_sixteen_modules(folder: Path) -> None:
     modules = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
-    assert len(modules) <= 16 or folder.name in ("formats", "cli"), (
-        f"{place(folder)}: {len(modules)} modules, at most 16"
-    )
+    assert len(modules) <= 16 or folder.name == "formats", f"{place(folder)}: {len(modules)} modules, at most 16"
 
 
 def test_folders_are_two_levels_deep_and_names_say_something() -> None:
