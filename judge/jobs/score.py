@@ -78,11 +78,10 @@ def score(
             are recognised by their class or their name on the hub.
         objective: which output of a model with several is the reward: a name, NAME=WEIGHT texts, or weights by name;
             the reward is the weighted mean. By default all weigh the same where they are scores.
-        chat_template: of a model that others trained, instead of its tokenizer's: a file of a Jinja template, or
-            "plain" for prompt, response and end-of-text.
-        max_length: tokens of prompt and response together, of a model that others trained; else as many as it reads.
+        chat_template: instead of the tokenizer's: a file of a Jinja template, or "plain" for prompt, response and
+            end-of-text. max_length: tokens of both together; else as many as the model reads. trust_remote_code: run
+            the code that lies in its directory. All three are for models that others trained.
         calibration: a file of `judge.calibrate`.
-        trust_remote_code: run the code that lies in the directory of a model that others trained.
         engine: transformers, packed where the model can; or vllm, for one linear head on a decoder.
         best_of: also write the best response to each prompt, best.jsonl.
         batch_tokens: tokens computed at once. dtype, device: of the weights; else as saved, and a GPU if there is one.
@@ -110,12 +109,10 @@ def score(
         **computing,
     )
     rule = _rule(aggregate or "", Shaping.of(shaping), lower=lower, normalize=normalize)
-    sources = open_data(data)
-    job = ScoreJob(
-        sources, opened, rule, format=format, convention=convention or "", batch_tokens=tokens, window=window
-    )
+    reading: dict[str, Any] = {"format": format, "convention": convention or "", "window": window}
+    job = ScoreJob(open_data(data), opened, rule, batch_tokens=tokens, **reading)
     named = model.name if isinstance(model, ScoringModel) else str(model)
-    command = {"data": [source.name for source in sources], "model": named}
+    command = {"data": [source.name for source in job.data], "model": named}
     run = resume(
         job, out, command=command, limit=limit, skip_bad=skip_bad, retry_failures=retry_failures, progress=progress
     )
