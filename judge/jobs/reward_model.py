@@ -75,25 +75,10 @@ class RewardModel(ScoringModel):
         return content_id([weights, self.metadata["config"], self.calibration_row(), self.normalize, self._dtype])
 
     @property
-    def reward_moments(self) -> tuple[float, float] | None:
-        """Mean and deviation of its rewards over its calibration data; None without one, and of probabilities."""
-        calibration = self.calibration_row()
-        if calibration is None or self.kind == "process":
-            return None
-        return (0.0, 1.0) if self.normalize else (calibration["mean"], calibration["scale"])
-
-    @property
     def figures(self) -> Mapping[str, Any]:
         """Figures on examples that training never saw."""
         figures: Mapping[str, Any] = self.metadata.get("figures", {}).get("validation", {})
         return figures
-
-    @property
-    def deciles(self) -> Sequence[float]:
-        """The nine deciles of its rewards on the calibration data, as it gives them; empty where they were not kept."""
-        calibration = self.calibration_row() or {}
-        mean, scale = (calibration["mean"], calibration["scale"]) if self.normalize else (0.0, 1.0)
-        return [(decile - mean) / scale for decile in calibration.get("deciles", ())]
 
     @property
     def flags(self) -> Sequence[str]:

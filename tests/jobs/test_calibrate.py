@@ -13,6 +13,7 @@ import judge
 from judge.errors import ConfigError, InputError, UnknownNameError
 from judge.files import write_rows
 from judge.formats import judgement_to_row, to_row
+from judge.jobs.scoring.scoring_model import ScoringModel
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import HumanLabel, Message, Pair, Response, Solution
 from judge.rewards.evaluation.calibration import brier, mean_by_prompt
@@ -126,6 +127,10 @@ def test_the_temperature_of_the_labels_is_found(model: Path, labelled: list[dict
     assert judged.judgement.p_first == pytest.approx(sigmoid(difference / result.temperature), abs=1e-4)
     normal = judge.open_reward(model, calibration=out, normalize=True, **CPU).score_batch(labelled)
     rewards = [float(reward) for pair in normal for reward in pair]
+    opened = judge.open_reward(model, calibration=out, **CPU)
+    assert isinstance(opened, ScoringModel) and opened.reward_moments is not None
+    mean, scale = opened.reward_moments  # what hooks normalize by, and the deciles that served rewards are held to
+    assert np.quantile([mean + scale * reward for reward in rewards], 0.5) == pytest.approx(opened.deciles[4], abs=1e-3)
     assert np.mean(rewards) == pytest.approx(0, abs=1e-3) and np.std(rewards) == pytest.approx(1, abs=1e-3)
 
 

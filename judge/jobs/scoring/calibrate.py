@@ -212,7 +212,7 @@ def _fit(
 ) -> "tuple[CalibrationResult, Calibration]":
     import numpy as np
 
-    from judge.rewards.evaluation.calibration import FOLDS, MIN_STATEMENTS, Calibration, fitted, probabilities
+    from judge.rewards.evaluation.calibration import DECILES, FOLDS, MIN_STATEMENTS, Calibration, fitted, probabilities
     from judge.rewards.evaluation.human_statements import human_statements
 
     rows = list(said)
@@ -225,7 +225,8 @@ def _fit(
         )
     rewards = [score for row in rows for score in row.scores]
     mean, scale = (float(np.mean(rewards)), float(np.std(rewards)) or 1.0) if rewards else (0.0, 1.0)
-    plain = Calibration(about=statements.about, n=len(statements), mean=mean, scale=scale)
+    deciles = tuple(map(float, np.quantile(rewards, DECILES))) if rewards and statements.about != "step" else ()
+    plain = Calibration(about=statements.about, n=len(statements), mean=mean, scale=scale, deciles=deciles)
     calibration, after = fitted(statements, plain, method)
     result = CalibrationResult(
         of=name,

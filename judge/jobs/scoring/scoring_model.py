@@ -84,6 +84,21 @@ class ScoringModel(ABC):
         """Judgements of all records, a list at a time, each list in the order of the records."""
 
     @property
+    def reward_moments(self) -> tuple[float, float] | None:
+        """Mean and deviation of its rewards over its calibration data; None without one, and of probabilities."""
+        calibration = self.calibration_row()
+        if calibration is None or self.kind == "process":
+            return None
+        return (0.0, 1.0) if self.normalize else (calibration["mean"], calibration["scale"])
+
+    @property
+    def deciles(self) -> Sequence[float]:
+        """The nine deciles of its rewards on the calibration data, as it gives them; empty where they were not kept."""
+        calibration = self.calibration_row() or {}
+        mean, scale = (calibration["mean"], calibration["scale"]) if self.normalize else (0.0, 1.0)
+        return [(decile - mean) / scale for decile in calibration.get("deciles", ())]
+
+    @property
     def kind(self) -> str:
         """scalar, multi, outcome, process, ensemble or hierarchical."""
         return self.config.model.kind
