@@ -60,6 +60,8 @@ class LoadedModel(NamedTuple):
         config: as it was trained.
         calibration: None where none was fitted.
         metadata: all that its reward.json says.
+        unread: a token that is taken away from the ends of texts, as transformers' classifiers pass over padding; None
+            for a model of ours, whose texts never end in it.
     """
 
     model: RewardModule
@@ -67,6 +69,7 @@ class LoadedModel(NamedTuple):
     config: RewardConfig
     calibration: Calibration | None
     metadata: Mapping[str, Any]
+    unread: int | None = None
 
 
 def save(
