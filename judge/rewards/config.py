@@ -119,6 +119,8 @@ class ModelConfig(_Checked):
     """A model directory or a name on the hub."""
     encoder: str = _one_of("joint", ENCODERS)
     """joint (one sequence), fusion (two encoders) or cross (the response attends to the prompt)."""
+    separate_encoders: bool = False
+    """Whether prompts are read by an encoder with weights of its own (fusion and cross); else both sides share one."""
     head: str = _one_of("linear", HEADS)
     """linear, mlp, or likelihood (causal backbones: what their own language model thinks of every token)."""
     members: int = _between(5, 1, 1000)
@@ -181,6 +183,8 @@ class ModelConfig(_Checked):
         self._check_uncertainty()
         if self.encoder != "joint" and self.kind in ("process", "hierarchical"):
             raise ConfigError(f"kind {self.kind} reads one sequence; it takes encoder joint, not {self.encoder}")
+        if self.separate_encoders and self.encoder == "joint":
+            raise ConfigError("separate_encoders: encoder joint reads one sequence (accepted: encoder fusion, cross)")
 
     def _check_likelihood(self) -> None:
         if self.encoder != "joint" or self.kind in ("multi", "hierarchical"):

@@ -37,8 +37,8 @@ from judge.rewards.evaluation.red_flags import (
 )
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss, training_loss
-from judge.rewards.modeling.backbone import longest_text
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
+from judge.rewards.modeling.states import longest_text
 from judge.rewards.training.after_training import complete_model, predict_scores, set_score_scale, standardize
 from judge.rewards.training.claim import (
     backbone_fingerprint,

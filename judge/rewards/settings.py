@@ -14,6 +14,7 @@ class RewardSettings(TypedDict, total=False):
     kind: str
     backbone: str
     encoder: str
+    separate_encoders: bool
     head: str
     members: int
     member_kind: str
