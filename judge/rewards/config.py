@@ -256,6 +256,8 @@ class LossConfig(_Checked):
     """Of the members' agreement in an ensemble (Liu & Yao 1999)."""
     brier_coefficient: float = _between(0.0, 0, _MANY)
     """Of the Brier score (1950), which pulls back probabilities that are too sure."""
+    contrastive_coefficient: float = _between(0.0, 0, _MANY)
+    """Of the contrast between features of good and of bad texts in the feature bank (Wu et al. 2018)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,6 +360,10 @@ class RewardConfig:
             raise unknown("preset", self.preset, PRESETS)
         if self.model.encoder != "joint" and self.data.layout == "packed":
             raise ConfigError(f"encoder {self.model.encoder} reads padded batches; leave out layout packed")
+        if self.loss.contrastive_coefficient and not self.model.feature_bank:
+            raise ConfigError("contrastive_coefficient needs a memory to compare with (accepted: feature_bank fifo, …)")
+        if self.loss.contrastive_coefficient and self.training.batch_tokens:
+            raise ConfigError("contrastive_coefficient compares whole batches with the memory: no batch_tokens")
 
     @classmethod
     def of(cls, **values: Any) -> "RewardConfig":

@@ -216,6 +216,8 @@ def prepare(
     dropped += Counter({SKIPPED: len(skipped)})
     config = _with_objectives(config, made)
     config = config.updated(loss=default_loss(config, made))
+    if loss is None:
+        training_loss(config)  # again: the examples may have chosen another
     tokenizer = load_tokenizer(config.model.backbone)
     collate = _collator(config, tokenizer)
     fitted = collate.fit(made)
@@ -375,6 +377,7 @@ def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator]
         config=config,
         targets=targets,
         plain_loss=prepared.loss or plain_loss(config),
+        feature_loss=model.contrast if config.loss.contrastive_coefficient else None,
         evaluators=evaluators or {},
     )
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Batch, Collator, Features, Layout, Packed
+from judge.rewards.data.targets import Targets
 from judge.rewards.modeling.attention import PackedAttention
 from judge.rewards.modeling.backbone import Backbone, adapter_names
 from judge.rewards.modeling.encoders import make_encoder
@@ -109,8 +110,14 @@ class RewardModule(nn.Module):
         self.bank = None
         if model.feature_bank:
             self.bank = FeatureBank(
-                model.feature_bank_size, can.hidden_size, model.outputs, model.feature_bank, seed=config.training.seed
+                model.feature_bank_size,
+                can.hidden_size,
+                model.outputs,
+                model.feature_bank,
+                seed=config.training.seed,
+                labelled=config.loss.contrastive_coefficient > 0,
             )
+        self._unlabelled: HeadOutput | None = None  # read in training; the memory waits for its labels
         weights = torch.tensor(model.objective_weights or [1.0] * model.outputs)
         self.register_buffer("objective_weights", weights / weights.abs().sum().clamp(min=1e-12), persistent=False)
         saved = {"ensemble": ("member_levels",), "multi": ("score_mean", "score_scale")}.get(model.kind, ())
@@ -154,8 +161,25 @@ class RewardModule(nn.Module):
         """
         output = self.read(batch)
         if self.bank is not None and self.training:
-            self.bank.add(output.features, output.values)
+            if self.config.loss.contrastive_coefficient:
+                self._unlabelled = output
+            else:
+                self.bank.add(output.features, output.values)
         return output.values
+
+    def contrast(self, targets: Targets) -> Tensor:
+        """() the contrastive term of the batch that was read last, see FeatureBank; the memory then takes it in.
+
+        Args:
+            targets: of that batch.
+        """
+        assert self.bank is not None and self._unlabelled is not None
+        values, features, _ = self._unlabelled
+        self._unlabelled = None
+        labels = targets.p_good(len(features))
+        term = self.bank.contrast(features, labels)
+        self.bank.add(features, values, labels)
+        return self.config.loss.contrastive_coefficient * term
 
     def rewards(self, batch: Batch) -> Rewards:
         """Everything that the model says of a batch."""

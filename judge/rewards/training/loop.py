@@ -135,6 +135,7 @@ class TrainingJob:
         config: of the reward model.
         targets: labels of examples, with an ensemble's bootstrap weights.
         plain_loss: the loss without penalties, for validation; None takes `loss`.
+        feature_loss: a term of the features that the model made last, for their targets; None for none.
         evaluators: further evaluation data by name, beside `validation`.
     """
 
@@ -146,6 +147,7 @@ class TrainingJob:
     config: RewardConfig
     targets: Callable[[Sequence[Example]], Targets]
     plain_loss: Loss | None = None
+    feature_loss: Callable[[Targets], Tensor] | None = None
     evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
 
     def validation_loss(self, rewards: Tensor, targets: Targets) -> float:
@@ -249,7 +251,10 @@ def _backward(
             with nullcontext() if is_last else accelerator.no_sync(model):
                 batch = job.collate(part.examples).to(accelerator.device)
                 rewards.append(model(batch))
-                loss = part.share * job.loss(rewards[-1], part.targets.to(accelerator.device))
+                part_targets = part.targets.to(accelerator.device)
+                loss = part.share * job.loss(rewards[-1], part_targets)
+                if job.feature_loss is not None:
+                    loss = loss + job.feature_loss(part_targets)
                 _check_finite(loss, position.step + 1, examples)
                 accelerator.backward(loss / len(step_batches))
             rewards[-1], size = rewards[-1].detach(), size + batch.size

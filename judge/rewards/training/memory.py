@@ -228,7 +228,7 @@ def _weight_bytes(model: nn.Module, config: RewardConfig) -> int:
             total += count * size + (2 * count if half and size == 4 else 0)
     bank = config.model.feature_bank_size if config.model.feature_bank else 0
     width = int(core(model["backbone"]).config.get_text_config().hidden_size)  # type: ignore[index]
-    return total + 4 * bank * (width + config.model.outputs)
+    return total + 4 * bank * (width + config.model.outputs + 1)
 
 
 def _optimizer_bytes(model: nn.Module, config: RewardConfig) -> int:

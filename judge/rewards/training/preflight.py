@@ -33,6 +33,8 @@ def preflight(config: RewardConfig) -> Any:
         raise ConfigError(f"optimizer muon needs torch 2.9 or newer, this is {torch.__version__}")
     if config.model.separate_encoders and config.model.freeze_backbone:
         raise ConfigError("separate_encoders begin as one, and freeze_backbone keeps them so; leave out one of the two")
+    if config.loss.contrastive_coefficient and config.model.freeze_backbone and config.model.encoder == "joint":
+        raise ConfigError("contrastive_coefficient teaches the features, and freeze_backbone keeps them as they are")
     _check_precision(config)
     model = empty_backbone(config)
     if model is not None:
