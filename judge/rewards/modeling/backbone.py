@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,7 +25,9 @@ from judge.rewards.modeling.frugal import save_activations
 from judge.rewards.modeling.last_layer import LastLayerRows
 from judge.rewards.modeling.probes import computes_some_rows, is_causal, packs
 from judge.rewards.modeling.quantization import keep_gradients, quantization_config
-from judge.rewards.modeling.states import core, held_dtype, hidden_states, position_limit, set_attention
+from judge.rewards.modeling.states import core, held_dtype, hidden_states, longest_text, position_limit, set_attention
+
+log = logging.getLogger(__name__)
 
 _WAYS = {"cpu": ("products", "sdpa"), "cuda": ("flash", "flex", "sdpa")}  # of packed attention, the fastest first
 
@@ -74,6 +77,8 @@ class Backbone:
         self._ways: dict[str, str] = {}  # packed attention by device and precision, found when first needed
         causal = is_causal(model)
         way = self.packed_attention() if causal and self._may_pack() else ""
+        if causal and self._may_pack() and not way:
+            _say_padded(config.model.backbone)
         self.last_layer = self._last_layer(way)
         hf_config = core(model).config
         self.capabilities = Capabilities(
@@ -134,8 +139,9 @@ class Backbone:
         if key not in self._ways:
             wanted = self.config.model.attention
             gpu_only = wanted in ("flash", "flex") and device.type != "cuda"  # a model is built before it is moved
+            longest = longest_text(self.model, self.config.data.max_length)
             ways = _WAYS.get(device.type, ("sdpa",)) if wanted == "auto" or gpu_only else (wanted,)
-            self._ways[key] = next((way for way in ways if packs(self.model, way)), "")
+            self._ways[key] = next((way for way in ways if packs(self.model, way, longest)), "")
         return self._ways[key]
 
     def set_attention(self, name: str) -> None:
@@ -178,6 +184,12 @@ class Backbone:
             return last_layer
         last_layer.remove()
         return None
+
+
+@lru_cache(None)
+def _say_padded(backbone: str) -> None:
+    """Say once of a backbone that it is slower than others, and why."""
+    log.warning("%s reads padded rows: packed ones would give its texts other states", backbone)
 
 
 # ---- loading ---------------------------------------------------------------------------------------------------------
