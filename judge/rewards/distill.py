@@ -60,6 +60,7 @@ from judge.rewards.training.loop import (
 from judge.rewards.training.preflight import empty_backbone, preflight
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.selection import EVAL, check_best_by
+from judge.rewards.training.shards import is_sharded
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
 SKIPPED = "could not be read"
@@ -214,10 +215,7 @@ def prepare(
     scored, pairs = apart(labelled) if config.model.has_gate else (labelled, [])
     made, dropped = examples(scored, config.model.kind, labels)
     dropped += Counter({SKIPPED: len(skipped)})
-    config = _with_objectives(config, made)
-    config = config.updated(loss=default_loss(config, made))
-    if loss is None:
-        training_loss(config)  # again: the examples may have chosen another
+    config = _with_loss(_with_objectives(config, made), made, loss)
     tokenizer = load_tokenizer(config.model.backbone)
     collate = _collator(config, tokenizer)
     fitted = collate.fit(made)
@@ -308,6 +306,14 @@ def _with_objectives(config: RewardConfig, made: Sequence[Example]) -> RewardCon
     return config if config.model.objectives else config.updated(objectives=scored)
 
 
+def _with_loss(config: RewardConfig, made: Sequence[Example], loss: Loss | None) -> RewardConfig:
+    """A loss that fits the examples, where none was named; ConfigError where it does not go with the other settings."""
+    config = config.updated(loss=default_loss(config, made))
+    if loss is None:
+        training_loss(config)
+    return config
+
+
 def distill(
     prepared: PreparedTraining,
     out: Path,
@@ -346,12 +352,12 @@ def distill(
     if can_be_cached(config):
         job = replace(job, collate=_features(prepared, job, out, accelerator))
     trained = train(job, out, accelerator, callback)
-    if not accelerator.is_main_process:
+    if not accelerator.is_main_process and not is_sharded(job.model):
         return None
-    if trained.state is not None:  # sharded: the pieces were gathered, and make a model of their own again
+    if trained.state is not None:  # the pieces were gathered, and make a model of their own again
         job = training_job(prepared)
         job.model.load_state_dict(trained.state)
-    return _finish(prepared, job, trained, out, accelerator.device)
+    return _finish(prepared, job, trained, out, accelerator)
 
 
 def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator] | None = None) -> TrainingJob:
@@ -390,11 +396,22 @@ def _features(prepared: PreparedTraining, job: TrainingJob, out: Path, accelerat
     return frozen_features(model, prepared.collate, every, out / STATE, key, accelerator)
 
 
-def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, device: Any) -> Distilled:
-    """Calibrate on what training never saw, look for what is wrong, and write it all."""
-    model: Any = job.model.to(device)
+def _finish(
+    prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, accelerator: Any
+) -> Distilled | None:
+    """Calibrate on what training never saw, look for what is wrong, and write it all; None but in the first process.
+
+    A sharded model is read by all processes, and put together once all is known of it.
+    """
+    device = accelerator.device
+    model: Any = job.model if is_sharded(job.model) else job.model.to(device)
     config = complete_model(job, prepared.gate_pairs, device)
     calibration, validation, red_flags = _evaluate(prepared, job, trained, device)
+    if is_sharded(model):
+        model = _whole_model(prepared, model, accelerator)
+        accelerator.end_training()
+        if model is None:
+            return None
     every_figure = validation | (_calibration_errors(calibration) if calibration else {}) | dict(red_flags.figures)
     distilled = Distilled(prepared=prepared, trained=trained, validation=every_figure, flags=red_flags.flags)
     parents = [*prepared.parents, backbone_parent(config.model.backbone)]
@@ -426,6 +443,17 @@ def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out:
     )
     shutil.rmtree(out / STATE, ignore_errors=True)
     return distilled
+
+
+def _whole_model(prepared: PreparedTraining, model: Any, accelerator: Any) -> RewardModule | None:
+    """A sharded model's weights in a model of its own, on the CPU of the first process; None in the others."""
+    state = accelerator.get_state_dict(model)
+    if not accelerator.is_main_process:
+        return None
+    whole = build_reward_model(prepared.config, prepared.tokenizer)
+    whole.uncertainty = model.uncertainty
+    whole.load_state_dict(state)
+    return whole
 
 
 def _evaluate(

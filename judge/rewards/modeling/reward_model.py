@@ -93,6 +93,7 @@ class RewardModule(nn.Module):
         self.layout = _layout(backbone)
         self._backbone = backbone
         self.backbone = backbone.model
+        self._no_split_modules = getattr(backbone.model, "_no_split_modules", None)  # what accelerate shards by
         self.prompt_backbone: Any = None
         if model.separate_encoders:
             backbone.separate_prompts()
@@ -159,7 +160,7 @@ class RewardModule(nn.Module):
         Raises:
             ConfigError: for a batch that the backbone cannot read.
         """
-        output = self.read(batch)
+        output = self._output(batch)
         if self.bank is not None and self.training:
             if self.config.loss.contrastive_coefficient:
                 self._unlabelled = output
@@ -183,7 +184,7 @@ class RewardModule(nn.Module):
 
     def rewards(self, batch: Batch) -> Rewards:
         """Everything that the model says of a batch."""
-        values, features, levels = self.read(batch)
+        values, features, levels = self._output(batch)
         values = values - self.member_levels
         novelty = None
         if self.bank is not None:
@@ -211,6 +212,9 @@ class RewardModule(nn.Module):
 
     def read(self, batch: Batch) -> HeadOutput:
         """Values, and the features that the head made them of."""
+        return self._output(batch)
+
+    def _output(self, batch: Batch) -> HeadOutput:
         if isinstance(batch, Features):
             return HeadOutput(self.head(batch.values), batch.values)
         attention = self._attention(batch)
