@@ -23,23 +23,14 @@ from judge.rewards.data.held_out import held_out_of
 from judge.rewards.data.targets import Targets
 from judge.rewards.data.tokenize import CUT
 from judge.rewards.data.weights import weighted
-from judge.rewards.evaluation.calibration import Calibration, calibrate
+from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.evaluation.curves import CURVES, curves
-from judge.rewards.evaluation.metrics import figures
 from judge.rewards.evaluation.model_card import CARD, model_card
-from judge.rewards.evaluation.red_flags import (
-    MIN_EXAMPLES,
-    NOT_EXAMINED,
-    Evidence,
-    RedFlags,
-    find_red_flags,
-    reversed_order,
-)
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss, training_loss
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from judge.rewards.modeling.states import longest_text
-from judge.rewards.training.after_training import complete_model, predict_scores, set_score_scale, standardize
+from judge.rewards.training.after_training import complete_model, evaluate_model, set_score_scale, standardize
 from judge.rewards.training.claim import (
     backbone_fingerprint,
     begin_saving,
@@ -406,7 +397,7 @@ def _finish(
     device = accelerator.device
     model: Any = job.model if is_sharded(job.model) else job.model.to(device)
     config = complete_model(job, prepared.gate_pairs, device)
-    calibration, validation, red_flags = _evaluate(prepared, job, trained, device)
+    calibration, validation, red_flags = evaluate_model(job, trained.history, device)
     if is_sharded(model):
         model = _whole_model(prepared, model, accelerator)
         accelerator.end_training()
@@ -454,34 +445,6 @@ def _whole_model(prepared: PreparedTraining, model: Any, accelerator: Any) -> Re
     whole.uncertainty = model.uncertainty
     whole.load_state_dict(state)
     return whole
-
-
-def _evaluate(
-    prepared: PreparedTraining, job: TrainingJob, trained: Trained, device: Any
-) -> tuple[Calibration | None, dict[str, Any], RedFlags]:
-    """Calibration, figures and red flags on the validation examples; nothing where there are none."""
-    config, held_out = prepared.config, prepared.validation
-    if not held_out:
-        return None, {}, RedFlags(flags=(NOT_EXAMINED,))
-    rewards, combined, targets = predict_scores(job, held_out, device)
-    validation = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, config)}
-    reward = None if config.model.kind == "process" else combined
-    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method, reward=reward)
-    trained_on = prepared.examples[: max(len(held_out), MIN_EXAMPLES)]
-    training_rewards, _, training_targets = predict_scores(job, trained_on, device)
-    evidence = Evidence(
-        rewards=rewards,
-        reward=reward,
-        targets=targets,
-        examples=held_out,
-        config=config,
-        reversed_rewards=predict_scores(job, reversed_order(held_out), device)[0],
-        training=figures(training_rewards, training_targets, config),
-        validation=validation,
-        history=trained.history,
-        calibration=calibration,
-    )
-    return calibration, validation, find_red_flags(evidence)
 
 
 def _calibration_errors(calibration: Calibration) -> dict[str, float]:
