@@ -48,6 +48,9 @@ def export(
     vllm: Annotated[
         bool, typer.Option("--vllm/--no-vllm", help="Whether vLLM is among them.", rich_help_panel=_MODEL)
     ] = True,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="The arithmetic of the check: float32 or bfloat16.", rich_help_panel=_MODEL)
+    ] = "float32",
     push: Annotated[
         str,
         typer.Option("--push", help="Send it to the hub, hf://OWNER/NAME, by HF_TOKEN.", rich_help_panel=_MODEL),
@@ -84,6 +87,7 @@ def export(
         check=check,
         data=data or None,
         vllm=vllm,
+        dtype=dtype,
         push=push,
         private=private,
         dry_run=dry_run,

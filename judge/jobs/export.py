@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from judge.errors import ConfigError
+from judge.errors import ConfigError, unknown
 from judge.exports.export import Exported, ExportOptions, export_run
 from judge.runs.data import Data, open_data
 from judge.runs.reader import Run
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from judge.exports.push import Pushed
     from judge.rewards.inference.loader_parity import LoaderDifference
 
-ALLOWED = 1e-3
+ALLOWED = {"float32": 1e-5, "bfloat16": 1e-3, "float16": 1e-3}
+"""The largest difference between loaders that passes, by the arithmetic."""
 TEXTS = 64
 
 
@@ -28,15 +29,20 @@ class ExportedModel:
         model: its directory; where it was written anew, the new one.
         written: whether it was written anew.
         loaders: the largest difference of each loader's scores from ours; empty where nothing was checked.
-        allowed: the largest difference that passes.
+        dtype: the arithmetic that the loaders were compared in.
         pushed: what went to the hub, or would go; None where nothing was pushed.
     """
 
     model: Path
     written: bool = False
     loaders: "tuple[LoaderDifference, ...]" = ()
-    allowed: float = ALLOWED
+    dtype: str = "float32"
     pushed: "Pushed | None" = None
+
+    @property
+    def allowed(self) -> float:
+        """The largest difference that passes."""
+        return ALLOWED[self.dtype]
 
     @property
     def passed(self) -> bool:
@@ -57,13 +63,19 @@ class ExportedModel:
         loaders = [
             {"loader": each.loader, "largest": _finite(each.largest), "note": each.note} for each in self.loaders
         ]
-        row = {"model": str(self.model), "allowed": self.allowed, "loaders": loaders, "passed": self.passed}
+        row = {
+            "model": str(self.model),
+            "allowed": self.allowed,
+            "dtype": self.dtype,
+            "loaders": loaders,
+            "passed": self.passed,
+        }
         return row if self.pushed is None else row | {"pushed": self.pushed.to_row()}
 
     def __repr__(self) -> str:
         lines = [f"written: {self.model}"] if self.written else []
         if self.loaders:
-            lines.append(f"{self.model}: scores in fp32, at most {self.allowed:g} apart")
+            lines.append(f"{self.model}: scores in {self.dtype}, at most {self.allowed:g} apart")
         for each in self.loaders:
             verdict = {True: "same", False: "DIFFERENT", None: "not run"}[self.is_same(each)]
             difference = "" if each.largest is None else f"{each.largest:.1e} "
@@ -89,6 +101,7 @@ def export(
     check: bool = False,
     data: Data | None = None,
     vllm: bool = True,
+    dtype: Literal["float32", "bfloat16", "float16"] | str = "float32",
     push: str = "",
     private: bool = False,
     dry_run: bool = False,
@@ -111,6 +124,8 @@ def export(
         check: score texts of a reward model by every loader.
         data: the texts to check with; some of our own where none are given.
         vllm: whether vLLM is among the loaders.
+        dtype: the arithmetic of the check: scores may differ by 1e-5 in float32, by 1e-3 in bfloat16 and float16, and
+            by so much of the largest score where that is above 1.
         push: the name on the hub that a reward model is pushed to, hf://OWNER/NAME; not if `check` finds a difference.
         private: a model that the hub makes now is seen by its owner only.
         dry_run: push nothing, and say what would be pushed.
@@ -124,20 +139,17 @@ def export(
         RunError: for a directory that is no run, or that is there already; where the hub refuses a push.
     """
     directory = run.directory if isinstance(run, Run) else Path(run)
+    if dtype not in ALLOWED:
+        raise unknown("dtype", dtype, ALLOWED)
     if check or (directory / "reward.json").is_file():
         if not push and (private or dry_run):
             raise ConfigError("--private and --dry-run go with --push hf://OWNER/NAME")
-        target = None if out is None else Path(out)
-        if not (push and not check and target is None):
-            exported = _export_model(directory, out=target, check=check, data=data, vllm=vllm, progress=progress)
-        else:
-            exported = ExportedModel(model=directory)
-        if not push or not exported.loaders_agree:
-            return exported
-        from judge.jobs.reward_model import RewardModel
-
-        model, named = RewardModel(exported.model), "" if licence == "unknown" else licence
-        return replace(exported, pushed=model.push(push, licence=named, private=private, dry_run=dry_run))
+        exported, target = ExportedModel(model=directory), None if out is None else Path(out)
+        if check or target is not None or not push:
+            exported = _export_model(
+                directory, out=target, check=check, data=data, vllm=vllm, dtype=dtype, progress=progress
+            )
+        return _push_model(exported, push, licence, private=private, dry_run=dry_run) if push else exported
     if push or private or dry_run:
         raise ConfigError(f"{directory}: --push is for reward models, and this directory has no reward.json")
     missing = [name for name, value in {"--to": to, "--out": out}.items() if not value]
@@ -156,8 +168,19 @@ def export(
     return export_run(directory, out, options, force=force)
 
 
+def _push_model(exported: ExportedModel, target: str, licence: str, *, private: bool, dry_run: bool) -> ExportedModel:
+    """The model on the hub, unless its loaders differ."""
+    if not exported.loaders_agree:
+        return exported
+    from judge.jobs.reward_model import RewardModel
+
+    named = "" if licence == "unknown" else licence
+    pushed = RewardModel(exported.model).push(target, licence=named, private=private, dry_run=dry_run)
+    return replace(exported, pushed=pushed)
+
+
 def _export_model(
-    model: Path, *, out: Path | None, check: bool, data: Data | None, vllm: bool, progress: bool
+    model: Path, *, out: Path | None, check: bool, data: Data | None, vllm: bool, dtype: str, progress: bool
 ) -> ExportedModel:
     if not check and out is None:
         raise ConfigError(
@@ -169,17 +192,19 @@ def _export_model(
 
         export_merged(model, out)
     written = model if out is None else out
-    loaders = _differences(written, data, vllm=vllm, progress=progress) if check else ()
-    return ExportedModel(model=written, written=out is not None, loaders=tuple(loaders))
+    loaders = _differences(written, data, vllm=vllm, dtype=dtype, progress=progress) if check else ()
+    return ExportedModel(model=written, written=out is not None, loaders=tuple(loaders), dtype=dtype)
 
 
-def _differences(model: Path, data: Data | None, *, vllm: bool, progress: bool) -> "Sequence[LoaderDifference]":
+def _differences(
+    model: Path, data: Data | None, *, vllm: bool, dtype: str, progress: bool
+) -> "Sequence[LoaderDifference]":
     from judge.jobs.check_progress import check_progress
     from judge.rewards.inference.loader_parity import check_loaders
 
     records = () if data is None else (record for source in open_data(data) for _, record in source.records())
     with check_progress(shown=progress) as watch:
-        return check_loaders(model, list(islice(records, TEXTS)), vllm=vllm, watch=watch)
+        return check_loaders(model, list(islice(records, TEXTS)), vllm=vllm, dtype=dtype, watch=watch)
 
 
 def _finite(value: float | None) -> float | None:

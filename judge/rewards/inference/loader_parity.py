@@ -1,7 +1,7 @@
 """The same texts through every loader that a model directory is meant for, and how far their scores lie apart.
 
-The reference is our own loader in fp32, one text at a time. A loader that is not installed, or that cannot hold this
-model, is named and not counted.
+The reference is our own loader in the same arithmetic, one text at a time. A loader that is not installed, or that
+cannot hold this model, is named and not counted.
 """
 
 import tempfile
@@ -38,7 +38,8 @@ class LoaderDifference(NamedTuple):
 
     Attributes:
         loader: in words.
-        largest: the largest absolute difference from the reference, None when it was not run.
+        largest: the largest absolute difference from the reference, None when it was not run; where scores are larger
+            than 1, in units of the largest: that is what arithmetic keeps.
         note: why, or what was compared.
     """
 
@@ -56,7 +57,12 @@ class _Texts(NamedTuple):
 
 
 def check_loaders(
-    folder: Path, records: Sequence[Record] = (), *, vllm: bool = True, watch: LoaderWatch | None = None
+    folder: Path,
+    records: Sequence[Record] = (),
+    *,
+    vllm: bool = True,
+    dtype: str = "float32",
+    watch: LoaderWatch | None = None,
 ) -> list[LoaderDifference]:
     """Score the same texts by each loader; the first row says how many texts there are.
 
@@ -66,6 +72,7 @@ def check_loaders(
         folder: the model directory.
         records: whose texts are scored; else texts of our own, short and long.
         vllm: whether vLLM is among the loaders, where it is installed.
+        dtype: of all weights: float32, bfloat16 or float16.
         watch: is told of each loader before it runs.
 
     Returns:
@@ -76,7 +83,7 @@ def check_loaders(
         EngineError: for a model that cannot be loaded.
     """
     watch = watch or (lambda loader, done, total: None)
-    loaded = load(folder, dtype="float32", device="cpu")
+    loaded = load(folder, dtype=dtype, device="cpu")
     texts = _texts(loaded, records)
     with (
         tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name,
@@ -142,10 +149,12 @@ def _compare(loader: str, run: Callable[[], Rows], reference: Rows) -> LoaderDif
         return LoaderDifference(loader, None, f"not installed: {error.name or error}")
     except (EngineError, OSError, RuntimeError, ValueError) as error:  # theirs raise what they like
         return LoaderDifference(loader, float("inf"), next(iter(str(error).splitlines()), type(error).__name__))
+    scale = max(1.0, *(float(row.abs().max()) for row in reference))
     for got, wanted in zip(rows, reference, strict=True):
         if got.shape != wanted.shape:
             return LoaderDifference(loader, float("inf"), f"shape {tuple(got.shape)} instead of {tuple(wanted.shape)}")
-    return LoaderDifference(loader, max(float((a - b).abs().max()) for a, b in zip(rows, reference, strict=True)))
+    differences = (float((a.float() - b.float()).abs().max()) for a, b in zip(rows, reference, strict=True))
+    return LoaderDifference(loader, max(differences) / scale)
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
@@ -231,7 +240,7 @@ def _ours(loaded: LoadedModel, texts: _Texts) -> dict[str, Callable[[], Rows]]:
 def _others(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str, Callable[[], Rows]]:
     """The loaders of a whole model."""
     process = loaded.config.model.kind == "process"
-    model = cache(lambda: _auto(folder, process))
+    model = cache(lambda: _auto(folder, process, _dtype(loaded)))
 
     def scores(**options: Any) -> Callable[[], Rows]:
         return lambda: _transformers(model(), folder, texts, loaded, **options)
@@ -244,9 +253,9 @@ def _others(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str, Calla
         runs[f"transformers, {BATCH} a batch, padded left"] = scores(side="left")
         runs["transformers, padded to 64s"] = scores(multiple=64)
     if not process:
-        runs["RewardBench's way (text-classification pipeline)"] = lambda: _pipeline(model(), folder, texts)
+        runs["RewardBench's way"] = lambda: _rewardbench(model(), folder, texts)
     if loaded.config.model.kind in ("scalar", "outcome"):
-        runs["TRL, RewardTrainer's loader and collator"] = lambda: _trl(folder, texts)
+        runs["TRL, RewardTrainer's loader and collator"] = lambda: _trl(folder, texts, _dtype(loaded))
     return runs
 
 
@@ -265,7 +274,7 @@ def _over_adapter(folder: Path, texts: _Texts, loaded: LoadedModel) -> dict[str,
             run = partial(_run_adapter, model, folder, texts, loaded, size=size, side=side or "right")
             checks[title] = advice if advice and pads_with_nothing and size > 1 else run
     if loaded.config.model.kind in ("scalar", "outcome"):
-        checks["TRL, RewardTrainer's loader, adapter over the base"] = lambda: _trl(folder, texts)
+        checks["TRL, RewardTrainer's loader, adapter over the base"] = lambda: _trl(folder, texts, _dtype(loaded))
     if advice and not pads_with_nothing:
         checks["adapter over the base, its padding"] = advice
     return checks
@@ -277,11 +286,16 @@ def _run_adapter(
     return _transformers(model(), folder, texts, loaded, size=size, side=side)
 
 
-def _auto(folder: Path, process: bool) -> Any:
+def _dtype(loaded: LoadedModel) -> torch.dtype:
+    dtype: torch.dtype = loaded.model.backbone.dtype
+    return dtype
+
+
+def _auto(folder: Path, process: bool, dtype: torch.dtype) -> Any:
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
     auto = AutoModelForTokenClassification if process else AutoModelForSequenceClassification
-    return auto.from_pretrained(folder, dtype=torch.float32).eval()
+    return auto.from_pretrained(folder, dtype=dtype).eval()
 
 
 @torch.no_grad()
@@ -328,35 +342,46 @@ def _ids(tokenizer: Any, texts: _Texts, process: bool) -> list[list[int]]:
 
 
 def _words(tokenizer: Any, texts: _Texts) -> list[str]:
-    """Each text as one string, without the begin-of-text token that tokenizers add once more (RewardBench's rule)."""
+    """Each text as one string."""
     if not tokenizer.chat_template:
         return [f"{spoken(record.prompt)}\n\n{spoken(_response(record))}" for record in texts.records]
-    written = [str(tokenizer.apply_chat_template(turns, tokenize=False)) for turns in texts.turns]
-    return [text.removeprefix(tokenizer.bos_token or "") for text in written]
-
-
-def _pipeline(model: Any, folder: Path, texts: _Texts) -> Rows:
-    """RewardBench (scripts/run_rm.py): texts by the chat template, `text-classification`, function_to_apply none."""
-    from transformers import AutoTokenizer, pipeline
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left")
-    classifier = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
-    names = [classifier.model.config.id2label[index] for index in range(classifier.model.config.num_labels)]
-    options = {"truncation": True, "padding": True, "max_length": 4096, "return_token_type_ids": False}
-    rows = classifier(_words(tokenizer, texts), batch_size=BATCH, function_to_apply="none", top_k=None, **options)
-    by_label = [{entry["label"]: entry["score"] for entry in row} for row in rows]
-    return [torch.tensor([[scores[name] for name in names]]) for scores in by_label]
+    return [str(tokenizer.apply_chat_template(turns, tokenize=False)) for turns in texts.turns]
 
 
 @torch.no_grad()
-def _trl(folder: Path, texts: _Texts) -> Rows:
+def _rewardbench(model: Any, folder: Path, texts: _Texts) -> Rows:
+    """What RewardBench does (its scripts/run_rm.py and RewardBenchPipeline), version 1 and 2.
+
+    The chat template writes a string, the tokenizer reads it and may put its begin-of-text token before the template's
+    own: then the first of both is masked.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, truncation_side="left")
+    words, rows = _words(tokenizer, texts), list[Tensor]()
+    for start in range(0, len(words), BATCH):
+        inputs = tokenizer(words[start : start + BATCH], truncation=True, padding=True, return_tensors="pt")
+        if tokenizer.bos_token is not None:
+            tokens, mask = inputs["input_ids"], inputs["attention_mask"]
+            every, first = torch.arange(len(tokens)), mask.argmax(dim=1)
+            second = (first + 1).clamp(max=tokens.shape[1] - 1)
+            twice = (tokens[every, first] == tokenizer.bos_token_id) & (tokens[every, second] == tokenizer.bos_token_id)
+            mask[every[twice], first[twice]] = 0
+        rows += model(**inputs).logits.split(1)
+    return rows
+
+
+@torch.no_grad()
+def _trl(folder: Path, texts: _Texts, dtype: torch.dtype) -> Rows:
     """What RewardTrainer does with a path and a batch: its loader, its collator, and the forward of compute_loss."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     # By name: TRL is no dependency of ours, only one of the tools that are checked where they are.
     trainer, loading = import_module("trl.trainer.reward_trainer"), import_module("trl.trainer.utils")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = loading.create_model_from_path(str(folder), AutoModelForSequenceClassification, num_labels=1).eval()
+    model = loading.create_model_from_path(
+        str(folder), AutoModelForSequenceClassification, num_labels=1, dtype=dtype
+    ).eval()
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     collate = trainer.DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     ids = _ids(tokenizer, texts, False)
@@ -393,7 +418,7 @@ def _auto_adapter(folder: Path, loaded: LoadedModel) -> Any:
 
 def _adapter_options(loaded: LoadedModel) -> dict[str, Any]:
     """What the base's config does not know of the head."""
-    options: dict[str, Any] = {"num_labels": loaded.config.model.outputs, "dtype": torch.float32}
+    options: dict[str, Any] = {"num_labels": loaded.config.model.outputs, "dtype": _dtype(loaded)}
     return options | ({"token_classification_bias": False} if loaded.config.model.kind == "process" else {})
 
 
@@ -408,7 +433,9 @@ def _vllm(folder: Path, texts: _Texts, loaded: LoadedModel) -> tuple[str, Callab
         from transformers import AutoTokenizer
 
         ids = _ids(AutoTokenizer.from_pretrained(folder), texts, process)
-        outputs = [torch.tensor(rows) for rows in vllm_scores(folder, ids, task)]
+        outputs = [
+            torch.tensor(rows) for rows in vllm_scores(folder, ids, task, str(_dtype(loaded)).removeprefix("torch."))
+        ]
         return [_as_ours(rows, text) for rows, text in zip(outputs, texts.texts, strict=True)] if process else outputs
 
     return f"vLLM, {task}", run

@@ -28,13 +28,16 @@ QUIET = {
 ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
-def vllm_scores(folder: Path, ids: Sequence[Sequence[int]], task: str) -> list[list[list[float]]]:
+def vllm_scores(
+    folder: Path, ids: Sequence[Sequence[int]], task: str, dtype: str = "float32"
+) -> list[list[list[float]]]:
     """Raw outputs of each text.
 
     Args:
         folder: the model directory.
         ids: tokens of each text.
         task: `classify` (one row a text) or `token_classify` (one a token).
+        dtype: of the weights.
 
     Returns:
         Of each text rows of C numbers.
@@ -47,7 +50,9 @@ def vllm_scores(folder: Path, ids: Sequence[Sequence[int]], task: str) -> list[l
         raise ModuleNotFoundError("vllm", name="vllm")
     with tempfile.TemporaryDirectory(prefix="rmjudge-vllm-") as name:
         request, reply = Path(name) / "request.json", Path(name) / "reply.json"
-        request.write_text(json.dumps({"model": str(folder), "ids": [list(text) for text in ids], "task": task}))
+        request.write_text(
+            json.dumps({"model": str(folder), "ids": [list(text) for text in ids], "task": task, "dtype": dtype})
+        )
         process = subprocess.run(
             [sys.executable, "-m", "judge.rewards.inference.vllm_pooling", str(request), str(reply)],
             env={**QUIET, **os.environ},
@@ -76,7 +81,7 @@ def serve(request: Any) -> list[list[list[float]]]:
     engine = LLM(
         model=request["model"],
         runner="pooling",
-        dtype="float32",
+        dtype=request["dtype"],
         enforce_eager=True,
         max_model_len=max(map(len, request["ids"])) + 16,
         max_num_seqs=8,
