@@ -201,10 +201,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     if config.training.batch_tokens and _is_sharded(accelerator):
         raise ConfigError("batch_tokens: sharded processes must take the same number of passes (accepted: batch_size)")
     steps = count_steps(job.examples, config, lengths, world)
-    optimizers = make_optimizers(job.model, config)
-    prepare_shards(accelerator, job.model, config)
-    model, *optimizers = accelerator.prepare(job.model, *optimizers)
-    open_shards(model)
+    model, optimizers = _prepared(job, accelerator)
     accelerator.register_for_checkpointing(position)
     resumed_from = resume(accelerator, folder)
     tell_start(callback, position.step, steps)
@@ -241,6 +238,15 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
             break
     trained = _finished(model, position, config, accelerator, folder, steps)
     return replace(trained, resumed_from=resumed_from)
+
+
+def _prepared(job: TrainingJob, accelerator: Any) -> tuple[Any, list[Any]]:
+    """The job's model, copied or sharded among the processes, and the optimizers of its weights."""
+    optimizers = make_optimizers(job.model, job.config)
+    prepare_shards(accelerator, job.model, job.config)
+    model, *optimizers = accelerator.prepare(job.model, *optimizers)
+    open_shards(model)
+    return model, optimizers
 
 
 def _is_multiple(step: int, every: int) -> bool:
