@@ -142,13 +142,12 @@ def _packs_text_of(model: Any, way: str, length: int) -> bool:
 def same_states(states: Tensor, wanted: Tensor, model: Any) -> bool:
     """Whether states (T, H) are those that were wanted, but for the rounding of the model's arithmetic.
 
-    A row may differ by 3 ε √L of its length, L the layers whose rounding adds up and ε that of the dtype, and by
-    MIN_TOLERANCE at least. SmolLM2's rows differ by 1.5 ε after two layers and by 5 ε after thirty in bf16 (ε 2⁻⁷).
+    A row may differ by 16 ε of its length, ε that of the dtype, and by MIN_TOLERANCE at least. In bf16 SmolLM2's
+    rows differ by up to 5 ε, and those of small random models by 4 ε; those of a model that forgets its window by 50 ε.
     """
     device = states.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else held_dtype(model)
-    layers = int(getattr(core(model).config.get_text_config(), "num_hidden_layers", 1))
-    tolerance = max(MIN_TOLERANCE, 3 * torch.finfo(dtype).eps * layers**0.5)
+    tolerance = max(MIN_TOLERANCE, 16 * torch.finfo(dtype).eps)
     return bool(((states - wanted).norm(dim=-1) <= tolerance * wanted.norm(dim=-1)).all())
 
 
