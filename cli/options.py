@@ -10,6 +10,7 @@ from judge import ConfigError
 _SAMPLING = "Sampling"
 _ASKING = "How to ask"
 _RUN = "The run"
+_SHAPING = "Shaping"
 
 Data = Annotated[
     list[str] | None,
@@ -71,8 +72,20 @@ Hard = Annotated[
 Steps = Annotated[
     str | None, typer.Option("--steps", help="each: one call a step; all: one call.", rich_help_panel=_ASKING)
 ]
+Tournament = Annotated[
+    str | None,
+    typer.Option(
+        "--tournament",
+        help="Rank by comparing pairs: full (every pair), swiss (rounds of equals) or knockout.",
+        rich_help_panel=_ASKING,
+    ),
+]
+TournamentRounds = Annotated[
+    int | None,
+    typer.Option("--rounds", min=1, help="Of a Swiss tournament; else log2 N + 1.", rich_help_panel=_ASKING),
+]
 Pairwise = Annotated[
-    bool | None, typer.Option("--pairwise", help="Rank by comparing every pair.", rich_help_panel=_ASKING)
+    bool | None, typer.Option("--pairwise", help="The same as --tournament full.", rich_help_panel=_ASKING)
 ]
 Preset = Annotated[
     str | None,
@@ -90,9 +103,53 @@ Criterion = Annotated[
     list[str] | None,
     typer.Option("--criterion", metavar="NAME[=MEANING]", help="A quality to score.", rich_help_panel=_ASKING),
 ]
-Rubric = Annotated[str | None, typer.Option("--rubric", help="What the scores mean.", rich_help_panel=_ASKING)]
+Category = Annotated[
+    list[str] | None,
+    typer.Option("--category", metavar="NAME[=MEANING]", help="A category of classify.", rich_help_panel=_ASKING),
+]
+Rubric = Annotated[
+    str | None,
+    typer.Option("--rubric", help="What the scores mean; of checklist a FILE of criteria.", rich_help_panel=_ASKING),
+]
+OwnReference = Annotated[
+    bool | None,
+    typer.Option("--own-reference", help="The judge answers first; that is the reference.", rich_help_panel=_ASKING),
+]
 NoReference = Annotated[
     bool | None, typer.Option("--no-reference", help="Hide a known answer.", rich_help_panel=_ASKING)
+]
+
+Lower = Annotated[float, typer.Option("--lower", min=0, help="The reward - K σ.", rich_help_panel=_SHAPING)]
+Normalize = Annotated[
+    bool,
+    typer.Option(
+        "--normalize", help="Rewards with mean 0 and deviation 1 over the calibration data.", rich_help_panel=_SHAPING
+    ),
+]
+Clip = Annotated[
+    str | None,
+    typer.Option("--clip", metavar="LOW:HIGH", help="Bounds of a reward.", rich_help_panel=_SHAPING),
+]
+TruthWeight = Annotated[
+    float,
+    typer.Option(
+        "--truth-weight", min=0, max=1, help="(1 - W) · reward + W · truth of the data.", rich_help_panel=_SHAPING
+    ),
+]
+LengthPenalty = Annotated[
+    float,
+    typer.Option(
+        "--length-penalty", min=0, help="Off for each character beyond --length-target.", rich_help_panel=_SHAPING
+    ),
+]
+LengthTarget = Annotated[
+    int, typer.Option("--length-target", min=0, help="Characters that are free.", rich_help_panel=_SHAPING)
+]
+KlCoefficient = Annotated[
+    float,
+    typer.Option(
+        "--kl-coefficient", min=0, help="Off for each nat between policy and reference.", rich_help_panel=_SHAPING
+    ),
 ]
 
 From = Annotated[

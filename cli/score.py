@@ -13,13 +13,6 @@ app = typer.Typer(add_completion=False)
 _SCORING = "Scoring"
 
 Model = Annotated[Path, typer.Argument(help="A reward model's directory.")]
-Lower = Annotated[float, typer.Option("--lower", min=0, help="Score by the reward - K σ.", rich_help_panel=_SCORING)]
-Normalize = Annotated[
-    bool,
-    typer.Option(
-        "--normalize", help="Scores with mean 0 and deviation 1 over the calibration data.", rich_help_panel=_SCORING
-    ),
-]
 Aggregate = Annotated[
     str | None,
     typer.Option(
@@ -62,8 +55,6 @@ def score(
     limit: o.Limit = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    lower: Lower = 0.0,
-    normalize: Normalize = False,
     aggregate: Aggregate = None,
     convention: Convention = None,
     best_of: BestOf = False,
@@ -72,6 +63,13 @@ def score(
     device: Device = None,
     window: o.Window = 1024,
     retry_failures: o.RetryFailures = False,
+    lower: o.Lower = 0.0,
+    normalize: o.Normalize = False,
+    clip: o.Clip = None,
+    truth_weight: o.TruthWeight = 0.0,
+    length_penalty: o.LengthPenalty = 0.0,
+    length_target: o.LengthTarget = 0,
+    kl_coefficient: o.KlCoefficient = 0.0,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -89,8 +87,15 @@ def score(
             limit=limit,
             skip_bad=skip_bad,
             settings=set,
-            lower=lower,
-            normalize=normalize,
+            shaping=rmjudge.Shaping(
+                lower=lower,
+                normalize=normalize,
+                clip=clip,
+                truth_weight=truth_weight,
+                length_penalty=length_penalty,
+                length_target=length_target,
+                kl_coefficient=kl_coefficient,
+            ),
             aggregate=aggregate,
             convention=convention,
             best_of=best_of,

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judge import hooks
     from judge.constitution.constitution import Constitution, Principle, list_constitutions, load_constitution
     from judge.constitution_eval.ablation import Ablation
     from judge.constitution_eval.difference import ConstitutionDiff
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from judge.formats import FORMATS, Placed, from_row, read_records, recognise, to_row
     from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
     from judge.formats.survey import Survey, survey
+    from judge.iteration.figures import RoundFigures
+    from judge.iteration.iterate import Iteration, iterate
     from judge.jobs.agree import agree
     from judge.jobs.audit import RunAudit, audit
     from judge.jobs.constitution import (
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
     from judge.jobs.revise import revise
     from judge.jobs.reward_model import Comparison, RewardModel, load_reward_model
     from judge.jobs.reward_source import open_reward
+    from judge.jobs.rewards.best_of import best_of
+    from judge.jobs.rewards.judge_reward import JudgeReward
+    from judge.jobs.rewards.serve import serve
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
@@ -55,6 +61,8 @@ if TYPE_CHECKING:
     from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
+        Category,
+        Checklist,
         Critique,
         Judgement,
         Order,
@@ -76,13 +84,16 @@ if TYPE_CHECKING:
         Ranking,
         Record,
         Response,
+        RubricItem,
         Solution,
         content_id,
         spoken,
     )
+    from judge.report.best_of import BestOfReport
     from judge.report.report import Report
     from judge.report.robustness import RobustnessReport
     from judge.rewards.reward import Reward, RewardSource
+    from judge.rewards.shaping import Shaping
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -93,6 +104,9 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Ablation",
+    "BestOfReport",
+    "Category",
+    "Checklist",
     "Comparison",
     "Completion",
     "ConfigError",
@@ -109,6 +123,8 @@ __all__ = [
     "ExportedModel",
     "HumanLabel",
     "InputError",
+    "Iteration",
+    "JudgeReward",
     "Judged",
     "Judgement",
     "LintResult",
@@ -138,11 +154,14 @@ __all__ = [
     "RmjudgeError",
     "RobustnessReport",
     "Round",
+    "RoundFigures",
+    "RubricItem",
     "Run",
     "RunAudit",
     "RunChangedError",
     "RunError",
     "Score",
+    "Shaping",
     "Solution",
     "Steps",
     "Survey",
@@ -157,12 +176,15 @@ __all__ = [
     "ablate_constitution",
     "agree",
     "audit",
+    "best_of",
     "content_id",
     "diff_constitutions",
     "distill",
     "export",
     "from_row",
     "generate_problems",
+    "hooks",
+    "iterate",
     "judgement_from_row",
     "judgement_to_row",
     "label",
@@ -187,6 +209,7 @@ __all__ = [
     "revise",
     "robustness",
     "score",
+    "serve",
     "spoken",
     "survey",
     "sweep",
@@ -243,6 +266,11 @@ _HOMES = {
         "Survey",
         "survey",
     ),
+    "iteration.figures": ("RoundFigures",),
+    "iteration.iterate": (
+        "Iteration",
+        "iterate",
+    ),
     "jobs.agree": ("agree",),
     "jobs.audit": (
         "RunAudit",
@@ -281,6 +309,9 @@ _HOMES = {
         "load_reward_model",
     ),
     "jobs.reward_source": ("open_reward",),
+    "jobs.rewards.best_of": ("best_of",),
+    "jobs.rewards.judge_reward": ("JudgeReward",),
+    "jobs.rewards.serve": ("serve",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.tiny": (
@@ -295,6 +326,8 @@ _HOMES = {
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
+        "Category",
+        "Checklist",
         "Critique",
         "Judgement",
         "Order",
@@ -320,16 +353,19 @@ _HOMES = {
         "Ranking",
         "Record",
         "Response",
+        "RubricItem",
         "Solution",
         "content_id",
         "spoken",
     ),
+    "report.best_of": ("BestOfReport",),
     "report.report": ("Report",),
     "report.robustness": ("RobustnessReport",),
     "rewards.reward": (
         "Reward",
         "RewardSource",
     ),
+    "rewards.shaping": ("Shaping",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (
@@ -351,6 +387,8 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home and keep it, so that this happens once."""
+    if name == "hooks":  # the one room that is public as a module
+        return import_module("judge.hooks")
     if name not in _HOME:
         raise AttributeError(f"module 'judge' has no attribute '{name}'")
     found = globals()[name] = getattr(import_module(f"judge.{_HOME[name]}"), name)

@@ -18,7 +18,8 @@ class Reading:
     """One completion, read.
 
     asked: what was asked, in the task's words: "forward", "swapped", "step 3", a criterion's name, "1 or 4".
-    verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable.
+    verdict: the verdict in the record's own terms (a swapped reading is already turned back), None when unreadable and
+    of a judge's own reference ("own reference"), which is no verdict.
     reason: why it is None, "" otherwise; beside a verdict how it came to be where the reply did not give it ("cut at
     max_tokens; chosen behind 'Verdict: [['"), or why it has no probabilities.
     probabilities: verdict -> probability in the record's own terms, where the engine gave log-probabilities; sums to 1.
@@ -78,10 +79,26 @@ class Score:
     """
 
     task: ClassVar[str] = "score"
-    verdict: Mapping[str, int | None]
+    verdict: Mapping[str, float | None]
     reason: str = ""
     expected: Mapping[str, float | None] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checklist(Score):
+    """Which criteria of a rubric a response meets, and the score of them all.
+
+    verdict: criterion -> 1 where it is met, 0 where it is not, None when unreadable; "" -> the score in 0 to 1, None
+    where a criterion is unreadable or none is decided. expected: criterion -> P(met), given that it is met or not;
+    "" -> the score of the expected points. points: what each criterion is worth. abstained: the criteria on which the
+    judge abstains; they stand in neither `verdict` nor the score.
+    """
+
+    task: ClassVar[str] = "checklist"
+    verdict: Mapping[str, float | None]
+    points: Mapping[str, float] = field(default_factory=dict)
+    abstained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +130,35 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """Which of several categories a response belongs to; None when unreadable, or when two are as likely.
+
+    probabilities: category -> its probability, over all that are on offer; sums to 1.
+    """
+
+    task: ClassVar[str] = "classify"
+    verdict: str | None
+    reason: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Several responses in order, best first (0-based indices); strengths are Bradley-Terry log-strengths, mean 0."""
+    """Several responses in order, best first (0-based indices).
+
+    strengths: Bradley-Terry log-strengths, mean 0. comparisons, unreadable: how many pairs a tournament compared, and
+    of how many nothing could be read; these are left out. groups: where the comparisons that are left do not join all
+    responses, the group of each, 0 the largest; strengths can be compared within a group only, there is no verdict.
+    """
 
     task: ClassVar[str] = "ranking"
     verdict: tuple[int, ...] | None
     reason: str = ""
     strengths: tuple[float, ...] | None = None
+    comparisons: int = 0
+    unreadable: int = 0
+    groups: tuple[int, ...] = ()
     readings: tuple[Reading, ...] = ()
 
 
@@ -206,6 +245,7 @@ class Shape:
         records: the kinds of record that are judged, the usual one first.
         labels: the verdicts on offer. The first one is the good one (P(right), P(the first is better)), the second one
             its opposite, a third one neither of them (a tie, neutral).
+        nominal: the verdicts are names in no order, which nobody knows beforehand: those of the rows.
         probability: the field with the probability of the first label, "" for none.
         criterion: where people's labels under this criterion are meant too: numbers, 1/2 or more for the first label.
         tally: a row's judgement -> the words it is counted by, where these do not follow from the form.
@@ -216,6 +256,7 @@ class Shape:
     form: Form
     records: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    nominal: bool = False
     probability: str = ""
     criterion: str = ""
     tally: Callable[[Row], Iterable[str]] | None = None

@@ -147,8 +147,47 @@ def plain(conversation: Conversation) -> list[list[Any]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RubricItem:
+    """One criterion of a rubric, which a response meets or does not.
+
+    Attributes:
+        text: what a response must do, or must not do, so that yes or no answers it.
+        points: what meeting it is worth; below 0 for what counts against a response.
+        name: what verdicts call it; the text where the data has no name. Names are different within a rubric.
+        gate: a response that does not meet it has the score 0, whatever else it meets.
+        tags: the data's own words about it.
+    """
+
+    text: str
+    points: float = 1.0
+    name: str = ""
+    gate: bool = False
+    tags: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What verdicts call it."""
+        return self.name or self.text
+
+
+Rubric = tuple[RubricItem, ...]
+
+
+def _identity(rubric: Rubric) -> list[Any]:
+    """What a rubric adds to an id; nothing where there is none, so that ids are those of earlier versions."""
+    return [[[item.label, item.text, item.points, item.gate] for item in rubric]] if rubric else []
+
+
+def _beside(reference: str, rubric: Rubric) -> list[Any]:
+    """What a reference and a rubric add to the id of a pair or a ranking; nothing where there is neither."""
+    return [reference, *_identity(rubric)] if reference or rubric else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two responses to one prompt. `first` is the chosen one in data that says chosen/rejected.
+    """Two responses to one prompt, with a reference answer where one is known.
+
+    `first` is the chosen one in data that says chosen/rejected.
 
     Data of votes alone (MT-Bench's, PandaLM's predictions) gives pairs without any text: `judgeable` is false, and
     `meta["key"]` (source, question, models) makes the id.
@@ -158,6 +197,8 @@ class Pair:
     prompt: Conversation
     first: Conversation
     second: Conversation
+    reference: str = ""
+    rubric: Rubric = ()
     human: tuple[HumanLabel, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
@@ -170,7 +211,8 @@ class Pair:
     def id(self) -> str:
         if not self.judgeable:
             return content_id(self.kind, self.meta.get("key"))
-        return content_id(self.kind, plain(self.prompt), plain(self.first), plain(self.second))
+        texts = plain(self.prompt), plain(self.first), plain(self.second)
+        return content_id(self.kind, *texts, *_beside(self.reference, self.rubric))
 
     def swap(self) -> "Pair":
         """The same pair in the other order, without its labels (they name a place, not a response)."""
@@ -185,12 +227,13 @@ class Response:
     prompt: Conversation
     response: Conversation
     reference: str = ""
+    rubric: Rubric = ()
     human: tuple[HumanLabel, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
-        return content_id(self.kind, plain(self.prompt), plain(self.response), self.reference)
+        return content_id(self.kind, plain(self.prompt), plain(self.response), self.reference, *_identity(self.rubric))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,31 +244,41 @@ class Solution:
     prompt: Conversation
     steps: tuple[str, ...]
     reference: str = ""
+    rubric: Rubric = ()
     human: tuple[HumanLabel, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
-        return content_id(self.kind, plain(self.prompt), self.steps, self.reference)
+        return content_id(self.kind, plain(self.prompt), self.steps, self.reference, *_identity(self.rubric))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """Two or more responses to one prompt, to be put in order."""
+    """Two or more responses to one prompt, to be put in order, with a reference answer where one is known."""
 
     kind: ClassVar[str] = "ranking"
     prompt: Conversation
     responses: tuple[Conversation, ...]
+    reference: str = ""
+    rubric: Rubric = ()
     human: tuple[HumanLabel, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
-        return content_id(self.kind, plain(self.prompt), [plain(response) for response in self.responses])
+        texts = plain(self.prompt), [plain(response) for response in self.responses]
+        return content_id(self.kind, *texts, *_beside(self.reference, self.rubric))
 
     def pair(self, first: int, second: int) -> Pair:
         """The pair of two of its responses, by 0-based index."""
-        return Pair(prompt=self.prompt, first=self.responses[first], second=self.responses[second])
+        return Pair(
+            prompt=self.prompt,
+            first=self.responses[first],
+            second=self.responses[second],
+            reference=self.reference,
+            rubric=self.rubric,
+        )
 
 
 Record = Pair | Response | Solution | Ranking

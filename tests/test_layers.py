@@ -28,7 +28,10 @@ FLOORS: list[set[str]] = [
     {"rewards", "agreement"},
     {"constitution_eval"},
     {"report"},
+    {"serving"},
     {"jobs"},
+    {"hooks"},
+    {"iteration"},
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
@@ -38,7 +41,7 @@ STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreem
 WINGS: dict[str, list[set[str]]] = {
     "rewards": [
         {"registry", "reward", "settings"},
-        {"config"},
+        {"config", "shaping"},
         {"data"},
         {"modeling", "losses"},
         {"evaluation"},
@@ -52,7 +55,7 @@ WINGS: dict[str, list[set[str]]] = {
         {"statistics"},
         {"data"},
         {"analyses"},
-        {"benchmarks", "robustness"},
+        {"benchmarks", "best_of", "robustness"},
         {"findings"},
         {"build", "serialization"},
     ],

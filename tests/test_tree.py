@@ -31,7 +31,8 @@ def test_every_package_is_listed() -> None:
     """`packages` in pyproject.toml is written by hand: a folder that is missing there would be missing in the wheel."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
     folders = {path.parent for top in ("judge", "cli") for path in (ROOT / top).rglob("__init__.py")}
-    found = {".".join(folder.relative_to(ROOT).parts) for folder in folders} - {"cli"} | set(FOLDER)
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in folders} - {"cli"}
+    found = {f"judge.{name}" if name.startswith("cli.") else name for name in names} | set(FOLDER)
     assert sorted(listed) == sorted(found)
 
 
@@ -51,10 +52,9 @@ def test_every_imported_library_is_declared() -> None:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
-    named = {
-        {"yaml": "pyyaml", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}.get(name, name)
-        for name in imported - sys.stdlib_module_names - {"judge"}
-    }
+    packages = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+    packages |= {name: name.replace("_", "-") for name in ("huggingface_hub", "prometheus_client")}
+    named = {packages.get(name, name) for name in imported - sys.stdlib_module_names - {"judge"}}
     # A notebook brings IPython with it, and nothing else asks for it.
     assert named <= declared | {"IPython"}
 

@@ -6,6 +6,8 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from judge.agreement.best_of.schema import VERSION as BEST_OF_VERSION
+from judge.agreement.best_of.schema import BestOf
 from judge.agreement.robustness.schema import VERSION as ROBUSTNESS_VERSION
 from judge.agreement.robustness.schema import Robustness
 from judge.agreement.schema import VERSION, AgreementReport, Audit
@@ -71,6 +73,19 @@ def robustness_from_row(row: Mapping[str, Any]) -> Robustness:
     if row.get("version") != ROBUSTNESS_VERSION:
         raise InputError(f"field 'version': found {row.get('version')!r} (accepted: '{ROBUSTNESS_VERSION}')")
     return _whole(row, Robustness, "robustness report")
+
+
+def best_of_to_row(report: BestOf) -> dict[str, Any]:
+    """The best-of-n report as JSON values."""
+    row: dict[str, Any] = _finite(asdict(report))
+    return row
+
+
+def best_of_from_row(row: Mapping[str, Any]) -> BestOf:
+    """The best-of-n report of a row; raises InputError without a place when it is none or of an unknown version."""
+    if row.get("version") != BEST_OF_VERSION:
+        raise InputError(f"field 'version': found {row.get('version')!r} (accepted: '{BEST_OF_VERSION}')")
+    return _whole(row, BestOf, "best-of-n report")
 
 
 def _upgraded(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The engines of a jury: each with its own settings, and with those of the shared ones that it knows."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from judge.engines import ENGINES, default_prompt, known_settings, load_engine
 from judge.engines.base import Engine
@@ -19,7 +19,7 @@ def as_judges(judges: Judge | Sequence[Judge] | None) -> tuple[Judge, ...]:
         return ()
     listed = tuple(judges) if isinstance(judges, Sequence) and not isinstance(judges, str) else (judges,)
     for judge in listed:
-        if not isinstance(judge, str) and not _is_engine(judge):
+        if not isinstance(judge, str) and not is_engine(judge):
             kind = type(judge).__name__
             raise ConfigError(f"a judge of the type {kind} (accepted: a spec such as 'vllm:MODEL', an Engine object)")
     return listed
@@ -82,5 +82,6 @@ def _known(kind: str) -> tuple[tuple[str, ...], bool]:
     return known_settings(kind) if kind in ENGINES else ((), True)  # load_engine refuses an unknown kind, by its name
 
 
-def _is_engine(judge: object) -> bool:
+def is_engine(judge: object) -> TypeGuard[Engine]:
+    """Whether an object has the verbs of an engine."""
     return all(callable(getattr(judge, verb, None)) for verb in ("submit", "step", "describe", "close"))

@@ -29,6 +29,7 @@ from judge.formats import (
     prompts,
     rewardbench,
     rmjudge,
+    rubric,
     shepherd,
     trl,
     ultrafeedback,
@@ -40,7 +41,7 @@ from judge.formats.chat import openai_messages, sharegpt_turns, tools_of
 from judge.formats.fields import need
 from judge.formats.judgement_rows import judgement_from_row, judgement_to_row
 from judge.formats.rmjudge import from_row, to_row
-from judge.records import Record
+from judge.records import Record, Rubric
 from judge.registry import Registry
 from judge.run_files import is_skipped
 
@@ -87,6 +88,7 @@ _MODULES = (
     chat,
     votes,
     judge_bench,
+    rubric,
 )
 
 
@@ -222,9 +224,19 @@ def bad_rows_error(path: str, bad: Sequence[BadRow]) -> InputError:
 def records_of(family: Format, row: Row, place: str) -> list[Record]:
     """The records of one row; raises InputError that begins with `place`."""
     try:
-        return list(family.read(row))
+        records = list(family.read(row))
+        if any(name in row for name in rubric.COLUMNS) and not any(record.rubric for record in records):
+            items = rubric.rubric_of(row)
+            return [_with_rubric(record, items) for record in records] if items else records
+        return records
     except InputError as error:
         raise InputError(f"{place}: {error}") from None
+
+
+def _with_rubric(record: Record, items: Rubric) -> Record:
+    """The record of a family that knows no rubric, with the one of its row's column."""
+    meta = {name: value for name, value in record.meta.items() if name not in rubric.COLUMNS}
+    return replace(record, rubric=items, meta=meta)
 
 
 def named(name: str) -> Format:

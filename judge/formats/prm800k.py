@@ -37,7 +37,7 @@ def _step(step: Row, index: int) -> tuple[str, int | str | None]:
     candidates = items(step, "completions") if step.get("completions") else []
     chosen, written = step.get("chosen_completion"), step.get("human_completion")
     if chosen is None and written:
-        return (written if isinstance(written, str) else text(written, "text")), "human"
+        return (written if isinstance(written, str) else text(inner(step, "human_completion"), "text")), "human"
     chosen = 0 if chosen is None else chosen
     if not isinstance(chosen, int) or not 0 <= chosen < len(candidates):
         raise InputError(f"field 'label.steps[{index}]': chosen_completion {chosen} of {len(candidates)} completions")

@@ -5,6 +5,8 @@
     {"id", "kind": "solution", "prompt": […], "steps": ["…"], "reference": "…",    "human": […], "meta": {…}}
     {"id", "kind": "ranking",  "prompt": […], "responses": [[…], …],               "human": […], "meta": {…}}
 
+Pairs and rankings may have a `reference` too, and every kind a `rubric`: {criterion, points, name, gate, tags} each.
+
 A row written by hand may give texts where message lists stand, leave out `kind`, `id`, `human` and `meta`, and have
 fields of its own (they go to `meta`). The rows of a run are these with one field more, `judgement`.
 """
@@ -28,6 +30,7 @@ from judge.formats.fields import (
     values,
     wrong,
 )
+from judge.formats.rubric import rubric_of, rubric_rows
 from judge.records import Conversation, HumanLabel, Pair, Ranking, Record, Response, Solution
 
 _BODY = {
@@ -36,7 +39,7 @@ _BODY = {
     "solution": ("steps",),
     "ranking": ("responses",),
 }
-_COMMON = ("id", "kind", "prompt", "reference", "human", "meta", "judgement")
+_COMMON = ("id", "kind", "prompt", "reference", "rubric", "human", "meta", "judgement")
 
 
 def to_row(record: Record) -> dict[str, Any]:
@@ -45,12 +48,16 @@ def to_row(record: Record) -> dict[str, Any]:
     match record:
         case Pair():
             row |= {"first": _messages(record.first), "second": _messages(record.second)}
+            row |= {"reference": record.reference} if record.reference else {}
         case Response():
             row |= {"response": _messages(record.response), "reference": record.reference}
         case Solution():
             row |= {"steps": list(record.steps), "reference": record.reference}
         case Ranking():
             row["responses"] = [_messages(response) for response in record.responses]
+            row |= {"reference": record.reference} if record.reference else {}
+    if record.rubric:
+        row["rubric"] = rubric_rows(record.rubric)
     row["human"] = [_label_row(label) for label in record.human]
     row["meta"] = dict(record.meta)
     return row
@@ -116,9 +123,14 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
     if "tools" in row:  # written by hand; in a row of rmjudge's they stand on the prompt
         prompt = offered(prompt, row)
         meta.pop("tools", None)
+    reference = _reference(row)
+    rubric = rubric_of(row)
+    if not rubric and row.get("rubric") is not None:
+        meta["rubric"] = row["rubric"]  # a text, which is no list of criteria
+    beside: dict[str, Any] = {"reference": reference, "rubric": rubric, "meta": meta}
     if kind == "pair":
         first, second = assistant(row, "first", empty=empty), assistant(row, "second", empty=empty)
-        return Pair(prompt=prompt, first=first, second=second, human=_human(row, _pair_verdict), meta=meta)
+        return Pair(prompt=prompt, first=first, second=second, human=_human(row, _pair_verdict), **beside)
     if kind == "ranking":
         responses = tuple(
             conversation(value, "assistant", f"responses[{index}]", empty=empty)
@@ -127,14 +139,24 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
         if len(responses) < 2:
             raise InputError(f"field 'responses': found {len(responses)} (accepted: two or more)")
         human = _human(row, lambda label: _order(label, len(responses)))
-        return Ranking(prompt=prompt, responses=responses, human=human, meta=meta)
-    reference = text(row, "reference", empty=True) if row.get("reference") is not None else ""
+        return Ranking(prompt=prompt, responses=responses, human=human, **beside)
     if kind == "response":
         response, human = assistant(row, "response", empty=empty), _human(row, _of_response)
-        return Response(prompt=prompt, response=response, reference=reference, human=human, meta=meta)
+        return Response(prompt=prompt, response=response, human=human, **beside)
     steps = texts(row, "steps", empty=empty)
     human = _human(row, lambda label: _step(label, len(steps)))
-    return Solution(prompt=prompt, steps=steps, reference=reference, human=human, meta=meta)
+    return Solution(prompt=prompt, steps=steps, human=human, **beside)
+
+
+def _reference(row: Row) -> str:
+    """The reference, or several as numbered blocks."""
+    if row.get("reference") is None:
+        return ""
+    if isinstance(row["reference"], str):
+        return text(row, "reference", empty=True)
+    several = texts(row, "reference")
+    numbered = (f"Reference {number}:\n{answer}" for number, answer in enumerate(several, start=1))
+    return several[0] if len(several) == 1 else "\n\n".join(numbered)
 
 
 def _human(row: Row, verdict: Callable[[Row], Any]) -> tuple[HumanLabel, ...]:

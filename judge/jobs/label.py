@@ -9,6 +9,8 @@ from judge.constitution.constitution import Constitution
 from judge.engines.jury import Judge, as_judges
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
+from judge.formats.rubric import as_rubric, load_rubric
+from judge.records import RubricItem
 from judge.runs.data import Data, open_data
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import EngineJob, Plan
@@ -17,7 +19,7 @@ from judge.runs.ray_runner import RayLabelJob
 from judge.runs.reader import Run, open_run
 from judge.runs.runner import resume
 from judge.runs.scheduler import WINDOW
-from judge.tasks import Options
+from judge.tasks import TASKS, Options
 from judge.tasks.constitution_preference import Clamp, Preset
 from judge.tasks.constitution_preference import preset as preset_named
 
@@ -47,14 +49,18 @@ def label(
     one_order: bool | None = None,
     hard: bool | None = None,
     steps: Literal["each", "all"] | str | None = None,
+    tournament: Literal["full", "swiss", "knockout"] | str | None = None,
+    rounds: int | None = None,
     pairwise: bool | None = None,
     preset: str | None = None,
     clamp: Clamp | tuple[float, float] | str | None = None,
     low: int | None = None,
     high: int | None = None,
     criterion: str | Sequence[str] | None = None,
-    rubric: str | None = None,
+    category: str | Sequence[str] | None = None,
+    rubric: str | Path | Sequence[RubricItem | Mapping[str, Any] | str] | None = None,
     no_reference: bool | None = None,
+    own_reference: bool | None = None,
     from_run: str | Path | Run | None = None,
     retry_failures: bool = False,
     window: int = WINDOW,
@@ -68,22 +74,22 @@ def label(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
-        task: preference, critique, score, steps, outcome, ranking, or one of a plugin.
+        task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
-        skip_bad: rows that cannot be judged go to failures.jsonl with their places and reasons, and are counted;
-            else the first reading of the data names them and ends.
-        settings: for those judges that know them; a mapping, or texts NAME=VALUE.
-        patience: how long a server may be away before the run ends: "45s", "30m", "2h".
+        skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.
+        settings: for those judges that know them. patience: how long a server may be away: "45s", "30m", "2h".
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
-        one_order, hard, steps, pairwise, low, high, criterion, rubric, no_reference: how to ask; see `Options`.
-        constitution, clamp: judge pairs under its principles; the bounds of one principle's probability.
-        preset: the settings of a paper.
+        one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference: how to
+            ask; see `Options`. pairwise: tournament="full" by an earlier name.
+        rubric: what the scores of `score` mean; of `checklist` the criteria of rows that have no rubric: a file, or a
+            list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
+        constitution, clamp, preset: the principles to judge pairs by; bounds of one's probability; a paper's settings.
         from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
         runner, workers: "ray" judges with so many actors on a Ray cluster.
-        dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
+        dry_run: ask and write nothing.
 
     Returns:
-        The run; a `Preview`, which is a run without rows, of a dry run.
+        The run; of a dry run a `Preview` of the prompts and the cost, which is a run without rows.
 
     Raises:
         ConfigError: for arguments that do not fit together. RunChangedError: where `out` holds another run.
@@ -95,8 +101,12 @@ def label(
     need("label", data=sources, task=task or earlier.task, judges=jury, out=out or dry_run)
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
-    asking = {"retries": retries, "one_order": one_order, "pairwise": pairwise, "low": low, "high": high}
-    converted = _converted(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion)
+    asking: dict[str, Any] = {"retries": retries, "one_order": one_order, "low": low, "high": high, "rounds": rounds}
+    asking |= {"own_reference": own_reference, **rubric_options(task or earlier.task, rubric)}
+    asking["tournament"] = tournament or ("full" if pairwise else None)
+    converted = worded_options(
+        hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category
+    )
     plan = Plan(
         data=sources,
         task=task or earlier.task,
@@ -105,7 +115,7 @@ def label(
         constitution=named_constitution(constitution) or (paper.constitution if paper else earlier.constitution),
         clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
         format=format,
-        options=earlier.options(len(jury), {**sampling, **asking, "rubric": rubric, **converted}),
+        options=earlier.options(len(jury), {**sampling, **asking, **converted}),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
     )
@@ -202,23 +212,51 @@ class _Earlier:
         """The options as they were, changed by those that are given (not None)."""
         chosen = {name: value for name, value in overrides.items() if value is not None}
         merged = {"judges": judges, **self._options, **chosen}
-        return Options(**{**merged, "criteria": tuple(merged.get("criteria", ()))})
+        named = {name: tuple(merged.get(name, ())) for name in ("criteria", "categories")}
+        items = (item if isinstance(item, RubricItem) else _item(item) for item in merged.get("checklist", ()))
+        return Options(**{**merged, **named, "checklist": tuple(items)})
 
 
-def _converted(
-    *, hard: bool | None, no_reference: bool | None, steps: str | None, criterion: str | Sequence[str] | None
+def _item(row: Mapping[str, Any]) -> RubricItem:
+    """A criterion as a manifest holds it."""
+    return RubricItem(**{**row, "tags": tuple(row["tags"])})
+
+
+def rubric_options(task: str, rubric: str | Path | Sequence[Any] | None) -> dict[str, Any]:
+    """The rubric as an option: criteria for a task that takes them, else words about the scale."""
+    if rubric is None or rubric == "":
+        return {}
+    if task in TASKS and TASKS[task].takes_rubric:
+        return {"checklist": load_rubric(rubric) if isinstance(rubric, str | Path) else as_rubric(rubric)}
+    if not isinstance(rubric, str):
+        raise ConfigError(f"the rubric of the task '{task}' is a text about its scale; 'checklist' takes criteria")
+    return {"rubric": rubric}
+
+
+def worded_options(
+    *,
+    hard: bool | None,
+    no_reference: bool | None,
+    steps: str | None,
+    criterion: str | Sequence[str] | None,
+    category: str | Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The options whose names say the opposite, or that are read from words."""
     if steps is not None and steps not in _STEPS:
         raise unknown("value of steps", steps, _STEPS)
-    named = (criterion,) if isinstance(criterion, str) else criterion or ()
-    criteria = tuple(": ".join(part.strip() for part in text.split("=", 1)) for text in named)
     return {
         "soft": False if hard else None,
         "reference": False if no_reference else None,
         "each_step": _STEPS[steps] if steps is not None else None,
-        "criteria": criteria or None,
+        "criteria": _named(criterion) or None,
+        "categories": _named(category) or None,
     }
+
+
+def _named(texts: str | Sequence[str] | None) -> tuple[str, ...]:
+    """NAME or NAME=MEANING as options hold them, "name: meaning"."""
+    given = (texts,) if isinstance(texts, str) else texts or ()
+    return tuple(": ".join(part.strip() for part in text.split("=", 1)) for text in given)
 
 
 def _clamp(clamp: Clamp | tuple[float, float] | str | None) -> Clamp | None:

@@ -92,6 +92,14 @@ class RewardModel:
         )
 
     @property
+    def reward_moments(self) -> tuple[float, float] | None:
+        """Mean and deviation of its rewards over its calibration data; None without one, and of probabilities."""
+        calibration = self.metadata.get("calibration")
+        if calibration is None or self.kind == "process":
+            return None
+        return (0.0, 1.0) if self.normalize else (calibration["mean"], calibration["scale"])
+
+    @property
     def kind(self) -> str:
         """scalar, multi, outcome, process, ensemble or hierarchical."""
         return self.config.model.kind
@@ -101,6 +109,13 @@ class RewardModel:
         """Figures on examples that training never saw."""
         figures: Mapping[str, Any] = self.metadata.get("figures", {}).get("validation", {})
         return figures
+
+    @property
+    def deciles(self) -> Sequence[float]:
+        """The nine deciles of its rewards on the calibration data, as it gives them; empty where they were not kept."""
+        calibration = self.metadata.get("calibration") or {}
+        mean, scale = (calibration["mean"], calibration["scale"]) if self.normalize else (0.0, 1.0)
+        return [(decile - mean) / scale for decile in calibration.get("deciles", ())]
 
     @property
     def flags(self) -> Sequence[str]:

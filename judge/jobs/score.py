@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from judge.engines.spec import read_settings
-from judge.errors import InputError, unknown
+from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash, write_rows
 from judge.formats import OnBad
 from judge.jobs.label import need
@@ -18,6 +18,7 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
 from judge.rewards.registry import EXTERNAL_PRMS
+from judge.rewards.shaping import Shaping
 from judge.runs.data import Data, DataSource, open_data, reject
 from judge.runs.reader import Run
 from judge.runs.runner import Attempt, ignore, resume, row_of
@@ -41,6 +42,7 @@ def score(
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     lower: float = 0.0,
     normalize: bool = False,
+    shaping: Shaping | Mapping[str, Any] | None = None,
     aggregate: Literal["min", "product", "last", "mean"] | str | None = None,
     convention: str | None = None,
     best_of: bool = False,
@@ -62,6 +64,9 @@ def score(
         settings: batch_tokens, dtype and device by name; a mapping, or texts NAME=VALUE.
         lower: a score is the reward minus so many of its standard deviations.
         normalize: scores have mean 0 and deviation 1 over the model's calibration data; verdicts stay as they are.
+        shaping: these two and all other steps, a `Shaping` or its fields by name; shaped are the scores, of pairs,
+            rankings and steps the verdicts stay as they are. Truth is that of people's labels in the data, a
+            divergence `meta["kl"]`, or `meta["logprobs"]` and `meta["reference_logprobs"]`.
         aggregate: judge whole solutions by their steps: min, product, last or mean.
         convention: read someone else's process model as its makers do: trl, math-shepherd, rlhflow, qwen, skywork.
         best_of: also write the best response to each prompt, best.jsonl.
@@ -79,7 +84,7 @@ def score(
     job = ScoreJob(
         open_data(data),
         Path(model),
-        Rule(aggregation=aggregate or "", whole=bool(aggregate), lower=lower, normalize=normalize),
+        _rule(aggregate or "", Shaping.of(shaping), lower=lower, normalize=normalize),
         format=format,
         convention=convention or "",
         window=window,
@@ -186,6 +191,19 @@ class ScoreJob:
 
         loaded = load(self.model, dtype=self.dtype, device=self.device)
         return score_records(loaded, records, rule=self.rule, batch_tokens=self.batch_tokens, window=self.window)
+
+
+def _rule(aggregation: str, shaping: Shaping, *, lower: float, normalize: bool) -> Rule:
+    """How scores are made; caution and normalisation stand in the rule, as they ask something of the model."""
+    if isinstance(shaping.normalize, Sequence):
+        raise ConfigError("score normalizes by the model's own calibration data (accepted: normalize=True)")
+    return Rule(
+        aggregation=aggregation,
+        whole=bool(aggregation),
+        lower=lower or shaping.lower,
+        normalize=normalize or bool(shaping.normalize),
+        shaping=replace(shaping, lower=0.0, normalize=False),
+    )
 
 
 def _computing(settings: Mapping[str, Any] | Iterable[str] | None, **keywords: Any) -> dict[str, Any]:

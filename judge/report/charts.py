@@ -5,9 +5,11 @@ without colour too. A chart with nothing to show is "".
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp
 from typing import Any, NamedTuple
 
+from judge.agreement.best_of.schema import BestOf, Curve
 from judge.agreement.robustness.schema import Attack, ProbeEffect
 from judge.agreement.schema import (
     Audit,
@@ -194,6 +196,62 @@ def attack(sheet: Sheet, attacked: Attack) -> str:
         _axis(axes.yaxis, "share")
 
     return sheet.draw(paint, label="Pairs turned by the worst of k edits", width=3.6, height=2.8)
+
+
+_CURVES: dict[str, dict[str, Any]] = {
+    "pass": {"color": INK, "linestyle": (0, (4, 3)), "marker": ""},
+    "best_of": {"color": JUDGE, "marker": "o", "markersize": 5},
+    "majority": {"color": PEOPLE, "marker": "o", "markersize": 5, "markerfacecolor": PAPER},
+    "weighted": {"color": PEOPLE, "marker": "D", "markersize": 4},
+    "proxy": {"color": JUDGE, "linestyle": (0, (4, 3)), "marker": ""},
+    "gold": {"color": INK, "marker": "D", "markersize": 4},
+}
+
+
+def best_of(sheet: Sheet, report: BestOf) -> str:
+    """The truth of what is chosen against n."""
+    curves = [curve for name in _CURVES if name not in ("proxy", "gold") and (curve := report.curve(name))]
+    named = [replace(curve, title=report.name) if curve.name == "best_of" else curve for curve in curves]
+    ylabel = "right" if report.truth == "right" else "truth"
+    return _against_n(sheet, report, named, ylabel, "What is chosen among n responses: how often it is right")
+
+
+def overoptimisation(sheet: Sheet, report: BestOf) -> str:
+    """The reward of the pick and its gold reward, in deviations over all responses, against n."""
+    curves = [curve for name in ("proxy", "gold") if (curve := report.curve(name))]
+    label = "Reward and gold reward of the best of n by the reward, in deviations"
+    return _against_n(sheet, report, curves, "deviations above the mean", label)
+
+
+def _against_n(sheet: Sheet, report: BestOf, curves: Sequence[Curve], ylabel: str, label: str) -> str:
+    """Curves against n, with what n costs in divergence below it."""
+    if not curves or len(report.sizes) < 2:
+        return ""
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot()
+        for curve in curves:
+            _curve(axes, report.sizes, curve)
+        axes.set_xscale("log", base=2)
+        labels = [f"{size}\n{kl:.2f}" for size, kl in zip(report.sizes, report.kl, strict=True)]
+        axes.set_xticks(report.sizes, labels)
+        axes.minorticks_off()
+        axes.set(xlabel="n, and KL from the policy in nats, at most", ylabel=ylabel)
+        _axis(axes.yaxis, curves[0].points[0].unit)
+        figure.legend(loc="outside upper left", ncols=1, handlelength=2.4)
+
+    return sheet.draw(paint, label=label, width=4.6, height=3.1 + 0.2 * len(curves))
+
+
+def _curve(axes: Any, sizes: Sequence[int], curve: Curve) -> None:
+    """One curve with its intervals as a band."""
+    known = [(size, point) for size, point in zip(sizes, curve.points, strict=True) if point.value is not None]
+    style = _CURVES[curve.name]
+    line = {"linewidth": 1.8, "label": words.short(curve.title, 44), **style}
+    axes.plot([size for size, _ in known], [point.value for _, point in known], **line)
+    bounded = [(size, point.low, point.high) for size, point in known if point.low is not None]
+    if bounded and curve.name in ("best_of", "gold"):
+        axes.fill_between(*zip(*bounded, strict=True), color=style["color"], alpha=0.15, linewidth=0)
 
 
 def slices(sheet: Sheet, parts: Sequence[Slice], overall: Sequence[Figure]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from judge.agreement.best_of.schema import BestOf
 from judge.agreement.robustness.schema import Robustness
 from judge.agreement.schema import AgreementReport, BaselineChange, JudgeReport, Unit
 from judge.files import write_atomic
@@ -99,6 +100,25 @@ def robustness_page(report: Robustness) -> str:
         .get_template("robustness_page.html.jinja")
         .render(
             seen=seen,
+            style=style,
+            policy=_policy(style, ""),
+            confidence=f"{report.confidence * 100:g}{words.THIN}%",
+        )
+    )
+    return _printable(html)
+
+
+def best_of_page(report: BestOf) -> str:
+    """The HTML of a best-of-n report."""
+    sheet = Sheet()
+    drawn = {"best_of": charts.best_of(sheet, report), "gold": charts.overoptimisation(sheet, report)}
+    style = _resource("style.css") + sheet.css
+    html = (
+        _environment()
+        .get_template("best_of_page.html.jinja")
+        .render(
+            report=report,
+            charts=drawn,
             style=style,
             policy=_policy(style, ""),
             confidence=f"{report.confidence * 100:g}{words.THIN}%",

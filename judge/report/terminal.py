@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from judge.agreement.best_of.schema import BestOf
 from judge.agreement.robustness.schema import ProbeEffect, Robustness
 from judge.agreement.schema import AgreementReport, Audit, Ceiling, Figure, Flag, JudgeReport, League, People, Slice
 from judge.report import words
@@ -117,7 +118,9 @@ def _table(title: str, *columns: str, numbers: Iterable[int]) -> Table:
     return table
 
 
-def _figures(title: str, figures: Iterable[Figure | tuple[str, Figure]], report: AgreementReport | Robustness) -> Table:
+def _figures(
+    title: str, figures: Iterable[Figure | tuple[str, Figure]], report: AgreementReport | Robustness | BestOf
+) -> Table:
     table = _table(title, "figure", "value", _interval(report), "n", "left out", numbers=(1, 2, 3))
     for item in figures:
         name, figure = item if isinstance(item, tuple) else (words.title(item), item)
@@ -132,7 +135,7 @@ def _value(figure: Figure) -> tuple[str, str, str]:
     return value.replace(words.THIN, " "), span.replace(words.THIN, " "), words.count(figure.n)
 
 
-def _interval(report: AgreementReport | Robustness) -> str:
+def _interval(report: AgreementReport | Robustness | BestOf) -> str:
     return f"{report.confidence * 100:g} % interval"
 
 
@@ -190,6 +193,36 @@ def audit(audited: Audit, fail_over: float | None = None) -> Table:
         cells = (value + " over" * over, span, toward, n, words.count(probe.lost))
         table.add_row(_text(probe.probe), _text(probe.about), *cells, style="red" if over else "")
     return table
+
+
+def best_of(report: BestOf) -> Group:
+    """A best-of-n report: what was found, the curves against n, and figures at n."""
+    return Group(*_best_of(report))
+
+
+def _best_of(report: BestOf) -> Iterator[RenderableType]:
+    yield _text(words.best_of(report), "bold yellow" if report.findings else "bold green")
+    for finding in words.by_severity(report.findings):
+        yield from _flag(finding)
+    if report.curves:
+        title = f"{report.name}: {words.chosen_from(report)}; below each value its {_interval(report)}"
+        names = [curve.title for curve in report.curves]
+        table = _table(title, "n", "KL at most", *names, numbers=range(2))
+        for place, (size, kl) in enumerate(zip(report.sizes, report.kl, strict=True)):
+            cells = [_with_interval(curve.points[place]) for curve in report.curves]
+            table.add_row(str(size), f"{kl:.2f}", *cells)
+        yield table
+    else:
+        yield _text(f"{report.name}: {words.chosen_from(report)}")
+    if report.summary:
+        yield _figures(f"choosing among {report.n}", report.summary, report)
+    if report.search:
+        yield _figures("search by steps, and whole answers of as many tokens", report.search, report)
+
+
+def _with_interval(figure: Figure) -> str:
+    value, span, _ = _value(figure)
+    return f"{value}\n{span}" if span else value
 
 
 def robustness(report: Robustness) -> Group:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 
+from judge.agreement.best_of.schema import BestOf
 from judge.agreement.robustness.schema import PairCoverage, Robustness
 from judge.agreement.schema import BaselineChange, Bias, Figure, Flag, Headline, Unit
 
@@ -26,7 +27,7 @@ def number(value: float | None, unit: Unit) -> str:
     elif unit == "number":
         text = count(round(value)) if value == round(value) or abs(value) >= 1000 else f"{value:.2f}"
     else:
-        text = f"{value:.2f}"
+        text = f"{round(value, 2) + 0.0:.2f}"  # no minus before a zero
     return text.replace("-", "−")
 
 
@@ -126,6 +127,34 @@ def robust(report: Robustness) -> str:
     if not wrong:
         return f"Nothing was found by the thresholds of this report ({looked})"
     return f"{wrong} finding{'s' * (wrong != 1)} ({looked})"
+
+
+def best_of(report: BestOf) -> str:
+    """What choosing the best of n comes to, in one sentence."""
+    chosen, best = report.curve("best_of"), report.curve("pass")
+    if chosen is None or best is None:
+        gold = report.curve("gold")
+        if gold is None:
+            return f"Of {count(report.n)} responses to each prompt the best was chosen; nothing is known of the truth"
+        values = [figure.value for figure in gold.points if figure.value is not None]
+        peak = report.sizes[values.index(max(values))] if values else report.n
+        return f"The gold reward of the pick is highest where the best of {count(peak)} is taken"
+    at_n, at_one, highest = value(chosen.points[-1]), value(chosen.points[0]), value(best.points[-1])
+    if report.truth == "right":
+        return f"The best of {count(report.n)} is right in {at_n}, any response in {at_one}, one of all in {highest}"
+    return f"The best of {count(report.n)} is worth {at_n}, any response {at_one}, the best there is {highest}"
+
+
+def chosen_from(report: BestOf) -> str:
+    """`1,600 responses to 100 prompts; 3 prompts with fewer than 16, 2 unreadable`."""
+    left = [
+        (report.too_few, f"prompts with fewer than {count(report.n)} or no reward"),
+        (report.without_truth, "prompts without a known truth"),
+        (report.unreadable, "responses unreadable"),
+        (report.skipped, "rows skipped"),
+    ]
+    parts = ", ".join(f"{count(number_of)} {word}" for number_of, word in left if number_of)
+    return f"{count(report.responses)} responses to {count(report.prompts)} prompts" + (f"; {parts}" if parts else "")
 
 
 def compared(coverage: PairCoverage) -> str:

@@ -1,7 +1,6 @@
 """The job of labelling: one task, one prompt, and every record judged by all judges."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
@@ -54,7 +53,10 @@ class LabelJob(EngineJob):
         """Why the task cannot judge a record, "" where it can."""
         if record.kind not in self.spec.kinds:
             return f"a {record.kind}; the task '{self.plan.task}' judges: {', '.join(self.spec.kinds)}"
-        return "" if _has_text(record) else "labels without the texts they are about; there is nothing to judge"
+        if self.spec.unfit is not None and (reason := self.spec.unfit(record, self.plan.options)):
+            return reason
+        alone = self.spec.judges_prompts and isinstance(record, Response) and bool(record.prompt)
+        return "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
 
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""
@@ -68,7 +70,7 @@ class LabelJob(EngineJob):
             "prompt": {"name": self.template.name, "hash": self.template.hash},
             "constitution": constitution_entry(self.constitution, plan.clamp),
             "judges": [engine.describe() for engine in self.engines],
-            "options": asdict(plan.options),
+            "options": plan.options.manifest_entry(),
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }

@@ -75,7 +75,7 @@ class RevisionJob(EngineJob):
             "loop": asdict(self.loop),
             "judges": [engine.describe() for engine in self.engines],
             "roles": self.roles._asdict(),
-            "options": asdict(self.plan.options),
+            "options": self.plan.options.manifest_entry(),
             "format": self.plan.format,
             "data": [source.entry() for source in self.plan.data],
         }

@@ -24,6 +24,8 @@ TASKS: Registry[TaskSpec] = Registry(
         "preference": "judge.tasks.preference:TASK",
         "critique": "judge.tasks.critique:TASK",
         "score": "judge.tasks.score:TASK",
+        "classify": "judge.tasks.classify:TASK",
+        "checklist": "judge.tasks.checklist:TASK",
         "steps": "judge.tasks.steps:TASK",
         "outcome": "judge.tasks.outcome:TASK",
         "ranking": "judge.tasks.ranking:TASK",

@@ -2,9 +2,29 @@
 
 from judge.engines.base import Request
 from judge.errors import EngineError
-from judge.records import Conversation, Message, Response
+from judge.records import Conversation, Message, Record, Response
 from judge.tasks.base import Options, Program
-from judge.tasks.queries import seed_for
+from judge.tasks.queries import Question, seed_for
+from judge.verdicts import EMPTY, Label, unfinished
+
+OWN = "own reference"
+
+
+def own_answer(record: Record, options: Options) -> Question:
+    """The question that a judge answers before it judges; its answer is text, read whole."""
+    return Question(
+        id=record.id,
+        asked=OWN,
+        messages=record.prompt,
+        labels={},
+        read=_whole,
+        max_tokens=options.max_tokens or 1024,
+    )
+
+
+def _whole(text: str, finish: str) -> Label:
+    reason = unfinished(finish) or ("" if text.strip() else EMPTY)
+    return Label(None, reason) if reason else Label(text.strip())
 
 
 def answer(prompt: Conversation, record_id: str, options: Options) -> Program[list[Response]]:

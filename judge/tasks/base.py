@@ -5,16 +5,18 @@ it likes, and returns one judgement. A list of strings is enough to test it.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import InitVar, asdict, dataclass
+from typing import Any, TypeVar
 
 from judge.engines.base import Completion, Request
-from judge.errors import ConfigError
+from judge.errors import ConfigError, unknown
+from judge.records import Rubric
 
 T = TypeVar("T")
 Program = Generator[Sequence[Request], list[Completion], T]
 
 RETRY_TEMPERATURE = 0.7
+TOURNAMENTS = ("full", "swiss", "knockout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +33,15 @@ class Options:
     soft: after a critique, ask for the exact probability of each label at the place where the verdict stands.
     max_tokens: longest reply; None leaves it to the prompt.
     low, high: the integer scale of `score`. criteria: named qualities, "name" or "name: what it means". rubric: what
-        the scores mean.
+        the scores mean. categories: those of `classify`, named likewise. checklist: the criteria that `checklist`
+        asks of rows that have no rubric of their own.
     each_step: `steps` asks one call a step, else all steps at once.
+    own_reference: the first juror answers the prompt itself, and its answer is the reference of a record that has none.
     reference: show the known answer, where a record has one, to `score` and `outcome`.
-    pairwise: `ranking` compares every pair and fits Bradley-Terry strengths, else one call orders all.
+    tournament: `ranking` compares pairs and fits Bradley-Terry strengths: "full", every pair; "swiss", in rounds of
+        responses that are about as strong; "knockout", the better of a pair goes on. "": one call orders all.
+    rounds: of a Swiss tournament; 0 stands for ceil(log2 N) + 1.
+    pairwise: an earlier name of tournament="full".
     """
 
     one_order: bool = False
@@ -49,12 +56,23 @@ class Options:
     low: int = 1
     high: int = 5
     criteria: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     rubric: str = ""
+    checklist: Rubric = ()
     each_step: bool = True
     reference: bool = True
-    pairwise: bool = False
+    own_reference: bool = False
+    tournament: str = ""
+    rounds: int = 0
+    pairwise: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, pairwise: bool) -> None:
+        if pairwise and not self.tournament:
+            object.__setattr__(self, "tournament", "full")
+        if self.tournament and self.tournament not in TOURNAMENTS:
+            raise unknown("tournament", self.tournament, TOURNAMENTS)
+        if self.rounds < 0 or (self.rounds and self.tournament != "swiss"):
+            raise ConfigError(f"rounds: found {self.rounds} (accepted: 1 and more, of a Swiss tournament)")
         if self.votes < 1 or self.judges < 1 or self.retries < 0:
             raise ConfigError("votes and judges must be at least 1, retries at least 0")
         if self.temperature < 0.0 or not 0.0 < self.top_p <= 1.0:
@@ -65,6 +83,20 @@ class Options:
             raise ConfigError(f"max_tokens must be at least 1, not {self.max_tokens}")
         if self.low >= self.high:
             raise ConfigError(f"the scale's low end {self.low} must be below its high end {self.high}")
+
+    def manifest_entry(self) -> dict[str, Any]:
+        """The options as a manifest holds them: as in earlier versions, so that their runs go on.
+
+        A tournament is `pairwise`, and what sets it apart from a full one stands beside it; what earlier versions did
+        not have stands there only where it is used.
+        """
+        entry = asdict(self)
+        tournament, rounds = entry.pop("tournament"), entry.pop("rounds")
+        entry["pairwise"] = bool(tournament)
+        for name in ("checklist", "categories", "own_reference"):
+            if not entry[name]:
+                del entry[name]
+        return entry if tournament in ("", "full") else entry | {"tournament": tournament, "rounds": rounds}
 
 
 def play(program: Program[T], answer: Callable[[Request], Completion]) -> T:

@@ -8,7 +8,7 @@ from judge.prompting.template import Template
 from judge.records import Pair, spoken
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import Question, ask, gather, questions
-from judge.tasks.spec import TaskSpec, always
+from judge.tasks.spec import Prompt, TaskSpec
 from judge.tasks.views import pairs
 from judge.verdicts import consistent, mean, merge_orders, p_first, preferred, swapped_labels, unread
 
@@ -26,13 +26,13 @@ def pair_questions(
     pair: Pair, template: Template, options: Options, *, record_id: str, names: tuple[str, str]
 ) -> list[Question]:
     """What is asked about a pair under the two given names, as it stands and the other way round."""
-    prompt, first, second = spoken(pair.prompt), spoken(pair.first), spoken(pair.second)
-    batch = questions(
-        record_id, names[0], template.render(prompt=prompt, first=first, second=second), template, options
-    )
+    first, second = spoken(pair.first), spoken(pair.second)
+    beside = {"prompt": spoken(pair.prompt), "reference": pair.reference if options.reference else ""}
+    messages = template.render(**beside, first=first, second=second)
+    batch = questions(record_id, names[0], messages, template, options)
     if options.one_order:
         return batch
-    messages = template.render(prompt=prompt, first=second, second=first)
+    messages = template.render(**beside, first=second, second=first)
     labels = swapped_labels(template.labels)
     return batch + questions(record_id, names[1], messages, template, options, labels=labels)
 
@@ -73,9 +73,11 @@ TASK = TaskSpec(
     kinds=("pair", "ranking"),
     split=pairs,
     build=preference,
-    prompt=always("preference"),
+    prompt=lambda options: Prompt("preference", "reference" if options.own_reference else "default"),
     prompts={
-        "preference": PromptKind(variables=("prompt", "first", "second"), labels=("first", "second"), third_label="tie")
+        "preference": PromptKind(
+            variables=("prompt", "first", "second", "reference"), labels=("first", "second"), third_label="tie"
+        )
     },
     shape=Shape(
         judgement=Preference,

@@ -14,6 +14,7 @@ def as_response(record: Response | Solution) -> Response:
         prompt=record.prompt,
         response=(Message("assistant", "\n".join(record.steps)),),
         reference=record.reference,
+        rubric=record.rubric,
         human=tuple(label for label in record.human if label.criterion == "correct"),
         meta=record.meta,
     )
@@ -30,6 +31,8 @@ def pairs(record: Record) -> Iterator[Pair]:
                 prompt=record.prompt,
                 first=record.responses[first],
                 second=record.responses[second],
+                reference=record.reference,
+                rubric=record.rubric,
                 human=human,
                 meta={**record.meta, "responses": [first, second]},
             )
@@ -42,7 +45,13 @@ def responses(record: Record) -> Iterator[Response | Solution]:
         return
     each = (record.first, record.second) if isinstance(record, Pair) else record.responses
     for place, response in enumerate(each):
-        yield Response(prompt=record.prompt, response=response, meta={**record.meta, "response": place})
+        yield Response(
+            prompt=record.prompt,
+            response=response,
+            reference=record.reference,
+            rubric=record.rubric,
+            meta={**record.meta, "response": place},
+        )
 
 
 def solutions(record: Record) -> Iterator[Solution]:
@@ -56,7 +65,13 @@ def rankings(record: Record) -> Iterator[Ranking]:
     if isinstance(record, Ranking):
         yield record
     elif isinstance(record, Pair):
-        yield Ranking(prompt=record.prompt, responses=(record.first, record.second), meta=record.meta)
+        yield Ranking(
+            prompt=record.prompt,
+            responses=(record.first, record.second),
+            reference=record.reference,
+            rubric=record.rubric,
+            meta=record.meta,
+        )
 
 
 def _implied(label: HumanLabel, first: int, second: int) -> HumanLabel | None:

@@ -44,6 +44,6 @@ CALLS = {
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_of_the_command_line_has_an_example(verb: str) -> None:
-    name = CALLS.get(verb, verb)
+    name = CALLS.get(verb, verb.replace("-", "_"))
     assert callable(getattr(judge, name))
     assert f"judge.{name}(" in (ROOT / "docs" / "python.md").read_text("utf-8")

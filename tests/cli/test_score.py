@@ -267,3 +267,34 @@ def test_exporting_a_model_needs_to_know_what_for(
     assert "not a reward model" in capsys.readouterr().err
     assert run("export", tmp_path) == 2
     assert "rmjudge export needs --to, --out" in capsys.readouterr().err
+
+
+def test_shaped_scores_stand_beside_those_before(make: Make, tmp_path: Path) -> None:
+    rows = [
+        {
+            "prompt": "1 + 1?",
+            "first": "2",
+            "second": "2, as everybody knows",  # 21 characters, 11 beyond the target
+            "human": [{"annotator": "a", "verdict": "first"}],
+        }
+    ]
+    data, model = write(tmp_path / "pairs.jsonl", rows), make("scalar")
+    assert run("score", model, data, "--out", tmp_path / "plain", "-q") == 0
+    (plain,) = rows_of(tmp_path / "plain" / "labels.jsonl")
+    first, second = plain["meta"]["reward"]["scores"]
+    options = ["--truth-weight", "0.5", "--length-penalty", "0.1", "--length-target", "10", "--clip", "-100:100"]
+    assert run("score", model, data, "--out", tmp_path / "shaped", "-q", *options) == 0
+    (shaped,) = rows_of(tmp_path / "shaped" / "labels.jsonl")
+    assert shaped["meta"]["reward"]["unshaped"] == [first, second]
+    assert shaped["meta"]["reward"]["scores"] == pytest.approx([0.5 * first + 0.5, 0.5 * second - 1.1])
+    assert shaped["judgement"] == plain["judgement"]
+    manifest = json.loads((tmp_path / "shaped" / "manifest.json").read_text())
+    assert manifest["config"]["rule"]["shaping"]["truth_weight"] == 0.5
+    assert "shaping" not in json.loads((tmp_path / "plain" / "manifest.json").read_text())["config"]["rule"]
+
+
+def test_a_clip_that_is_none_is_refused(
+    make: Make, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("score", make("scalar"), pairs, "--out", tmp_path / "run", "--clip", "3") == 2
+    assert "clip is '3' (accepted: LOW:HIGH, such as -3:3)" in capsys.readouterr().err

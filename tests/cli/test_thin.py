@@ -10,7 +10,7 @@ import pytest
 import judge
 
 CLI = Path(__file__).resolve().parent.parent.parent / "cli"
-FILES = sorted(CLI.glob("*.py"))
+FILES = sorted(CLI.rglob("*.py"))
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -94,6 +94,7 @@ def shown(capsys, *words):
     [
         ("pairs", ("preference",), "Which solution is right?"),
         ("pairs", ("ranking", "--pairwise"), "Which solution is right?"),
+        ("pairs", ("ranking", "--tournament", "swiss", "--rounds", "1"), "Which solution is right?"),
         ("solutions", ("steps",), "Is this step right?"),
         ("responses", ("critique",), "Find the first mistake."),
         ("responses", ("outcome",), "Is the answer right?"),

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from judge.report.page import write_page
+from judge.agreement.best_of.build import build
+from judge.agreement.best_of.schema import BestOfConfig, Candidates
+from judge.report.page import best_of_page, write_page
 from tests.report.sample import HOSTILE, report
 
 pytestmark = pytest.mark.browser
@@ -240,5 +242,24 @@ def test_a_hundred_thousand_rows_open_at_once(browser: Any, tmp_path: Path) -> N
     assert took < 10_000  # far under a second on an idle machine; a hang would be minutes
     opened.search("14:05")
     assert 0 < opened.rows() <= 40
+    opened.assert_quiet()
+    opened.context.close()
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+def test_a_best_of_page_fits_and_asks_nothing(browser: Any, tmp_path: Path, size: str) -> None:
+    rows = [
+        Candidates(f"{number}", [0.1, 0.9, 0.5, 0.3], [1, 0, 1, 1], ["7", "8", "7", None], [1.0, -2.0, 0.5, 0.3])
+        for number in range(30)
+    ]
+    best = build(HOSTILE, rows, BestOfConfig(resamples=100), gold=HOSTILE, data=(HOSTILE,))
+    (tmp_path / "page.html").write_text(best_of_page(best), encoding="utf-8")
+    opened = Opened(browser, tmp_path / "page.html", size=size)
+    widths = opened.page.evaluate(
+        "[...document.querySelectorAll('svg.chart')].map(chart => chart.getBoundingClientRect().width)"
+    )
+    assert len(widths) == 2
+    assert all(250 < width <= SIZES[size][0] for width in widths)
+    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     opened.assert_quiet()
     opened.context.close()

@@ -15,9 +15,10 @@ from judge.tasks import TASKS, Options, play
 from judge.tasks.answer import answer
 from judge.tasks.critique import critique
 from judge.tasks.outcome import outcome
-from judge.tasks.ranking import bradley_terry, parse_order, ranking, read_order
+from judge.tasks.ranking import parse_order, ranking, read_order
 from judge.tasks.score import Criterion, criterion, score
 from judge.tasks.steps import first_wrong, steps
+from judge.tasks.tournament import bradley_terry
 from judge.tasks.views import as_response, pairs, rankings, responses
 from tests.tasks.support import ABC, CRITIQUE_FIRST, PAIR, Script, by_words, pair, said, template
 
@@ -232,13 +233,13 @@ def test_several_orders_by_mean_place() -> None:
 
 def test_round_robin_in_one_batch_by_soft_wins() -> None:
     alphabetical = by_words(lambda text: "[[A]]" if text.split("|")[1] < text.split("|")[2] else "[[B]]")
-    program = ranking(THREE, CRITIQUE_FIRST, Options(pairwise=True, soft=False))
+    program = ranking(THREE, CRITIQUE_FIRST, Options(tournament="full", soft=False))
     judged = play(program, alphabetical)
     assert judged.verdict == (2, 0, 1)
     assert judged.strengths is not None
     assert sum(judged.strengths) == pytest.approx(0.0, abs=1e-9)
     assert [one.asked for one in judged.readings[:2]] == ["1 or 2", "2 or 1"]
-    assert len(next(ranking(THREE, CRITIQUE_FIRST, Options(pairwise=True)))) == 6
+    assert len(next(ranking(THREE, CRITIQUE_FIRST, Options(tournament="full")))) == 6
 
 
 def test_bradley_terry_of_two_is_the_logit() -> None:
@@ -253,14 +254,6 @@ def test_bradley_terry_always_converges(shares: list[float]) -> None:
     assert all(math.isfinite(strength) for strength in bradley_terry(wins, 4))
 
 
-def test_one_pair_unread_is_no_order() -> None:
-    judged = play(
-        ranking(THREE, CRITIQUE_FIRST, Options(pairwise=True, soft=False, retries=0)),
-        by_words(lambda text: "?" if "b" in text and "c" in text else "[[A]]"),
-    )
-    assert (judged.verdict, judged.reason) == (None, "1 or 2: no verdict; 2 or 1: no verdict")
-
-
 # --- the table and the views -----------------------------------------------------------------------------------------
 
 
@@ -268,7 +261,7 @@ def test_every_shipped_prompt_fits_its_task() -> None:
     for spec in TASKS.values():
         if spec.name == "revision":  # its parts have a prompt each
             continue
-        for options in (Options(), Options(each_step=False), Options(pairwise=True)):
+        for options in (Options(), Options(each_step=False), Options(tournament="full")):
             task, name = spec.prompt(options)
             spec.check(load_template(task, name), options)
 

@@ -41,7 +41,7 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
     table, judge, mask = measure.table, measure.judge, measure.rows
     size = len(table.labels)
     sums = measure.draw.cells(cells(table.truth, judge.verdict, mask, size), size * size)
-    order = ORDERED.get(size, ())
+    order = () if table.shape.nominal else ORDERED.get(size, ())
 
     def whole(name: str, title: str, formula: Callable[[Floats], Floats], *, share: bool = False) -> Figure:
         unit = "share" if share else "coefficient"
@@ -57,14 +57,28 @@ def agreement(measure: Measure) -> tuple[Figure, ...]:
         whole("macro_recall", "Macro recall", nominal.macro_recall, share=True),
         whole("macro_f1", "Macro F1", nominal.macro_f1, share=True),
         whole("cohen_kappa", "Cohen's κ", nominal.cohen_kappa),
-        whole("cohen_kappa_linear", "Cohen's κ, linear weights", _weighted("linear")),
-        whole("cohen_kappa_quadratic", "Cohen's κ, quadratic weights", _weighted("quadratic")),
+        *(() if table.shape.nominal else _weighted_kappas(whole)),
         whole("alpha_nominal", "Krippendorff's α, nominal", lambda c: nominal.alpha(nominal.coincidences(c))),
-        whole("alpha_ordinal", "Krippendorff's α, ordinal", alpha_ordinal),
-        whole("alpha_interval", "Krippendorff's α, interval", alpha_interval),
+        *(() if table.shape.nominal else _scaled_alphas(whole)),
         whole("gwet_ac1", "Gwet's AC1", nominal.gwet_ac1),
     ]
     return tuple(figures + _probabilities(measure, mask))
+
+
+def _weighted_kappas(whole: Callable[..., Figure]) -> list[Figure]:
+    """κ that weighs a disagreement by how far apart two verdicts lie on their scale."""
+    return [
+        whole("cohen_kappa_linear", "Cohen's κ, linear weights", _weighted("linear")),
+        whole("cohen_kappa_quadratic", "Cohen's κ, quadratic weights", _weighted("quadratic")),
+    ]
+
+
+def _scaled_alphas(whole: Callable[..., Figure]) -> list[Figure]:
+    """α of verdicts on a scale."""
+    return [
+        whole("alpha_ordinal", "Krippendorff's α, ordinal", alpha_ordinal),
+        whole("alpha_interval", "Krippendorff's α, interval", alpha_interval),
+    ]
 
 
 def _weighted(weights: Weights) -> Callable[[Floats], Floats]:

@@ -73,7 +73,6 @@ class JudgeColumns:
 class Columns:
     """Records, their features, the people's votes and the judges' verdicts.
 
-    any_label: categories have any name, for no judge's task says which there are.
     key: a field of `meta` that joins rows instead of their id. fields: names of `meta` fields kept for slices.
     place: (source, position) of the row that holds a record's texts, to read them again for the few that are shown.
     misfits: what the people's labels that do not fit the task are, counted.
@@ -81,7 +80,6 @@ class Columns:
 
     task: str = ""
     shape: Shape = _NO_SHAPE
-    any_label: bool = False
     key: str = ""
     wanted: tuple[str, ...] = ()
     index: dict[str, int] = field(default_factory=dict)
@@ -119,8 +117,9 @@ class Columns:
             raise InputError(f"{name}: a {task} has no verdict that people could share (accepted: {accepted})")
         if self.task and task != self.task:
             raise InputError(f"{name}: its verdicts are of the task {task}, the others' of {self.task}")
-        self.task, self.shape = task, shape
-        self._codes = {label: float(code) for code, label in enumerate(shape.labels)}
+        if not self.judges:
+            self.task, self.shape = task, shape
+            self._codes = {label: float(code) for code, label in enumerate(shape.labels)}
         column = JudgeColumns(name, task)
         self.judges.append(column)
         return column
@@ -129,8 +128,8 @@ class Columns:
         """Take the task from a row with labels, where no judge says what it is; a category may have any name."""
         label = row["human"][0]
         if row["kind"] == "response" and isinstance(label["verdict"], str):
-            self.task, self.any_label = "categories", True
-            self.shape = Shape(judgement=object, form="label", records=("response",))
+            self.task = "categories"
+            self.shape = Shape(judgement=object, form="label", records=("response",), nominal=True)
             return
         of_answer = "outcome" if label.get("criterion") == "correct" else ""
         self.task = {
@@ -256,7 +255,7 @@ class Columns:
                 if criterion or row["kind"] != "pair":
                     return None, ""
                 return self._code(verdict), ""
-            case "label" if self.any_label:
+            case "label" if self.shape.nominal:
                 return (self._code(verdict), criterion) if isinstance(verdict, str) else (None, "")
             case "label":
                 if isinstance(verdict, str) and row["kind"] in self.shape.records:
@@ -279,7 +278,7 @@ class Columns:
     def _code(self, verdict: Any) -> float:
         """The code of a person's label; InputError for one that is not on offer."""
         code = self._codes.get(verdict)
-        if code is None and self.any_label:
+        if code is None and self.shape.nominal:
             code = self._codes[verdict] = float(len(self._codes))
             self.shape = replace(self.shape, labels=tuple(self._codes))
         if code is None:
@@ -309,7 +308,8 @@ class Columns:
         verdict, shape = judgement["verdict"], self.shape
         match shape.form:
             case "label":
-                value = self._codes.get(verdict, math.nan)
+                named = self.shape.nominal and verdict is not None
+                value = self._code(verdict) if named else self._codes.get(verdict, math.nan)
                 judge.probability[index] = _number(judgement.get(shape.probability))
                 if shape.paired:
                     self._orders(judge, index, judgement)
@@ -323,7 +323,8 @@ class Columns:
                 judge.detail[index] = (tuple(verdict), tuple(judgement.get("p_right") or ()))
             case "order":
                 value = math.nan if verdict is None else 0.0
-                judge.detail[index] = tuple(verdict or ()), tuple(judgement.get("strengths") or ())
+                strengths = () if verdict is None else tuple(judgement.get("strengths") or ())
+                judge.detail[index] = tuple(verdict or ()), strengths
             case "text":
                 value = math.nan
             case _:

@@ -38,6 +38,8 @@ def teachers(kind: str) -> list[str]:
 
 
 def _form(shape: Shape) -> str:
+    if shape.nominal:
+        return "categories"
     return "pair" if shape.paired else shape.form
 
 
@@ -135,7 +137,9 @@ def _scored(record: Response | Solution, scores: Mapping[str, float], kind: str)
     if not scores:
         return UNREADABLE
     if kind != "multi":
-        scores = {"": fmean(scores.values())}
+        scores = {"": scores[""] if "" in scores else fmean(scores.values())}
+    elif len(scores) > 1:
+        scores = {name: value for name, value in scores.items() if name}  # the whole is made of the others
     return _emptiness(record) or {"responses": (_response(record),), "scores": (dict(scores),)}
 
 
@@ -214,7 +218,7 @@ def by_people(record: Record, kind: str) -> Made:
             orders = [verdict for verdict in verdicts if isinstance(verdict, tuple)]
             return _ordered(record, _borda(orders)) if orders else UNLABELLED
         case Response() | Solution() if kind == "outcome":
-            values = _correct(record)
+            values = correctness(record)
             return _voted(_outcome(record, fmean(values)), [len(values)]) if values else UNLABELLED
         case Response() if scores:
             return _scored(record, _means(record.human), kind) if record.human else UNLABELLED
@@ -245,7 +249,7 @@ def _means(labels: Iterable[HumanLabel]) -> dict[str, float]:
     return {name: fmean(values) for name, values in by_name.items()}
 
 
-def _correct(record: Response | Solution) -> list[float]:
+def correctness(record: Response | Solution) -> list[float]:
     """What each person says of P(correct); of a solution, that no step is wrong where nobody said more."""
     verdicts = [label.verdict for label in record.human if label.criterion == "correct"]
     if not verdicts and isinstance(record, Solution):

@@ -24,6 +24,7 @@ from judge.rewards.evaluation.statements import Statements, combined, statements
 
 Floats = NDArray[np.float64]
 BINS, FOLDS, RESAMPLES, MIN_STATEMENTS = 15, 5, 1000, 20
+DECILES = tuple(place / 10 for place in range(1, 10))
 _TEMPERED_SHARE = (
     1e-3  # of the tempered curve in an isotonic one, so that no two rewards fall together and none is sure
 )
@@ -50,6 +51,8 @@ class Calibration:
         values: of the curve at its knots.
         mean: of the rewards.
         scale: of the rewards, so that (r - mean) / scale has mean 0 and deviation 1.
+        deciles: of the rewards, nine, ascending; what served rewards are compared with. Empty for a process model,
+            whose rewards are made of its steps', and for models of earlier versions.
         n: statements it was fitted on.
         before: calibration error of the plain probabilities.
         after: calibration error out of fold.
@@ -63,6 +66,7 @@ class Calibration:
     values: tuple[float, ...] = ()
     mean: float = 0.0
     scale: float = 1.0
+    deciles: tuple[float, ...] = ()
     n: int = 0
     before: CalibrationError | None = None
     after: CalibrationError | None = None
@@ -105,7 +109,7 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         row = {name: getattr(self, name) for name in Calibration.__slots__}
-        row |= {name: list(row[name]) for name in ("knots", "values")}
+        row |= {name: list(row[name]) for name in ("knots", "values", "deciles")}
         row |= {name: row[name] and row[name]._asdict() for name in ("before", "after")}
         return row | {"losses": dict(self.losses)}
 
@@ -113,7 +117,7 @@ class Calibration:
     def from_dict(cls, row: Mapping[str, Any]) -> "Calibration":
         """Back from plain values; fields that are not known are left out."""
         known = {name: row[name] for name in cls.__slots__ if name in row}
-        for name in ("knots", "values"):
+        for name in ("knots", "values", "deciles"):
             known[name] = tuple(float(value) for value in known.get(name, ()))
         for name in ("before", "after"):
             known[name] = CalibrationError(**known[name]) if known.get(name) else None
@@ -154,7 +158,7 @@ def calibrate(
     if method not in CALIBRATION_METHODS:
         raise unknown("method", method, CALIBRATION_METHODS)
     values = combined(rewards, config, reward).numpy()
-    spread = Calibration(mean=float(values.mean()), scale=float(values.std()) or 1.0) if values.size else Calibration()
+    spread = _spread(values, config) if values.size else Calibration()
     statements = statements_of(rewards, targets, examples, config, reward)
     if statements is None:
         return spread
@@ -163,6 +167,12 @@ def calibrate(
     if method == "none" or len(statements) < MIN_STATEMENTS or len(np.unique(prompts)) < FOLDS:
         return replace(plain, before=ece(probabilities(plain, statements), statements, prompts))
     return _fitted(statements, plain, method)
+
+
+def _spread(values: Floats, config: RewardConfig) -> Calibration:
+    """Where rewards lie."""
+    deciles = () if config.model.kind == "process" else tuple(map(float, np.quantile(values, DECILES)))
+    return Calibration(mean=float(values.mean()), scale=float(values.std()) or 1.0, deciles=deciles)
 
 
 def _fitted(statements: Statements, plain: Calibration, method: str) -> Calibration:

@@ -40,12 +40,14 @@ class _Choice:
         self.second: float | None = None
         self._seen: set[str] = set()
 
-    def add(self, response: list[Row], score: float) -> None:
-        """Consider a response, once."""
+    def add(self, response: list[Row], score: float | None) -> None:
+        """Consider a response, once; one without a score counts and is never the best."""
         key = content_id(response)
         if key in self._seen:
             return
         self._seen.add(key)
+        if score is None:
+            return
         if self.best is None or score > self.best:
             self.best, self.second, self.response = score, self.best, response
         elif self.second is None or score > self.second:
@@ -70,7 +72,7 @@ def _responses(row: Row) -> list[list[Row]]:
             return [[{"role": "assistant", "content": "\n".join(row["steps"])}]]
 
 
-def _scores(row: Row) -> list[float]:
+def _scores(row: Row) -> list[float | None]:
     scores = ((row.get("meta") or {}).get("reward") or {}).get("scores")
     if not scores:
         raise InputError(f"row {row['id']}: no scores in its meta; it is no row of `rmjudge score`")

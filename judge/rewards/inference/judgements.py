@@ -9,7 +9,7 @@ is: p1(1-p2) / (p1(1-p2) + p2(1-p1)).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -17,7 +17,9 @@ from judge.errors import ConfigError, unknown
 from judge.judgements import Judgement, Order, Outcome, Preference, Reading, Score, Steps
 from judge.records import Pair, PairVerdict, Ranking, Record, Response, Solution, StepVerdict
 from judge.rewards.config import RewardConfig
+from judge.rewards.inference.shaped import shaped_numbers
 from judge.rewards.registry import AGGREGATIONS
+from judge.rewards.shaping import Shaping, cautious, standardized
 
 STEP_VERDICTS: tuple[StepVerdict, ...] = ("right", "wrong", "neutral")
 LEVELS = ("token", "segment", "response")
@@ -56,12 +58,14 @@ class Rule:
         whole: it judges whole solutions, not each step.
         lower: a score is the reward minus so many of its standard deviations.
         normalize: scores have mean 0 and deviation 1 over the calibration data; verdicts stay as they are.
+        shaping: the steps after these two (see judge/rewards/shaping.py); verdicts stay as they are.
     """
 
     aggregation: str = ""
     whole: bool = False
     lower: float = 0.0
     normalize: bool = False
+    shaping: Shaping = field(default_factory=Shaping)
 
     def check(self, config: RewardConfig, *, calibrated: bool = True) -> None:
         """Raise ConfigError for what a model of this kind, calibrated or not, has not got."""
@@ -83,7 +87,10 @@ class Rule:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest; what earlier versions did not have stands there only where it is used."""
-        return {name: value for name, value in asdict(self).items() if name != "normalize" or value}
+        kept = {name: value for name, value in asdict(self).items() if name != "shaping"}
+        if not self.normalize:
+            del kept["normalize"]
+        return kept | ({"shaping": self.shaping.to_dict()} if self.shaping else {})
 
 
 class Calibrated(Protocol):
@@ -168,8 +175,12 @@ def judged(
     scores, numbers = _scores(rows, config, rule)
     if isinstance(record, Pair) and rows[0].difference_std:
         numbers["difference_std"] = rows[0].difference_std[1]
-    shown = _normalized(numbers, calibration) if rule.normalize else numbers
+    shown = _shown(_normalized(numbers, calibration) if rule.normalize else numbers, record, rule)
     return Judged(_verdict(record, rows, scores, shown, config, calibration), shown)
+
+
+def _shown(numbers: dict[str, Any], record: Record, rule: Rule) -> dict[str, Any]:
+    return shaped_numbers(numbers, record, rule.shaping) if rule.shaping else numbers
 
 
 def _verdict(
@@ -193,7 +204,7 @@ def _verdict(
             named = shown["objectives"][0] if "objectives" in shown else {}
             # A reward is no whole number; the field's type is a scale's, its meaning (higher is better) is the same.
             verdict = cast("Mapping[str, int | None]", {"": shown["scores"][0], **named})
-            return Score(verdict=verdict)
+            return Score(verdict=verdict, reason=shown.get("reasons", [""])[0])
 
 
 def unreadable(task: str, reason: str, record: Record) -> Judgement:
@@ -218,7 +229,7 @@ def _scores(rows: RawRewards, config: RewardConfig, rule: Rule) -> tuple[list[fl
     stds = [row.std for row in rows if row.std is not None]
     if stds:
         means = numbers["scores"]
-        scores = [mean - rule.lower * std for mean, std in zip(means, stds, strict=True)]
+        scores = [cautious(mean, std, rule.lower) for mean, std in zip(means, stds, strict=True)]
         numbers = {"scores": scores, "mean": means, "std": stds}
     if config.model.kind == "ensemble":
         numbers["members"] = [list(row.values) for row in rows]
@@ -237,9 +248,9 @@ def _normalized(numbers: Mapping[str, Any], calibration: Calibrated) -> dict[str
     shown = dict(numbers)
     for name in ("scores", "mean"):
         if name in numbers:
-            shown[name] = [(value - mean) / scale for value in numbers[name]]
+            shown[name] = [standardized(value, mean, scale) for value in numbers[name]]
     if "members" in numbers:
-        shown["members"] = [[(value - mean) / scale for value in row] for row in numbers["members"]]
+        shown["members"] = [[standardized(value, mean, scale) for value in row] for row in numbers["members"]]
     if "std" in numbers:
         shown["std"] = [std / scale for std in numbers["std"]]
     if "difference_std" in numbers:
@@ -290,7 +301,7 @@ def _by_steps(
     combine = AGGREGATIONS[rule.aggregation or config.model.aggregation]
     shares = [[calibration.step(step.values) for step in solution] for solution in rewards]
     wholes = [combine([p_right(step) for step in solution]) for solution in shares]
-    numbers = {"scores": wholes}
+    numbers = _shown({"scores": wholes}, record, rule)
     match record:
         case Pair():
             return Judged(preference(sigmoid(logit(wholes[0]) - logit(wholes[1]))), numbers)

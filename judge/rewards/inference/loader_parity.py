@@ -6,7 +6,6 @@ cannot hold this model, is named and not counted.
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -85,12 +84,8 @@ def check_loaders(
     watch = watch or (lambda loader, done, total: None)
     loaded = load(folder, dtype=dtype, device="cpu")
     texts = _texts(loaded, records)
-    with (
-        tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name,
-        ThreadPoolExecutor(1) as background,
-        quiet(),
-    ):
-        checks = _checks(folder, Path(name) / "merged", texts, loaded, background if vllm else None)
+    with tempfile.TemporaryDirectory(prefix="rmjudge-check-") as name, quiet():
+        checks = _checks(folder, Path(name) / "merged", texts, loaded, vllm=vllm)
         watch("rmjudge, one text at a time", 0, len(checks) + 1)
         reference = _one_by_one(loaded, texts)
         differences = [LoaderDifference("rmjudge, one text at a time", 0.0, f"{len(texts.texts)} texts, the reference")]
@@ -103,9 +98,7 @@ def check_loaders(
     return differences
 
 
-def _checks(
-    folder: Path, merged: Path, texts: _Texts, loaded: LoadedModel, background: Executor | None
-) -> dict[str, Check]:
+def _checks(folder: Path, merged: Path, texts: _Texts, loaded: LoadedModel, *, vllm: bool) -> dict[str, Check]:
     """Every loader by what it is called.
 
     Args:
@@ -113,7 +106,7 @@ def _checks(
         merged: where a model that keeps its adapter is written whole.
         texts: to score.
         loaded: the model.
-        background: where vLLM starts while the others score; None leaves it out.
+        vllm: whether vLLM is among them; it comes last and alone, for it would take the others' cores while it starts.
     """
     checks: dict[str, Check] = dict(_ours(loaded, texts))
     if loaded.metadata["loads_as"] == OURS:
@@ -129,7 +122,7 @@ def _checks(
             "not possible: this class counts positions from the padding on (its tokenizer pads right)"
         )
     loader, run = _vllm(plain, texts, loaded)
-    others |= {"vLLM": "off"} if background is None else {loader: background.submit(run).result}
+    others |= {loader: run} if vllm else {"vLLM": "off"}
     return checks | {f"{loader}{', merged' if adapted else ''}": check for loader, check in others.items()}
 
 

@@ -1,0 +1,1 @@
+"""Rewards at work: judges as rewards, best of n, search by steps."""
