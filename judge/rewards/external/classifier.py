@@ -29,7 +29,8 @@ from judge.rewards.external.decoder import (
 from judge.rewards.external.pairs import PairTokenizer, Row
 from judge.rewards.external.recognition import PublishedModel
 from judge.rewards.external.rows import RowReader, Writer, chat_writer
-from judge.rewards.modeling.backbone import is_causal, position_limit
+from judge.rewards.modeling.probes import is_causal
+from judge.rewards.modeling.states import position_limit
 
 
 class Classifier(RowReader):
