@@ -1,17 +1,18 @@
 """What is choosing among 16 answers of the embedded model worth, and what a tournament against pointwise scores?
 
 `python benchmarks/best_of.py --out DIR --models MODELS`: MODELS holds the models `process` and `ensemble` that
-`benchmarks/distill.py --only pe` makes (its DIR/models). `tiny` answers held-out problems 16 times at a temperature at
-which it is right about half the time. For each model the best of 16 stands beside pass@1, pass@16 and majority voting;
-a search by steps stands beside the best of as many whole answers as have the same tokens. `--part tournament` needs no
-models.
+`benchmarks/distill.py --only pe` makes (its DIR/models). A second ensemble, `planned`, is trained here on pairs whose
+worse side may also solve another problem than the one asked, which the first one has never seen. `tiny` answers
+held-out problems 16 times at a temperature at which it is right about half the time. For each model the best of 16
+stands beside pass@1, pass@16 and majority voting; a search by steps stands beside the best of as many whole answers as
+have the same tokens. `--part tournament` needs no models.
 """
 
 import argparse
 import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from judge.files import write_rows
 from judge.formats import to_row
 from judge.jobs.rewards.judge_reward import JudgeReward
 from judge.jobs.rewards.policy import Draft, Policy
-from judge.records import Message, Ranking, Response
+from judge.records import HumanLabel, Message, Pair, Ranking, Response
 from judge.tiny.arithmetic import value
 from judge.tiny.lessons import solution_text
 from judge.tiny.problems import problem, question
@@ -41,8 +42,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="problems and reports; kept")
     parser.add_argument("--models", type=Path, help="the folder of `process` and `ensemble`")
     parser.add_argument("--part", choices=("chosen", "search", "tournament"), action="append")
-    parser.add_argument("--problems", type=int, default=60)
-    parser.add_argument("--searched", type=int, default=32, help="so many of them for the search")
+    parser.add_argument("--problems", type=int, default=40)
+    parser.add_argument("--searched", type=int, default=16, help="so many of them for the search")
     parser.add_argument("--temperature", type=float, default=1.6, help="where `tiny` is right about half the time")
     parser.add_argument("--tiny", type=int, default=24, help="problems whose solutions `tiny` compares; 0: none")
     parser.add_argument("--seed", type=int, default=20261128)
@@ -95,11 +96,54 @@ def answers(options: argparse.Namespace) -> Path:
     return path
 
 
+def planned(options: argparse.Namespace) -> Path:
+    """An ensemble trained on true labels of pairs; of the worse sides a quarter have a plan that is copied wrongly, and
+    a quarter solve a part of the problem."""
+    path: Path = options.out / "planned"
+    if not (path / "reward.json").exists():
+        judge.distill(
+            list(pairs(options.seed + 1, 600)),
+            kind="ensemble",
+            backbone=str(options.models / "process"),
+            out=path,
+            labels="human",
+            learning_rate=1e-4,
+            batch_size=8,
+            epochs=1,
+            settings={"optimizer": "muon", "head_lr_multiplier": 50, "dtype": "bfloat16", "head": "likelihood"},
+            progress=False,
+        )
+    return path
+
+
+def pairs(seed: int, count: int) -> Iterator[Pair]:
+    """A right solution and a wrong one, in either order; three of four in the way in which `tiny` writes."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        node, neat, draw = problem(rng, held_out=False), rng.random() < 0.75, rng.random()
+        right, other = solve(rng, node, wrong=0, neat=neat), solve_wrong(rng, node, neat=neat)
+        part = node.left
+        if draw < 0.25:
+            other = solve(rng, node, wrong=1e-9, plan_wrong=1.0, neat=neat)
+        elif draw < 0.5 and part is not None and part.left is not None and value(part.tokens) != value(node.tokens):
+            other = solve(rng, part, wrong=0, neat=neat)
+        if other.answer == value(node.tokens):
+            other = solve_wrong(rng, node, neat=neat)
+        first = rng.random() < 0.5
+        sides = [
+            (Message("assistant", solution_text(written)),) for written in ((right, other) if first else (other, right))
+        ]
+        label = HumanLabel(annotator="truth", verdict="first" if first else "second")
+        prompt = (Message("user", question(node)),)
+        yield Pair(prompt=prompt, first=sides[0], second=sides[1], human=(label,))
+
+
 def chosen(options: argparse.Namespace) -> None:
     """The best of 16 by each model."""
     data = answers(options)
-    for kind in ("process", "ensemble"):
-        report = judge.best_of(options.models / kind, str(data), n=16, progress=False)
+    for kind in ("process", "ensemble", "planned"):
+        model = planned(options) if kind == "planned" else options.models / kind
+        report = judge.best_of(model, str(data), n=16, progress=False)
         report.save(options.out / f"{kind}.html")
         report.save(options.out / f"{kind}.json")
         show(

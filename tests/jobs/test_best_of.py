@@ -80,6 +80,20 @@ def test_the_reward_never_sees_the_truth() -> None:
     assert all(isinstance(row, tuple) for row in again.seen)
 
 
+def test_a_rows_own_rubric_reaches_the_judge() -> None:
+    rubric = [{"criterion": "says four", "points": 1}]
+    texts = [{"prompt": "2 + 2?", "response": text, "reference": "4", "rubric": rubric} for text in ("answer: 4", "5")]
+
+    def answer(request: Request) -> str:
+        return "yes" if "answer: 4" in request.messages[-1].content else "no"
+
+    seen: list[Request] = []
+    engine = ScriptedEngine(lambda request: seen.append(request) or answer(request), name="test")  # type: ignore[func-returns-value]
+    report = judge.best_of(engine, texts, task="checklist", settings={"retries": 0}, **QUIET)
+    assert report.picks[0]["completion"][0]["content"] == "answer: 4"
+    assert all("says four" in request.messages[-1].content for request in seen)
+
+
 def test_rankings_stand_together(tmp_path: Path) -> None:
     ranking = {"prompt": "?", "responses": ["a", "bbb", "cc"], "human": [{"annotator": "p", "verdict": [1, 2, 0]}]}
     report = judge.best_of(Source(len), [ranking], picks=tmp_path / "best.jsonl", **QUIET)
@@ -228,6 +242,9 @@ def test_the_best_different_beams_are_kept() -> None:
     beams = [Beam(("a",), 0.2), Beam(("b",), 0.9), Beam(("b",), 0.9), Beam(("c",), 0.5), Beam(("d",))]
     assert kept(beams, [], 2) == [Beam(("b",), 0.9), Beam(("c",), 0.5)]
     assert kept([Beam(("d",))], [Beam(("a",), 0.2)], 2) == [Beam(("a",), 0.2, finished=True)]
+    ended = Beam(("e",), 0.9, finished=True)
+    assert kept([Beam(("b",), 0.9), ended], [], 2) == [ended]  # nothing that is begun can overtake it
+    assert kept([Beam(("b",), 0.95), ended], [], 2) == [Beam(("b",), 0.95), ended]
 
 
 def test_a_search_that_never_ends_is_cut() -> None:

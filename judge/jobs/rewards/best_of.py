@@ -23,11 +23,8 @@ from judge.jobs.rewards.step_search import StepSearch, Watch, search
 from judge.records import (
     Conversation,
     Message,
-    Pair,
-    Ranking,
     Record,
     Response,
-    Solution,
     content_id,
     plain,
     responses_of,
@@ -314,16 +311,11 @@ def _batches(groups: Sequence[_Group]) -> Iterator[list[_Group]]:
 
 
 def _bare(record: Record) -> Scorable:
-    """A record's texts alone, without labels and known answers. Of a response the lines are a process model's steps."""
-    match record:
-        case Response():
-            return record.prompt, record.response
-        case Solution():
-            return Solution(prompt=record.prompt, steps=record.steps)
-        case Pair():
-            return Pair(prompt=record.prompt, first=record.first, second=record.second)
-        case Ranking():
-            return Ranking(prompt=record.prompt, responses=record.responses)
+    """A record's texts and its rubric, without labels and known answers. Of a response that has no rubric the lines are
+    a process model's steps."""
+    if isinstance(record, Response) and not record.rubric:
+        return record.prompt, record.response
+    return replace(record, reference="", human=(), meta={})
 
 
 def _gold(

@@ -109,9 +109,15 @@ def grow(beam: Beam, completion: Completion) -> Beam | None:
 
 
 def kept(candidates: Sequence[Beam], before: Sequence[Beam], count: int) -> list[Beam]:
-    """The best of the different candidates; those of before, ended, where there are none."""
+    """The best of the different candidates; those of before, ended, where there are none.
+
+    Where the best one has ended it alone is kept: what is begun has a lower reward, and the minimum or the product over
+    steps never rises with another step.
+    """
     different = {(beam.steps, beam.finished): beam for beam in candidates if beam.value > -inf}
-    best = sorted(different.values(), key=lambda beam: -beam.value)[:count]
+    best = sorted(different.values(), key=lambda beam: (-beam.value, not beam.finished))[:count]
+    if best and best[0].finished:
+        return best[:1]
     return best or [beam._replace(finished=True) for beam in before]
 
 
