@@ -15,6 +15,12 @@ Probe = Annotated[
     list[str] | None,
     typer.Option("--probe", help="swap, pad, restyle, flatter, author or inject; else all of them."),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="A reward model instead of judges: a directory, ours or anybody's, or a name on the hub."
+    ),
+]
 FailOver = Annotated[
     float | None, typer.Option("--fail-over", min=0, max=1, help="Exit 1 when a probe moves more verdicts than this.")
 ]
@@ -25,6 +31,7 @@ def audit(
     data: o.Data = None,
     task: o.Task = None,
     judge: o.Judge = None,
+    model: Model = None,
     out: o.Out = None,
     probe: Probe = None,
     fail_over: FailOver = None,
@@ -45,13 +52,14 @@ def audit(
 
     rmjudge audit pairs.jsonl --task preference --judge vllm:Qwen/Qwen3-32B --out runs/audit --fail-over 0.05
     """
-    o.need("audit", DATA=data, task=task, judge=judge, out=out)
+    o.need("audit", DATA=data, out=out, **({} if model else {"task": task, "judge": judge}))
     with drawing.resumable(f"every verdict so far is in {out}"):
         audited = rmjudge.audit(
             data,
             out=out,
             task=task or "",
             judges=judge,
+            model=model,
             probe=probe,
             prompt=prompt or "",
             format=format,

@@ -33,6 +33,9 @@ VERBS = {
     "export": Verb("judge.cli.export", "Turn a run into training data for TRL, OpenRLHF, NeMo-RL and others.", False),
     "distill": Verb("judge.cli.distill", "Train a reward model on labels.", False),
     "score": Verb("judge.cli.score", "Score the rows of a data file with a reward model.", False),
+    "calibrate": Verb(
+        "judge.cli.rewards.calibrate", "Fit the probabilities of a run or a reward model to people's labels.", False
+    ),
     "serve": Verb("judge.cli.rewards.serve", "Serve rewards of models and judges over HTTP.", False),
     "best-of": Verb(
         "judge.cli.rewards.best_of", "Choose the best of n responses by a reward, and say what it is worth.", False

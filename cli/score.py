@@ -12,7 +12,12 @@ from judge.cli import options as o
 app = typer.Typer(add_completion=False)
 _SCORING = "Scoring"
 
-Model = Annotated[Path, typer.Argument(help="A reward model's directory.")]
+_FOREIGN = "Models that others trained"
+
+Model = Annotated[
+    str,
+    typer.Argument(help="A reward model's directory, ours or anybody's, or a name on the hub, OWNER/NAME@REVISION."),
+]
 Aggregate = Annotated[
     str | None,
     typer.Option(
@@ -25,9 +30,44 @@ Convention = Annotated[
     str | None,
     typer.Option(
         "--convention",
-        help="Someone else's process model: trl, math-shepherd, rlhflow, qwen or skywork.",
-        rich_help_panel=_SCORING,
+        help="A process model, where it is not recognised: trl, math-shepherd, rlhflow, qwen or skywork.",
+        rich_help_panel=_FOREIGN,
     ),
+]
+Objective = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--objective",
+        metavar="NAME[=WEIGHT]",
+        help="The output that is the reward, of a model with several; repeated: their weighted mean.",
+        rich_help_panel=_FOREIGN,
+    ),
+]
+ChatTemplate = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template",
+        metavar="FILE",
+        help="A Jinja template instead of the tokenizer's; or plain: prompt, response, end-of-text.",
+        rich_help_panel=_FOREIGN,
+    ),
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(
+        "--max-length",
+        min=8,
+        help="Tokens of prompt and response together; else as many as it reads.",
+        rich_help_panel=_FOREIGN,
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option("--trust-remote-code", help="Run the code that lies in its directory.", rich_help_panel=_FOREIGN),
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option("--calibration", help="A file that `rmjudge calibrate` wrote.", rich_help_panel=_SCORING),
 ]
 BestOf = Annotated[
     bool,
@@ -45,6 +85,10 @@ Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda; else a GPU if there is one.", rich_help_panel=_SCORING)
 ]
 
+Engine = Annotated[
+    str, typer.Option("--engine", help="transformers, or vllm: one linear head on a decoder.", rich_help_panel=_SCORING)
+]
+
 
 @app.command()
 def score(
@@ -56,7 +100,13 @@ def score(
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
     aggregate: Aggregate = None,
+    calibration: Calibration = None,
     convention: Convention = None,
+    objective: Objective = None,
+    chat_template: ChatTemplate = None,
+    max_length: MaxLength = None,
+    trust_remote_code: TrustRemoteCode = False,
+    engine: Engine = "transformers",
     best_of: BestOf = False,
     batch_tokens: BatchTokens = None,
     dtype: Dtype = None,
@@ -76,6 +126,7 @@ def score(
     """Score the rows of a data file with a reward model; `rmjudge agree` reads the run as it reads a judge's.
 
     rmjudge score models/reward pairs.jsonl --out runs/reward
+    rmjudge score Skywork/Skywork-Reward-V2-Qwen3-0.6B pairs.jsonl --out runs/skywork
     """
     o.need("score", DATA=data, out=out)
     with drawing.resumable(f"every score so far is in {out}"):
@@ -97,7 +148,13 @@ def score(
                 kl_coefficient=kl_coefficient,
             ),
             aggregate=aggregate,
+            calibration=calibration,
             convention=convention,
+            objective=objective or (),
+            chat_template=chat_template,
+            max_length=max_length,
+            trust_remote_code=trust_remote_code,
+            engine=engine,
             best_of=best_of,
             batch_tokens=batch_tokens,
             dtype=dtype,

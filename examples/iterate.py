@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     problems = runpy.run_path(str(Path(__file__).with_name("grpo.py")))["problems"]
-    rows = [{"prompt": row["problem"], "response": "", "reference": str(row["answer"])} for row in problems(48, seed=5)]
+    rows = [{"prompt": row["problem"], "response": "", "reference": str(row["answer"])} for row in problems(40, seed=5)]
     iteration = judge.iterate(
         rows,
         policy=READER,

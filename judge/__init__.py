@@ -49,13 +49,15 @@ if TYPE_CHECKING:
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
-    from judge.jobs.reward_model import Comparison, RewardModel, load_reward_model
+    from judge.jobs.reward_model import RewardModel, load_reward_model
     from judge.jobs.reward_source import open_reward
     from judge.jobs.rewards.best_of import best_of
     from judge.jobs.rewards.judge_reward import JudgeReward
     from judge.jobs.rewards.serve import serve
     from judge.jobs.robustness import robustness
     from judge.jobs.score import score
+    from judge.jobs.scoring.calibrate import CalibrationResult, calibrate
+    from judge.jobs.scoring.scoring_model import Comparison
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.jobs.training.sweep import sweep
     from judge.jobs.training.sweep_result import Sweep, SweepCell
@@ -105,6 +107,7 @@ __all__ = [
     "TASKS",
     "Ablation",
     "BestOfReport",
+    "CalibrationResult",
     "Category",
     "Checklist",
     "Comparison",
@@ -177,6 +180,7 @@ __all__ = [
     "agree",
     "audit",
     "best_of",
+    "calibrate",
     "content_id",
     "diff_constitutions",
     "distill",
@@ -304,7 +308,6 @@ _HOMES = {
     ),
     "jobs.revise": ("revise",),
     "jobs.reward_model": (
-        "Comparison",
         "RewardModel",
         "load_reward_model",
     ),
@@ -314,6 +317,11 @@ _HOMES = {
     "jobs.rewards.serve": ("serve",),
     "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
+    "jobs.scoring.calibrate": (
+        "CalibrationResult",
+        "calibrate",
+    ),
+    "jobs.scoring.scoring_model": ("Comparison",),
     "jobs.tiny": (
         "TinyCard",
         "generate_problems",

@@ -1,9 +1,12 @@
-"""Rows from the Hugging Face hub, or from a local data-set directory, streamed by `datasets`.
+"""The Hugging Face hub: rows streamed by `datasets` (from a local data-set directory, too), and models' snapshots.
 
-A name is `hf://NAME[:CONFIG][:SPLIT]`. This module refuses to guess between several configurations or splits.
+Rows are named `hf://NAME[:CONFIG][:SPLIT]`; nobody guesses between several configurations or splits. A model is named
+`OWNER/NAME[@REVISION]`, also with `hf://` before it.
 """
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from judge.errors import InputError, MissingExtraError, RmjudgeError, unknown
@@ -49,3 +52,37 @@ def _choose(datasets: Any, path: str, rest: list[str]) -> tuple[str, str]:
     if not words and len(splits) > 1:
         raise InputError(f"hf://{path} has several splits; name one, hf://{path}:{config}:NAME ({', '.join(splits)})")
     return config, words[0] if words else splits[0]
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+_MODEL = re.compile(r"(?:hf://)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_MODEL_FILES = ["*.json", "*.jinja", "*.safetensors", "*.model", "*.txt", "*.py"]  # no pickles
+
+
+def model_directory(name: str | Path) -> Path:
+    """The directory of a model: a path that is one, else the snapshot of a name on the hub, from its cache or loaded.
+
+    Args:
+        name: a path, or OWNER/NAME[@REVISION].
+
+    Returns:
+        The directory. A path that is no name on the hub is given back as it is, whether it is there or not.
+
+    Raises:
+        InputError: for a name that is neither here nor, as far as it can be reached, on the hub.
+    """
+    named = _MODEL.fullmatch(str(name))
+    if named is None or Path(name).exists():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(named[1], revision=named[2], allow_patterns=_MODEL_FILES))
+    except LocalEntryNotFoundError:
+        where = "no such directory, nor is it in the hub's cache on this machine, and the hub was not reached"
+        raise InputError(f"{name}: {where}") from None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{name}: no such directory, and the hub does not give it: {reason}") from None

@@ -48,6 +48,7 @@ WINGS: dict[str, list[set[str]]] = {
         {"training"},
         {"checkpoint"},
         {"inference"},
+        {"external"},
         {"distill"},
     ],
     "agreement": [

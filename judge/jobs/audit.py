@@ -18,6 +18,8 @@ from judge.errors import ConfigError
 from judge.files import to_json, write_atomic, write_rows
 from judge.formats import BadRow, OnBad, to_row
 from judge.jobs.label import label, need
+from judge.jobs.score import score
+from judge.jobs.scoring.scoring_model import ScoringModel
 from judge.records import Record
 from judge.run_files import read_lines
 from judge.runs.counts import Counts
@@ -71,6 +73,7 @@ def audit(
     out: str | Path | None = None,
     task: str = "",
     judges: Judge | Sequence[Judge] | None = None,
+    model: str | Path | ScoringModel | None = None,
     probe: str | Sequence[str] | None = None,
     prompt: str | Path = "",
     format: str | None = None,
@@ -90,6 +93,7 @@ def audit(
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory; the probes lie beside it, the audit in it.
         task, judges, prompt, settings, seed, one_order, hard, window: as `judge.label` takes them.
+        model: a reward model instead of judges, as `judge.score` takes it; it has no task and no prompt.
         probe: swap, pad, restyle, flatter, author, inject: one or several; all of them where none is named.
         skip_bad: rows that cannot be read go to the failures.jsonl of the run with place and reason, and are counted.
         limit: only the first so many distinct records, each with its probes.
@@ -100,7 +104,12 @@ def audit(
     Raises:
         ConfigError: for an unknown probe, and for data that no probe can change; and what `judge.label` raises.
     """
-    need("audit", data=data is not None, task=task, judges=judges, out=out)
+    if model is None:
+        need("audit", data=data is not None, task=task, judges=judges, out=out)
+    else:
+        need("audit", data=data is not None, out=out)
+        if asked := [name for name, value in {"task": task, "judges": judges, "prompt": prompt}.items() if value]:
+            raise ConfigError(f"{', '.join(asked)}: a reward model is audited without (accepted: model alone)")
     assert data is not None and out is not None
     from judge.agreement.analyses.probe_sensitivity import moved, verdict_of
 
@@ -110,20 +119,12 @@ def audit(
     bad: list[BadRow] = []
     records = _records(data, format, limit, bad.append if skip_bad else None)
     write_rows(file, _rows(records, names, seed or 0, links))
-    run = label(
-        file,
-        out=out,
-        task=task,
-        judges=judges,
-        prompt=prompt,
-        settings=settings,
-        seed=seed,
-        one_order=one_order,
-        hard=hard,
-        retry_failures=retry_failures,
-        window=window,
-        progress=progress,
-    )
+    resuming: dict[str, Any] = {"retry_failures": retry_failures, "window": window, "progress": progress}
+    if model is not None:
+        run = score(model, file, out=out, settings=settings, **resuming)
+    else:
+        asking: dict[str, Any] = {"task": task, "judges": judges, "prompt": prompt, "settings": settings}
+        run = label(file, out=out, seed=seed, one_order=one_order, hard=hard, **asking, **resuming)
     run = add_skipped(run, bad) if bad else run
     verdicts: dict[str, Any] = {}
     for path in run.files:

@@ -1,50 +1,32 @@
 """`judge.load_reward_model`: a reward model's directory as an object that scores, ranks and exports."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from html import escape
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from judge.jobs.reward_rows import conversation, records_of
-from judge.judgements import Outcome, Steps
-from judge.records import Pair, Record, content_id
+from judge.jobs.scoring.calibration_file import read_calibration
+from judge.jobs.scoring.scoring_model import BATCH_TOKENS, WINDOW, ScoringModel, check_engine
+from judge.records import Record, content_id
 from judge.rewards.checkpoint.metadata import read_metadata
 from judge.rewards.config import RewardConfig
 from judge.rewards.inference.judgements import Rule
-from judge.rewards.reward import Reward, Scorable, Text
 from judge.runs.data import Data, open_data
 
 if TYPE_CHECKING:
     from judge.exports.push import Pushed
     from judge.rewards.checkpoint.save_load import LoadedModel
+    from judge.rewards.evaluation.calibration import Calibration
+    from judge.rewards.external.pooled import Pooled
     from judge.rewards.inference.loader_parity import LoaderDifference
     from judge.rewards.inference.scoring import Scored
 
 CARD = "README.md"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """What a reward model says of two responses to one prompt.
-
-    Attributes:
-        difference: the first's reward minus the second's.
-        std: σ of the difference: what both texts have in common cancels. None for a model without an uncertainty.
-        p_first: P(the first is better), calibrated.
-        reason: why there is nothing to say, "" where there is.
-    """
-
-    difference: float | None
-    std: float | None = None
-    p_first: float | None = None
-    reason: str = ""
-
-
-class RewardModel:
+class RewardModel(ScoringModel):
     """A reward model's directory. Its weights are loaded when the first text is scored.
 
     Attributes:
@@ -60,10 +42,13 @@ class RewardModel:
         dtype: str = "",
         device: str = "",
         normalize: bool = False,
+        calibration: "Calibration | None" = None,
+        engine: str = "transformers",
         training: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.training, self.normalize = Path(path), training, normalize
-        self._dtype, self._device = dtype, device
+        self._dtype, self._device, self._calibration = dtype, device, calibration
+        self._engine = check_engine(engine)
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -87,35 +72,13 @@ class RewardModel:
     def version(self) -> str:
         """A hash of its weights and settings: the same version gives the same rewards."""
         weights = self.metadata.get("weights", {})
-        return content_id(
-            [weights, self.metadata["config"], self.metadata.get("calibration"), self.normalize, self._dtype]
-        )
-
-    @property
-    def reward_moments(self) -> tuple[float, float] | None:
-        """Mean and deviation of its rewards over its calibration data; None without one, and of probabilities."""
-        calibration = self.metadata.get("calibration")
-        if calibration is None or self.kind == "process":
-            return None
-        return (0.0, 1.0) if self.normalize else (calibration["mean"], calibration["scale"])
-
-    @property
-    def kind(self) -> str:
-        """scalar, multi, outcome, process, ensemble or hierarchical."""
-        return self.config.model.kind
+        return content_id([weights, self.metadata["config"], self.calibration_row(), self.normalize, self._dtype])
 
     @property
     def figures(self) -> Mapping[str, Any]:
         """Figures on examples that training never saw."""
         figures: Mapping[str, Any] = self.metadata.get("figures", {}).get("validation", {})
         return figures
-
-    @property
-    def deciles(self) -> Sequence[float]:
-        """The nine deciles of its rewards on the calibration data, as it gives them; empty where they were not kept."""
-        calibration = self.metadata.get("calibration") or {}
-        mean, scale = (calibration["mean"], calibration["scale"]) if self.normalize else (0.0, 1.0)
-        return [(decile - mean) / scale for decile in calibration.get("deciles", ())]
 
     @property
     def flags(self) -> Sequence[str]:
@@ -128,53 +91,6 @@ class RewardModel:
         """The model card, README.md; "" where there is none."""
         path = self.path / CARD
         return path.read_text("utf-8") if path.is_file() else ""
-
-    def score(self, prompt: Text, response: Text) -> Reward:
-        """The reward of one response.
-
-        Args:
-            prompt: a text, or messages {role, content}.
-            response: a text, or messages; of a process model each line is a step.
-
-        Returns:
-            The reward; its value is None with a reason where the text cannot be read.
-        """
-        return self.score_batch([(prompt, response)])[0][0]
-
-    def rank(self, prompt: Text, responses: Sequence[Text]) -> list[int]:
-        """The indices of responses to one prompt, best first; equal rewards stay in their order.
-
-        Raises:
-            InputError: for a response that cannot be read.
-        """
-        rewards = chain.from_iterable(self.score_batch([(prompt, response) for response in responses]))
-        values = [float(reward) for reward in rewards]
-        return sorted(range(len(values)), key=lambda index: -values[index])
-
-    def compare(self, prompt: Text, first: Text, second: Text) -> Comparison:
-        """How much better the first of two responses to one prompt is, and how sure that is."""
-        turns = conversation(prompt, "user")
-        sides = conversation(first, "assistant"), conversation(second, "assistant")
-        (scored,) = self._scored([Pair(prompt=turns, first=sides[0], second=sides[1])])
-        if not scored.numbers:
-            return Comparison(difference=None, reason=str(getattr(scored.judgement, "reason", "")))
-        scores = scored.numbers.get("mean", scored.numbers["scores"])
-        return Comparison(
-            difference=scores[0] - scores[1],
-            std=scored.numbers.get("difference_std"),
-            p_first=getattr(scored.judgement, "p_first", None),
-        )
-
-    def score_batch(self, rows: Sequence[Scorable]) -> list[list[Reward]]:
-        """The rewards of many rows: without padding, a prompt computed once for all its responses.
-
-        Args:
-            rows: (prompt, response) pairs, records, or rows as dicts of any format that `rmjudge data formats` lists.
-
-        Returns:
-            Of each row, in its order, a reward a response: two of a pair, K of a ranking, one of the others.
-        """
-        return [_rewards(scored) for scored in self._scored(records_of(rows, process=self.kind == "process"))]
 
     def evaluate(self, data: Data, *, labels: str | None = None, format: str | None = None) -> dict[str, float]:
         """The figures that a validation has, on labelled data.
@@ -242,18 +158,50 @@ class RewardModel:
         with check_progress(shown=progress) as watch:
             return check_loaders(self.path, records, vllm=vllm, watch=watch)
 
-    def _scored(self, records: Sequence[Record]) -> "list[Scored]":
+    def identity(self) -> dict[str, Any]:
+        return {"kind": self.kind, "weights": self.metadata.get("weights", {}), "dtype": self._dtype}
+
+    def calibration_row(self) -> Mapping[str, Any] | None:
+        if self._calibration is not None:
+            return self._calibration.to_dict()
+        saved: Mapping[str, Any] | None = self.metadata.get("calibration")
+        return saved
+
+    def with_calibration(self, calibration: "Calibration") -> "RewardModel":
+        """The same model under another calibration."""
+        return RewardModel(
+            self.path,
+            dtype=self._dtype,
+            device=self._device,
+            normalize=self.normalize,
+            calibration=calibration,
+            engine=self._engine,
+        )
+
+    def score_records(
+        self, records: Iterable[Record], *, rule: Rule, batch_tokens: int = BATCH_TOKENS, window: int = WINDOW
+    ) -> "Iterator[list[Scored]]":
+        if self._engine == "vllm":
+            return self._pooled.score(records, rule=rule, batch_tokens=batch_tokens, window=window)
         from judge.rewards.inference.scoring import score
 
-        rule = Rule(normalize=self.normalize)
-        return [scored for batch in score(self.loaded, records, rule=rule) for scored in batch]
+        return score(self.loaded, records, rule=rule, batch_tokens=batch_tokens, window=window)
+
+    @cached_property
+    def _pooled(self) -> "Pooled":
+        """The model in vLLM."""
+        from judge.rewards.external.pooled import pool_own
+
+        row = self.calibration_row()
+        return pool_own(self.path, self.metadata, self.config, calibration=row, dtype=self._dtype)
 
     @cached_property
     def loaded(self) -> "LoadedModel":
         """The model itself with its tokenizer and calibration, its weights loaded."""
         from judge.rewards.checkpoint.save_load import load
 
-        return load(self.path, dtype=self._dtype, device=self._device)
+        loaded = load(self.path, dtype=self._dtype, device=self._device)
+        return loaded if self._calibration is None else loaded._replace(calibration=self._calibration)
 
     def __repr__(self) -> str:
         shown = "".join(f", {name}={_figure(value)}" for name, value in self.figures.items() if name in _SHOWN)
@@ -274,7 +222,15 @@ class RewardModel:
 _SHOWN = ("accuracy", "correlation", "ece_after_calibration")
 
 
-def load_reward_model(path: str | Path, *, dtype: str = "", device: str = "", normalize: bool = False) -> RewardModel:
+def load_reward_model(
+    path: str | Path,
+    *,
+    dtype: str = "",
+    device: str = "",
+    normalize: bool = False,
+    calibration: str | Path | None = None,
+    engine: str = "transformers",
+) -> RewardModel:
     """Open a reward model's directory.
 
     Args:
@@ -282,40 +238,18 @@ def load_reward_model(path: str | Path, *, dtype: str = "", device: str = "", no
         dtype: of the weights, other than they were saved in: float32, bfloat16 or float16.
         device: "" takes a GPU where there is one.
         normalize: whether rewards have mean 0 and deviation 1 over the calibration data.
+        calibration: a file of `judge.calibrate`, instead of the model's own calibration.
+        engine: transformers, or vllm for a model of one linear head (docs/rewards-at-work.md).
 
     Raises:
         InputError: for a directory that is no reward model.
         ConfigError: to normalize a model that has no calibration, or whose scores are no rewards.
     """
-    model = RewardModel(path, dtype=dtype, device=device, normalize=normalize)
-    calibrated = model.metadata.get("calibration") is not None
-    Rule(normalize=normalize).check(model.config, calibrated=calibrated)
+    model = RewardModel(path, dtype=dtype, device=device, normalize=normalize, engine=engine)
+    if calibration is not None:
+        model = model.with_calibration(read_calibration(calibration, model))
+    Rule(normalize=normalize).check(model.config, calibrated=model.calibration_row() is not None)
     return model
-
-
-def _rewards(scored: "Scored") -> list[Reward]:
-    """A record's rewards, one a response."""
-    numbers, judgement = scored.numbers, scored.judgement
-    if not numbers:
-        count = {"pair": 2, "ranking": len(getattr(scored.record, "responses", ()))}.get(scored.record.kind, 1)
-        return [Reward(value=None, reason=str(getattr(judgement, "reason", ""))) for _ in range(count)]
-    rewards = []
-    for place in range(len(numbers["scores"])):
-        value = numbers["mean"][place] if "mean" in numbers else numbers["scores"][place]
-        std = numbers["std"][place] if "std" in numbers else None
-        rewards.append(
-            Reward(
-                value=value,
-                std=std,
-                lower=None if std is None else value - std,
-                probability=judgement.p_correct if isinstance(judgement, Outcome) else None,
-                members=tuple(numbers["members"][place]) if "members" in numbers else (),
-                objectives=numbers["objectives"][place] if "objectives" in numbers else None,
-                steps=tuple(p for p in judgement.p_right if p is not None) if isinstance(judgement, Steps) else (),
-                novelty=numbers["novelty"][place] if "novelty" in numbers else None,
-            )
-        )
-    return rewards
 
 
 def _figure(value: object) -> str:

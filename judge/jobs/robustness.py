@@ -12,7 +12,9 @@ from judge.files import write_atomic
 from judge.formats import BadRow, OnBad
 from judge.jobs.check_progress import check_progress
 from judge.jobs.label import need
-from judge.jobs.reward_model import CARD, RewardModel, load_reward_model
+from judge.jobs.reward_model import CARD, RewardModel
+from judge.jobs.reward_source import open_scoring_model
+from judge.jobs.scoring.scoring_model import ScoringModel
 from judge.records import Conversation, Record, Response, content_id, spoken
 from judge.report.robustness import RobustnessReport
 from judge.rewards.inference.judgements import Rule
@@ -30,7 +32,7 @@ BEGIN, END = "<!-- robustness: written by `rmjudge robustness` -->", "<!-- /robu
 
 
 def robustness(
-    model: "str | Path | RewardModel | Run | RewardFunction",
+    model: "str | Path | ScoringModel | Run | RewardFunction",
     data: Data | None = None,
     *,
     shifted: Data | None = None,
@@ -53,8 +55,8 @@ def robustness(
     """Measure a reward model in and out of distribution, and under edits that it should not like.
 
     Args:
-        model: a reward model or its directory; a run of `judge.score`, whose rewards are read (no edits then); or a
-            function of (prompts, completions) to rewards.
+        model: a reward model, its directory or its name on the hub, whoever trained it; a run of `judge.score`, whose
+            rewards are read (no edits then); or a function of (prompts, completions) to rewards.
         data: labelled pairs, rankings or scored responses; of a run its own rows where none is given.
         shifted: labelled data out of distribution; the gap is accuracy on `data` minus accuracy on it.
         slices: fields of the rows to slice by; those of two to twenty values where none is named.
@@ -134,35 +136,35 @@ def write_card(folder: Path, report: RobustnessReport) -> None:
     write_atomic(path, text)
 
 
-def _opened(model: "str | Path | RewardModel | Run | RewardFunction") -> "Path | RewardModel | Run | RewardFunction":
+def _opened(model: "str | Path | ScoringModel | Run | RewardFunction") -> "Path | ScoringModel | Run | RewardFunction":
     """A run where a directory holds one; a path stays one."""
     if isinstance(model, str | Path):
-        path = Path(model)
-        if not path.exists() and re.match(r"\w+:", str(model)):
+        path = Path(str(model).removeprefix("hf://"))
+        if not path.exists() and re.match(r"\w+:", str(path)):
             raise ConfigError(
                 f"model '{model}': a judge gives verdicts, not rewards; `rmjudge audit` tries edits on it"
             )
         return open_run(path) if (path / MANIFEST).is_file() else path
-    if isinstance(model, RewardModel | Run) or callable(model):
+    if isinstance(model, ScoringModel | Run) or callable(model):
         return model
     raise ConfigError(
         f"model of the type {type(model).__name__} (accepted: a directory, a RewardModel, a Run, a function)"
     )
 
 
-def _name(model: "Path | RewardModel | Run | RewardFunction") -> str:
+def _name(model: "Path | ScoringModel | Run | RewardFunction") -> str:
     match model:
         case Path():
             return model.resolve().name
-        case RewardModel():
-            return model.path.resolve().name
+        case ScoringModel():
+            return model.name
         case Run():
             return model.directory.resolve().name
         case _:
             return getattr(model, "__name__", type(model).__name__)
 
 
-def _card_folder(model: "Path | RewardModel | Run | RewardFunction") -> Path:
+def _card_folder(model: "Path | ScoringModel | Run | RewardFunction") -> Path:
     folder = model if isinstance(model, Path) else model.path if isinstance(model, RewardModel) else None
     if folder is None:
         raise ConfigError("card needs a reward model's directory: a run and a function have no card")
@@ -210,13 +212,14 @@ def _silent(what: str, done: int, total: int) -> None:
 
 
 def _scorer(
-    model: "Path | RewardModel | RewardFunction", *, lower: float, convention: str, dtype: str, device: str
+    model: "Path | ScoringModel | RewardFunction", *, lower: float, convention: str, dtype: str, device: str
 ) -> "Scorer":
-    if not isinstance(model, Path | RewardModel):
+    if not isinstance(model, Path | ScoringModel):
         return _of_function(model)
-    if convention:
-        return _of_convention(Path(model), convention, dtype=dtype, device=device)
-    loaded = model if isinstance(model, RewardModel) else load_reward_model(model, dtype=dtype, device=device)
+    if isinstance(model, Path):
+        loaded: ScoringModel = open_scoring_model(model, convention=convention, dtype=dtype, device=device)
+    else:
+        loaded = model
     Rule(lower=lower).check(loaded.config)
 
     def score(answers: Sequence[Response]) -> list[float | None]:
@@ -234,18 +237,6 @@ def _of_function(function: "RewardFunction") -> "Scorer":
         if len(rewards) != len(answers):
             raise InputError(f"the reward function gave {len(rewards)} rewards for {len(answers)} texts")
         return list(rewards)
-
-    return score
-
-
-def _of_convention(folder: Path, convention: str, *, dtype: str, device: str) -> "Scorer":
-    from judge.rewards.inference import external_prms
-
-    external = external_prms.ExternalPrm(folder, convention, dtype=dtype, device=device)
-
-    def score(answers: Sequence[Response]) -> list[float | None]:
-        scored = external_prms.score(external, answers, rule=Rule(), batch_tokens=16384, window=len(answers))
-        return [row.numbers["scores"][0] if row.numbers else None for part in scored for row in part]
 
     return score
 

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from judge.engines.spec import read_settings
-from judge.errors import ConfigError, InputError, unknown
-from judge.files import file_hash, write_rows
+from judge.errors import ConfigError, unknown
+from judge.files import write_rows
 from judge.formats import OnBad
 from judge.jobs.label import need
+from judge.jobs.reward_source import open_scoring_model
+from judge.jobs.scoring.published import Objectives
+from judge.jobs.scoring.scoring_model import BATCH_TOKENS, ScoringModel
 from judge.judgements import readable
 from judge.records import Record
-from judge.rewards.checkpoint.metadata import read_metadata
-from judge.rewards.config import RewardConfig
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
-from judge.rewards.registry import EXTERNAL_PRMS
 from judge.rewards.shaping import Shaping
 from judge.runs.data import Data, DataSource, open_data, reject
 from judge.runs.reader import Run
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from judge.rewards.inference.scoring import Scored
 
 BEST = "best.jsonl"
-BATCH_TOKENS = 16384
 
 
 def score(
-    model: str | Path,
+    model: str | Path | ScoringModel,
     data: Data | None = None,
     *,
     out: str | Path | None = None,
@@ -45,6 +44,12 @@ def score(
     shaping: Shaping | Mapping[str, Any] | None = None,
     aggregate: Literal["min", "product", "last", "mean"] | str | None = None,
     convention: str | None = None,
+    objective: Objectives = (),
+    chat_template: str | Path | None = None,
+    max_length: int | None = None,
+    calibration: str | Path | None = None,
+    trust_remote_code: bool = False,
+    engine: str = "transformers",
     best_of: bool = False,
     batch_tokens: int | None = None,
     dtype: str | None = None,
@@ -56,7 +61,8 @@ def score(
     """Score the rows of data with a reward model. The same call again resumes an unfinished run.
 
     Args:
-        model: a reward model's directory.
+        model: a reward model's directory, ours or one that others trained; a name on the hub, OWNER/NAME[@REVISION]; or
+            what `judge.open_reward` gave.
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
         skip_bad: rows that cannot be scored go to failures.jsonl with their places and reasons, and are counted;
@@ -68,7 +74,15 @@ def score(
             rankings and steps the verdicts stay as they are. Truth is that of people's labels in the data, a
             divergence `meta["kl"]`, or `meta["logprobs"]` and `meta["reference_logprobs"]`.
         aggregate: judge whole solutions by their steps: min, product, last or mean.
-        convention: read someone else's process model as its makers do: trl, math-shepherd, rlhflow, qwen, skywork.
+        convention: read someone else's process model as its makers do: trl, math-shepherd, rlhflow, qwen, skywork; some
+            are recognised by their class or their name on the hub.
+        objective: which output of a model with several is the reward: a name, NAME=WEIGHT texts, or weights by name;
+            the reward is the weighted mean. By default all weigh the same where they are scores.
+        chat_template: instead of the tokenizer's: a file of a Jinja template, or "plain" for prompt, response and
+            end-of-text. max_length: tokens of both together; else as many as the model reads. trust_remote_code: run
+            the code that lies in its directory. All three are for models that others trained.
+        calibration: a file of `judge.calibrate`.
+        engine: transformers, packed where the model can; or vllm, for one linear head on a decoder.
         best_of: also write the best response to each prompt, best.jsonl.
         batch_tokens: tokens computed at once. dtype, device: of the weights; else as saved, and a GPU if there is one.
 
@@ -81,24 +95,26 @@ def score(
     """
     need("score", data=data is not None, out=out)
     assert data is not None and out is not None
-    job = ScoreJob(
-        open_data(data),
-        Path(model),
-        _rule(aggregate or "", Shaping.of(shaping), lower=lower, normalize=normalize),
-        format=format,
-        convention=convention or "",
-        window=window,
-        **_computing(settings, batch_tokens=batch_tokens, dtype=dtype, device=device),
+    computing = _computing(settings, batch_tokens=batch_tokens, dtype=dtype, device=device)
+    tokens = computing.pop("batch_tokens", BATCH_TOKENS)
+    opened = open_scoring_model(
+        model,
+        convention=convention,
+        objective=objective,
+        chat_template=chat_template,
+        max_length=max_length,
+        calibration=calibration,
+        trust_remote_code=trust_remote_code,
+        engine=engine,
+        **computing,
     )
-    command = {"data": [source.name for source in job.data], "model": str(model)}
+    rule = _rule(aggregate or "", Shaping.of(shaping), lower=lower, normalize=normalize)
+    reading: dict[str, Any] = {"format": format, "convention": convention or "", "window": window}
+    job = ScoreJob(open_data(data), opened, rule, batch_tokens=tokens, **reading)
+    named = model.name if isinstance(model, ScoringModel) else str(model)
+    command = {"data": [source.name for source in job.data], "model": named}
     run = resume(
-        job,
-        out,
-        command=command,
-        limit=limit,
-        skip_bad=skip_bad,
-        retry_failures=retry_failures,
-        progress=progress,
+        job, out, command=command, limit=limit, skip_bad=skip_bad, retry_failures=retry_failures, progress=progress
     )
     return replace(run, written={BEST: write_rows(run.directory / BEST, best_rows(run.rows()))}) if best_of else run
 
@@ -109,22 +125,19 @@ class ScoreJob:
     def __init__(
         self,
         data: Sequence[DataSource],
-        model: Path,
+        model: ScoringModel,
         rule: Rule,
         *,
         format: str | None = None,
         convention: str = "",
         batch_tokens: int = BATCH_TOKENS,
-        dtype: str = "",
-        device: str = "",
         window: int = WINDOW,
     ) -> None:
         self.data, self.model, self.rule, self.format, self.convention = data, model, rule, format, convention
-        self.batch_tokens, self.dtype, self.device, self.window = batch_tokens, dtype, device, window
+        self.batch_tokens, self.window = batch_tokens, window
         self._place, self._places = "", dict[int, str]()  # of the record read last; of those in flight, by identity
-        self.metadata = _foreign(model, convention) if convention else read_metadata(model)
-        self.reward_config = RewardConfig.from_dict(self.metadata["config"])
-        self.rule.check(self.reward_config, calibrated=self.metadata.get("calibration") is not None)
+        self.reward_config = model.config
+        self.rule.check(self.reward_config, calibrated=model.calibration_row() is not None)
 
     def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
         """The records in the order of the data; bad are also those without texts, and those of another task."""
@@ -146,14 +159,10 @@ class ScoreJob:
         first = next(self.records(ignore), None)
         return {
             "task": task_of(first, self.reward_config, self.rule) if first is not None else "",
-            "model": {
-                "kind": self.reward_config.model.kind,
-                "weights": self.metadata.get("weights", {}),
-                "dtype": self.dtype,
-            },
+            "model": self.model.identity(),
             "convention": self.convention,
             "rule": self.rule.to_dict(),
-            "calibration": self.metadata.get("calibration"),
+            "calibration": self.model.calibration_row(),
             "format": self.format,
             "data": [source.entry() for source in self.data],
         }
@@ -178,19 +187,7 @@ class ScoreJob:
             yield record
 
     def _scores(self, records: Iterator[Record]) -> "Iterator[list[Scored]]":
-        """By our own model, or by someone else's process model as its makers read it."""
-        if self.convention:
-            from judge.rewards.inference import external_prms
-
-            external = external_prms.ExternalPrm(self.model, self.convention, dtype=self.dtype, device=self.device)
-            return external_prms.score(
-                external, records, rule=self.rule, batch_tokens=self.batch_tokens, window=self.window
-            )
-        from judge.rewards.checkpoint.save_load import load
-        from judge.rewards.inference.scoring import score as score_records
-
-        loaded = load(self.model, dtype=self.dtype, device=self.device)
-        return score_records(loaded, records, rule=self.rule, batch_tokens=self.batch_tokens, window=self.window)
+        return self.model.score_records(records, rule=self.rule, batch_tokens=self.batch_tokens, window=self.window)
 
 
 def _rule(aggregation: str, shaping: Shaping, *, lower: float, normalize: bool) -> Rule:
@@ -213,15 +210,6 @@ def _computing(settings: Mapping[str, Any] | Iterable[str] | None, **keywords: A
         if name not in keywords:
             raise unknown("setting", name, keywords)
     return chosen | {name: value for name, value in keywords.items() if value is not None}
-
-
-def _foreign(model: Path, convention: str) -> Mapping[str, Any]:
-    """What is known of someone else's process model before it is loaded."""
-    EXTERNAL_PRMS.canonical(convention)
-    if not (model / "config.json").is_file():
-        raise InputError(f"{model}: not a model directory (it has no config.json)")
-    weights = {path.name: file_hash(path) for path in sorted(model.glob("*.safetensors"))}
-    return {"config": RewardConfig.of(kind="process").to_dict(), "weights": weights}
 
 
 def _write(scored: "Scored", place: str, attempt: Attempt) -> None:

@@ -119,6 +119,8 @@ class ModelConfig(_Checked):
     """A model directory or a name on the hub."""
     encoder: str = _one_of("joint", ENCODERS)
     """joint (one sequence), fusion (two encoders) or cross (the response attends to the prompt)."""
+    separate_encoders: bool = False
+    """Whether prompts are read by an encoder with weights of its own (fusion and cross); else both sides share one."""
     head: str = _one_of("linear", HEADS)
     """linear, mlp, or likelihood (causal backbones: what their own language model thinks of every token)."""
     members: int = _between(5, 1, 1000)
@@ -181,6 +183,8 @@ class ModelConfig(_Checked):
         self._check_uncertainty()
         if self.encoder != "joint" and self.kind in ("process", "hierarchical"):
             raise ConfigError(f"kind {self.kind} reads one sequence; it takes encoder joint, not {self.encoder}")
+        if self.separate_encoders and self.encoder == "joint":
+            raise ConfigError("separate_encoders: encoder joint reads one sequence (accepted: encoder fusion, cross)")
 
     def _check_likelihood(self) -> None:
         if self.encoder != "joint" or self.kind in ("multi", "hierarchical"):
@@ -252,6 +256,8 @@ class LossConfig(_Checked):
     """Of the members' agreement in an ensemble (Liu & Yao 1999)."""
     brier_coefficient: float = _between(0.0, 0, _MANY)
     """Of the Brier score (1950), which pulls back probabilities that are too sure."""
+    contrastive_coefficient: float = _between(0.0, 0, _MANY)
+    """Of the contrast between features of good and of bad texts in the feature bank (Wu et al. 2018)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,6 +360,10 @@ class RewardConfig:
             raise unknown("preset", self.preset, PRESETS)
         if self.model.encoder != "joint" and self.data.layout == "packed":
             raise ConfigError(f"encoder {self.model.encoder} reads padded batches; leave out layout packed")
+        if self.loss.contrastive_coefficient and not self.model.feature_bank:
+            raise ConfigError("contrastive_coefficient needs a memory to compare with (accepted: feature_bank fifo, …)")
+        if self.loss.contrastive_coefficient and self.training.batch_tokens:
+            raise ConfigError("contrastive_coefficient compares whole batches with the memory: no batch_tokens")
 
     @classmethod
     def of(cls, **values: Any) -> "RewardConfig":

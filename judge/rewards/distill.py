@@ -23,23 +23,14 @@ from judge.rewards.data.held_out import held_out_of
 from judge.rewards.data.targets import Targets
 from judge.rewards.data.tokenize import CUT
 from judge.rewards.data.weights import weighted
-from judge.rewards.evaluation.calibration import Calibration, calibrate
+from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.evaluation.curves import CURVES, curves
-from judge.rewards.evaluation.metrics import figures
 from judge.rewards.evaluation.model_card import CARD, model_card
-from judge.rewards.evaluation.red_flags import (
-    MIN_EXAMPLES,
-    NOT_EXAMINED,
-    Evidence,
-    RedFlags,
-    find_red_flags,
-    reversed_order,
-)
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss, training_loss
-from judge.rewards.modeling.backbone import longest_text
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
-from judge.rewards.training.after_training import complete_model, predict_scores, set_score_scale, standardize
+from judge.rewards.modeling.states import longest_text
+from judge.rewards.training.after_training import complete_model, evaluate_model, set_score_scale, standardize
 from judge.rewards.training.claim import (
     backbone_fingerprint,
     begin_saving,
@@ -60,6 +51,7 @@ from judge.rewards.training.loop import (
 from judge.rewards.training.preflight import empty_backbone, preflight
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.selection import EVAL, check_best_by
+from judge.rewards.training.shards import is_sharded
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
 
 SKIPPED = "could not be read"
@@ -214,8 +206,7 @@ def prepare(
     scored, pairs = apart(labelled) if config.model.has_gate else (labelled, [])
     made, dropped = examples(scored, config.model.kind, labels)
     dropped += Counter({SKIPPED: len(skipped)})
-    config = _with_objectives(config, made)
-    config = config.updated(loss=default_loss(config, made))
+    config = _with_loss(_with_objectives(config, made), made, loss)
     tokenizer = load_tokenizer(config.model.backbone)
     collate = _collator(config, tokenizer)
     fitted = collate.fit(made)
@@ -306,6 +297,14 @@ def _with_objectives(config: RewardConfig, made: Sequence[Example]) -> RewardCon
     return config if config.model.objectives else config.updated(objectives=scored)
 
 
+def _with_loss(config: RewardConfig, made: Sequence[Example], loss: Loss | None) -> RewardConfig:
+    """A loss that fits the examples, where none was named; ConfigError where it does not go with the other settings."""
+    config = config.updated(loss=default_loss(config, made))
+    if loss is None:
+        training_loss(config)
+    return config
+
+
 def distill(
     prepared: PreparedTraining,
     out: Path,
@@ -344,12 +343,12 @@ def distill(
     if can_be_cached(config):
         job = replace(job, collate=_features(prepared, job, out, accelerator))
     trained = train(job, out, accelerator, callback)
-    if not accelerator.is_main_process:
+    if not accelerator.is_main_process and not is_sharded(job.model):
         return None
-    if trained.state is not None:  # sharded: the pieces were gathered, and make a model of their own again
+    if trained.state is not None:  # the pieces were gathered, and make a model of their own again
         job = training_job(prepared)
         job.model.load_state_dict(trained.state)
-    return _finish(prepared, job, trained, out, accelerator.device)
+    return _finish(prepared, job, trained, out, accelerator)
 
 
 def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator] | None = None) -> TrainingJob:
@@ -375,6 +374,7 @@ def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator]
         config=config,
         targets=targets,
         plain_loss=prepared.loss or plain_loss(config),
+        feature_loss=model.contrast if config.loss.contrastive_coefficient else None,
         evaluators=evaluators or {},
     )
 
@@ -387,11 +387,22 @@ def _features(prepared: PreparedTraining, job: TrainingJob, out: Path, accelerat
     return frozen_features(model, prepared.collate, every, out / STATE, key, accelerator)
 
 
-def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, device: Any) -> Distilled:
-    """Calibrate on what training never saw, look for what is wrong, and write it all."""
-    model: Any = job.model.to(device)
+def _finish(
+    prepared: PreparedTraining, job: TrainingJob, trained: Trained, out: Path, accelerator: Any
+) -> Distilled | None:
+    """Calibrate on what training never saw, look for what is wrong, and write it all; None but in the first process.
+
+    A sharded model is read by all processes, and put together once all is known of it.
+    """
+    device = accelerator.device
+    model: Any = job.model if is_sharded(job.model) else job.model.to(device)
     config = complete_model(job, prepared.gate_pairs, device)
-    calibration, validation, red_flags = _evaluate(prepared, job, trained, device)
+    calibration, validation, red_flags = evaluate_model(job, trained.history, device)
+    if is_sharded(model):
+        model = _whole_model(prepared, model, accelerator)
+        accelerator.end_training()
+        if model is None:
+            return None
     every_figure = validation | (_calibration_errors(calibration) if calibration else {}) | dict(red_flags.figures)
     distilled = Distilled(prepared=prepared, trained=trained, validation=every_figure, flags=red_flags.flags)
     parents = [*prepared.parents, backbone_parent(config.model.backbone)]
@@ -425,32 +436,15 @@ def _finish(prepared: PreparedTraining, job: TrainingJob, trained: Trained, out:
     return distilled
 
 
-def _evaluate(
-    prepared: PreparedTraining, job: TrainingJob, trained: Trained, device: Any
-) -> tuple[Calibration | None, dict[str, Any], RedFlags]:
-    """Calibration, figures and red flags on the validation examples; nothing where there are none."""
-    config, held_out = prepared.config, prepared.validation
-    if not held_out:
-        return None, {}, RedFlags(flags=(NOT_EXAMINED,))
-    rewards, combined, targets = predict_scores(job, held_out, device)
-    validation = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, config)}
-    reward = None if config.model.kind == "process" else combined
-    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method, reward=reward)
-    trained_on = prepared.examples[: max(len(held_out), MIN_EXAMPLES)]
-    training_rewards, _, training_targets = predict_scores(job, trained_on, device)
-    evidence = Evidence(
-        rewards=rewards,
-        reward=reward,
-        targets=targets,
-        examples=held_out,
-        config=config,
-        reversed_rewards=predict_scores(job, reversed_order(held_out), device)[0],
-        training=figures(training_rewards, training_targets, config),
-        validation=validation,
-        history=trained.history,
-        calibration=calibration,
-    )
-    return calibration, validation, find_red_flags(evidence)
+def _whole_model(prepared: PreparedTraining, model: Any, accelerator: Any) -> RewardModule | None:
+    """A sharded model's weights in a model of its own, on the CPU of the first process; None in the others."""
+    state = accelerator.get_state_dict(model)
+    if not accelerator.is_main_process:
+        return None
+    whole = build_reward_model(prepared.config, prepared.tokenizer)
+    whole.uncertainty = model.uncertainty
+    whole.load_state_dict(state)
+    return whole
 
 
 def _calibration_errors(calibration: Calibration) -> dict[str, float]:

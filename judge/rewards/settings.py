@@ -14,6 +14,7 @@ class RewardSettings(TypedDict, total=False):
     kind: str
     backbone: str
     encoder: str
+    separate_encoders: bool
     head: str
     members: int
     member_kind: str
@@ -40,6 +41,7 @@ class RewardSettings(TypedDict, total=False):
     l2_coefficient: float
     diversity_coefficient: float
     brier_coefficient: float
+    contrastive_coefficient: float
     max_length: int
     layout: str
     shared_prefix: bool

@@ -151,7 +151,7 @@ def test_someone_elses_process_model(make: Make, tmp_path: Path, capsys: pytest.
     assert run("score", tmp_path / "theirs", data, "-o", out, "--convention", "qwn") == 2
     assert "did you mean 'qwen'" in capsys.readouterr().err
     assert run("score", tmp_path / "nothing", data, "-o", out, "--convention", "trl") == 2
-    assert "not a model directory" in capsys.readouterr().err
+    assert "nothing: no such directory" in capsys.readouterr().err
 
 
 def test_a_text_that_is_too_long_is_counted_as_unreadable(
@@ -169,7 +169,7 @@ def test_a_text_that_is_too_long_is_counted_as_unreadable(
     ("change", "message"),
     [
         (lambda a: a.update(model="nowhere"), "nowhere: no such directory"),
-        (lambda a: a.update(model="."), "not a reward model (it has no reward.json)"),
+        (lambda a: a.update(model="."), "not a reward model (it has neither reward.json nor config.json)"),
         (lambda a: a.update(data="nothing.jsonl"), "nothing.jsonl: no such file"),
         (lambda a: a.update(extra=["--lower", "2"]), "a lower bound needs an uncertainty"),
         (lambda a: a.update(extra=["--aggregate", "min"]), "steps are aggregated of a process model"),

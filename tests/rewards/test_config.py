@@ -111,6 +111,7 @@ def test_values_are_taken_as_their_fields_have_them(values: dict[str, Any], grou
         ({"kind": "ensemble", "members": 1}, "2 or more for an ensemble"),
         ({"kind": "process", "encoder": "cross"}, "takes encoder joint"),
         ({"encoder": "cross", "layout": "packed"}, "leave out layout packed"),
+        ({"separate_encoders": True}, "joint reads one sequence (accepted: encoder fusion, cross)"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(values: dict[str, Any], message: str) -> None:

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from judge.rewards.checkpoint.hf_format import is_adapted
-from judge.rewards.modeling.backbone import learnt_positions
+from judge.rewards.modeling.states import learnt_positions
 
 _PAD_TOKENS = (
     "<|pad|>",

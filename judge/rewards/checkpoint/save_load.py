@@ -43,10 +43,10 @@ from judge.rewards.data.chat_template import pin_date
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.evaluation.curves import CURVES
 from judge.rewards.evaluation.model_card import CARD, merged_card
-from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
+from judge.rewards.modeling.reward_model import LORA_MARK, PROMPTS, RewardModule, build_reward_model
 from judge.rewards.modeling.uncertainty import from_state
 
-HEAD_FILE, SCORE_WEIGHT, LORA_MARK = "head.safetensors", "head.score.weight", ".lora_"
+HEAD_FILE, SCORE_WEIGHT = "head.safetensors", "head.score.weight"
 UNCERTAINTY = "uncertainty."
 _ADDED_LATER = ("member_levels", "score_mean", "score_scale")  # earlier versions saved models without them
 
@@ -60,6 +60,8 @@ class LoadedModel(NamedTuple):
         config: as it was trained.
         calibration: None where none was fitted.
         metadata: all that its reward.json says.
+        unread: a token that is taken away from the ends of texts, as transformers' classifiers pass over padding; None
+            for a model of ours, whose texts never end in it.
     """
 
     model: RewardModule
@@ -67,6 +69,7 @@ class LoadedModel(NamedTuple):
     config: RewardConfig
     calibration: Calibration | None
     metadata: Mapping[str, Any]
+    unread: int | None = None
 
 
 def save(
@@ -102,6 +105,8 @@ def save(
     refuse_finished(out)
     with staged_directory(out, fill=True, last=("config.json", REWARD_FILE)) as folder, quiet():
         pad = set_padding(tokenizer, model.backbone, merge=merge)
+        if model.prompt_backbone is not None:
+            set_padding(tokenizer, model.prompt_backbone, merge=merge)  # the same token, and a row for it
         loads_as = _write_weights(model, folder, pad, merge=merge)
         tokenizer.save_pretrained(folder)
         readable_by_transformers_4(folder, tokenizer)
@@ -248,6 +253,9 @@ def _write_own(model: RewardModule, folder: Path, *, without: str = "", adapters
     from safetensors.torch import save_file
 
     weights = {name: value for name, value in model.own_state().items() if name != without}
+    if model.prompt_backbone is not None and is_adapted(model.prompt_backbone) and not adapters:
+        weights = {name: value for name, value in weights.items() if not name.startswith(PROMPTS)}
+        weights |= {PROMPTS + name: value for name, value in merged(model.prompt_backbone).state_dict().items()}
     if adapters:
         weights |= {name: value for name, value in model.state_dict().items() if LORA_MARK in name}
     if weights:

@@ -215,6 +215,7 @@ class Collator:
         shared_prefix: whether the responses of a group share the tokens that they begin with, in packed batches.
         cache_size: how many examples' tokens are remembered.
         every_token: whether the head reads every token, see Parts.
+        unread: a token that is taken away from the ends of texts, see ExampleTokenizer.
     """
 
     def __init__(
@@ -227,10 +228,11 @@ class Collator:
         shared_prefix: bool = True,
         cache_size: int = 200_000,
         every_token: bool = False,
+        unread: int | None = None,
     ) -> None:
         self.every_token = every_token or kind == "hierarchical"
         self.layout, self.kind, self.shared_prefix, self._cache_size = layout, kind, shared_prefix, cache_size
-        self.tokenizer = ExampleTokenizer(tokenizer, kind, max_length, apart=layout == "apart")
+        self.tokenizer = ExampleTokenizer(tokenizer, kind, max_length, apart=layout == "apart", unread=unread)
         pad = tokenizer.pad_token_id
         self._pad = int(pad if pad is not None else tokenizer.eos_token_id or 0)  # the mask decides, never this token
         self._cache: dict[Any, Tokens] = {}

@@ -170,6 +170,24 @@ class Targets:
             return by_rank
         return torch.where(self.p_first[example].isnan(), by_rank, self.p_first[example])
 
+    def p_good(self, count: int) -> Tensor:
+        """(N,) how good each read is by its labels, 0 to 1; NaN where they do not say.
+
+        P(right) of a step, neutral counted as right; P(correct); else the mean chance of a response against those that
+        it is compared with: of a pair p and 1 − p.
+        """
+        if self.classes is not None:
+            return self.classes[:, 0] + self.classes[:, 2]
+        good = torch.full((count,), NAN, device=self.groups.device)
+        if self.groups.shape[1] > 1 and (self.p_first is not None or self.ranks is not None):
+            reads = torch.arange(count, dtype=torch.float64, device=good.device)[:, None]
+            pairs = self.pairs(reads)
+            places = torch.cat([pairs.first[:, 0], pairs.second[:, 0]]).long()
+            chances = torch.cat([pairs.p_first, 1 - pairs.p_first]).to(good.dtype)
+            compared = torch.bincount(places, minlength=count)
+            good = torch.zeros_like(good).index_add(0, places, chances) / compared  # 0 / 0 is NaN
+        return good if self.p_correct is None else torch.where(self.p_correct.isnan(), good, self.p_correct)
+
     def of_reads(self, values: Tensor, count: int) -> Tensor:
         """(N, …) of values (E, …): each read gets its example's, 0 where a read belongs to none."""
         spread = values.new_zeros((count, *values.shape[1:]))

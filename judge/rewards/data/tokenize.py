@@ -72,10 +72,13 @@ class ExampleTokenizer:
         kind: of the model; "process" reads after each step, any other at a response's last token.
         max_length: tokens of prompt and response together, at most the tokenizer's own limit.
         apart: prompt and response are separate texts, each at most max_length long.
+        unread: a token that is taken away from the ends of texts: one before it is read.
     """
 
-    def __init__(self, tokenizer: Any, kind: str, max_length: int, apart: bool = False) -> None:
-        self.tokenizer, self.kind, self.apart = tokenizer, kind, apart
+    def __init__(
+        self, tokenizer: Any, kind: str, max_length: int, apart: bool = False, unread: int | None = None
+    ) -> None:
+        self.tokenizer, self.kind, self.apart, self.unread = tokenizer, kind, apart, unread
         self.max_length = min(max_length, int(getattr(tokenizer, "model_max_length", max_length)))
         self.template = ChatTemplate(tokenizer)
         self.chat = bool(self.template.text)
@@ -118,10 +121,18 @@ class ExampleTokenizer:
             return _refusal(error)
 
     def _joined(self, head: Ids, texts: list[Ids]) -> Tokens | str:
+        texts = [self._read_part(ids) for ids in texts]
         if not all(len(ids) for ids in texts):
             return EMPTY
         starts = [common_prefix([head, ids]) for ids in texts]
         return self._cut([Text(ids, start, (len(ids) - 1,)) for ids, start in zip(texts, starts, strict=True)])
+
+    def _read_part(self, ids: Ids) -> Ids:
+        """The tokens up to the last one that is read; of a text of nothing else the first."""
+        if self.unread is None or not len(ids):
+            return ids
+        read = np.flatnonzero(ids != self.unread)
+        return ids[: int(read[-1]) + 1 if len(read) else 1]
 
     def _apart(self, head: Ids, texts: list[Ids]) -> Tokens | str:
         if not len(head) or not all(len(ids) for ids in texts):

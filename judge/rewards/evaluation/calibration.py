@@ -166,7 +166,7 @@ def calibrate(
     prompts = statements.prompts
     if method == "none" or len(statements) < MIN_STATEMENTS or len(np.unique(prompts)) < FOLDS:
         return replace(plain, before=ece(probabilities(plain, statements), statements, prompts))
-    return _fitted(statements, plain, method)
+    return fitted(statements, plain, method)[0]
 
 
 def _spread(values: Floats, config: RewardConfig) -> Calibration:
@@ -175,10 +175,20 @@ def _spread(values: Floats, config: RewardConfig) -> Calibration:
     return Calibration(mean=float(values.mean()), scale=float(values.std()) or 1.0, deciles=deciles)
 
 
-def _fitted(statements: Statements, plain: Calibration, method: str) -> Calibration:
+def fitted(statements: Statements, plain: Calibration, method: str = "auto") -> tuple[Calibration, Floats]:
+    """Fit statements that are enough.
+
+    Args:
+        statements: that training never saw.
+        plain: what they are about, and the mean and scale of the rewards.
+        method: temperature, isotonic or auto, as `calibrate` has it.
+
+    Returns:
+        The calibration, and (S,) the probability of each statement's side by a fit that did not see its prompt.
+    """
     fold = folds(statements.prompts)
-    out_of_fold = {name: _out_of_fold(statements, fold, name) for name in ("temperature", "isotonic")}
-    loss = {name: log_loss(p, statements) for name, p in out_of_fold.items()} | {
+    by_fold = {name: out_of_fold(statements, fold, name) for name in ("temperature", "isotonic")}
+    loss = {name: log_loss(p, statements) for name, p in by_fold.items()} | {
         "none": log_loss(probabilities(plain, statements), statements)
     }
     chosen = method
@@ -189,16 +199,17 @@ def _fitted(statements: Statements, plain: Calibration, method: str) -> Calibrat
         temperature_of(statements),
         isotonic_of(statements) if chosen == "isotonic" else ((), ()),
     )
-    return replace(
+    calibration = replace(
         plain,
         method=chosen,
         temperature=temperature,
         knots=knots,
         values=values,
         before=ece(probabilities(plain, statements), statements, statements.prompts),
-        after=ece(out_of_fold[chosen], statements, statements.prompts),
+        after=ece(by_fold[chosen], statements, statements.prompts),
         losses={name: float(values.mean()) for name, values in loss.items()},
     )
+    return calibration, by_fold[chosen]
 
 
 # ---- fits ------------------------------------------------------------------------------------------------------------
@@ -251,7 +262,7 @@ def folds(prompts: NDArray[np.int64], count: int = FOLDS, seed: int = 0) -> NDAr
     return np.asarray((np.random.default_rng(seed).permutation(int(code.max()) + 1) % count)[code])
 
 
-def _out_of_fold(statements: Statements, fold: NDArray[np.int64], method: str) -> Floats:
+def out_of_fold(statements: Statements, fold: NDArray[np.int64], method: str) -> Floats:
     """(S,) each statement's probability by a fit that did not see its prompt."""
     p = np.zeros(len(statements))
     for number in np.unique(fold):
@@ -300,6 +311,23 @@ def expected_calibration_error(
         drawn[start : start + 100] = np.abs(weights @ sums).sum(-1) / (weights @ sizes)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return CalibrationError(value, min(float(low), value), max(float(high), value), len(p))
+
+
+def brier(p: Floats, statements: Statements) -> Floats:
+    """(S,) (p - y)², y the share of people for the statement (Brier 1950)."""
+    return np.asarray((p - statements.labels[:, statements.side]) ** 2)
+
+
+def mean_by_prompt(
+    values: Floats, prompts: NDArray[np.int64], *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float, float]:
+    """The mean of values (S,) with its 95 % percentile bootstrap over prompts: value, low, high."""
+    _, code = np.unique(prompts, return_inverse=True)
+    sums, sizes = np.bincount(code, weights=values), np.bincount(code).astype(np.float64)
+    weights = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
+    drawn = weights @ sums / (weights @ sizes)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
 
 
 def _standard_error(values: Floats, groups: NDArray[np.int64]) -> float:

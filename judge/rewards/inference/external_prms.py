@@ -26,7 +26,7 @@ from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.tokenize import REFUSED, TOO_LONG
-from judge.rewards.inference.judgements import RawReward, Rule, Uncalibrated, judged, task_of, unreadable
+from judge.rewards.inference.judgements import Calibrated, RawReward, Rule, Uncalibrated, judged, task_of, unreadable
 from judge.rewards.inference.scoring import Scored, solutions_of
 from judge.rewards.registry import EXTERNAL_PRMS
 
@@ -110,9 +110,16 @@ class ExternalPrm:
 
 
 def score(
-    model: ExternalPrm, records: Iterable[Record], *, rule: Rule, batch_tokens: int, window: int
+    model: ExternalPrm,
+    records: Iterable[Record],
+    *,
+    rule: Rule,
+    batch_tokens: int,
+    window: int,
+    calibration: Calibrated | None = None,
 ) -> Iterator[list[Scored]]:
     """Judgements of all records in their order, as `scoring.score` gives them."""
+    fitted = calibration or Uncalibrated()
     stream = iter(records)
     while part := list(islice(stream, window)):
         written = [[model.write(record.prompt, steps) for steps in solutions_of(record)] for record in part]
@@ -120,11 +127,17 @@ def score(
         p_right: dict[int, list[float]] = {}  # by the identity of a solution
         for batch in _batches(sorted(fitting, key=lambda solution: -len(solution.ids)), batch_tokens):
             p_right.update(zip(map(id, batch), model.read(batch), strict=True))
-        yield [_scored(record, of_record, p_right, rule) for record, of_record in zip(part, written, strict=True)]
+        yield [
+            _scored(record, of_record, p_right, rule, fitted) for record, of_record in zip(part, written, strict=True)
+        ]
 
 
 def _scored(
-    record: Record, written: Sequence[MarkedSolution | str], p_right: dict[int, list[float]], rule: Rule
+    record: Record,
+    written: Sequence[MarkedSolution | str],
+    p_right: dict[int, list[float]],
+    rule: Rule,
+    calibration: Calibrated,
 ) -> Scored:
     solutions = [solution for solution in written if not isinstance(solution, str)]
     tokens = sum(len(solution.ids) for solution in solutions)
@@ -132,7 +145,7 @@ def _scored(
     if reason:
         return Scored(record, unreadable(task_of(record, PROCESS, rule), reason, record), {}, tokens, 0, 0)
     rewards = [[_as_raw_reward(p) for p in p_right[id(solution)]] for solution in solutions]
-    made = judged(record, rewards, PROCESS, rule, Uncalibrated())
+    made = judged(record, rewards, PROCESS, rule, calibration)
     return Scored(record, made.judgement, made.numbers, tokens, 0, 0)
 
 

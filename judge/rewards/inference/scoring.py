@@ -46,7 +46,7 @@ class Scored(NamedTuple):
         judgement: its verdict, or the reason why it has none.
         numbers: behind the verdict, for the row's meta.
         tokens: of all its texts.
-        shared: those of them that were computed once for several of its texts.
+        shared: those of them that were computed once for several texts.
         cut: how many of its prompts were cut.
     """
 
@@ -59,11 +59,12 @@ class Scored(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A record of a window, as examples. place: its index in the window."""
+    """A record of a window, as examples. place: its index in the window; prompt: tokens of its prompt."""
 
     place: int
     record: Record
     examples: list[Example]
+    prompt: int
     tokens: int
     shared: int
     cut: int
@@ -91,13 +92,17 @@ def score(
     while part := list(islice(stream, window)):
         collator = collator_for(loaded, cache_size=8 * len(part))
         pieces, done = _pieces(loaded, collator, part, rule)
-        for batch in _batches(pieces, batch_tokens, padded=collator.layout != "packed"):
+        packed = collator.layout == "packed"
+        shares = packed and collator.shared_prefix
+        for batch in _batches(pieces, batch_tokens, padded=not packed, shares=shares):
             flat = [example for piece in batch for example in piece.examples]
             rewards = iter(compute_rewards(loaded, collator, flat))
-            for piece in batch:
+            for piece, before in zip(batch, [None, *batch], strict=False):
                 by_text = [text for example in piece.examples for text in _by_text(example, next(rewards))]
                 judgement = _judged(loaded, piece.record, by_text, rule)
-                done[piece.place] = Scored(piece.record, judgement.judgement, judgement.numbers, *piece[3:])
+                shared = piece.shared + (piece.prompt if shares and _same_prompt(piece, before) else 0)
+                counts = (piece.tokens, shared, piece.cut)
+                done[piece.place] = Scored(piece.record, judgement.judgement, judgement.numbers, *counts)
         yield [done[place] for place in range(len(part))]
 
 
@@ -112,6 +117,7 @@ def collator_for(loaded: LoadedModel, *, cache_size: int = 0, layout: Layout | N
         shared_prefix=config.data.shared_prefix,
         cache_size=cache_size,
         every_token=config.model.head == "likelihood",
+        unread=loaded.unread,
     )
 
 
@@ -186,24 +192,45 @@ def _pieces(
         else:
             shares = collator.layout == "packed" and collator.shared_prefix
             shared = count - sum(collator.lengths(examples)) if shares else 0
-            pieces.append(_Piece(place, record, examples, count, shared, sum(entry.cut > 0 for entry in tokens)))
+            prompt = max((text.start for entry in tokens for text in entry.texts), default=0)
+            cut = sum(entry.cut > 0 for entry in tokens)
+            pieces.append(_Piece(place, record, examples, prompt, count, shared, cut))
     return pieces, done
 
 
-def _batches(pieces: Sequence[_Piece], batch_tokens: int, *, padded: bool) -> Iterator[list[_Piece]]:
-    """Records of like length together, the same prompts side by side, longest first (so that memory fails at once)."""
-    ordered = sorted(pieces, key=lambda piece: (-piece.tokens, piece.examples[0].group, piece.place))
+def _batches(
+    pieces: Sequence[_Piece], batch_tokens: int, *, padded: bool, shares: bool = False
+) -> Iterator[list[_Piece]]:
+    """Records of like length together, longest first (so that memory fails at once).
+
+    Where prompts are shared, the records of one stand side by side, and each after the first counts without it.
+    """
+    longest: dict[str, int] = {}
+    for piece in pieces:
+        key = piece.examples[0].group if shares else str(piece.place)
+        longest[key] = max(longest.get(key, 0), piece.tokens)
+
+    def order(piece: _Piece) -> tuple[int, str, int]:
+        group = piece.examples[0].group
+        return -longest[group if shares else str(piece.place)], group, piece.place
+
     batch: list[_Piece] = []
     used = 0
-    for piece in ordered:
+    for piece in sorted(pieces, key=order):
         size = max(piece.tokens, batch[0].tokens) if padded and batch else piece.tokens
+        if shares and batch and _same_prompt(piece, batch[-1]):
+            size = piece.tokens - piece.shared - piece.prompt
         if batch and used + size > batch_tokens:
             yield batch
-            batch, used = [], 0
+            batch, used, size = [], 0, piece.tokens
         batch.append(piece)
         used += size
     if batch:
         yield batch
+
+
+def _same_prompt(piece: _Piece, before: _Piece | None) -> bool:
+    return before is not None and piece.examples[0].group == before.examples[0].group
 
 
 def _by_text(example: Example, rewards: RawRewards) -> list[RawRewards]:

@@ -63,6 +63,8 @@ def training_loss(config: RewardConfig) -> Loss:
     loss = get_loss(name, **config.loss.arguments)
     if loss_reads(name) not in KINDS[kind].learns_from:
         raise ConfigError(f"kind {kind} is not trained by loss {name} (its own is {KINDS[kind].loss})")
+    if config.loss.contrastive_coefficient and loss_reads(name) == "scores":
+        raise ConfigError(f"contrastive_coefficient: loss {name} reads scores, which call no text good or bad")
     loss = weighted_loss(loss)
     return with_regularizers(loss, **{term: getattr(config.loss, f"{term}_coefficient") for term in REGULARIZERS})
 

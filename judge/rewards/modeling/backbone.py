@@ -6,11 +6,12 @@ What a backbone can do is tried, not looked up: whether a later token changes an
 gives the states of plain rows, and whether its last layer can be computed for some rows alone.
 """
 
+import copy
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -18,14 +19,16 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import Document, Packed, Padded
-from judge.rewards.modeling.attention import PackedAttention, register
+from judge.rewards.data.collate import Packed, Padded
+from judge.rewards.modeling.attention import PackedAttention
 from judge.rewards.modeling.frugal import save_activations
 from judge.rewards.modeling.last_layer import LastLayerRows
+from judge.rewards.modeling.probes import computes_some_rows, is_causal, packs
 from judge.rewards.modeling.quantization import keep_gradients, quantization_config
+from judge.rewards.modeling.states import core, held_dtype, hidden_states, longest_text, position_limit, set_attention
 
-TRANSFORMERS = {"flex": "flex_attention", "flash": "flash_attention_2", "sdpa": "sdpa", "eager": "eager"}
-TOLERANCE = 2e-3  # of the largest state: how far packed states may lie from plain ones, in fp32
+log = logging.getLogger(__name__)
+
 _WAYS = {"cpu": ("products", "sdpa"), "cuda": ("flash", "flex", "sdpa")}  # of packed attention, the fastest first
 
 
@@ -70,9 +73,12 @@ class Backbone:
 
     def __init__(self, model: Any, config: RewardConfig, tokenizer: Any = None) -> None:
         self.model, self.config = model, config
+        self.prompts = self  # that reads prompts apart from responses; the reward model may give it weights of its own
         self._ways: dict[str, str] = {}  # packed attention by device and precision, found when first needed
         causal = is_causal(model)
         way = self.packed_attention() if causal and self._may_pack() else ""
+        if causal and self._may_pack() and not way:
+            _say_padded(config.model.backbone)
         self.last_layer = self._last_layer(way)
         hf_config = core(model).config
         self.capabilities = Capabilities(
@@ -82,7 +88,7 @@ class Backbone:
             packed_attention=way,
             last_layer_rows=self.last_layer is not None,
             tied_embeddings=bool(getattr(hf_config, "tie_word_embeddings", False)),
-            dtype=_weights_dtype_of(model),
+            dtype=held_dtype(model),
             chat_template=None if tokenizer is None else bool(getattr(tokenizer, "chat_template", None)),
         )
 
@@ -106,6 +112,12 @@ class Backbone:
             core(model).resize_token_embeddings(len(tokenizer))
         return cls(model, config, tokenizer)
 
+    def separate_prompts(self) -> None:
+        """Give the prompts an encoder with weights of its own, which begin as these."""
+        self.prompts = copy.copy(self)
+        self.prompts.model = copy.deepcopy(self.model)
+        self.prompts.prompts = self.prompts
+
     def states(self, batch: Packed | Padded, attention: PackedAttention | None = None) -> Tensor:
         """The last hidden states: (T, H) of a packed batch, (B, T, H) of a padded one."""
         return hidden_states(self.model, batch, attention)
@@ -127,8 +139,9 @@ class Backbone:
         if key not in self._ways:
             wanted = self.config.model.attention
             gpu_only = wanted in ("flash", "flex") and device.type != "cuda"  # a model is built before it is moved
+            longest = longest_text(self.model, self.config.data.max_length)
             ways = _WAYS.get(device.type, ("sdpa",)) if wanted == "auto" or gpu_only else (wanted,)
-            self._ways[key] = next((way for way in ways if packs(self.model, way)), "")
+            self._ways[key] = next((way for way in ways if packs(self.model, way, longest)), "")
         return self._ways[key]
 
     def set_attention(self, name: str) -> None:
@@ -171,6 +184,12 @@ class Backbone:
             return last_layer
         last_layer.remove()
         return None
+
+
+@lru_cache(None)
+def _say_padded(backbone: str) -> None:
+    """Say once of a backbone that it is slower than others, and why."""
+    log.warning("%s reads padded rows: packed ones would give its texts other states", backbone)
 
 
 # ---- loading ---------------------------------------------------------------------------------------------------------
@@ -268,11 +287,6 @@ def adapter_names(config: RewardConfig) -> list[str]:
     return ["default"]
 
 
-def core(model: Any) -> Any:
-    """The transformers model itself, within peft's wrapping if there is one; adapters stay at work in it."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def weights_dtype(config: RewardConfig, saved: torch.dtype | None = None) -> torch.dtype:
     """The dtype that a backbone's weights are held in.
 
@@ -315,12 +329,6 @@ def cpu_multiplies_bf16() -> bool:
     return any(ask is not None and ask() for ask in supported)
 
 
-def _weights_dtype_of(model: Any) -> torch.dtype:
-    """The dtype of the first weight that is no packed integer."""
-    dtype: torch.dtype = next(weight.dtype for weight in model.parameters() if weight.is_floating_point())
-    return dtype
-
-
 def _set_dropout(model: nn.Module, probability: float) -> None:
     """Set every dropout of the backbone; scores of a reward model are compared, noise in them only hurts."""
     for module in model.modules():
@@ -328,153 +336,6 @@ def _set_dropout(model: nn.Module, probability: float) -> None:
             module.p = probability
         if isinstance(getattr(module, "attention_dropout", None), float):
             module.attention_dropout = probability  # type: ignore[assignment]
-
-
-# ---- states ----------------------------------------------------------------------------------------------------------
-
-
-def hidden_states(model: Any, batch: Packed | Padded, attention: PackedAttention | None = None) -> Tensor:
-    """The last hidden states: (T, H) of a packed batch, (B, T, H) of a padded one."""
-    inner = core(model)
-    cache = {"use_cache": False} if getattr(inner.config, "use_cache", None) is not None else {}
-    if isinstance(batch, Packed):
-        out = inner(input_ids=batch.tokens[None], position_ids=batch.positions[None], packed=attention, **cache)
-        packed: Tensor = out.last_hidden_state[0]
-        return packed
-    out = inner(input_ids=batch.tokens, attention_mask=batch.mask, **cache)
-    padded: Tensor = out.last_hidden_state
-    return padded
-
-
-def learnt_positions(model: Any) -> int | None:
-    """How many positions were learnt (GPT-2's, BERT's); None where positions are computed."""
-    for name, module in core(model).named_modules():
-        if isinstance(module, nn.Embedding) and name.split(".")[-1] in ("position_embeddings", "wpe"):
-            offset = 0 if module.padding_idx is None else module.padding_idx + 1  # RoBERTa counts from there
-            return module.num_embeddings - offset
-    return None
-
-
-def position_limit(model: Any) -> int | None:
-    """How many positions a text may have for its states not to depend on the batch; None where any number.
-
-    Rotary embeddings of type longrope and dynamic choose their frequencies by the longest text of the batch: up to
-    `original_max_position_embeddings` (longrope) or `max_position_embeddings` (dynamic) they are the same for all.
-    """
-    config = core(model).config.get_text_config()
-    rope = getattr(config, "rope_parameters", None) or {}
-    by_layer_type = [part for part in rope.values() if isinstance(part, dict)]
-    limits = [learnt_positions(model)]
-    for part in by_layer_type or [rope]:
-        if part.get("rope_type") == "longrope":
-            limits.append(part.get("original_max_position_embeddings"))
-        elif part.get("rope_type") == "dynamic":
-            limits.append(config.max_position_embeddings)
-    return min((limit for limit in limits if limit), default=None)
-
-
-def longest_text(model: Any, wanted: int = sys.maxsize) -> int:
-    """`wanted` tokens, or the backbone's position limit, where that is less."""
-    return min(wanted, position_limit(model) or wanted)
-
-
-def set_attention(model: Any, name: str) -> None:
-    """transformers' own implementation by our name (sdpa, eager, …), or that for packed rows."""
-    inner = core(model)
-    wanted = register() if name == "packed" else TRANSFORMERS.get(name, "sdpa")
-    if getattr(inner.config, "_attn_implementation", None) == wanted:
-        return
-    try:
-        inner.set_attn_implementation(wanted)
-    except (ValueError, ImportError) as error:
-        if name == "sdpa":
-            raise ConfigError(f"{type(inner).__name__} has no attention sdpa; --set attention=eager reads it") from None
-        raise ConfigError(f"attention {name}: {str(error).splitlines()[0]}") from None
-
-
-# ---- probes ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """The model in evaluation, without gradients; its mode is restored afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
-
-
-def _probe_tokens(model: Any, count: int) -> Tensor:
-    """(count,) arbitrary tokens, the same each time."""
-    weight = model.get_input_embeddings().weight
-    drawn = torch.randint(0, int(weight.shape[0]), (count,), generator=torch.Generator().manual_seed(0))
-    return drawn.to(weight.device)
-
-
-def _single_row(text: Tensor) -> Padded:
-    return Padded(tokens=text[None], mask=torch.ones_like(text)[None], reads=text[:0, None])
-
-
-def is_causal(model: Any) -> bool:
-    """Whether no state depends on a later token; tried with two texts that differ in their last one."""
-    tokens = _probe_tokens(core(model), 8)
-    size = core(model).get_input_embeddings().weight.shape[0]
-    rows = torch.stack([tokens, torch.cat([tokens[:-1], (tokens[-1:] + 1) % size])])
-    with _evaluating(model):
-        hidden = hidden_states(model, Padded(tokens=rows, mask=torch.ones_like(rows), reads=rows[:, :2])).float()
-    return bool((hidden[0, :-1] - hidden[1, :-1]).abs().max() <= TOLERANCE * hidden.abs().max())
-
-
-def packs(model: Any, way: str) -> bool:
-    """Whether a packed row gives the states of plain rows; tried with a branched document and a bare one.
-
-    Attention in chunks (Llama 4) is cut by the place in the row, and only texts longer than a chunk would show it.
-    """
-    if getattr(core(model).config.get_text_config(), "attention_chunk_size", None):
-        return False
-    tokens = _probe_tokens(core(model), 24)
-    texts = [tokens[:9], torch.cat([tokens[:5], tokens[9:16]]), tokens[16:]]
-    documents = (Document(0, 5, ((5, 9), (9, 16))), Document(16, 24, ()))
-    positions = torch.cat([torch.arange(9), torch.arange(5, 12), torch.arange(8)]).to(tokens.device)
-    before = core(model).config._attn_implementation
-    with _evaluating(model):
-        set_attention(model, "sdpa")
-        plain = [hidden_states(model, _single_row(text))[0].float() for text in texts]
-        try:
-            set_attention(model, "packed")
-            row = Packed(tokens, positions, documents, positions[:1])
-            packed = hidden_states(model, row, PackedAttention(documents, positions, way)).float()
-        except (ConfigError, TypeError, ValueError, RuntimeError, ImportError, AttributeError):
-            return False
-        finally:
-            core(model).set_attn_implementation(before)
-    wanted = torch.cat([plain[0], plain[1][5:], plain[2]])
-    exact = _weights_dtype_of(model) == torch.float32 and not torch.is_autocast_enabled(tokens.device.type)
-    tolerance = TOLERANCE if exact else 20 * TOLERANCE
-    return packed.shape == wanted.shape and bool((packed - wanted).abs().max() <= tolerance * wanted.abs().max())
-
-
-def computes_some_rows(model: Any, way: str, last_layer: LastLayerRows) -> bool:
-    """Whether a last layer computed for two rows gives them the states that it gives when it computes all."""
-    tokens = _probe_tokens(core(model), 12)
-    documents, positions = (Document(0, 8, ()), Document(8, 12, ())), torch.tensor([*range(8), *range(4)])
-    rows, positions = torch.tensor([5, 11]).to(tokens.device), positions.to(tokens.device)
-    batch = Packed(tokens, positions, documents, rows)
-    with _evaluating(model):
-        set_attention(model, "packed")
-        all_rows = hidden_states(model, batch, PackedAttention(documents, positions, way))[rows].float()
-        last_layer.set(rows, len(tokens))
-        try:
-            attention = PackedAttention(documents, positions, way, rows, last_layer.layer_count - 1)
-            some_rows = hidden_states(model, batch, attention)[rows].float()
-        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
-            return False
-        finally:
-            last_layer.set(None)
-    return bool((some_rows - all_rows).abs().max() <= TOLERANCE * all_rows.abs().max())
 
 
 @contextmanager

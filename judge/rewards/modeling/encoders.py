@@ -6,7 +6,7 @@
     fusion  prompt and response apart, their means joined as [u, v, |u − v|, u ⊙ v]
     cross   prompt and response apart, the response's states attending to the prompt's
 
-`fusion` and `cross` read both sides with one set of weights.
+`fusion` and `cross` read both sides with one set of weights, or with `separate_encoders` each with its own.
 """
 
 import torch
@@ -93,7 +93,7 @@ class CrossEncoder(nn.Module):
 
 def _sides(backbone: Backbone, batch: Apart) -> tuple[Tensor, Tensor]:
     """States of the prompts (Q, P, H) and of the responses (N, T, H), in fp32."""
-    prompt, response = backbone.states(batch.prompts), backbone.states(batch.responses)
+    prompt, response = backbone.prompts.states(batch.prompts), backbone.states(batch.responses)
     return prompt.float(), response.float()
 
 

@@ -1,4 +1,5 @@
-"""A memory of training features: how far a new text lies from them, and the rewards of its neighbours.
+"""A memory of training features: how far a new text lies from them, the rewards of its neighbours, and a contrast of
+good texts with bad ones.
 
     S places, N reads, H width of the features, C outputs.
 
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from judge.rewards.registry import FEATURE_BANKS
+
+MIN_LABEL = 1e-6  # of a remembered text, so that no logarithm is of 0
 
 
 class Neighbours(NamedTuple):
@@ -40,10 +43,12 @@ class FeatureBank(nn.Module):
         temperature: of the softmax over their cosines.
         share: how much of a reward is its neighbours' at cosine 1; it fades to nothing at cosine 0.
         seed: of the draws of a reservoir.
+        labelled: whether it remembers how good each text was, for `contrast`.
     """
 
     features: Tensor
     rewards: Tensor
+    labels: Tensor
     seen: Tensor
     keys: Tensor
 
@@ -58,6 +63,7 @@ class FeatureBank(nn.Module):
         temperature: float = 0.1,
         share: float = 0.1,
         seed: int = 0,
+        labelled: bool = False,
     ) -> None:
         super().__init__()
         self.size, self.seed = size, seed
@@ -66,6 +72,7 @@ class FeatureBank(nn.Module):
         self.neighbours, self.temperature, self.share = neighbours, temperature, share
         self.register_buffer("features", torch.zeros(size, width))
         self.register_buffer("rewards", torch.zeros(size, outputs))
+        self.register_buffer("labels", torch.full((size,), math.nan), persistent=labelled)
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self.register_buffer("keys", torch.zeros(size), persistent=self._by_surprise)
 
@@ -75,14 +82,15 @@ class FeatureBank(nn.Module):
         return min(self.size, int(self.seen))
 
     @torch.no_grad()
-    def add(self, features: Tensor, rewards: Tensor) -> None:
-        """Remember (N, H) features, which are made unit vectors, with their rewards (N, C)."""
+    def add(self, features: Tensor, rewards: Tensor, labels: Tensor | None = None) -> None:
+        """Remember (N, H) features, which are made unit vectors, with their rewards (N, C) and labels (N,)."""
         unit = nn.functional.normalize(features.detach().float(), dim=-1)
         surprises = self.nearest(unit).distance.tolist() if self._by_surprise else [1.0] * len(unit)
-        for row, reward, surprise in zip(unit, rewards.detach().float(), surprises, strict=True):
+        known = torch.full_like(unit[:, 0], math.nan) if labels is None else labels
+        for row, reward, label, surprise in zip(unit, rewards.detach().float(), known, surprises, strict=True):
             place = self._place(self, surprise)
             if place < self.size:
-                self.features[place], self.rewards[place] = row, reward
+                self.features[place], self.rewards[place], self.labels[place] = row, reward, label
             self.seen += 1
 
     @torch.no_grad()
@@ -108,6 +116,29 @@ class FeatureBank(nn.Module):
         neighbours = self.nearest(features)
         weight = (self.share * (1 - neighbours.distance).clamp(min=0))[:, None]
         return (1 - weight) * rewards + weight * neighbours.rewards, neighbours.distance
+
+    def contrast(self, features: Tensor, labels: Tensor) -> Tensor:
+        """() −(1/N) Σ_i [p_i log q_i + (1 − p_i) log(1 − q_i)], q_i = Σ_b softmax_b(cos_ib / τ) p_b over the memory.
+
+        q is what the remembered texts say by their likeness, so features come near those of texts that are as good and
+        away from the others: InfoNCE (van den Oord et al. 2018, eq. 4) with all texts of a class as positives, which is
+        neighbourhood component analysis with a memory (Wu et al. 2018, eq. 5), its labels soft. What has no label
+        counts 0; a memory without labels, or with equal ones, says nothing.
+
+        Args:
+            features: (N, H), with their gradient.
+            labels: (N,) p, how good each is, 0 to 1; NaN where unknown.
+        """
+        unit = nn.functional.normalize(features.float(), dim=-1)
+        usable, known = ~labels.isnan(), ~self.labels[: self.filled].isnan()
+        p = self.labels[: self.filled][known].clamp(MIN_LABEL, 1 - MIN_LABEL)
+        if not bool(usable.any()) or not len(p) or float(p.max() - p.min()) < MIN_LABEL:
+            return unit.sum() * 0
+        cosines = unit[usable] @ self.features[: self.filled][known].T / self.temperature
+        total = cosines.logsumexp(-1)
+        log_q, log_not_q = ((cosines + part.log()).logsumexp(-1) - total for part in (p, 1 - p))
+        terms = labels[usable] * log_q + (1 - labels[usable]) * log_not_q
+        return -terms.sum() / len(features)
 
 
 def newest(bank: FeatureBank, surprise: float) -> int:

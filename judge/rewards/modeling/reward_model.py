@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Batch, Collator, Features, Layout, Packed
+from judge.rewards.data.targets import Targets
 from judge.rewards.modeling.attention import PackedAttention
 from judge.rewards.modeling.backbone import Backbone, adapter_names
 from judge.rewards.modeling.encoders import make_encoder
@@ -24,6 +25,9 @@ from judge.rewards.modeling.feature_bank import FeatureBank
 from judge.rewards.modeling.heads import Gate, LevelsHead, make_head
 from judge.rewards.modeling.likelihood_head import LikelihoodHead
 from judge.rewards.modeling.uncertainty import Members, Uncertainty
+
+PROMPTS = "prompt_backbone."  # what the weights of the prompts' own encoder begin with
+LORA_MARK = ".lora_"  # what the names of low-rank adapters have in them
 
 
 class Rewards(NamedTuple):
@@ -63,6 +67,7 @@ class RewardModule(nn.Module):
     Attributes:
         config: what it was built from.
         backbone: the transformers model; its weights are saved under this name.
+        prompt_backbone: the one that reads prompts, where it has weights of its own.
         capabilities: of its backbone.
         layout: how its collator lays batches out: "packed", "padded" or "apart".
         pooling: "last" (states where the collator says) or "mean" (of a text's states).
@@ -88,6 +93,11 @@ class RewardModule(nn.Module):
         self.layout = _layout(backbone)
         self._backbone = backbone
         self.backbone = backbone.model
+        self._no_split_modules = getattr(backbone.model, "_no_split_modules", None)  # what accelerate shards by
+        self.prompt_backbone: Any = None
+        if model.separate_encoders:
+            backbone.separate_prompts()
+            self.prompt_backbone = backbone.prompts.model
         self.encoder = make_encoder(model.encoder, can.hidden_size, self.pooling)
         if model.kind == "hierarchical":
             self.head: nn.Module = LevelsHead(can.hidden_size, model.dropout)
@@ -101,8 +111,14 @@ class RewardModule(nn.Module):
         self.bank = None
         if model.feature_bank:
             self.bank = FeatureBank(
-                model.feature_bank_size, can.hidden_size, model.outputs, model.feature_bank, seed=config.training.seed
+                model.feature_bank_size,
+                can.hidden_size,
+                model.outputs,
+                model.feature_bank,
+                seed=config.training.seed,
+                labelled=config.loss.contrastive_coefficient > 0,
             )
+        self._unlabelled: HeadOutput | None = None  # read in training; the memory waits for its labels
         weights = torch.tensor(model.objective_weights or [1.0] * model.outputs)
         self.register_buffer("objective_weights", weights / weights.abs().sum().clamp(min=1e-12), persistent=False)
         saved = {"ensemble": ("member_levels",), "multi": ("score_mean", "score_scale")}.get(model.kind, ())
@@ -122,8 +138,15 @@ class RewardModule(nn.Module):
         )
 
     def own_state(self) -> dict[str, Tensor]:
-        """The weights that are not the backbone's: encoder, head, gate, feature bank."""
-        return {name: value for name, value in self.state_dict().items() if not name.startswith("backbone.")}
+        """The weights that are not the backbone's: encoder, head, gate, feature bank, and the prompts' own encoder, of
+        which only the adapter where it has one.
+        """
+        adapted = self.config.model.lora_rank > 0
+        return {
+            name: value
+            for name, value in self.state_dict().items()
+            if not name.startswith("backbone.") and not (adapted and name.startswith(PROMPTS) and LORA_MARK not in name)
+        }
 
     def forward(self, batch: Batch) -> Tensor:
         """The head's numbers, which a loss reads.
@@ -137,14 +160,31 @@ class RewardModule(nn.Module):
         Raises:
             ConfigError: for a batch that the backbone cannot read.
         """
-        output = self.read(batch)
+        output = self._output(batch)
         if self.bank is not None and self.training:
-            self.bank.add(output.features, output.values)
+            if self.config.loss.contrastive_coefficient:
+                self._unlabelled = output
+            else:
+                self.bank.add(output.features, output.values)
         return output.values
+
+    def contrast(self, targets: Targets) -> Tensor:
+        """() the contrastive term of the batch that was read last, see FeatureBank; the memory then takes it in.
+
+        Args:
+            targets: of that batch.
+        """
+        assert self.bank is not None and self._unlabelled is not None
+        values, features, _ = self._unlabelled
+        self._unlabelled = None
+        labels = targets.p_good(len(features))
+        term = self.bank.contrast(features, labels)
+        self.bank.add(features, values, labels)
+        return self.config.loss.contrastive_coefficient * term
 
     def rewards(self, batch: Batch) -> Rewards:
         """Everything that the model says of a batch."""
-        values, features, levels = self.read(batch)
+        values, features, levels = self._output(batch)
         values = values - self.member_levels
         novelty = None
         if self.bank is not None:
@@ -172,6 +212,9 @@ class RewardModule(nn.Module):
 
     def read(self, batch: Batch) -> HeadOutput:
         """Values, and the features that the head made them of."""
+        return self._output(batch)
+
+    def _output(self, batch: Batch) -> HeadOutput:
         if isinstance(batch, Features):
             return HeadOutput(self.head(batch.values), batch.values)
         attention = self._attention(batch)
@@ -201,7 +244,8 @@ class RewardModule(nn.Module):
         """Each member reads with its own adapter and its own row of the head."""
         values, features = [], []
         for number, name in enumerate(adapter_names(self.config)):
-            _use_adapter(self.backbone, name)
+            for reader in (self.backbone, self.prompt_backbone):
+                _use_adapter(reader, name)
             features.append(self.encoder(self._backbone, batch, attention)[0])
             values.append(self.head(features[-1])[:, number])
         return HeadOutput(torch.stack(values, -1), torch.stack(features).mean(0))
@@ -209,6 +253,8 @@ class RewardModule(nn.Module):
     def _attention(self, batch: Batch) -> PackedAttention | None:
         """What the attention of this batch needs to know; the backbone is switched to that attention."""
         self._backbone.model = self.backbone  # sharded training may have wrapped it
+        if self.prompt_backbone is not None:
+            self._backbone.prompts.model = self.prompt_backbone
         if batch.longest > self.max_tokens:
             raise ConfigError(
                 f"a text of {batch.longest} tokens, and the backbone reads {self.max_tokens}: it learnt no more, "
@@ -217,6 +263,7 @@ class RewardModule(nn.Module):
         if isinstance(batch, Packed):
             return self._backbone.prepare_packed(batch)
         self._backbone.set_attention(self.config.model.attention)
+        self._backbone.prompts.set_attention(self.config.model.attention)
         return None
 
 
@@ -239,7 +286,7 @@ def _use_adapter(backbone: Any, name: str) -> None:
     """Switch to one adapter without what peft's set_adapter does besides: freezing all others."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    for module in backbone.modules():
+    for module in () if backbone is None else backbone.modules():
         if isinstance(module, BaseTunerLayer):
             module._active_adapter = [name]
 

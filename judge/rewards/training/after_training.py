@@ -1,4 +1,5 @@
-"""What is fitted once the weights stand: the members' levels, the gate of the objectives, and the uncertainty.
+"""What is fitted once the weights stand: the members' levels, the gate of the objectives, and the uncertainty; then
+calibration, figures and red flags.
 
     N reads, C outputs, F width of the features.
 
@@ -6,7 +7,7 @@ All of it is fitted to what scoring gives, so calibration, figures and scores sp
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,16 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Batch
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
+from judge.rewards.evaluation.calibration import Calibration, calibrate
+from judge.rewards.evaluation.metrics import figures
+from judge.rewards.evaluation.red_flags import (
+    MIN_EXAMPLES,
+    NOT_EXAMINED,
+    Evidence,
+    RedFlags,
+    find_red_flags,
+    reversed_order,
+)
 from judge.rewards.losses.registry import loss_reads
 from judge.rewards.modeling.gating import fit_gate
 from judge.rewards.modeling.reward_model import RewardModule
@@ -213,6 +224,40 @@ def set_score_scale(model: RewardModule, examples: Sequence[Example]) -> None:
         scale = float(labels.std(correction=0)) if len(labels) else 0.0
         model.score_mean[place] = float(labels.mean()) if len(labels) else 0.0
         model.score_scale[place] = scale if scale > 0 else 1.0
+
+
+def evaluate_model(
+    job: TrainingJob, history: Sequence[Mapping[str, Any]], device: Any
+) -> tuple[Calibration | None, dict[str, Any], RedFlags]:
+    """Calibration, figures and red flags on the validation examples; nothing where there are none.
+
+    Args:
+        job: whose model is read, complete.
+        history: of its training.
+        device: of the model.
+    """
+    config, held_out = job.config, job.validation
+    if not held_out:
+        return None, {}, RedFlags(flags=(NOT_EXAMINED,))
+    rewards, combined, targets = predict_scores(job, held_out, device)
+    validation = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, config)}
+    reward = None if config.model.kind == "process" else combined
+    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method, reward=reward)
+    trained_on = job.examples[: max(len(held_out), MIN_EXAMPLES)]
+    training_rewards, _, training_targets = predict_scores(job, trained_on, device)
+    evidence = Evidence(
+        rewards=rewards,
+        reward=reward,
+        targets=targets,
+        examples=held_out,
+        config=config,
+        reversed_rewards=predict_scores(job, reversed_order(held_out), device)[0],
+        training=figures(training_rewards, training_targets, config),
+        validation=validation,
+        history=history,
+        calibration=calibration,
+    )
+    return calibration, validation, find_red_flags(evidence)
 
 
 def _sample(examples: Sequence[Example], seed: int) -> Sequence[Example]:

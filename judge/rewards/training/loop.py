@@ -31,6 +31,14 @@ from judge.rewards.training.optimizers import lr_factor, make_optimizers, set_le
 from judge.rewards.training.parts import Part, parts_of
 from judge.rewards.training.resume import CheckpointClock, Position, load_best, resume, save_best
 from judge.rewards.training.selection import EVAL, VALIDATION, best_figure, check_best_by, is_better, keeps_best
+from judge.rewards.training.shards import (
+    is_sharded,
+    open_shards,
+    prepare_shards,
+    shard_on_cpu,
+    share_buffers,
+    shared,
+)
 from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback, tell_start
 
 LOGS = "logs"
@@ -51,7 +59,8 @@ class Trained:
         tokens: computed in training.
         seconds: of training, over all its runs.
         history: rows in the order of steps; those of a validation have `validation_…` figures.
-        state: of a sharded model the whole weights, on the CPU of the first process; else None, and the model has them.
+        state: of a model sharded by FSDP 1 or DeepSpeed the whole weights, on the CPU of the first process; else None,
+            and the model has them.
         resumed_from: the step of the checkpoint that this training went on from, 0 where it began anew.
     """
 
@@ -74,12 +83,14 @@ def make_accelerator(config: RewardConfig, folder: Path) -> Any:
     precision = mixed_precision(config)
     _forget_precision(precision)
     unused = config.model.kind == "hierarchical" or config.model.feature_bank != ""
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=precision,
         log_with=list(config.training.report_to) or None,
         project_dir=str(folder / LOGS),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
     )
+    shard_on_cpu(accelerator)
+    return accelerator
 
 
 def _forget_precision(precision: str) -> None:
@@ -135,6 +146,7 @@ class TrainingJob:
         config: of the reward model.
         targets: labels of examples, with an ensemble's bootstrap weights.
         plain_loss: the loss without penalties, for validation; None takes `loss`.
+        feature_loss: a term of the features that the model made last, for their targets; None for none.
         evaluators: further evaluation data by name, beside `validation`.
     """
 
@@ -146,6 +158,7 @@ class TrainingJob:
     config: RewardConfig
     targets: Callable[[Sequence[Example]], Targets]
     plain_loss: Loss | None = None
+    feature_loss: Callable[[Targets], Tensor] | None = None
     evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
 
     def validation_loss(self, rewards: Tensor, targets: Targets) -> float:
@@ -188,8 +201,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     if config.training.batch_tokens and _is_sharded(accelerator):
         raise ConfigError("batch_tokens: sharded processes must take the same number of passes (accepted: batch_size)")
     steps = count_steps(job.examples, config, lengths, world)
-    optimizers = make_optimizers(job.model, config)
-    model, *optimizers = accelerator.prepare(job.model, *optimizers)
+    model, optimizers = _prepared(job, accelerator)
     accelerator.register_for_checkpointing(position)
     resumed_from = resume(accelerator, folder)
     tell_start(callback, position.step, steps)
@@ -209,6 +221,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
+        share_buffers(model)
         position.step += 1
         position.seconds = time.monotonic() - began
         if position.step % every == 0 or position.step == steps:
@@ -225,6 +238,15 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
             break
     trained = _finished(model, position, config, accelerator, folder, steps)
     return replace(trained, resumed_from=resumed_from)
+
+
+def _prepared(job: TrainingJob, accelerator: Any) -> tuple[Any, list[Any]]:
+    """The job's model, copied or sharded among the processes, and the optimizers of its weights."""
+    optimizers = make_optimizers(job.model, job.config)
+    prepare_shards(accelerator, job.model, job.config)
+    model, *optimizers = accelerator.prepare(job.model, *optimizers)
+    open_shards(model)
+    return model, optimizers
 
 
 def _is_multiple(step: int, every: int) -> bool:
@@ -249,7 +271,10 @@ def _backward(
             with nullcontext() if is_last else accelerator.no_sync(model):
                 batch = job.collate(part.examples).to(accelerator.device)
                 rewards.append(model(batch))
-                loss = part.share * job.loss(rewards[-1], part.targets.to(accelerator.device))
+                part_targets = part.targets.to(accelerator.device)
+                loss = part.share * job.loss(rewards[-1], part_targets)
+                if job.feature_loss is not None:
+                    loss = loss + job.feature_loss(part_targets)
                 _check_finite(loss, position.step + 1, examples)
                 accelerator.backward(loss / len(step_batches))
             rewards[-1], size = rewards[-1].detach(), size + batch.size
@@ -266,8 +291,9 @@ def _finished(
     stopped = keeps_best(config) and position.best_step
     if stopped and position.best_step != position.step:
         load_best(accelerator, model, folder)
-    state = accelerator.get_state_dict(model) if _is_sharded(accelerator) else None
-    if accelerator.num_processes > 1:
+    in_shards = is_sharded(model)  # then it is finished in shards, too
+    state = accelerator.get_state_dict(model) if _is_sharded(accelerator) and not in_shards else None
+    if accelerator.num_processes > 1 and not in_shards:
         accelerator.end_training()
     else:  # end_training would destroy a process group that is somebody else's, vLLM's for one
         for tracker in accelerator.trackers:
@@ -293,7 +319,7 @@ def evaluation_steps(steps: int, config: RewardConfig) -> set[int]:
 def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], device: Any) -> tuple[Tensor, Targets]:
     """Rewards and targets of examples, in their order.
 
-    On several devices each computes all of them: sharded models need the same number of forwards on each.
+    Copies of a model on several devices compute all of them each; the processes of a sharded one take turns.
 
     Args:
         job: whose collator and targets are used.
@@ -309,12 +335,15 @@ def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], dev
     size = max(1, job.config.training.batch_size)
     lengths = job.collate.lengths(examples)
     order = sorted(range(len(examples)), key=lambda place: lengths[place])
+    batches_of_places = [order[start : start + size] for start in range(0, len(order), size)]
+
+    def compute(places: Sequence[int]) -> Tensor:
+        rewards: Tensor = model(job.collate([examples[place] for place in places]).to(device))
+        return rewards.float().cpu()
+
     by_place: dict[int, Tensor] = {}
-    for start in range(0, len(order), size):
-        places = order[start : start + size]
-        batch = [examples[place] for place in places]
-        rewards = model(job.collate(batch).to(device)).float().cpu()
-        by_place.update(zip(places, rewards.split([job.reads(example) for example in batch]), strict=True))
+    for places, rewards in zip(batches_of_places, shared(job.model, batches_of_places, compute), strict=True):
+        by_place.update(zip(places, rewards.split([job.reads(examples[place]) for place in places]), strict=True))
     in_order = [by_place[place] for place in range(len(examples))]
     model.train(training)
     return torch.cat(in_order), job.targets(examples)

@@ -20,10 +20,11 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Batch, Collator, Packed, batches
 from judge.rewards.data.examples import Example
 from judge.rewards.modeling.attention import PackedAttention
-from judge.rewards.modeling.backbone import adapter_names, core, mixed_precision
+from judge.rewards.modeling.backbone import adapter_names, mixed_precision
 from judge.rewards.modeling.cpu_attention import MAX_SAVED_BYTES
 from judge.rewards.modeling.encoders import make_encoder
 from judge.rewards.modeling.heads import LevelsHead, make_head
+from judge.rewards.modeling.states import core
 from judge.rewards.training.optimizers import trained_weights
 from judge.rewards.training.parts import pieces_of
 from judge.rewards.training.preflight import BIDIRECTIONAL, empty_backbone
@@ -201,14 +202,17 @@ def _with_head(backbone: Any, config: RewardConfig, width: int) -> nn.Module:
             head: nn.Module = LevelsHead(width, model.dropout)
         else:
             head = make_head(model.head, width, model.outputs, model.dropout, steps=model.kind == "process")
-    return nn.ModuleDict({"backbone": backbone, "encoder": encoder, "head": head})
+    prompts = {"prompt_backbone": copy.deepcopy(backbone)} if model.separate_encoders else {}
+    return nn.ModuleDict({"backbone": backbone, **prompts, "encoder": encoder, "head": head})
 
 
 def _weight_bytes(model: nn.Module, config: RewardConfig) -> int:
     half = mixed_precision(config) != "no"
     linear = {
         id(module.weight)
-        for name, module in model["backbone"].named_modules()  # type: ignore[index]
+        for backbone in ("backbone", "prompt_backbone")
+        if backbone in model  # type: ignore[operator]
+        for name, module in model[backbone].named_modules()  # type: ignore[index]
         if isinstance(module, nn.Linear) and "lora_" not in name
     }
     total = 0
@@ -224,7 +228,7 @@ def _weight_bytes(model: nn.Module, config: RewardConfig) -> int:
             total += count * size + (2 * count if half and size == 4 else 0)
     bank = config.model.feature_bank_size if config.model.feature_bank else 0
     width = int(core(model["backbone"]).config.get_text_config().hidden_size)  # type: ignore[index]
-    return total + 4 * bank * (width + config.model.outputs)
+    return total + 4 * bank * (width + config.model.outputs + 1)
 
 
 def _optimizer_bytes(model: nn.Module, config: RewardConfig) -> int:

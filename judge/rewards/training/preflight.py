@@ -6,9 +6,10 @@ import torch
 
 from judge.errors import ConfigError, RmjudgeError
 from judge.rewards.config import RewardConfig
-from judge.rewards.modeling.backbone import core, mixed_precision, refuse_encoder_decoder, weights_dtype
+from judge.rewards.modeling.backbone import mixed_precision, refuse_encoder_decoder, weights_dtype
 from judge.rewards.modeling.backbone import prepare as prepare_backbone
 from judge.rewards.modeling.quantization import require_bitsandbytes
+from judge.rewards.modeling.states import core
 from judge.rewards.training.loop import check_trackers
 
 
@@ -30,6 +31,10 @@ def preflight(config: RewardConfig) -> Any:
         require_bitsandbytes()
     if config.training.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
         raise ConfigError(f"optimizer muon needs torch 2.9 or newer, this is {torch.__version__}")
+    if config.model.separate_encoders and config.model.freeze_backbone:
+        raise ConfigError("separate_encoders begin as one, and freeze_backbone keeps them so; leave out one of the two")
+    if config.loss.contrastive_coefficient and config.model.freeze_backbone and config.model.encoder == "joint":
+        raise ConfigError("contrastive_coefficient teaches the features, and freeze_backbone keeps them as they are")
     _check_precision(config)
     model = empty_backbone(config)
     if model is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from judge.errors import RunError
+from judge.rewards.training.shards import load_whole_state
 
 STATE = "state"
 
@@ -136,4 +137,4 @@ def save_best(accelerator: Any, model: Any, folder: Path) -> None:
 def load_best(accelerator: Any, model: Any, folder: Path) -> None:
     """Take the weights of the best validation again."""
     state = torch.load(folder / STATE / "best.pt", map_location="cpu", weights_only=True)
-    accelerator.unwrap_model(model).load_state_dict(state)
+    load_whole_state(accelerator.unwrap_model(model), state)

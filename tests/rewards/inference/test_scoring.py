@@ -126,6 +126,21 @@ def test_responses_of_one_prompt_are_computed_with_it_once(backbone: str) -> Non
     assert one.shared >= 2 * frame
 
 
+def test_rows_of_one_prompt_are_computed_with_it_once(backbone: str) -> None:
+    """Four rows of one prompt among rows of others, in a batch that would not hold four prompts."""
+    prompt = said("What is 1 + 1? Say it in one word, and do not explain it.", "user")
+    own = [Response(prompt=prompt, response=said(word)) for word in ("2", "two", "3", "22")]
+    others = [Response(prompt=said(f"{number} + 1?", "user"), response=said("1")) for number in range(3)]
+    model = loaded(backbone)
+    frame = len(AutoTokenizer.from_pretrained(TINY)(f"<|user|>{prompt[0].content}<eos><|assistant|>")["input_ids"])
+    mixed = [own[0], others[0], own[1], others[1], own[2], others[2], own[3]]
+    scored = flat(list(score(model, mixed, batch_tokens=2 * frame + 40)))
+    assert [part.record for part in scored] == mixed
+    assert sum(part.shared for part in scored) == 3 * frame
+    alone = [flat(list(score(model, [record])))[0].numbers["scores"][0] for record in mixed]
+    assert [part.numbers["scores"][0] for part in scored] == pytest.approx(alone, abs=1e-5)
+
+
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 

@@ -14,8 +14,9 @@ from judge.rewards.data.targets import Targets
 from judge.rewards.losses.registry import get_loss
 from judge.rewards.modeling import cpu_attention as products
 from judge.rewards.modeling.attention import PackedAttention, attend
-from judge.rewards.modeling.backbone import core, cpu_multiplies_bf16, mixed_precision, weights_dtype
+from judge.rewards.modeling.backbone import cpu_multiplies_bf16, mixed_precision, weights_dtype
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
+from judge.rewards.modeling.states import core
 from tests.rewards.models import example, pairs, save, tokenizer, words
 
 EXAMPLES = pairs(6, responses=2)

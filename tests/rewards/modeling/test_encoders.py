@@ -15,6 +15,10 @@ class Table(torch.nn.Module):
         super().__init__()
         self.table = torch.nn.Embedding(10, 8)
 
+    @property
+    def prompts(self) -> "Table":
+        return self
+
     def states(self, batch: Padded) -> torch.Tensor:
         states: torch.Tensor = self.table(batch.tokens)
         return states

@@ -49,6 +49,17 @@ def test_adapters_leave_the_weights_without_gradients(small: Path) -> None:
     assert memory.activations == 100 * 32 * 4 + 3 * LAYER + 100 * 14 * 2 * 4  # fourteen adapters keep two numbers
 
 
+def test_the_prompts_encoder_is_a_second_backbone(small: Path) -> None:
+    """Its layer of fusion: a norm of 4 · 32 (two vectors), a matrix of 128 · 32 and 32 biases."""
+    memory, fusion = of(small, encoder="fusion", separate_encoders=True), 2 * 128 + 128 * 32 + 32
+    assert memory.weights == memory.gradients == 4 * (2 * (LEARNING - 32) + fusion + 32)
+    assert memory.activations == of(small).activations  # of as many tokens, whichever weights read them
+    adapted = of(small, encoder="fusion", separate_encoders=True, lora_rank=2)
+    assert adapted.gradients == 4 * (2 * ADAPTERS + fusion + 32)
+    half = of(small, encoder="fusion", separate_encoders=True, dtype="bfloat16")
+    assert half.weights == memory.weights + 2 * 2 * LINEAR
+
+
 def test_a_frozen_backbone_keeps_nothing(small: Path) -> None:
     memory = of(small, freeze_backbone=True)
     assert (memory.gradients, memory.optimizer, memory.activations) == (4 * 32, 8 * 32, LAYER)

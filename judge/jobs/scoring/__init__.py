@@ -1,0 +1,1 @@
+"""Models that score texts, as jobs and the Python interface hold them."""
