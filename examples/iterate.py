@@ -34,7 +34,7 @@ def main() -> None:
         answer_prompt="brief",
         temperature=1.6,
         max_tokens=112,
-        learning_rate=2e-4,
+        learning_rate=2e-5,
         epochs=3,
         settings={"head": "likelihood", "optimizer": "muon", "learning_rate": 1e-4, "head_lr_multiplier": 50},
     )

@@ -138,6 +138,8 @@ def scored_by_group(source: RewardSource, texts: Sequence[tuple[Conversation, Co
     """
     groups: dict[str, dict[str, Response]] = {}
     keys = [(content_id(plain(prompt)), content_id(plain(response))) for prompt, response in texts]
+    if getattr(source, "kind", "") == "outcome":  # P(correct) is of a response alone; a ranking has an order
+        keys = [(group + key, key) for group, key in keys]
     for (prompt, response), (group, key) in zip(texts, keys, strict=True):
         if spoken(response).strip():
             groups.setdefault(group, {}).setdefault(key, Response(prompt=prompt, response=response))

@@ -36,6 +36,15 @@ def test_equal_completions_are_scored_once() -> None:
     assert source.batches == [[2]]
 
 
+def test_an_outcome_model_is_asked_answer_by_answer_for_its_probability() -> None:
+    class Outcomes(Lengths):
+        kind = "outcome"
+
+    source = Outcomes()
+    assert values(HookScorer(source), ("p", "a"), ("p", "bb"), ("p", "a"), ("q", "a")) == [1.0, 2.0, 1.0, 1.0]
+    assert source.batches == [[1, 1, 1]]  # each distinct answer to a prompt, in one call
+
+
 def test_one_unreadable_completion_takes_no_others_with_it(caplog: pytest.LogCaptureFixture) -> None:
     source = Lengths()
     scorer = HookScorer(source)
