@@ -26,6 +26,8 @@ VALUES: dict[str, object] = {
     "steps": ["a", "b"],
     "responses": ["x", "y"],
     "index": 0,
+    "criterion": "brevity",
+    "categories": ["harm", "none"],
 }
 
 
