@@ -209,8 +209,8 @@ def save_adapter(backbone: Any, head: HeadWeights, config: RewardConfig, out: Pa
     weights = {prefix + name.removeprefix(base): value for name, value in adapter.items()}
     head = on_disk(head, config)
     weights[f"{base}score.weight"] = head.weight
-    if head.bias is not None:
-        weights[f"{base}score.bias"] = head.bias
+    if config.model.kind == "process":  # the class has a bias unless its base's config says otherwise
+        weights[f"{base}score.bias"] = head.weight.new_zeros(len(head.weight)) if head.bias is None else head.bias
     lora_config = deepcopy(next(iter(backbone.peft_config.values())))
     lora_config.task_type = "TOKEN_CLS" if config.model.kind == "process" else "SEQ_CLS"
     lora_config.modules_to_save, lora_config.inference_mode = ["score"], True
@@ -227,7 +227,8 @@ def load_adapter(backbone: Any, folder: Path) -> HeadWeights:
 
     base = "base_model.model."
     weights = load_file(folder / ADAPTER)
-    head = HeadWeights(weights.pop(f"{base}score.weight"), weights.pop(f"{base}score.bias", None))
+    bias = weights.pop(f"{base}score.bias", None)
+    head = HeadWeights(weights.pop(f"{base}score.weight"), bias if bias is not None and bias.any() else None)
     adapter = {base + name.removeprefix(base).partition(".")[2]: value for name, value in weights.items()}
     unmatched = set_peft_model_state_dict(backbone, adapter)
     if unmatched.unexpected_keys:

@@ -140,7 +140,7 @@ def _compare(loader: str, run: Callable[[], Rows], reference: Rows) -> LoaderDif
         rows = run()
     except ImportError as error:
         return LoaderDifference(loader, None, f"not installed: {error.name or error}")
-    except (EngineError, OSError, RuntimeError, ValueError) as error:  # theirs raise what they like
+    except (EngineError, OSError, RuntimeError, TypeError, ValueError) as error:  # theirs raise what they like
         return LoaderDifference(loader, float("inf"), next(iter(str(error).splitlines()), type(error).__name__))
     scale = max(1.0, *(float(row.abs().max()) for row in reference))
     for got, wanted in zip(rows, reference, strict=True):
@@ -412,7 +412,8 @@ def _auto_adapter(folder: Path, loaded: LoadedModel) -> Any:
 def _adapter_options(loaded: LoadedModel) -> dict[str, Any]:
     """What the base's config does not know of the head."""
     options: dict[str, Any] = {"num_labels": loaded.config.model.outputs, "dtype": _dtype(loaded)}
-    return options | ({"token_classification_bias": False} if loaded.config.model.kind == "process" else {})
+    biased = hasattr(loaded.model.backbone.config, "token_classification_bias")  # else a bias is there, and is 0
+    return options | ({"token_classification_bias": False} if biased else {})
 
 
 # -- vLLM -------------------------------------------------------------------------------------------------------------

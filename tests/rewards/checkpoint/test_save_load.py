@@ -472,3 +472,14 @@ def test_what_is_no_model_is_refused_in_one_line(
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such directory"):
         load(tmp_path / "nothing")
+
+
+def test_a_process_adapter_has_a_bias_of_zeros_for_classes_that_have_one(llama: Path, tmp_path: Path) -> None:
+    model, tokenizer, config = make(llama, kind="process", lora_rank=4)
+    shaken(model)
+    save(model, tokenizer, config, None, [], tmp_path / "model")
+    bias = load_file(tmp_path / "model" / "adapter_model.safetensors")["base_model.model.score.bias"]
+    assert bias.tolist() == [0.0] * model.config.model.outputs
+    rows = {row.loader: row.largest for row in check_loaders(tmp_path / "model", vllm=False)}
+    peft = [largest for loader, largest in rows.items() if loader.startswith("peft")]
+    assert peft and all(largest is not None and largest < 1e-5 for largest in peft)
