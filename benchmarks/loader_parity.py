@@ -77,7 +77,10 @@ def rows(kind: str) -> list[dict[str, Any]]:
                 "kind": "response",
                 "prompt": [{"role": "user", "content": question}],
                 "response": [{"role": "assistant", "content": f"It is {2 * number}."}],
-                "human": [{"annotator": "a", "verdict": {"helpful": number % 5, "brief": (number + 2) % 5}}],
+                "human": [
+                    {"annotator": "a", "verdict": number % 5, "criterion": "helpful"},
+                    {"annotator": "a", "verdict": (number + 2) % 5, "criterion": "brief"},
+                ],
             }
             for question, number in questions
         ]
