@@ -17,6 +17,7 @@ def test_a_request_is_one_line_without_its_texts(live: Callable[..., Live], log_
     server.ask("/score", {"prompt": "a secret prompt", "response": "b"})
     server.ask("/score", {"prompt": "a secret prompt"})
     server.ask("/a/secret/path")
+    server.close()  # the line of a request is written after its answer was sent
     first, second, refused, unknown = [line for line in log_lines if line["event"] == "request"]
     assert first["id"] == answer.headers["x-request-id"]
     assert (first["method"], first["path"], first["status"], first["level"]) == ("POST", "/score", 200, "info")
@@ -30,6 +31,7 @@ def test_a_request_is_one_line_without_its_texts(live: Callable[..., Live], log_
 def test_texts_are_logged_where_that_is_asked_for(live: Callable[..., Live], log_lines: list[dict[str, Any]]) -> None:
     server = live(create_app(Letters(), log_texts=True))
     server.ask("/score", {"prompt": "Q", "responses": ["A", "B"]})
+    server.close()
     (line,) = [line for line in log_lines if line["event"] == "request"]
     assert line["texts"] == [{"prompt": [{"role": "user", "content": "Q"}], "responses": [["A"], ["B"]]}]
 
