@@ -1,7 +1,7 @@
 """The `rmjudge` command: a table of verbs, and the one place where an error becomes a line and an exit code.
 
 A verb's module is imported when the verb is used, so that `rmjudge --help` loads none of them. Exit codes: 0 done,
-1 a finding, 2 the user's mistake, 130 an interrupt.
+1 a finding or the cost limit, 2 the user's mistake, 130 an interrupt.
 """
 
 import os
@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from judge import RmjudgeError, unknown
+from judge import CostLimitError, RmjudgeError, unknown
 
 
 class Verb(NamedTuple):
@@ -109,6 +109,9 @@ def main(args: list[str]) -> int:
     """Run a command line; its exit code."""
     try:
         return _exit_code(app(args, prog_name="rmjudge", standalone_mode=False))
+    except CostLimitError as error:
+        _refuse(str(error))
+        return 1
     except RmjudgeError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):

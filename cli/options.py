@@ -49,6 +49,16 @@ Patience = Annotated[
     str | None,
     typer.Option("--patience", metavar="TIME", help="How long a server may be away: 45s, 30m (the default), 2h."),
 ]
+Prices = Annotated[
+    Path | None,
+    typer.Option("--prices", metavar="FILE", help="Dollars per million tokens by model, YAML or JSON."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost", metavar="DOLLARS", help="Stop before the run costs more (exit code 1); a higher limit goes on."
+    ),
+]
 
 Seed = Annotated[int | None, typer.Option("--seed", help="Every draw follows from it.", rich_help_panel=_SAMPLING)]
 Votes = Annotated[int | None, typer.Option("--votes", help="Replies to each question.", rich_help_panel=_SAMPLING)]

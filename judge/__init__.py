@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from judge.engines import Completion, Engine, Request, load_engine
     from judge.errors import (
         ConfigError,
+        CostLimitError,
         EngineError,
         InputError,
         MissingExtraError,
@@ -117,6 +118,7 @@ __all__ = [
     "ConstitutionDiff",
     "ConstitutionTrial",
     "Conversation",
+    "CostLimitError",
     "Counts",
     "Critique",
     "Engine",
@@ -243,6 +245,7 @@ _HOMES = {
     ),
     "errors": (
         "ConfigError",
+        "CostLimitError",
         "EngineError",
         "InputError",
         "MissingExtraError",

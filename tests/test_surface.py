@@ -9,8 +9,8 @@ import judge
 
 PUBLIC = """
 FORMATS TASKS Ablation BestOfReport CalibrationResult Category Checklist Comparison Completion ConfigError
-Constitution ConstitutionDiff ConstitutionTrial Conversation Counts Critique Engine EngineError ExampleResults
-Exported ExportedModel HumanLabel InputError Iteration JudgeReward Judged Judgement LintResult Message
+Constitution ConstitutionDiff ConstitutionTrial Conversation CostLimitError Counts Critique Engine EngineError
+ExampleResults Exported ExportedModel HumanLabel InputError Iteration JudgeReward Judged Judgement LintResult Message
 MissingExtraError Options Order Outcome Pair Placed Preference Preview Principle Program Ranking Reading Record
 RenderedPrompt Report Request Response Revision Reward RewardModel RewardSource RewardTrainer RmjudgeError
 RobustnessReport Round RoundFigures RubricItem Run RunAudit RunChangedError RunError Score Shaping Solution Steps

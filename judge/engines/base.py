@@ -52,7 +52,7 @@ class Completion:
     first, kept apart so that no verdict is read from it.
     logprobs: choice -> natural log of its probability among the choices; empty for free text.
     finish: "stop" (the model ended its turn), "length" (cut at max_tokens), "repetition" (cut because it wrote the same
-    again and again), "error" (text says why).
+    again and again), "error" (text says why; the engine has tried what it could, so the same is not asked again).
     continues: whether the engine goes on from a begun reply (`Request.prefill`); False where it is not known.
     prompt_tokens, cached_tokens, output_tokens: what it cost; cached ones are part of the prompt ones.
     """

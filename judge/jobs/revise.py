@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from judge.constitution.constitution import Constitution
 from judge.engines.jury import Judge
+from judge.engines.prices import Prices, read_prices
 from judge.engines.spec import read_settings
 from judge.errors import unknown
 from judge.exports.export import write_revised
@@ -47,6 +48,8 @@ def revise(
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     patience: str | float | None = None,
+    prices: str | Path | Prices | None = None,
+    max_cost: float | None = None,
     seed: int | None = None,
     votes: int | None = None,
     temperature: float | None = None,
@@ -72,13 +75,14 @@ def revise(
             else the first reading of the data names them and ends.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
+        prices, max_cost: as `judge.label` takes them.
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
 
     Returns:
         The run, whose `written` counts the rows of the files beside it; of a dry run a `Preview`.
 
     Raises:
-        ConfigError, InputError, RunChangedError: as `judge.label` does.
+        ConfigError, InputError, RunChangedError, CostLimitError: as `judge.label` does.
     """
     need("revise", data=data is not None, judge=judge, out=out or dry_run)
     paper = _paper(preset)
@@ -95,6 +99,8 @@ def revise(
         options=_options({**sampling, "retries": retries}, paper, reference=not no_reference),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
+        prices=read_prices(prices),
+        max_cost=max_cost,
     )
     prompts = {task: str(prompt) for task, prompt in {**named, "preference": referee_prompt}.items() if prompt}
     job = RevisionJob(plan, _loop(loop, paper), named=prompts, thought=thought)

@@ -8,6 +8,8 @@ from typing import Any
 from judge.constitution.constitution import Constitution, load_constitution
 from judge.engines.base import Engine
 from judge.engines.jury import close_loaded
+from judge.engines.prices import Budget, Price
+from judge.errors import ConfigError
 from judge.formats import OnBad
 from judge.judgements import Judgement
 from judge.records import Record
@@ -34,6 +36,8 @@ class Plan:
         options: how to ask.
         settings: for those engines that know them.
         window: programs alive at once.
+        prices: by model, of the judges that cost money.
+        max_cost: the most that the run may cost, in dollars; None for no limit.
     """
 
     data: tuple[DataSource, ...]
@@ -46,6 +50,8 @@ class Plan:
     options: Options = field(default_factory=Options)
     settings: Mapping[str, Any] = field(default_factory=dict)
     window: int = WINDOW
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    max_cost: float | None = None
 
 
 class EngineJob(ABC):
@@ -58,6 +64,11 @@ class EngineJob(ABC):
     def __init__(self, plan: Plan, engines: Sequence[Engine], *, prompt: str) -> None:
         self.plan, self.prompt = plan, prompt
         self.engines = list(engines)
+        try:
+            self.budget = Budget(self.engines, plan.prices, plan.max_cost)
+        except ConfigError:
+            self.close()
+            raise
 
     @property
     def data(self) -> Sequence[DataSource]:
@@ -72,6 +83,7 @@ class EngineJob(ABC):
             "judges": [judge if isinstance(judge, str) else type(judge).__name__ for judge in plan.judges],
             "prompt": self.prompt,
             "constitution": constitution if isinstance(constitution, str) else constitution.source,
+            **({} if plan.max_cost is None else {"max_cost": plan.max_cost}),
         }
 
     @abstractmethod
@@ -107,6 +119,7 @@ class EngineJob(ABC):
                 watch=attempt.watch,
                 shielded=attempt.interrupt.shielded,
                 replies=replies,
+                budget=self.budget,
             )
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ from judge.runs.reader import Run
 from judge.runs.scheduler import Sink, distinct
 
 _MANIFEST_SECONDS = 30.0
+_COST_SECONDS = 2.0  # of a run that costs money: a kill forgets no more than what was spent in this time
 
 
 class Job(Protocol):
@@ -140,6 +141,7 @@ def resume(
         InputError: with the places of bad rows, before anything is written.
         RunError: when the directory cannot be written.
         EngineError: when a model gave out, or when every row failed for one reason of the engine's.
+        CostLimitError: when what is left would cost more than the limit.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
     out = Path(out)
@@ -240,7 +242,7 @@ def _saving(watch: Watch, save: Callable[[], None]) -> Watch:
     def watch_and_save(counts: Counts) -> None:
         nonlocal saved
         watch(counts)
-        if time.monotonic() - saved >= _MANIFEST_SECONDS:
+        if time.monotonic() - saved >= (_COST_SECONDS if counts.costs else _MANIFEST_SECONDS):
             saved = time.monotonic()
             save()
 
@@ -265,4 +267,6 @@ def _spent(manifest: Mapping[str, Any]) -> Counts:
         prompt_tokens=earlier.prompt_tokens,
         cached_tokens=earlier.cached_tokens,
         output_tokens=earlier.output_tokens,
+        costs=earlier.costs,
+        saved=earlier.saved,
     )
