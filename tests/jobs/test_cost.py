@@ -121,7 +121,7 @@ def test_the_cached_price_is_the_prompts_where_none_is_given() -> None:
 
 
 def test_the_command_line_stops_with_one_line_and_goes_on(cli: Cli, tmp_path: Path) -> None:
-    """A scripted call reads the words of its prompt and writes one: at 1,000 dollars a token none fits into a dollar."""
+    """A scripted call reads the words of its prompt and writes one: at 1,000 dollars a token none fits in a dollar."""
     (tmp_path / "rules.jsonl").write_text('{"match": ".", "text": "[[A]]"}\n')
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     model = judge.load_engine(f"scripted:{tmp_path / 'rules.jsonl'}").describe()["model"]

@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from judge.engines.openai.address import Address
 from judge.engines.openai.answers import Failure, parse
+from judge.engines.openai.throttle import Throttle
 from judge.errors import EngineError
 from judge.secrets import mask_secrets
 
@@ -45,7 +46,8 @@ class Connection:
     A fault of the server (no connection, 5xx, too late, too many requests) is waited out for `patience` seconds since
     the last good answer. A wrong key, model or path is refused at once, but only as long as the server has not answered
     well: later it is a fault like others. Where the server answers other requests, a request that failed `attempts`
-    times has itself to blame and is handed back as a Failure.
+    times has itself to blame and is handed back as a Failure. How many posts are under way at once follows from how the
+    server takes them, up to `concurrency`.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Connection:
         self.address = address
         self._model = model
         self._concurrency, self._timeout, self._patience, self._attempts = concurrency, timeout, patience, attempts
+        self._throttle = Throttle(concurrency)
         self._session: aiohttp.ClientSession | None = None
         self._answered = False  # whether any answer ever came
         self._good = -1.0  # when the last good answer came; -1 before the first
@@ -100,7 +103,7 @@ class Connection:
         self, url: str, body: Mapping[str, Any], read: Callable[[Any], T | Failure], *, timeout: float | None = None
     ) -> T | Failure:
         """One try."""
-        content = await self._post(url, body, timeout)
+        content = await self._post_in_turn(url, body, timeout)
         self._answered = self._answered or not isinstance(content, Failure) or content.reached
         result = content if isinstance(content, Failure) else read(content)
         if not isinstance(result, Failure) or result.kind == "refused":
@@ -121,7 +124,8 @@ class Connection:
         passing = failure.kind in ("busy", "sick")
         if passing and tries > 1 and time.monotonic() - self._logged >= _LOG_SECONDS:
             self._logged = time.monotonic()
-            log.warning("%s: %s; asking again for up to %s", self.address.shown, failure.reason, _duration(left))
+            words = f"{failure.reason}; asking again for up to {_duration(left)}, {int(self._throttle.limit)} at once"
+            log.warning("%s: %s", self.address.shown, words)
         longest = START_PAUSE if failure.kind == "misaddressed" and self._good < 0 else LONGEST_PAUSE
         backoff = random.uniform(0.5, 1.0) * min(0.25 * 2 ** min(tries, 10), longest)
         await asyncio.sleep(min(max(backoff, failure.wait), left))
@@ -132,6 +136,22 @@ class Connection:
         url = self.address.url("/chat/completions")
         result: Any = await self.ask_once(url, body, lambda content: content, timeout=min(self._timeout, START_SECONDS))
         return not isinstance(result, Failure) or result.kind == "refused"
+
+    async def _post_in_turn(self, url: str, body: Mapping[str, Any], timeout: float | None) -> Any | Failure:
+        """Post when the server has room for it, and learn from the answer how much room there is."""
+        throttle = self._throttle
+        began = await throttle.enter()
+        try:
+            content = await self._post(url, body, timeout)
+        finally:
+            throttle.leave()
+        if not isinstance(content, Failure):
+            throttle.answered(began, (url, body.get("max_tokens", body.get("max_completion_tokens"))))
+        elif content.kind == "busy" or content.wait:
+            throttle.busy(began, min(content.wait, self._patience))
+        elif content.late:
+            throttle.late(began)
+        return content
 
     async def _post(self, url: str, body: Mapping[str, Any], timeout: float | None) -> Any | Failure:
         assert self._session is not None
@@ -147,9 +167,8 @@ class Connection:
                     data = await response.read()
                 return parse(response.status, response.headers, data)
         except TimeoutError:
-            return Failure(
-                "sick", f"no whole answer within {_duration(timeout or self._timeout)}", reached=self._answered
-            )
+            words = f"no whole answer within {_duration(timeout or self._timeout)}"
+            return Failure("sick", words, reached=self._answered, late=True)
         except aiohttp.ClientConnectorDNSError as error:
             return Failure("misaddressed", f"cannot be found: {mask_secrets(str(error))}", reached=False)
         except (ssl.SSLError, aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
