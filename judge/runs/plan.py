@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from judge.constitution.constitution import Constitution, load_constitution
-from judge.engines.base import Engine
+from judge.engines.base import Durable, Engine
 from judge.engines.jury import close_loaded
 from judge.engines.prices import Budget, Price
 from judge.errors import ConfigError
@@ -19,6 +20,9 @@ from judge.runs.runner import Attempt, row_of
 from judge.runs.scheduler import WINDOW, run
 from judge.tasks import Options, Program
 from judge.tasks.constitution_preference import Clamp
+
+BATCHES = "batches"
+"""Where a run keeps what engines need to take up work that goes on without the process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,10 @@ class EngineJob(ABC):
 
     def execute(self, attempt: Attempt) -> None:
         """Judge in this process."""
+        durable = [engine for engine in self.engines if isinstance(engine, Durable)]
+        for index, engine in enumerate(self.engines):
+            if isinstance(engine, Durable):
+                engine.keep_in(attempt.directory / BATCHES / str(index))
         with KeptReplies(attempt.directory) as replies:
             run(
                 self.records(attempt.skip),
@@ -114,13 +122,17 @@ class EngineJob(ABC):
                 attempt.journal,
                 row_of,
                 counts=attempt.counts,
-                window=self.plan.window,
+                window=max(self.plan.window, *(engine.window for engine in durable), 1),
                 limit=attempt.limit,
                 watch=attempt.watch,
                 shielded=attempt.interrupt.shielded,
                 replies=replies,
                 budget=self.budget,
             )
+        for engine in durable:
+            engine.forget()
+        with suppress(OSError):  # not there, or not empty
+            (attempt.directory / BATCHES).rmdir()
 
     def close(self) -> None:
         """Let go of the models that were loaded for this job; an engine of the caller's own stays open."""

@@ -1,4 +1,4 @@
-"""How many requests are under way: the rule by hand, and a real server that takes four at a time."""
+"""How many requests are under way: the rule by hand, and a real server that asks for silence."""
 
 import asyncio
 import threading
@@ -103,31 +103,30 @@ def server() -> Iterator[Server]:
     served.server_close()
 
 
-def test_a_server_that_takes_four_at_a_time_gets_about_four(server: Server) -> None:
-    """Without a throttle, 28 of 32 workers would be refused again and again: 150 answers, thousands of refusals."""
-    lock, under_way = threading.Lock(), 0
-    refused: list[int] = []
-    server.headers = {"Retry-After": "0.01"}
+def test_a_server_that_asks_for_silence_gets_it_from_all(server: Server) -> None:
+    """The fortieth request is refused for half a second: of the others, those that were under way come in, no more."""
+    asked: list[float] = []
+    refused = 0.0
 
     def reply(body: dict[str, Any]) -> tuple[int, Any]:
-        nonlocal under_way
-        with lock:
-            if under_way >= 4:
-                refused.append(under_way)
-                return 429, {"error": {"message": "slow down"}}
-            under_way += 1
-        time.sleep(0.02)
-        with lock:
-            under_way -= 1
+        nonlocal refused
+        asked.append(time.monotonic())
+        if len(asked) == 40:
+            refused = time.monotonic()
+            server.headers = {"Retry-After": "0.5"}
+            return 429, {"error": {"message": "slow down"}}
+        server.headers = {}
+        time.sleep(0.01)
         return 200, answer("fine")
 
     server.reply = reply
-    engine = OpenAIEngine(server.url, "m", concurrency=32, server="plain")
-    for ticket in range(150):
+    engine = OpenAIEngine(server.url, "m", concurrency=8, server="plain")
+    for ticket in range(120):
         engine.submit(ticket, Request(messages=(Message("user", f"{ticket}?"),)))
     done: dict[int, str] = {}
-    while len(done) < 150:
+    while len(done) < 120:
         done |= {ticket: completion.text for ticket, completion in engine.step()}
     engine.close()
     assert set(done.values()) == {"fine"}
-    assert len(refused) < 150
+    assert len(asked) == 121
+    assert [moment for moment in asked if refused + 0.2 < moment < refused + 0.45] == []

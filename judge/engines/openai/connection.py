@@ -13,8 +13,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
@@ -38,6 +39,16 @@ LONGEST_ANSWER = 64 << 20  # bytes
 _LOG_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+
+
+class Call(NamedTuple):
+    """A call to a server: its method and URL, its body, and the file that takes the answer, None where it is JSON."""
+
+    method: str
+    url: str
+    data: bytes = b""
+    content_type: str = "application/json"
+    into: Path | None = None
 
 
 class Connection:
@@ -84,20 +95,43 @@ class Connection:
 
         Raises EngineError when the server cannot be used: refused at the very start, or patience is over.
         """
+        return await self._patiently(lambda: self.ask_once(url, body, read), self._alive)
+
+    async def call(self, call: "Call") -> Any | Failure:
+        """The server's JSON for a call other than a question; a Failure when the server refuses it or knows no such
+        thing. Raises EngineError as `ask` does."""
+        return await self._patiently(lambda: self.call_once(call), None)
+
+    async def call_once(self, call: "Call") -> Any | Failure:
+        """One try of a call."""
+        content = await self._send(call, self._timeout)
+        self._answered = self._answered or not isinstance(content, Failure) or content.reached
+        if not isinstance(content, Failure) or content.kind == "refused":
+            self._good = time.monotonic()
+        return content
+
+    async def _patiently(
+        self, attempt: Callable[[], Awaitable[T | Failure]], alive: Callable[[], Awaitable[bool]] | None
+    ) -> T | Failure:
+        """Try again as long as patience lasts. alive: whether the server answers another request well; None for calls,
+        of which nothing but the server can be at fault."""
         tries, since = 0, time.monotonic()
         while True:
-            result = await self.ask_once(url, body, read)
+            result = await attempt()
             if not isinstance(result, Failure) or result.kind == "refused":
                 return result
             tries += 1
             if result.kind == "odd" and tries >= min(ODD_TRIES, self._attempts):
                 return result
-            if result.kind == "misaddressed" and self._good < 0 and tries >= START_TRIES:
-                raise EngineError(f"{self.address.shown} (model '{self._model}') {result.reason}")
+            if result.kind == "misaddressed" and tries >= START_TRIES:
+                if self._good < 0:
+                    raise EngineError(f"{self.address.shown} (model '{self._model}') {result.reason}")
+                if alive is None:
+                    return result
             to_blame = result.kind in ("sick", "misaddressed") and tries >= self._attempts
-            if to_blame and (self._good > since or await self._alive()):
+            if to_blame and alive is not None and (self._good > since or await alive()):
                 return result
-            await self._pause(result, tries, since)
+            await self.pause(result, tries, since)
 
     async def ask_once(
         self, url: str, body: Mapping[str, Any], read: Callable[[Any], T | Failure], *, timeout: float | None = None
@@ -110,8 +144,8 @@ class Connection:
             self._good = time.monotonic()
         return result
 
-    async def _pause(self, failure: Failure, tries: int, since: float) -> None:
-        """Wait before the next try; EngineError when patience is over."""
+    async def pause(self, failure: Failure, tries: int, since: float) -> None:
+        """Wait before the next try of what was begun at `since`; EngineError when patience is over."""
         patience = self._patience
         if not self._answered:
             patience = min(patience, START_SECONDS)
@@ -154,12 +188,23 @@ class Connection:
         return content
 
     async def _post(self, url: str, body: Mapping[str, Any], timeout: float | None) -> Any | Failure:
+        return await self._send(Call("POST", url, orjson.dumps(body)), timeout or self._timeout)
+
+    async def _send(self, call: "Call", timeout: float) -> Any | Failure:
         assert self._session is not None
-        limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_SECONDS)
+        limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS)
         try:
-            async with self._session.post(
-                url, data=orjson.dumps(body), allow_redirects=False, timeout=limit
+            async with self._session.request(
+                call.method,
+                call.url,
+                data=call.data or None,
+                headers={"Content-Type": call.content_type},
+                allow_redirects=False,
+                timeout=limit,
             ) as response:
+                if call.into is not None and response.status == 200:
+                    await _write_into(response, call.into)
+                    return {}
                 length = response.content_length
                 if length is None or length > LONGEST_ANSWER:
                     data = await _read_some(response)
@@ -167,7 +212,7 @@ class Connection:
                     data = await response.read()
                 return parse(response.status, response.headers, data)
         except TimeoutError:
-            words = f"no whole answer within {_duration(timeout or self._timeout)}"
+            words = f"no whole answer within {_duration(timeout)}"
             return Failure("sick", words, reached=self._answered, late=True)
         except aiohttp.ClientConnectorDNSError as error:
             return Failure("misaddressed", f"cannot be found: {mask_secrets(str(error))}", reached=False)
@@ -180,6 +225,17 @@ class Connection:
             return Failure("sick", words or type(error).__name__, reached=reached)
         except (aiohttp.ClientError, ValueError) as error:  # an answer that is no HTTP, or torn
             return Failure("sick", f"a broken answer: {' '.join(mask_secrets(str(error)).split())[:200]}")
+
+
+async def _write_into(response: aiohttp.ClientResponse, path: Path) -> None:
+    """Write an answer's bytes to a file, whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        async for chunk in response.content.iter_chunked(1 << 20):
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:
