@@ -39,6 +39,7 @@ class BatchApi(ThreadingHTTPServer):
         self.chats: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.page = 100
+        self.has_batches = True
         self.reply: Callable[[dict[str, Any]], dict[str, Any]] = judged
         # custom id, number of its batch -> a status and an answer, or None for a line that is never answered
         self.line: Callable[[dict[str, Any], int], tuple[int, Any] | None] = lambda body, number: (
@@ -126,7 +127,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/v1/files":
+        if not self.server.has_batches and not self.path.endswith("/chat/completions"):
+            self._answer(404, {"error": {"message": "Not Found"}})
+        elif self.path == "/v1/files":
             self._answer(200, self.server.upload(data))
         elif self.path == "/v1/batches":
             self._answer(200, self.server.create(json.loads(data)))

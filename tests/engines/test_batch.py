@@ -17,7 +17,6 @@ import pytest
 
 import judge
 from tests.engines.batch_api import BatchApi, judged
-from tests.engines.openai_server import Server
 
 HARD: dict[str, Any] = {"task": "preference", "hard": True, "progress": False}
 
@@ -174,15 +173,10 @@ def test_wrong_settings_are_named_at_once(api: BatchApi) -> None:
         judge.load_engine(f"openai:{api.url}#m?batch=true&server=vllm")
 
 
-def test_a_server_without_batches_is_named_at_once(tmp_path: Path) -> None:
-    server = Server()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with pytest.raises(judge.EngineError, match="takes no file: does not know this model or path"):
-            judge.label(rows(2), judges=f"openai:{server.url}#m?batch=true", out=tmp_path / "run", **HARD)
-    finally:
-        server.shutdown()
-        server.server_close()
+def test_a_server_without_batches_is_named_at_once(api: BatchApi, tmp_path: Path) -> None:
+    api.has_batches = False
+    with pytest.raises(judge.EngineError, match="takes no file: does not know this model or path"):
+        judge.label(rows(2), judges=spec(api), out=tmp_path / "run", **HARD)
 
 
 def label(folder: Path, api: BatchApi, number: int, **settings: Any) -> "subprocess.Popen[bytes]":
