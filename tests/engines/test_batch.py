@@ -187,6 +187,11 @@ def label(folder: Path, api: BatchApi, number: int, **settings: Any) -> "subproc
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ})
 
 
+def finish(process: "subprocess.Popen[bytes]") -> None:
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+
+
 def kill_and_resume(folder: Path, api: BatchApi, draw: random.Random, number: int) -> int:
     """Kill a run at random moments until it has come to its end; how often it was killed."""
     kills = 0
@@ -206,8 +211,7 @@ def kill_and_resume(folder: Path, api: BatchApi, draw: random.Random, number: in
 def check_killed(folder: Path, api: BatchApi, wanted: int, seed: int) -> None:
     draw, kills, number = random.Random(seed), 0, 0
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(15)))
-    quiet = label(folder, api, 0)
-    assert quiet.wait(120) == 0
+    finish(label(folder, api, 0))
     expected = same_rows(folder / "run0")
     while kills < wanted:
         number += 1
@@ -245,5 +249,5 @@ def test_an_interrupt_ends_the_command_while_a_batch_goes_on(api: BatchApi, tmp_
     assert (process.returncode, time.monotonic() - sent < 2.5) == (130, True)
     assert b"To go on" in errors
     api.seconds = 0
-    assert label(tmp_path, api, 1).wait(60) == 0
+    finish(label(tmp_path, api, 1))
     assert (len(api.batches), set(api.billed.values()), len(api.billed)) == (1, {1}, 6)
