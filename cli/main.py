@@ -27,6 +27,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "label": Verb("judge.cli.label", "Judge the rows of a data file and write the verdicts to a run directory.", False),
+    "merge": Verb("judge.cli.merge", "Join the shards of a run into one.", False),
     "agree": Verb("judge.cli.agree", "Say whether judges or reward models can stand in for people.", False),
     "audit": Verb("judge.cli.audit", "Change what should not matter and see whether verdicts move.", False),
     "revise": Verb("judge.cli.revise", "Answer, criticise and revise; keep what a referee finds better.", False),
@@ -44,7 +45,7 @@ VERBS = {
         "judge.cli.rewards.iterate", "Improve a policy in rounds of sampling, labelling and distilling.", False
     ),
     "robustness": Verb(
-        "judge.cli.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
+        "judge.cli.rewards.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
     ),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
     "constitution": Verb("judge.cli.constitution", "Write, check and try out the principles a judge is held to.", True),

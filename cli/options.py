@@ -38,6 +38,10 @@ Constitution = Annotated[
     typer.Option("--constitution", "-c", help="Judge pairs under its principles: a shipped name, or a .yaml file."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N distinct records.")]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="The I-th of N shares of the data, by id; `rmjudge merge` joins them."),
+]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, list and count them; else they end it.")
 ]

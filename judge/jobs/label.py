@@ -12,7 +12,7 @@ from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
 from judge.formats.rubric import as_rubric, load_rubric
 from judge.records import RubricItem
-from judge.runs.data import Data, open_data
+from judge.runs.data import Data, Shard, open_data
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import EngineJob, Plan
 from judge.runs.preview import preview
@@ -38,6 +38,7 @@ def label(
     constitution: str | Path | Constitution = "",
     format: str | None = None,
     limit: int | None = None,
+    shard: Shard | str | None = None,
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     patience: str | float | None = None,
@@ -79,6 +80,7 @@ def label(
         out: the run directory.
         task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
+        shard: "2/8" judges the second of eight shares, which `judge.merge` joins; `limit` counts the share's records.
         skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.
         settings: for those judges that know them. patience: how long a server may be away: "45s", "30m", "2h".
         prices: dollars per million tokens by model, a file or a mapping {model: {prompt, completion, cached, batch}}.
@@ -102,7 +104,7 @@ def label(
     """
     earlier = _Earlier(from_run)
     jury = earlier.jury(as_judges(judges))
-    sources = open_data(earlier.files if data is None else data)
+    sources = open_data(earlier.files if data is None else data, shard=shard)
     need("label", data=sources, task=task or earlier.task, judges=jury, out=out or dry_run)
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}

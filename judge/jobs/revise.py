@@ -12,7 +12,7 @@ from judge.engines.spec import read_settings
 from judge.errors import unknown
 from judge.exports.export import write_revised
 from judge.jobs.label import judge_by, named_constitution, need
-from judge.runs.data import Data, open_data
+from judge.runs.data import Data, Shard, open_data
 from judge.runs.plan import Plan
 from judge.runs.preview import Preview
 from judge.runs.reader import Run
@@ -45,6 +45,7 @@ def revise(
     referee_prompt: str | Path | None = None,
     format: str | None = None,
     limit: int | None = None,
+    shard: Shard | str | None = None,
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     patience: str | float | None = None,
@@ -71,6 +72,7 @@ def revise(
         constitution: whose principles revisions follow.
         rounds, margin, tries, principles, keep: see `judge.tasks.revision.Loop`.
         preset: the settings of a paper. thought: a line of thought before each critique.
+        shard: as `judge.label` takes it.
         skip_bad: rows that cannot be revised go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
@@ -91,7 +93,7 @@ def revise(
     named = {"answer": answer_prompt, "critique": critique_prompt, "revision": revision_prompt}
     assert data is not None and judge is not None
     plan = Plan(
-        data=open_data(data),
+        data=open_data(data, shard=shard),
         task="revision",
         judges=(judge, author or judge, referee or judge),
         constitution=named_constitution(constitution) or ("harmless" if paper else ""),

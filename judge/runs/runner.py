@@ -19,7 +19,7 @@ from judge.judgements import Judgement
 from judge.records import Record
 from judge.run_files import skipped_row
 from judge.runs.counts import Counts
-from judge.runs.data import DataSource
+from judge.runs.data import DataSource, ShardSource
 from judge.runs.interrupt import Interrupt
 from judge.runs.journal import Journal
 from judge.runs.manifest import (
@@ -203,8 +203,8 @@ def count_records(
 ) -> int | None:
     """Read a job's data to its end or to the limit, with a look at the first record; how many distinct ones there are.
 
-    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record,
-    and for bad rows where `on_bad` is not told of them.
+    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record
+    (of small data a shard may be empty), and for bad rows where `on_bad` is not told of them.
     """
     streamed = any(source.streamed for source in job.data)
     count = 0
@@ -212,7 +212,7 @@ def count_records(
         if not count and check is not None:
             check(record)
         count += 1
-    if not count:
+    if not count and not any(isinstance(source, ShardSource) for source in job.data):
         raise InputError(f"{', '.join(source.name for source in job.data)}: holds nothing to judge")
     return limit if streamed else count
 
