@@ -58,7 +58,7 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     if as_json:
         numbers = {**run.manifest["counts"], "resumed": counts.resumed}
         speed = {"seconds": round(run.seconds, 3), "rows_per_second": round(rate, 3)}
-        spent = {name: run.manifest[name] for name in ("tokens", "cost") if name in run.manifest}
+        spent: dict[str, object] = {name: run.manifest[name] for name in ("tokens", "cost") if name in run.manifest}
         show_json({"run": str(run.directory), "task": run.task, **numbers, **spent, **speed})
         return
     rows = [("rows", f"{counts.rows:,}" + (f" ({counts.resumed:,} from before)" if counts.resumed else ""))]

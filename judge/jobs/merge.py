@@ -75,16 +75,14 @@ def _in_order(runs: Sequence[Run]) -> list[Run]:
         by_shard[shard] = run
     if not by_shard:
         raise ConfigError("no runs to merge")
-    count = max(shard.count for shard in by_shard)
-    missing = [str(shard) for number in range(1, count + 1) if (shard := Shard(number, count)) not in by_shard]
-    if missing or len(by_shard) != count:
-        strange = [str(shard) for shard in by_shard if shard.count != count]
-        raise ConfigError(f"shards that do not make a whole: missing {', '.join(missing)}" + _beside(strange))
-    return [by_shard[Shard(number, count)] for number in range(1, count + 1)]
-
-
-def _beside(strange: Sequence[str]) -> str:
-    return f"; found beside them: {', '.join(strange)}" if strange else ""
+    total = max(shard.total for shard in by_shard)
+    missing = [str(shard) for number in range(1, total + 1) if (shard := Shard(number, total)) not in by_shard]
+    if missing or len(by_shard) != total:
+        strange = [str(shard) for shard in by_shard if shard.total != total]
+        parts = {"missing": missing, "too many": strange}
+        words = "; ".join(f"{name} {', '.join(shards)}" for name, shards in parts.items() if shards)
+        raise ConfigError(f"shards that do not make a whole: {words}")
+    return [by_shard[Shard(number, total)] for number in range(1, total + 1)]
 
 
 def _whole(run: Run) -> dict[str, Any]:

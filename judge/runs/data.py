@@ -152,11 +152,11 @@ class Shard(NamedTuple):
 
     Attributes:
         number: which share, counted from 1.
-        count: how many there are.
+        total: how many there are.
     """
 
     number: int
-    count: int
+    total: int
 
     @classmethod
     def of(cls, text: "Shard | str") -> "Shard":
@@ -167,11 +167,11 @@ class Shard(NamedTuple):
         return cls(int(number), int(count))
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+        return f"{self.number}/{self.total}"
 
     def holds(self, content_id: str) -> bool:
         """Whether a record belongs to it. By other digits than those by which Ray's actors share records."""
-        return int(content_id[-16:-8], 16) % self.count == self.number - 1
+        return int(content_id[-16:-8], 16) % self.total == self.number - 1
 
 
 @dataclass(frozen=True, slots=True)

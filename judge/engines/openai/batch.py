@@ -112,7 +112,7 @@ class BatchEngine(OpenAIEngine):
             if custom_id in self._held_by:
                 return
             if known is not None and self._failure(custom_id, known.line) is None:
-                self._answers.put([self._answer(custom_id, known.line, counted=known.counted)])
+                self._answers.put([self._completion(custom_id, known.line, counted=known.counted)])
             else:
                 self._unsent.append(custom_id)
 
@@ -233,7 +233,7 @@ class BatchEngine(OpenAIEngine):
                 if failure is None and custom_id not in self._asked:
                     self._known[custom_id] = _Known(line, counted=False)  # it will be asked for later
                 elif failure is None or (failure.kind == "refused" and custom_id in self._asked):
-                    answers.append(self._answer(custom_id, line))
+                    answers.append(self._completion(custom_id, line))
                 else:
                     failures[custom_id] = failure.reason
                     continue
@@ -268,7 +268,7 @@ class BatchEngine(OpenAIEngine):
             result = _read(result, self._asked[custom_id][1])
         return result if isinstance(result, Failure) else None
 
-    def _answer(self, custom_id: str, line: Mapping[str, Any], *, counted: bool = False) -> tuple[int, Completion]:
+    def _completion(self, custom_id: str, line: Mapping[str, Any], *, counted: bool = False) -> tuple[int, Completion]:
         """The completion of a request, which is done with that. counted: an earlier attempt has counted its tokens."""
         ticket, request = self._asked.pop(custom_id)
         content = _content(line)

@@ -114,7 +114,7 @@ class OpenAIEngine:
         if not url.startswith(("http://", "https://")) or not model:
             raise ConfigError(f"engine 'openai:{address}': write 'openai:http://HOST:PORT/v1#MODEL'")
         files = {"poll": poll, "batch_requests": batch_requests, "batch_bytes": batch_bytes}
-        named = {name: value for name, value in files.items() if value is not None}
+        named: dict[str, Any] = {name: value for name, value in files.items() if value is not None}
         if named and not batch:
             raise ConfigError(f"{', '.join(named)}: of a batch endpoint (accepted: together with batch=true)")
         url = url.replace("://", f"://{userinfo}@", 1) if userinfo else url
