@@ -10,7 +10,7 @@ from judge.errors import ConfigError, InputError
 from judge.exports.export import write_revised
 from judge.files import staged_directory
 from judge.run_files import LABELS
-from judge.runs.counts import Counts
+from judge.runs.counts import Counts, add_costs
 from judge.runs.data import Shard
 from judge.runs.journal import Journal
 from judge.runs.manifest import check_same, counts_of, entries_of, read_manifest, write_manifest
@@ -97,8 +97,7 @@ def _tokens(runs: Sequence[Run]) -> Counts:
     for part in (counts_of(run.manifest) for run in runs):
         for name in _SUMMED:
             setattr(counts, name, getattr(counts, name) + getattr(part, name))
-        for model, dollars in part.costs.items():
-            counts.costs[model] = counts.costs.get(model, 0.0) + dollars
+        counts.costs = add_costs(counts.costs, part.costs)
     return counts
 
 

@@ -100,6 +100,11 @@ class Counts:
             self.saved += cost.full - cost.dollars
 
 
+def add_costs(costs: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
+    """Dollars by model, of two parts of a run."""
+    return {model: costs.get(model, 0.0) + more.get(model, 0.0) for model in {**costs, **more}}
+
+
 def _reason(judgement: Mapping[str, Any]) -> str:
     """Why a row is unreadable: the reason of its first unreadable reading, else the row's own."""
     readings = judgement.get("readings") or ()
