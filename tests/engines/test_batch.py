@@ -54,6 +54,31 @@ def test_rows_are_those_of_ordinary_requests_and_each_is_billed_once(api: BatchA
     assert same_rows(tmp_path / "batched") == same_rows(tmp_path / "plain")
 
 
+def test_rows_are_alike_also_where_probabilities_are_asked_for(api: BatchApi, tmp_path: Path) -> None:
+    soft = HARD | {"hard": False}
+    judge.label(rows(3), judges=spec(api), out=tmp_path / "batched", **soft)
+    judge.label(rows(3), judges=f"openai:{api.url}#m?server=plain", out=tmp_path / "plain", **soft)
+    assert same_rows(tmp_path / "batched") == same_rows(tmp_path / "plain")
+    assert len(api.batches) == 1
+
+
+def test_nonsense_of_a_server_is_one_line_or_a_failed_row(api: BatchApi, tmp_path: Path) -> None:
+    """Lines of other shapes, ids that are none, errors and metadata of the wrong kind."""
+    look = api.look
+
+    def nonsense(name: str) -> dict[str, Any]:
+        batch = look(name)
+        if file := batch["output_file_id"]:
+            api.files[file] = b'[1]\n{"custom_id": [1]}\n{"custom_id": {}, "response": 3}\nhalf {\n' + api.files[file]
+        return batch | {"metadata": 3, "errors": {"data": 5}}
+
+    api.look = nonsense  # type: ignore[method-assign]
+    assert judge.label(rows(3), judges=spec(api), out=tmp_path / "run", **HARD).counts.labelled == 3
+    api.line = lambda body, number: (200, [body])
+    with pytest.raises(judge.EngineError, match="all 2 rows failed for one reason: an answer without choices"):
+        judge.label(rows(2), judges=spec(api), out=tmp_path / "odd", **HARD)
+
+
 def test_a_run_may_change_between_batches_and_requests(api: BatchApi, tmp_path: Path) -> None:
     judge.label(rows(9), judges=spec(api), out=tmp_path / "run", limit=4, **HARD)
     run = judge.label(rows(9), judges=f"openai:{api.url}#m?server=plain", out=tmp_path / "run", **HARD)

@@ -24,7 +24,7 @@ from judge.engines.base import Completion, Request
 from judge.engines.openai.answers import Failure, parse, read_reply
 from judge.engines.openai.batch_parts import Part, PartStore
 from judge.engines.openai.batch_server import BatchServer
-from judge.engines.openai.engine import OpenAIEngine, read_choice, seconds_of
+from judge.engines.openai.engine import NOT_GOING_ON, OpenAIEngine, read_choice, seconds_of
 from judge.errors import ConfigError, EngineError
 
 MOST_REQUESTS = 50_000  # of a file, as OpenAI documents it
@@ -103,7 +103,7 @@ class BatchEngine(OpenAIEngine):
         self._pending += 1
         self._submitted = time.monotonic()
         if request.prefill:
-            self._answers.put([(ticket, Completion(text="a batch cannot go on from a begun reply", finish="error"))])
+            self._answers.put([(ticket, Completion(text=NOT_GOING_ON, finish="error"))])
             return
         with self._lock:
             custom_id = self._name(request)

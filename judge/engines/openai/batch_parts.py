@@ -92,7 +92,8 @@ class PartStore:
                 for text in file:
                     with suppress(orjson.JSONDecodeError, KeyError, TypeError):
                         line = orjson.loads(text)
-                        yield line["custom_id"], line
+                        if isinstance(line["custom_id"], str):
+                            yield line["custom_id"], line
 
     def forget(self) -> None:
         """Remove the ended parts, the state first, and the directory when nothing is left in it."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import orjson
@@ -12,6 +13,7 @@ from judge.engines.openai.answers import Failure
 from judge.engines.openai.batch_parts import OUTPUTS, Part, PartStore
 from judge.engines.openai.connection import Call, Connection
 from judge.errors import EngineError
+from judge.secrets import mask_secrets
 
 METADATA = "rmjudge_part"
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -88,12 +90,14 @@ class BatchServer:
         address, after = self._connection.address, ""
         while True:
             url = address.url("/batches")
-            url += ("&" if "?" in url else "?") + f"limit={PAGE}" + (f"&after={after}" if after else "")
+            url += ("&" if "?" in url else "?") + f"limit={PAGE}" + (f"&after={quote(after, safe='')}" if after else "")
             page = self._good(await self._connection.call(Call("GET", url)), "lists no batches")
             listed = page.get("data") if isinstance(page, dict) else None
             batches = [batch for batch in listed if isinstance(batch, dict)] if isinstance(listed, list) else []
             for batch in batches:
-                if (batch.get("metadata") or {}).get(METADATA) == part.id and batch.get("status") != "failed":
+                metadata = batch.get("metadata")
+                named = isinstance(metadata, dict) and metadata.get(METADATA) == part.id
+                if named and batch.get("status") != "failed":
                     return batch
             oldest = min((created for batch in batches if (created := _number(batch, "created_at"))), default=0)
             if not batches or not page.get("has_more") or 0 < oldest < part.prepared - EARLIER_SECONDS:
@@ -117,7 +121,7 @@ class BatchServer:
     async def _wait(self, part: Part) -> dict[str, Any]:
         """The batch of a part, once it has ended; a batch that the server knows no more counts as expired."""
         pause = min(FIRST_PAUSE, self._poll)
-        url = self._connection.address.url(f"/batches/{part.batch_id}")
+        url = self._connection.address.url(f"/batches/{quote(part.batch_id, safe='')}")
         while True:
             batch = await self._connection.call(Call("GET", url))
             if isinstance(batch, Failure):
@@ -146,7 +150,7 @@ class BatchServer:
             return ""
         for kind, field in zip(OUTPUTS, ("output_file_id", "error_file_id"), strict=True):
             if file_id := batch.get(field):
-                url = self._connection.address.url(f"/files/{file_id}/content")
+                url = self._connection.address.url(f"/files/{quote(str(file_id), safe='')}/content")
                 answer = await self._connection.call(Call("GET", url, into=self._store.file(part, kind)))
                 if isinstance(answer, Failure) and answer.kind != "misaddressed":
                     raise EngineError(f"{self._shown}: file {file_id} of batch {part.batch_id}: {answer.reason}")
@@ -163,7 +167,7 @@ class BatchServer:
 
 def _text(content: Any, name: str, what: str) -> str:
     value = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(value, str) or not value or not value.isprintable() or "/" in value:
+    if not isinstance(value, str) or not value or not value.isprintable():
         raise EngineError(f"the server names no {name} of a {what}: found {str(value)[:60]!r}")
     return value
 
@@ -177,5 +181,6 @@ def _errors(batch: dict[str, Any]) -> str:
     """What a batch says is wrong with it, in one line."""
     errors = batch.get("errors")
     listed = errors.get("data") if isinstance(errors, dict) else None
-    words = [f"{entry.get('code')}: {entry.get('message')}" for entry in listed or () if isinstance(entry, dict)]
-    return " ".join("; ".join(words[:3]).split())[:300]
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    words = [f"{entry.get('code')}: {entry.get('message')}" for entry in entries]
+    return mask_secrets(" ".join("; ".join(words[:3]).split())[:300])

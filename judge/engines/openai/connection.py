@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
@@ -36,6 +36,7 @@ START_PAUSE = 0.3
 ODD_TRIES = 3  # an unreadable answer is one request's fault, so it is asked for again at once and not for long
 LONGEST_PAUSE = 15.0
 LONGEST_ANSWER = 64 << 20  # bytes
+LONGEST_FILE = 4 << 30
 _LOG_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -229,13 +230,25 @@ class Connection:
 
 async def _write_into(response: aiohttp.ClientResponse, path: Path) -> None:
     """Write an answer's bytes to a file, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
+    part, size = path.with_name(f".{path.name}.part"), 0
     with part.open("wb") as file:
         async for chunk in response.content.iter_chunked(1 << 20):
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
+            size += len(chunk)
+            if size > LONGEST_FILE:
+                raise EngineError(f"the server's file for {path.name} is longer than {LONGEST_FILE >> 30} GiB")
+            _write(file, chunk)
+        _write(file, b"", sync=True)
     part.replace(path)
+
+
+def _write(file: IO[bytes], chunk: bytes, *, sync: bool = False) -> None:
+    try:
+        file.write(chunk)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # told from an OSError of the connection, which is waited out
+        raise EngineError(f"{file.name}: cannot be written: {error.strerror}") from error
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:

@@ -33,6 +33,7 @@ from judge.records import Message
 from judge.secrets import split_userinfo
 
 SERVERS = ("vllm", "plain", "auto")
+NOT_GOING_ON = "this server cannot go on from a begun reply (prefill)"
 CLOSE_SECONDS = 1.0
 PROBE = Request(
     messages=(Message("user", "Write the numbers from one to six in words, with a comma between them."),),
@@ -203,7 +204,7 @@ class OpenAIEngine:
     async def _answer(self, request: Request) -> Completion:
         continues = await self._goes_on()
         if request.prefill and not continues:
-            return Completion(text="this server cannot go on from a begun reply (prefill)", finish="error")
+            return Completion(text=NOT_GOING_ON, finish="error")
         begun = ""
         if request.opening and not (request.prefill or request.choices) and continues and not await self._thinks():
             begun = request.opening
