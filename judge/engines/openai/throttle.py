@@ -1,8 +1,8 @@
 """How many requests are under way at once: as many as a server takes, found out by its answers.
 
 Additive increase, multiplicative decrease, as in TCP (Chiu and Jain 1989): each round of good answers allows a
-sixteenth of what the user set more (one request at least), up to that; a server that asks to wait halves the number, one
-that slows down lowers it by a fifth.
+sixteenth of what the user set more (one request at least), up to that; a server that asks to wait halves the number,
+one that slows down lowers it by a fifth.
 """
 
 import asyncio
