@@ -25,7 +25,7 @@ Judge = Annotated[
         "--judge",
         "-j",
         help="vllm:MODEL, hf:MODEL, tiny, openai:URL#MODEL, scripted:FILE, recorded:RUN; several: a jury. Settings of "
-        "its own: vllm:MODEL?NAME=VALUE.",
+        "its own: vllm:MODEL?NAME=VALUE; openai:URL#MODEL?batch=true asks a batch endpoint.",
     ),
 ]
 Out = Annotated[
