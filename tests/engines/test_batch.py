@@ -203,6 +203,14 @@ def test_a_jury_of_a_batch_and_a_quick_judge(api: BatchApi, tmp_path: Path) -> N
     assert (run.counts.labelled, run.counts.calls, len(api.billed)) == (3, 12, 6)
 
 
+def test_a_server_that_is_not_there_costs_no_reply_of_the_other_juror(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.jsonl"
+    rules.write_text('{"match": ".", "text": "[[A]]"}\n')
+    away = "openai:http://127.0.0.1:9/v1#m?batch=true&patience=1s"
+    with pytest.raises(judge.EngineError, match="judge 2 gave out: no good answer .* of 3 unfinished rows is kept"):
+        judge.label(rows(3), judges=[f"scripted:{rules}", away], out=tmp_path / "run", **HARD)
+
+
 def test_wrong_settings_are_named_at_once(api: BatchApi) -> None:
     with pytest.raises(judge.UnknownNameError, match="did you mean 'batch_requests'"):
         judge.load_engine(f"openai:{api.url}#m?batch=true&batch_request=3")

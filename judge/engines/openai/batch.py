@@ -24,7 +24,7 @@ from judge.engines.openai.answers import Failure, parse, read_reply
 from judge.engines.openai.batch_parts import Part, PartStore
 from judge.engines.openai.batch_server import BatchServer
 from judge.engines.openai.engine import NOT_GOING_ON, OpenAIEngine, read_choice, seconds_of
-from judge.errors import ConfigError, EngineError
+from judge.errors import ConfigError, EngineError, RmjudgeError
 
 MOST_REQUESTS = 50_000  # of a file, as OpenAI documents it
 MOST_BYTES = 200_000_000
@@ -133,7 +133,10 @@ class BatchEngine(OpenAIEngine):
     def ready(self) -> bool:
         """Whether `step` would return at once; what has waited long enough is submitted."""
         if self._answers.empty() and time.monotonic() - self._submitted > LINGER_SECONDS:
-            self._flush()
+            try:
+                self._flush()
+            except RmjudgeError as error:
+                self._answers.put(error)
         return not self._answers.empty()
 
     def close(self) -> None:
