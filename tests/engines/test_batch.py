@@ -207,7 +207,7 @@ def test_a_server_that_is_not_there_costs_no_reply_of_the_other_juror(tmp_path: 
     rules = tmp_path / "rules.jsonl"
     rules.write_text('{"match": ".", "text": "[[A]]"}\n')
     away = "openai:http://127.0.0.1:9/v1#m?batch=true&patience=1s"
-    with pytest.raises(judge.EngineError, match="judge 2 gave out: no good answer .* of 3 unfinished rows is kept"):
+    with pytest.raises(judge.EngineError, match=r"judge 2 gave out: no good answer .* of 3 unfinished rows is kept"):
         judge.label(rows(3), judges=[f"scripted:{rules}", away], out=tmp_path / "run", **HARD)
 
 
