@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from typing import Any
 
 import jinja2
-import yaml
+from yaml.nodes import MappingNode
 
 from judge.prompting.body import Body, compile_body
 from judge.registry import task_table
+from judge.yaml_input import YamlError, compose, construct
 
 KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix", "opening")
 
@@ -107,13 +108,12 @@ def take_apart(data: bytes, path: str) -> Front:
 def _read_keys(front: Front, header: str) -> bool:
     """Whether the header could be read at all; what follows from one that cannot would only hide the cause."""
     try:
-        tree = yaml.compose(header, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(header)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        front.add(mark.line + 2 if mark else 1, f"front matter is no YAML: {_one_line(error)}")
+        tree = compose(header)
+        values = construct(tree)
+    except YamlError as error:
+        front.add(error.line + 1, f"front matter is no YAML: {error}")  # the line before the header is its ---
         return False
-    if not isinstance(values, dict) or not isinstance(tree, yaml.MappingNode):
+    if not isinstance(values, dict) or not isinstance(tree, MappingNode):
         front.add(1, "front matter is not a mapping of keys to values")
         return False
     for key, _ in tree.value:
@@ -138,10 +138,6 @@ def _read_keys(front: Front, header: str) -> bool:
         else:
             front.add(1, f"no 'task' in the front matter (accepted: {', '.join(accepted)})")
     return True
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or getattr(error, "reason", None) or " ".join(str(error).split()))
 
 
 _ACCEPTED = {"labels": "a mapping verdict: label", "variables": "a list", "max_tokens": "a whole number above 0"}
