@@ -10,6 +10,7 @@ import jinja2
 from yaml.nodes import MappingNode
 
 from judge.prompting.body import Body, compile_body
+from judge.prompting.limits import MAX_BYTES
 from judge.registry import task_table
 from judge.yaml_input import YamlError, compose, construct
 
@@ -87,7 +88,10 @@ class Front:
 
 def take_apart(data: bytes, path: str) -> Front:
     """Read a prompt file; everything that is wrong with it stands in `findings`, nothing is raised."""
-    front = Front(path, data.decode("utf-8", "replace").replace("\r\n", "\n"))
+    front = Front(path, data[:MAX_BYTES].decode("utf-8", "replace").replace("\r\n", "\n"))
+    if len(data) > MAX_BYTES:
+        front.add(1, f"a prompt of {len(data):,} bytes; accepted: up to {MAX_BYTES:,}")
+        return front
     header = re.match(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", front.text, re.DOTALL)
     if "\ufffd" in front.text:
         front.add(front.text[: front.text.index("\ufffd")].count("\n") + 1, "not UTF-8")
@@ -237,6 +241,10 @@ def _check_body(front: Front) -> None:
     except jinja2.TemplateSyntaxError as error:
         front.add(error.lineno, f"{error.message}")
         return
+    except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
+        # Python compiles what Jinja makes of a body: loops in loops in loops …, a number of 5,000 digits
+        front.add(front.body.count("\n", 0, len(front.body) - len(front.body.lstrip())) + 1, _uncompiled(error))
+        return
     if "user" not in body.roles:
         front.add(front.body.count("\n") + 1, "no user message ({% user %}…{% enduser %})")
     for line in body.nameless:
@@ -251,6 +259,11 @@ def _check_body(front: Front) -> None:
     for name in front.variables:
         if name not in body.used:
             front.add("variables", f"variable '{name}' is declared and never used", fatal=False)
+
+
+def _uncompiled(error: Exception) -> str:
+    why = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"the body is nested too deeply or cannot be compiled: {why}"
 
 
 def _nearest(name: str, accepted: Iterable[str]) -> str:
