@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from yaml.nodes import MappingNode
 
+from judge.patterns import PatternError, PatternTimeout, compile_pattern, find_all, fits
 from judge.prompting.body import Body, compile_body
 from judge.prompting.limits import MAX_BYTES
 from judge.registry import task_table
@@ -203,20 +204,23 @@ def _check_pattern(front: Front) -> None:
     if not pattern:
         return
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
+        compiled = compile_pattern(pattern)
+    except PatternError as error:
         front.add("verdict", f"'verdict' is no regular expression: {error}")
         return
     groups = compiled.groups - ("step" in compiled.groupindex)
     if groups != 1:
         front.add("verdict", f"'verdict' has {groups} groups; accepted: exactly one, around the label")
         return
-    if compiled.search("") is not None:
-        front.add("verdict", "'verdict' matches the empty text")
-    inside = _group(pattern, compiled)
-    for label in front.values.get("labels", {}).values():
-        if isinstance(label, str) and inside is not None and not inside.fullmatch(label):
-            front.add("verdict", f"'verdict' can never read the label '{label}'")
+    try:
+        if find_all(compiled, ""):
+            front.add("verdict", "'verdict' matches the empty text")
+        inside = _group(pattern, compiled)
+        for label in front.values.get("labels", {}).values():
+            if isinstance(label, str) and inside is not None and not fits(inside, label):
+                front.add("verdict", f"'verdict' can never read the label '{label}'")
+    except PatternTimeout as timeout:
+        front.add("verdict", f"'verdict': {timeout}")
 
 
 def _group(pattern: str, compiled: re.Pattern[str]) -> re.Pattern[str] | None:
@@ -230,8 +234,9 @@ def _group(pattern: str, compiled: re.Pattern[str]) -> re.Pattern[str] | None:
         depth += (plain[end] == "(") - (plain[end] == ")")
         end += 1
     try:
-        return re.compile(pattern[opening.end() : end - 1], compiled.flags & ~re.UNICODE)
-    except re.error:
+        flags = "".join(letter for letter in "ims" if compiled.flags & getattr(re, letter.upper()))
+        return compile_pattern(f"(?{flags})" * bool(flags) + pattern[opening.end() : end - 1])
+    except PatternError:
         return None
 
 
