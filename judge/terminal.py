@@ -24,8 +24,13 @@ def console(file: TextIO | None = None, **options: Any) -> "Console":
     """A console of rich that draws texts as they are: no markup, no highlighting, control characters spelled out."""
     from rich.console import Console
     from rich.segment import Segment
+    from rich.text import Text
 
     class SafeConsole(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            # Before it is laid out, so that columns are wide enough.
+            return super().render_str(visible(text), **options)
+
         def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
             for text, style, control in super().render(renderable, options):
                 yield Segment(text if control else visible(text), style, control)

@@ -74,7 +74,7 @@ class _Limited(Composer):
     """Composes a tree and counts what it would be with every alias written out."""
 
     def __init__(self) -> None:
-        Composer.__init__(self)  # type: ignore[no-untyped-call]  # not the next of the loader's many bases
+        Composer.__init__(self)  # not the next of the loader's many bases
         self.nodes = self.depth = self.deepest = 0
         self.anchored: dict[int, tuple[int, int]] = {}  # id of a node -> its size and height
 
@@ -84,10 +84,10 @@ class _Limited(Composer):
         self.depth += 1
         self.deepest = self.depth
         self._check(event)  # before what is inside is read: a deep text is refused at its start
-        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
         if isinstance(event, AliasEvent):
             if id(node) not in self.anchored:
-                raise ComposerError(None, None, f"*{event.anchor} inside what it stands for", event.start_mark)
+                raise _refusal(f"*{event.anchor} inside what it stands for", event)
             size, height = self.anchored[id(node)]
             self.nodes += size
             self.deepest += height
@@ -103,12 +103,16 @@ class _Limited(Composer):
 
     def _check(self, event: Any) -> None:
         if self.deepest > MAX_DEPTH:
-            raise ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+            raise _refusal(f"nested deeper than {MAX_DEPTH} levels", event)
         if self.nodes > MAX_NODES:
             problem = f"more than {MAX_NODES:,} values, each alias (*{getattr(event, 'anchor', '')}) written out"
             if not self.anchored:
                 problem = f"more than {MAX_NODES:,} values"
-            raise ComposerError(None, None, problem, event.start_mark)
+            raise _refusal(problem, event)
+
+
+def _refusal(problem: str, event: Any) -> ComposerError:
+    return ComposerError(None, None, problem, event.start_mark)
 
 
 class _PythonLoader(_Limited, yaml.SafeLoader):
@@ -134,11 +138,11 @@ class _Constructor(SafeConstructor):
         """A whole number; `1:2:3:…` (base 60) takes time with the square of its length."""
         if isinstance(node, ScalarNode) and len(node.value) > MAX_DIGITS:
             raise ConstructorError(None, None, f"a number of {len(node.value):,} digits", node.start_mark)
-        number: int = super().construct_yaml_int(node)  # type: ignore[no-untyped-call]
+        number: int = super().construct_yaml_int(node)
         return number
 
 
-_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
+_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)  # type: ignore[type-var]
 
 
 def _problem(error: yaml.YAMLError) -> str:
