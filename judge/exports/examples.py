@@ -12,7 +12,19 @@ from typing import Any, ClassVar
 
 from judge.files import to_json
 from judge.judgements import Judgement, Order, Revision, Shape, Steps, shape_of
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
+from judge.records import (
+    Conversation,
+    Message,
+    Pair,
+    Ranking,
+    Record,
+    Response,
+    Solution,
+    content_id,
+    plain,
+    response_of,
+    spoken,
+)
 
 
 def _sortable(turns: list[list[Any]]) -> list[list[str]]:
@@ -84,13 +96,18 @@ class Rated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepped:
-    """A solution whose steps are right or wrong; a neutral step counts as right, as PRM800K's authors count it."""
+    """A solution whose steps are right or wrong; a neutral step counts as right, as PRM800K's authors count it.
+
+    neutral: which steps are neutral. turns: of a trajectory, all its turns, also those after the last step.
+    """
 
     kind: ClassVar[str] = "stepwise"
     prompt: Conversation
     steps: tuple[str, ...]
     right: tuple[bool, ...]
     p_right: tuple[float, ...]
+    neutral: tuple[bool, ...] = ()
+    turns: Conversation = ()
     consistent: ClassVar[bool | None] = None
     tie: ClassVar[bool] = False
     empty: ClassVar[bool] = False
@@ -102,7 +119,7 @@ class Stepped:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, plain(self.prompt), self.steps)
+        return content_id(self.kind, plain(self.prompt), plain(self.turns) if self.turns else self.steps)
 
     @property
     def label(self) -> str:
@@ -171,7 +188,7 @@ def rated(record: Record, judgement: Judgement) -> Iterator[Rated]:
         shape = shape_of(judgement.task)
         if _decided(shape, judgement) and (p := shape.p(judgement)) is not None:
             right = bool(judgement.verdict == shape.labels[0])
-            yield Rated(prompt=record.prompt, completion=_response(record), right=right, p=p)
+            yield Rated(prompt=record.prompt, completion=response_of(record), right=right, p=p)
             return
     for pair in preferred(record, judgement):
         if not pair.tie and not pair.empty:
@@ -198,7 +215,14 @@ def stepped(record: Record, judgement: Judgement) -> Iterator[Stepped]:
         for index in range(known)
     )
     if known:
-        yield Stepped(prompt=record.prompt, steps=record.steps[:known], right=right, p_right=p_right)
+        yield Stepped(
+            prompt=record.prompt,
+            steps=record.steps[:known],
+            right=right,
+            p_right=p_right,
+            neutral=tuple(verdict == "neutral" for verdict in judgement.verdict[:known]),
+            turns=record.turns,
+        )
 
 
 def answered(record: Record, judgement: Judgement) -> Iterator[Answered]:
@@ -221,11 +245,7 @@ def answered(record: Record, judgement: Judgement) -> Iterator[Answered]:
     elif isinstance(record, Response | Solution) and _decided(shape, judgement):
         p = shape.p(judgement)
         if judgement.verdict == shape.labels[0] and p is not None:
-            yield Answered(prompt=record.prompt, completion=_response(record), margin=2.0 * p - 1.0)
-
-
-def _response(record: Response | Solution) -> Conversation:
-    return record.response if isinstance(record, Response) else _message("\n".join(record.steps))
+            yield Answered(prompt=record.prompt, completion=response_of(record), margin=2.0 * p - 1.0)
 
 
 def _message(text: str) -> Conversation:

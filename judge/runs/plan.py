@@ -86,6 +86,10 @@ class EngineJob(ABC):
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""
 
+    def row(self, record: Record, judgement: Judgement) -> dict[str, Any]:
+        """The row of labels.jsonl and failures.jsonl."""
+        return row_of(record, judgement)
+
     def render(self, record: Record) -> None:
         """Render the first prompt of a record; raises TemplateError for what it lacks."""
         program = self.program(record)
@@ -100,7 +104,7 @@ class EngineJob(ABC):
                 self.program,
                 self.engines,
                 attempt.journal,
-                row_of,
+                self.row,
                 counts=attempt.counts,
                 window=self.plan.window,
                 limit=attempt.limit,
