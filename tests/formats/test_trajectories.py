@@ -61,9 +61,8 @@ def test_our_own_row_holds_the_turns_and_for_the_eye_the_steps(tmp_path: Path) -
     row = json.loads(json.dumps(to_row(solution)))
     assert list(row)[:5] == ["id", "kind", "prompt", "turns", "steps"] and len(row["steps"]) == 2
     assert from_row(row) == solution and from_row(row).id == solution.id
-    assert read(tmp_path, row | {"shortened": 2, "judgement": {"task": "steps", "verdict": ["right", "wrong"]}}).meta == (
-        solution.meta
-    )
+    of_a_run = row | {"shortened": 2, "judgement": {"task": "steps", "verdict": ["right", "wrong"]}}
+    assert read(tmp_path, of_a_run).meta == solution.meta
 
 
 def test_step_labels_are_written_and_read_again(tmp_path: Path) -> None:
