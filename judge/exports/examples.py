@@ -11,7 +11,7 @@ from math import exp
 from typing import Any, ClassVar
 
 from judge.files import to_json
-from judge.judgements import Judgement, Order, Revision, Shape, Steps, shape_of
+from judge.judgements import Checklist, Judgement, Order, Revision, Shape, Steps, shape_of
 from judge.records import (
     Conversation,
     Message,
@@ -25,6 +25,7 @@ from judge.records import (
     response_of,
     spoken,
 )
+from judge.tasks.views import as_response
 
 
 def _sortable(turns: list[list[Any]]) -> list[list[str]]:
@@ -145,7 +146,37 @@ class Answered:
         return content_id(self.kind, plain(self.prompt), plain(self.completion))
 
 
-Example = Preferred | Rated | Stepped | Answered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A response with a rubric, and which of its criteria it meets."""
+
+    kind: ClassVar[str] = "rubric"
+    record: Response
+    judgement: Checklist
+    consistent: ClassVar[bool | None] = None
+    tie: ClassVar[bool] = False
+    empty: ClassVar[bool] = False
+
+    @property
+    def prompt(self) -> Conversation:
+        return self.record.prompt
+
+    @property
+    def margin(self) -> float:
+        """That of the criterion which is least sure."""
+        chances = [p for name, p in self.judgement.expected.items() if name and p is not None]
+        return min((abs(2.0 * p - 1.0) for p in chances), default=1.0)
+
+    @property
+    def content(self) -> str:
+        return content_id(self.kind, self.record.id)
+
+    @property
+    def label(self) -> str:
+        return content_id(dict(self.judgement.verdict), list(self.judgement.abstained))
+
+
+Example = Preferred | Rated | Stepped | Answered | Graded
 
 
 def preferred(record: Record, judgement: Judgement) -> Iterator[Preferred]:
@@ -248,6 +279,12 @@ def answered(record: Record, judgement: Judgement) -> Iterator[Answered]:
             yield Answered(prompt=record.prompt, completion=response_of(record), margin=2.0 * p - 1.0)
 
 
+def graded(record: Record, judgement: Judgement) -> Iterator[Graded]:
+    """A response that was judged by a rubric."""
+    if isinstance(judgement, Checklist) and isinstance(record, Response | Solution):
+        yield Graded(record=as_response(record), judgement=judgement)
+
+
 def _message(text: str) -> Conversation:
     return (Message("assistant", text),)
 
@@ -262,5 +299,6 @@ EXAMPLES: Mapping[str, Callable[[Record, Judgement], Iterator[Any]]] = {
     "unpaired": rated,
     "stepwise": stepped,
     "sft": answered,
+    "rubric": graded,
 }
 """Kind of example -> what it is made by; a task says in its `TaskSpec` which kinds its judgements give."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from judge.exports.examples import Answered, Preferred, Rated, Stepped
+from judge.exports.rubric_rows import healthbench, own_rubric, rubrics_as_rewards
 from judge.formats import judgement_to_row, openai_messages, sharegpt_turns, to_row, tools_of
 from judge.judgements import Outcome, Preference, Steps
 from judge.records import Conversation, Message, Pair, Response, Solution, StepVerdict, content_id, spoken
@@ -225,7 +226,15 @@ WRITERS: Mapping[str, Mapping[str, Writer]] = {
     },
     "sharegpt": {"preference": sharegpt_preference, "unpaired": sharegpt_rated, "sft": sharegpt_answer},
     "ultrafeedback": {"preference": binarized},
-    "rmjudge": {"preference": own_pair, "unpaired": own_response, "stepwise": own_solution, "sft": own_answer},
+    "healthbench": {"rubric": healthbench},
+    "rubrics-as-rewards": {"rubric": rubrics_as_rewards},
+    "rmjudge": {
+        "preference": own_pair,
+        "unpaired": own_response,
+        "stepwise": own_solution,
+        "sft": own_answer,
+        "rubric": own_rubric,
+    },
 }
 """Format -> kind of example -> how its row is written."""
 

@@ -142,6 +142,7 @@ TASK = TaskSpec(
         )
     },
     shape=Shape(judgement=Checklist, form="scores", records=("response", "solution"), tally=_tally),
+    exports=("rubric",),
     takes_rubric=True,
     unfit=_unfit,
 )
