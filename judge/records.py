@@ -89,7 +89,7 @@ def is_trajectory(turns: Conversation) -> bool:
 
 
 _TAG = re.compile(
-    r"[<＜﹤‹〈](?=[\s/\u200b-\u200d\u2060\ufeff＼∕⁄]*(?:tool[\s_-]*(?:calls?|results?)|tools|reasoning)\b)",
+    r"[<＜﹤‹〈](?=[\s/／\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff＼∕⁄]*(?:tool[\s_-]*(?:calls?|results?)|tools|reasoning)\b)",
     re.IGNORECASE,
 )
 
