@@ -85,6 +85,8 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     rows += [("unreadable", f"{counts.unreadable:,}"), ("duplicates in the data", f"{counts.duplicates:,}")]
     if counts.skipped:
         rows.append(("skipped rows of the data", f"{counts.skipped:,}"))
+    if counts.shortened:
+        rows.append(("tool results shortened", f"{counts.shortened:,} (--max-tool-result)"))
     if counts.both_orders:
         rows.append(("position flips", f"{counts.flips:,} ({counts.flips / counts.both_orders:.1%})"))
     tokens = counts.prompt_tokens + counts.output_tokens
