@@ -3,11 +3,11 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import judge as rmjudge
 from judge.cli import drawing
 from judge.cli import options as o
+from judge.cli.drawing import draw, show_json
 
 app = typer.Typer(add_completion=False)
 
@@ -78,7 +78,7 @@ def audit(
             progress=not quiet,
         )
     if json:
-        drawing.show_json({**audited.to_row(), "fail_over": fail_over})
+        show_json({**audited.to_row(), "fail_over": fail_over})
     else:
-        Console(highlight=False).print(audited.table(fail_over))
+        draw(audited.table(fail_over))
     return 1 if audited.over(fail_over) else 0

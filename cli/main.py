@@ -15,6 +15,10 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from judge import CostLimitError, RmjudgeError, unknown
+from judge.cli.drawing import say
+
+LONGEST = 2000
+"""Characters of an error's line."""
 
 
 class Verb(NamedTuple):
@@ -89,7 +93,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"rmjudge {version('rmjudge')}")
+        say(f"rmjudge {version('rmjudge')}")
         raise typer.Exit
 
 
@@ -103,6 +107,9 @@ def _root(version: Version = False) -> None:
 
 def run() -> None:
     """The entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every word
     sys.exit(main(sys.argv[1:]))
 
 
@@ -116,7 +123,7 @@ def main(args: list[str]) -> int:
     except RmjudgeError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
+        say("interrupted", error=True)
         return 130
     except BrokenPipeError:
         # The reader of a pipe went away (`| head`): nobody is left to be told.
@@ -137,10 +144,14 @@ def _exit_code(result: Any) -> int:
 
 
 def _refuse(message: str) -> int:
-    # One line; a list of wrong rows goes on below it, indented.
-    lines = (" ".join(line.split()) for line in message.split("\n  "))
-    print("rmjudge: " + "\n  ".join(lines), file=sys.stderr)
+    # One line; a list of wrong rows goes on below it, indented. Names from data may be as long as a book.
+    lines = (_cut(" ".join(line.split())) for line in message.split("\n  "))
+    say("rmjudge: " + "\n  ".join(lines), error=True)
     return 2
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

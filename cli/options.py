@@ -17,7 +17,8 @@ Data = Annotated[
     typer.Argument(help="Data files (.jsonl .json .csv .parquet, .gz), run directories or hub names hf://NAME:SPLIT."),
 ]
 Task = Annotated[
-    str | None, typer.Option("--task", "-t", help="preference, critique, score, steps, outcome or ranking.")
+    str | None,
+    typer.Option("--task", "-t", help="preference, critique, score, checklist, classify, steps, outcome or ranking."),
 ]
 Judge = Annotated[
     list[str] | None,
@@ -128,6 +129,27 @@ Rubric = Annotated[
 OwnReference = Annotated[
     bool | None,
     typer.Option("--own-reference", help="The judge answers first; that is the reference.", rich_help_panel=_ASKING),
+]
+Turns = Annotated[
+    str | None,
+    typer.Option(
+        "--turns",
+        help="Of conversations: last, the last answer alone; all, every turn of the assistant.",
+        rich_help_panel=_ASKING,
+    ),
+]
+MaxToolResult = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tool-result",
+        min=0,
+        help="Characters of a tool's result that are shown, the middle left out (8000; 0: all).",
+        rich_help_panel=_ASKING,
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option("--language", help="What critiques are written in, such as German.", rich_help_panel=_ASKING),
 ]
 NoReference = Annotated[
     bool | None, typer.Option("--no-reference", help="Hide a known answer.", rich_help_panel=_ASKING)

@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from judge.runs.reader import Judged, Run, open_run
     from judge.secrets import mask_secrets
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
+    from judge.terminal import console, visible
 
 __all__ = [
     "FORMATS",
@@ -184,6 +185,7 @@ __all__ = [
     "audit",
     "best_of",
     "calibrate",
+    "console",
     "content_id",
     "diff_constitutions",
     "distill",
@@ -226,6 +228,7 @@ __all__ = [
     "to_row",
     "try_constitution",
     "unknown",
+    "visible",
 ]
 
 _HOMES = {
@@ -394,6 +397,10 @@ _HOMES = {
         "Program",
         "TaskSpec",
         "play",
+    ),
+    "terminal": (
+        "console",
+        "visible",
     ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

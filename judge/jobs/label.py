@@ -65,6 +65,9 @@ def label(
     rubric: str | Path | Sequence[RubricItem | Mapping[str, Any] | str] | None = None,
     no_reference: bool | None = None,
     own_reference: bool | None = None,
+    turns: Literal["last", "all"] | str | None = None,
+    max_tool_result: int | None = None,
+    language: str | None = None,
     from_run: str | Path | Run | None = None,
     retry_failures: bool = False,
     window: int = WINDOW,
@@ -86,8 +89,8 @@ def label(
         prices: dollars per million tokens by model, a file or a mapping {model: {prompt, completion, cached, batch}}.
         max_cost: dollars; a run stops before it costs more, and a higher limit goes on with it.
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
-        one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference: how to
-            ask; see `Options`. pairwise: tournament="full" by an earlier name.
+        one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference, turns,
+        max_tool_result, language: how to ask; see `Options`. pairwise: tournament="full" by an earlier name.
         rubric: what the scores of `score` mean; of `checklist` the criteria of rows that have no rubric: a file, or a
             list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
         constitution, clamp, preset: the principles to judge pairs by; bounds of one's probability; a paper's settings.
@@ -110,10 +113,9 @@ def label(
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     asking: dict[str, Any] = {"retries": retries, "one_order": one_order, "low": low, "high": high, "rounds": rounds}
     asking |= {"own_reference": own_reference, **rubric_options(task or earlier.task, rubric)}
-    asking["tournament"] = tournament or ("full" if pairwise else None)
-    converted = worded_options(
-        hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category
-    )
+    asking |= {"tournament": tournament or ("full" if pairwise else None), "turns": turns}
+    asking |= {"max_tool_result": max_tool_result, "language": language}
+    worded = worded_options(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category)
     plan = Plan(
         data=sources,
         task=task or earlier.task,
@@ -122,7 +124,7 @@ def label(
         constitution=named_constitution(constitution) or (paper.constitution if paper else earlier.constitution),
         clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
         format=format,
-        options=earlier.options(len(jury), {**sampling, **asking, **converted}),
+        options=earlier.options(len(jury), {**sampling, **asking, **worded}),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
         prices=read_prices(prices),

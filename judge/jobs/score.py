@@ -15,7 +15,7 @@ from judge.jobs.reward_source import open_scoring_model
 from judge.jobs.scoring.published import Objectives
 from judge.jobs.scoring.scoring_model import BATCH_TOKENS, ScoringModel
 from judge.judgements import readable
-from judge.records import Record
+from judge.records import Record, Response, as_steps, is_trajectory
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
 from judge.rewards.shaping import Shaping
@@ -145,7 +145,8 @@ class ScoreJob:
         """The records in the order of the data; bad are also those without texts, and those of another task."""
         task = ""
         for source in self.data:
-            for place, record in source.records(self.format, on_bad):
+            for place, read in source.records(self.format, on_bad):
+                record = self._by_turns(read)
                 this = task_of(record, self.reward_config, self.rule)
                 task = task or this
                 if not this:
@@ -155,6 +156,13 @@ class ScoreJob:
                 else:
                     self._place = place
                     yield record
+
+    def _by_turns(self, record: Record) -> Record:
+        """The record; for a process model a trajectory as a solution, so that each turn has its reward."""
+        whole = self.reward_config.model.kind != "process" or self.rule.whole
+        if whole or not isinstance(record, Response) or not is_trajectory(record.response):
+            return record
+        return as_steps(record)
 
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""

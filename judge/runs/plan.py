@@ -102,6 +102,10 @@ class EngineJob(ABC):
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""
 
+    def row(self, record: Record, judgement: Judgement) -> dict[str, Any]:
+        """The row of labels.jsonl and failures.jsonl."""
+        return row_of(record, judgement)
+
     def render(self, record: Record) -> None:
         """Render the first prompt of a record; raises TemplateError for what it lacks."""
         program = self.program(record)
@@ -120,7 +124,7 @@ class EngineJob(ABC):
                 self.program,
                 self.engines,
                 attempt.journal,
-                row_of,
+                self.row,
                 counts=attempt.counts,
                 window=max(self.plan.window, *(engine.window for engine in durable), 1),
                 limit=attempt.limit,

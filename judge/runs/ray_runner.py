@@ -21,7 +21,7 @@ from judge.runs.id_set import IdSet
 from judge.runs.journal import Journal
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import Plan
-from judge.runs.runner import Attempt, SkippedRows, row_of
+from judge.runs.runner import Attempt, SkippedRows
 from judge.runs.scheduler import run
 
 SHARDS = "shards"
@@ -152,7 +152,7 @@ def judge_share(share: Share, held: IdSet, tell: Callable[[int, Counts], None]) 
                 job.program,
                 job.engines,
                 sink,
-                row_of,
+                job.row,
                 counts=counts,
                 window=plan.window,
                 limit=share.limit,
