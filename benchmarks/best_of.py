@@ -4,8 +4,8 @@
 `benchmarks/distill.py --only pe` makes (its DIR/models). A second ensemble, `planned`, is trained here on pairs whose
 worse side may also solve another problem than the one asked, which the first one has never seen. `tiny` answers
 held-out problems 16 times; their numbers grow so large that it is right less than half the time at temperature 1
-(`--largest 0 --temperature 1.75` takes usual ones, where its mistakes are those of the draw). For each model the best of 16
-stands beside pass@1, pass@16 and majority voting; a search by steps stands beside the best of as many whole answers as
+(`--largest 0 --temperature 1.75` takes usual ones, where its mistakes are those of the draw). For each model the best
+of 16 stands beside pass@1, pass@16 and majority voting; a search by steps stands beside the best of as many whole answers as
 have the same tokens. `--part tournament` needs no models.
 """
 
@@ -31,7 +31,7 @@ from judge.jobs.rewards.policy import Draft, Policy
 from judge.records import HumanLabel, Message, Pair, Ranking, Response
 from judge.tiny.arithmetic import value
 from judge.tiny.lessons import solution_text
-from judge.tiny.problems import largest, problem, question
+from judge.tiny.problems import Node, largest, problem, question
 from judge.tiny.solutions import solve, solve_wrong
 
 ROUNDS = 2000
@@ -68,19 +68,21 @@ def problems(options: argparse.Namespace) -> Path:
     """Held-out problems with their answers and none written yet."""
     path: Path = options.out / "problems.jsonl"
     rng = random.Random(options.seed)
-    if options.largest:
-        drawn = (problem(rng, limit=100_000, wide=True, held_out=True) for _ in itertools.count())
-        nodes = list(
-            itertools.islice((node for node in drawn if largest(node.tokens) >= options.largest), options.problems)
-        )
-    else:
-        nodes = [problem(rng, held_out=True) for _ in range(options.problems)]
+    nodes = list(itertools.islice(drawn(rng, options.largest, held_out=True), options.problems))
     rows = [
         Response(prompt=(Message("user", question(node)),), response=(), reference=str(value(node.tokens)))
         for node in nodes
     ]
     write_rows(path, map(to_row, rows))
     return path
+
+
+def drawn(rng: random.Random, magnitude: int, *, held_out: bool) -> Iterator[Node]:
+    """Problems in whose working a number of this magnitude appears; usual ones where it is 0."""
+    while True:
+        node = problem(rng, limit=100_000 if magnitude else 999, wide=magnitude > 0, held_out=held_out)
+        if largest(node.tokens) >= magnitude:
+            yield node
 
 
 def answers(options: argparse.Namespace) -> Path:
@@ -111,7 +113,7 @@ def planned(options: argparse.Namespace) -> Path:
     path: Path = options.out / "planned"
     if not (path / "reward.json").exists():
         judge.distill(
-            list(pairs(options.seed + 1, 600)),
+            list(pairs(options.seed + 1, 600, options.largest)),
             kind="ensemble",
             backbone=str(options.models / "process"),
             out=path,
@@ -125,11 +127,11 @@ def planned(options: argparse.Namespace) -> Path:
     return path
 
 
-def pairs(seed: int, count: int) -> Iterator[Pair]:
+def pairs(seed: int, count: int, magnitude: int) -> Iterator[Pair]:
     """A right solution and a wrong one, in either order; three of four in the way in which `tiny` writes."""
     rng = random.Random(seed)
-    for _ in range(count):
-        node, neat, draw = problem(rng, held_out=False), rng.random() < 0.75, rng.random()
+    for node in itertools.islice(drawn(rng, magnitude, held_out=False), count):
+        neat, draw = rng.random() < 0.75, rng.random()
         right, other = solve(rng, node, wrong=0, neat=neat), solve_wrong(rng, node, neat=neat)
         part = node.left
         if draw < 0.25:
