@@ -5,8 +5,8 @@
 worse side may also solve another problem than the one asked, which the first one has never seen. `tiny` answers
 held-out problems 16 times; their numbers grow so large that it is right less than half the time at temperature 1
 (`--largest 0 --temperature 1.75` takes usual ones, where its mistakes are those of the draw). For each model the best
-of 16 stands beside pass@1, pass@16 and majority voting; a search by steps stands beside the best of as many whole answers as
-have the same tokens. `--part tournament` needs no models.
+of 16 stands beside pass@1, pass@16 and majority voting; a search by steps stands beside the best of as many whole
+answers as have the same tokens. `--part tournament` needs no models.
 """
 
 import argparse
