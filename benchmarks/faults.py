@@ -31,18 +31,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--down", type=float, default=30.0, help="seconds")
+    parser.add_argument("--timeout", type=float, default=20.0, help="seconds for an answer; a stall costs as many")
     asked = parser.parse_args()
     rows = judge.generate_problems("pairs", asked.rows, seed=16)
     with tempfile.TemporaryDirectory() as folder, served(str(TINY), Path(folder) / "server.log") as url:
         port = int(url.split(":")[2].split("/")[0])
-        direct, seconds = label(rows, url, Path(folder) / "direct")
+        direct, seconds = label(rows, url, Path(folder) / "direct", asked.timeout)
         with socket.create_server(("127.0.0.1", 0)) as free:
             proxy_port = free.getsockname()[1]
         command = [sys.executable, str(PROXY), str(proxy_port), str(asked.share), str(asked.rows // 2), str(asked.down)]
         proxy = subprocess.Popen([*command, str(port)])
         time.sleep(1)
         try:
-            faulty, faulty_seconds = label(rows, f"http://127.0.0.1:{proxy_port}/v1", Path(folder) / "faulty")
+            proxy_url = f"http://127.0.0.1:{proxy_port}/v1"
+            faulty, faulty_seconds = label(rows, proxy_url, Path(folder) / "faulty", asked.timeout)
             with urlopen(f"http://127.0.0.1:{proxy_port}/faults") as answer:
                 faults = json.load(answer)
         finally:
@@ -51,14 +53,14 @@ def main() -> None:
         print(json.dumps(compare(direct, faulty) | {"faults": faults, "seconds": [seconds, faulty_seconds]}, indent=2))
 
 
-def label(rows: list[dict], url: str, out: Path) -> tuple[judge.Run, float]:
+def label(rows: list[dict], url: str, out: Path, timeout: float) -> tuple[judge.Run, float]:
     """Judge by the server at an address."""
     started = time.monotonic()
     run = judge.label(
         rows,
         task="preference",
         prompt="preference/brief",
-        judges=f"openai:{url}#judge?server=plain&timeout=20",
+        judges=f"openai:{url}#judge?server=plain&timeout={timeout}",
         one_order=True,
         hard=True,
         out=out,
