@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
+        Categories,
         Category,
         Checklist,
         Critique,
@@ -108,6 +109,7 @@ __all__ = [
     "Ablation",
     "BestOfReport",
     "CalibrationResult",
+    "Categories",
     "Category",
     "Checklist",
     "Comparison",
@@ -334,6 +336,7 @@ _HOMES = {
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
+        "Categories",
         "Category",
         "Checklist",
         "Critique",

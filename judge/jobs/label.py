@@ -77,7 +77,7 @@ def label(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
-        task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
+        task: preference, critique, score, checklist, classify, multilabel, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.
         settings: for those judges that know them. patience: how long a server may be away: "45s", "30m", "2h".
