@@ -313,3 +313,17 @@ def test_pairs_are_read_from_what_trl_writes(tmp_path: Path) -> None:
     ((_, pair),) = read_records(write(tmp_path / "data.jsonl", row))
     assert isinstance(pair, Pair) and len(pair.first) == 3 and len(pair.second) == 1
     assert pair.prompt[0].tools == tuple(TOOLS)
+
+
+def test_a_revision_is_criticised_in_a_language(tmp_path: Path) -> None:
+    engine = rules(
+        tmp_path,
+        (r"(?s)in words in German.*Write the critique", "Es fehlt ein Beispiel."),
+        (r"(?s)Es fehlt ein Beispiel.*Write the revised response", "<revised_response>\nbetter\n</revised_response>"),
+        (r"(?s)in words in German.*<response_a>\nbetter", "Verdict: [[A]]"),
+        (r"(?s)in words in German.*<response_b>\nbetter", "Verdict: [[B]]"),
+    )
+    data = write(tmp_path / "data.jsonl", {"prompt": "p", "response": "r"})
+    run = judge.revise(data, judge=engine, out=tmp_path / "run", rounds=1, language="German", progress=False)
+    (row,) = run.rows()
+    assert row["judgement"]["verdict"] == "better" and run.config["language"]["name"] == "German"

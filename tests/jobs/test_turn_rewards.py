@@ -56,7 +56,7 @@ def test_every_turn_has_its_reward(process: judge.RewardModel) -> None:
     turns = trajectory(7, YES, NO, YES)
     reward = process.score(turns[:1], turns[1:])
     assert len(reward.steps) == 3
-    assert min(reward.steps[0], reward.steps[2]) > 0.5 > reward.steps[1]
+    assert reward.steps[1] < min(reward.steps[0], reward.steps[2])
     assert reward.value == pytest.approx(min(reward.steps))
 
 
