@@ -133,6 +133,46 @@ def test_steps_of_a_trajectory_agree_with_people_and_are_written_back(tmp_path: 
     assert text["labels"] == [True, True, False, False] and text["completions"] == list(before.steps)
 
 
+SHAREGPT = {
+    "conversations": [
+        {"from": "human", "value": ASK["content"]},
+        {"from": "function_call", "value": json.dumps({"name": "cancel", "arguments": {"order": "A-17"}})},
+        {"from": "observation", "value": "done"},
+        {"from": "gpt", "value": "It is cancelled."},
+    ],
+    "system": "Be brief.",
+    "tools": json.dumps(TOOLS),
+}
+FILES: dict[str, dict[str, Any]] = {
+    "openai": {"messages": [{"role": "system", "content": "Be brief."}, ASK, *way("A-17")], "tools": TOOLS},
+    "trl": {"prompt": [ASK], "completion": way("A-17"), "tools": TOOLS},
+    "sharegpt": SHAREGPT,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("to", ["openai", "rmjudge"])
+def test_every_file_is_judged_by_turns_written_and_read_again(tmp_path: Path, name: str, to: str) -> None:
+    data = write(tmp_path / "data.jsonl", FILES[name])
+    ((_, before),) = read_records(data)
+    assert isinstance(before, Response) and len(before.response) == 3
+    engine = rules(tmp_path, ("(?s)<step_to_check>.*tool_result", "[[wrong]]"), ("", "[[right]]"))
+    run = judge.label(data, task="steps", prompt="trajectory", judges=engine, out=tmp_path / "run", progress=False)
+    judge.export(run, to=to, out=tmp_path / "out", validation=0.0)
+    ((_, after),) = read_records(tmp_path / "out" / "train.jsonl")
+    assert isinstance(after, Solution)
+    assert (after.prompt, after.turns, after.id) == (before.prompt, before.response, as_steps(before).id)
+    if to == "openai":
+        assert after.meta["ratings"] == [1, -1]
+    # As wholes they come back in their own shape.
+    whole = judge.label(data, task="outcome", judges=engine, out=tmp_path / "whole", progress=False)
+    judge.export(whole, to=name, kind="sft", out=tmp_path / "sft", validation=0.0)
+    (row,) = [json.loads(line) for line in (tmp_path / "sft" / "train.jsonl").read_text().splitlines()]
+    assert row == FILES[name]
+    ((_, again),) = read_records(tmp_path / "sft" / "train.jsonl")
+    assert again == before
+
+
 def test_a_response_is_judged_by_its_turns_and_one_of_one_turn_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
