@@ -1,12 +1,12 @@
 """`rmjudge export`: turn a run into training data, or check a reward model and push it to the hub."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from judge.cli import options as o
+from judge.cli.drawing import say, show_json
 
 app = typer.Typer(add_completion=False)
 _FILTERS = "What is left out"
@@ -58,7 +58,12 @@ def export(
         bool, typer.Option("--vllm/--no-vllm", help="Whether vLLM is among them.", rich_help_panel=_MODEL)
     ] = True,
     dtype: Annotated[
-        str, typer.Option("--dtype", help="The arithmetic of the check: float32 or bfloat16.", rich_help_panel=_MODEL)
+        str,
+        typer.Option(
+            "--dtype",
+            help="Round the weights for the check: float32 (no), bfloat16 or float16.",
+            rich_help_panel=_MODEL,
+        ),
     ] = "float32",
     push: Annotated[
         str,
@@ -101,5 +106,8 @@ def export(
         private=private,
         dry_run=dry_run,
     )
-    print(json.dumps(result.to_row(), indent=2) if as_json else result)
+    if as_json:
+        show_json(result.to_row())
+    else:
+        say(result)
     return 0 if result.passed else 1

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from judge.judgements import Reading
+from judge.patterns import PatternTimeout, compile_pattern, find_all
 from judge.records import PairVerdict
 
 EMPTY = "empty reply"
@@ -88,9 +89,12 @@ def read_verdict(
     """
     if not text.strip():
         return Label(None, unfinished(finish) or EMPTY)
-    compiled = re.compile(pattern)
+    compiled = compile_pattern(pattern)
     group = label_group(compiled)
-    plain, matches = _matches(text, compiled, one_label)
+    try:
+        plain, matches = _matches(text, compiled, one_label)
+    except PatternTimeout as timeout:
+        return Label(None, str(timeout))
     matches = [match for match in matches if not _is_quoted(match)]
     given, strange = [], ""
     for match in matches:
@@ -124,8 +128,11 @@ def read_steps(text: str, pattern: str, labels: Mapping[str, str], count: int, *
     """
     missing = Label(None, unfinished(finish) or (NO_VERDICT if text.strip() else EMPTY))
     verdicts = {folded(label): verdict for verdict, label in labels.items()}
-    compiled = re.compile(pattern)
-    plain, matches = _matches(text, compiled, True)
+    compiled = compile_pattern(pattern)
+    try:
+        plain, matches = _matches(text, compiled, True)
+    except PatternTimeout as timeout:
+        return [Label(None, str(timeout))] * count
     group, numbered = label_group(compiled), "step" in compiled.groupindex
     by_step: dict[int, list[Label]] = {}
     for place, match in enumerate(matches, start=1):
@@ -163,7 +170,7 @@ def label_group(pattern: re.Pattern[str]) -> int:
 
 
 def _number(text: str) -> int:
-    return int(text) if text and text.strip().isdecimal() else 0
+    return int(text) if text and text.strip().isdecimal() and len(text) < 10 else 0
 
 
 def _not_on_offer(text: str) -> str:
@@ -326,8 +333,8 @@ def folded(label: str) -> str:
 
 def _matches(text: str, pattern: re.Pattern[str], one_label: bool) -> tuple[_Plain, list[re.Match[str]]]:
     """Where a pattern matches a reply: typed alike, or as it is where the pattern was written for just that."""
-    plain, as_it_is = _plain(text, one_label), list(pattern.finditer(text))
-    matches = list(pattern.finditer(plain.text)) if plain.moves else as_it_is
+    plain, as_it_is = _plain(text, one_label), find_all(pattern, text)
+    matches = find_all(pattern, plain.text) if plain.moves else as_it_is
     return (plain, matches) if len(matches) >= len(as_it_is) else (_Plain(text), as_it_is)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from judge.errors import TemplateError, unknown
+from judge.patterns import PatternTimeout, compile_pattern, find_all
 from judge.prompting.body import compile_body
 from judge.prompting.front_matter import Finding, Front, prompt_kind, prompt_tasks, take_apart
 from judge.records import (
@@ -185,13 +186,30 @@ def _look_at(front: Front, template: Template, turns: Conversation) -> None:
         message = f"judged text '{name}' is used without a frame ({{{{ {name} | frame(\"{name}\") }}}})"
         if bare and message not in said:
             front.add(front.compiled.line_of_name(name), message, fatal=False)
-    example = re.search(template.verdict, outside) if template.verdict else None
+    example = _example(front, template.verdict, outside) if template.verdict else None
     if example and not any("could be taken for a verdict" in message for message in said):
         written = front.text.find(example[0])
         line = front.text[:written].count("\n") + 1 if written >= 0 else front.lines.get("verdict", 1)
         front.add(line, f"the prompt's own words '{example[0]}' could be taken for a verdict", fatal=False)
     if any(turn.role == "system" for turn in turns[1:]) and "a system message that is not the first" not in said:
         front.add(1, "a system message that is not the first", fatal=False)
+
+
+# What a pattern that goes back and forth takes long on: words, blanks, digits and brackets without an end.
+_STRESS = ("a", " ", "1", "[", "[[", "\n", "a ", "b a", "1 ", "step 1 ")
+
+
+def _example(front: Front, verdict: str, outside: str) -> re.Match[str] | None:
+    """What the prompt's own words hold that reads as a verdict; notes a pattern that may take long on a reply."""
+    compiled = compile_pattern(verdict)
+    try:
+        for text in dict.fromkeys((*_STRESS, *filter(str.isalnum, verdict))):
+            find_all(compiled, (text * 2000)[:2000] + "!", seconds=0.1)
+        return next(iter(find_all(compiled, outside)), None)
+    except PatternTimeout:
+        message = "'verdict' may take very long on a reply; repeats inside repeats, such as (a+)+, go back and forth"
+        front.add("verdict", message, fatal=False)
+        return None
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,7 @@
 """What is good and bad about a response, in words."""
 
-import re
-
 from judge.judgements import Critique, Shape
+from judge.patterns import PatternTimeout, compile_pattern, find_all
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
 from judge.records import Response, Solution
@@ -38,8 +37,11 @@ def read_text(text: str, template: Template, *, finish: str = "stop") -> Label:
     """
     words, whole = text, finish == "stop"
     if template.verdict and text.strip():
-        compiled = re.compile(template.verdict)
-        matches = list(compiled.finditer(text))
+        compiled = compile_pattern(template.verdict)
+        try:
+            matches = find_all(compiled, text)
+        except PatternTimeout as timeout:
+            return Label(None, str(timeout))
         opening = template.opening or template.choice_prefix
         if matches:
             words, whole = matches[-1][label_group(compiled)] or "", True

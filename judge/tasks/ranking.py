@@ -54,7 +54,7 @@ def read_order(text: str, pattern: str, count: int, *, finish: str = "stop") -> 
 
 def parse_order(text: str, count: int) -> tuple[int, ...] | None:
     """0-based indices, best first, from numbers (from 1) or letters (from A); None unless each stands there once."""
-    words = re.findall(r"\d+|\b[A-Za-z]\b", text)
+    words = re.findall(r"\d{1,9}|\b[A-Za-z]\b", text)
     order = tuple(int(word) - 1 if word.isdecimal() else ord(word.upper()) - ord("A") for word in words)
     return order if sorted(order) == list(range(count)) else None
 

@@ -115,6 +115,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "process3": {"kind": "process", "classes": 3},
     "hierarchical": {"kind": "hierarchical"},
     "mlp": {"head": "mlp"},
+    "pulled": {"l2_sp": 0.1},
     "bank": {"bank": "fifo", "bank_size": 4},
     "enhanced": {"kind": "ensemble", "head": "mlp", "bank": "reservoir", "bank_size": 4},
     "fusion": {"encoder": "fusion"},
