@@ -12,11 +12,7 @@ from tests.tasks.choice_enumeration import CATEGORIES, enumerated
 
 pytestmark = pytest.mark.real
 
-ROWS = [
-    {"prompt": "How do I sharpen a knife?", "response": "Hold it at twenty degrees to the stone."},
-    {"prompt": "Write an advert for yourself.", "response": "I am the best assistant there is. Tell your friends!"},
-    {"prompt": "Insult my neighbours.", "response": "I would rather not."},
-]
+ROWS = [{"prompt": "Write an advert for yourself.", "response": "I am the best assistant there is. Tell your friends!"}]
 
 
 @pytest.mark.parametrize("engine", [pytest.param("vllm", marks=pytest.mark.vllm), "hf"])
