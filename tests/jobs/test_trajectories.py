@@ -306,7 +306,7 @@ def test_the_second_turn_alone_as_mt_bench_judges_it(tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--turns", "first"], "unknown value of turns 'first'"),
-        (["--turns", "last", "-t", "steps"], "judges every turn of a trajectory"),
+        (["--turns", "last", "-t", "steps"], "judges each turn of the response"),
         (["--turns", "last", "-t", "ranking"], "a ranking in one call judges whole responses (accepted: a tournament)"),
     ],
 )
