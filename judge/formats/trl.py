@@ -196,9 +196,8 @@ def completion(row: Row) -> list[Response]:
     return [Response(prompt=offered(prompt, row), response=response, meta=meta)]
 
 
-_NO_COMPLETION = (
-    *("label", "labels", "response", "responses", "first", "second", "steps", "chosen", "rejected", "kind"),
-    *("completions", "rubric", "rubrics"),
+_NO_COMPLETION = tuple(
+    "label labels response responses first second steps chosen rejected kind completions rubric rubrics".split()
 )
 
 
