@@ -18,7 +18,9 @@ Data = Annotated[
 ]
 Task = Annotated[
     str | None,
-    typer.Option("--task", "-t", help="preference, critique, score, checklist, classify, steps, outcome or ranking."),
+    typer.Option(
+        "--task", "-t", help="preference, critique, score, checklist, classify, multilabel, steps, outcome or ranking."
+    ),
 ]
 Judge = Annotated[
     list[str] | None,
@@ -120,7 +122,9 @@ Criterion = Annotated[
 ]
 Category = Annotated[
     list[str] | None,
-    typer.Option("--category", metavar="NAME[=MEANING]", help="A category of classify.", rich_help_panel=_ASKING),
+    typer.Option(
+        "--category", metavar="NAME[=MEANING]", help="A category of classify or multilabel.", rich_help_panel=_ASKING
+    ),
 ]
 Rubric = Annotated[
     str | None,

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
+        Categories,
         Category,
         Checklist,
         Critique,
@@ -111,6 +112,7 @@ __all__ = [
     "Ablation",
     "BestOfReport",
     "CalibrationResult",
+    "Categories",
     "Category",
     "Checklist",
     "Comparison",
@@ -343,6 +345,7 @@ _HOMES = {
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
+        "Categories",
         "Category",
         "Checklist",
         "Critique",

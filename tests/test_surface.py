@@ -8,7 +8,7 @@ import pytest
 import judge
 
 PUBLIC = """
-FORMATS TASKS Ablation BestOfReport CalibrationResult Category Checklist Comparison Completion ConfigError
+FORMATS TASKS Ablation BestOfReport CalibrationResult Categories Category Checklist Comparison Completion ConfigError
 Constitution ConstitutionDiff ConstitutionTrial Conversation CostLimitError Counts Critique Engine EngineError
 ExampleResults Exported ExportedModel HumanLabel InputError Iteration JudgeReward Judged Judgement LintResult Message
 MissingExtraError Options Order Outcome Pair Placed Preference Preview Principle Program Ranking Reading Record

@@ -25,6 +25,7 @@ TASKS: Registry[TaskSpec] = Registry(
         "critique": "judge.tasks.critique:TASK",
         "score": "judge.tasks.score:TASK",
         "classify": "judge.tasks.classify:TASK",
+        "multilabel": "judge.tasks.classify:MULTILABEL",
         "checklist": "judge.tasks.checklist:TASK",
         "steps": "judge.tasks.steps:TASK",
         "outcome": "judge.tasks.outcome:TASK",
