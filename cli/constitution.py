@@ -1,13 +1,11 @@
 """`rmjudge constitution`: write principles, check them, and try them out on a judge."""
 
-import json as encode
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from judge.cli import drawing
 from judge.cli import options as o
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
@@ -36,7 +34,7 @@ def list_all(json: Json = False) -> None:
 
     shipped = judge.list_constitutions()
     counted = [{**one.to_row(), "principles": len(one.principles)} for one in shipped]
-    _show(counted, lambda: draw_list(shipped), json)
+    drawing.show_either(counted, lambda: draw_list(shipped), as_json=json)
 
 
 @app.command()
@@ -52,10 +50,10 @@ def show(
 
     if rendered:
         prompts = judge.render_constitution(name, prompt=prompt or "")
-        _show(prompts, lambda: draw_rendered(prompts), json)
+        drawing.show_either(prompts, lambda: draw_rendered(prompts), as_json=json)
     else:
         constitution = judge.load_constitution(name)
-        _show(constitution.to_row(), lambda: draw_constitution(constitution), json)
+        drawing.show_either(constitution.to_row(), lambda: draw_constitution(constitution), as_json=json)
 
 
 @app.command()
@@ -65,10 +63,9 @@ def lint(
 ) -> int:
     """Everything that is wrong with constitutions, each with its line; exit 1 if anything is."""
     import judge
-    from judge.cli.drawing import draw_findings
 
     result = judge.lint_constitution(*(files or ()))
-    _show(result.to_row(), lambda: draw_findings(result, "constitution"), json)
+    drawing.show_either(result.to_row(), lambda: drawing.draw_findings(result, "constitution"), as_json=json)
     return 0 if result.passed else 1
 
 
@@ -105,7 +102,7 @@ def try_out(
         one_order=one_order,
         progress=not quiet,
     )
-    _show(trial.to_row(), lambda: draw_trial(trial, shown), json)
+    drawing.show_either(trial.to_row(), lambda: draw_trial(trial, shown), as_json=json)
 
 
 @app.command()
@@ -146,7 +143,7 @@ def ablate(
         resamples=resamples,
         progress=not quiet,
     )
-    _show(ablation.to_row(), lambda: draw_ablation(ablation), json)
+    drawing.show_either(ablation.to_row(), lambda: draw_ablation(ablation), as_json=json)
 
 
 @app.command()
@@ -183,7 +180,7 @@ def diff(
         one_order=one_order,
         progress=not quiet,
     )
-    _show(difference.to_row(), lambda: draw_difference(difference), json)
+    drawing.show_either(difference.to_row(), lambda: draw_difference(difference), as_json=json)
 
 
 @app.command("test")
@@ -210,13 +207,5 @@ def examples(
         one_order=one_order,
         progress=not quiet,
     )
-    _show(results.to_row(), lambda: draw_examples(results), json)
+    drawing.show_either(results.to_row(), lambda: draw_examples(results), as_json=json)
     return 0 if results.passed else 1
-
-
-def _show(value: Any, draw: Callable[[], None], json: bool) -> None:
-    if json:
-        encode.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-        print()
-    else:
-        draw()

@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -124,8 +124,16 @@ def show_iteration(iteration: "Iteration", *, as_json: bool) -> None:
         print(f"stopped: {iteration.stopped}")
 
 
-def show_json(value: Mapping[str, object]) -> None:
-    """An object on several lines."""
+def show_either(value: object, draw: Callable[[], None], *, as_json: bool) -> None:
+    """A result as JSON, or drawn for people."""
+    if as_json:
+        show_json(value)
+    else:
+        draw()
+
+
+def show_json(value: object) -> None:
+    """A value on several lines."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     print()
 

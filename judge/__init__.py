@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from judge.jobs.distill import TrainingPlan, distill
     from judge.jobs.export import ExportedModel, export
     from judge.jobs.label import label
-    from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
+    from judge.jobs.lint import LintResult, lint_constitution, lint_prompt, lint_rubric
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
     from judge.jobs.reward_model import RewardModel, load_reward_model
@@ -55,6 +55,15 @@ if TYPE_CHECKING:
     from judge.jobs.rewards.judge_reward import JudgeReward
     from judge.jobs.rewards.serve import serve
     from judge.jobs.robustness import robustness
+    from judge.jobs.rubrics.generate import RubricGeneration, generate_rubrics
+    from judge.jobs.rubrics.rubric import (
+        ablate_rubric,
+        diff_rubrics,
+        new_rubric,
+        render_rubric,
+        test_rubric,
+        try_rubric,
+    )
     from judge.jobs.score import score
     from judge.jobs.scoring.calibrate import CalibrationResult, calibrate
     from judge.jobs.scoring.scoring_model import Comparison
@@ -96,6 +105,11 @@ if TYPE_CHECKING:
     from judge.report.robustness import RobustnessReport
     from judge.rewards.reward import Reward, RewardSource
     from judge.rewards.shaping import Shaping
+    from judge.rubric.ablation import RubricAblation
+    from judge.rubric.difference import RubricDiff
+    from judge.rubric.example_tests import RubricExampleResults
+    from judge.rubric.rubric_file import RubricFile, load_rubric
+    from judge.rubric.trial import RubricTrial
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -158,7 +172,13 @@ __all__ = [
     "RobustnessReport",
     "Round",
     "RoundFigures",
+    "RubricAblation",
+    "RubricDiff",
+    "RubricExampleResults",
+    "RubricFile",
+    "RubricGeneration",
     "RubricItem",
+    "RubricTrial",
     "Run",
     "RunAudit",
     "RunChangedError",
@@ -177,16 +197,19 @@ __all__ = [
     "TrainingPlan",
     "UnknownNameError",
     "ablate_constitution",
+    "ablate_rubric",
     "agree",
     "audit",
     "best_of",
     "calibrate",
     "content_id",
     "diff_constitutions",
+    "diff_rubrics",
     "distill",
     "export",
     "from_row",
     "generate_problems",
+    "generate_rubrics",
     "hooks",
     "iterate",
     "judgement_from_row",
@@ -194,14 +217,17 @@ __all__ = [
     "label",
     "lint_constitution",
     "lint_prompt",
+    "lint_rubric",
     "list_constitutions",
     "list_templates",
     "load_constitution",
     "load_engine",
     "load_reward_model",
+    "load_rubric",
     "load_template",
     "mask_secrets",
     "new_constitution",
+    "new_rubric",
     "open_reward",
     "open_run",
     "play",
@@ -210,6 +236,7 @@ __all__ = [
     "recognise",
     "render_constitution",
     "render_prompt",
+    "render_rubric",
     "revise",
     "robustness",
     "score",
@@ -218,9 +245,11 @@ __all__ = [
     "survey",
     "sweep",
     "test_constitution",
+    "test_rubric",
     "tiny_card",
     "to_row",
     "try_constitution",
+    "try_rubric",
     "unknown",
 ]
 
@@ -301,6 +330,7 @@ _HOMES = {
         "LintResult",
         "lint_constitution",
         "lint_prompt",
+        "lint_rubric",
     ),
     "jobs.prompt": (
         "RenderedPrompt",
@@ -316,6 +346,15 @@ _HOMES = {
     "jobs.rewards.judge_reward": ("JudgeReward",),
     "jobs.rewards.serve": ("serve",),
     "jobs.robustness": ("robustness",),
+    "jobs.rubrics.generate": ("RubricGeneration", "generate_rubrics"),
+    "jobs.rubrics.rubric": (
+        "ablate_rubric",
+        "diff_rubrics",
+        "new_rubric",
+        "render_rubric",
+        "test_rubric",
+        "try_rubric",
+    ),
     "jobs.score": ("score",),
     "jobs.scoring.calibrate": (
         "CalibrationResult",
@@ -374,6 +413,11 @@ _HOMES = {
         "RewardSource",
     ),
     "rewards.shaping": ("Shaping",),
+    "rubric.ablation": ("RubricAblation",),
+    "rubric.difference": ("RubricDiff",),
+    "rubric.example_tests": ("RubricExampleResults",),
+    "rubric.rubric_file": ("RubricFile", "load_rubric"),
+    "rubric.trial": ("RubricTrial",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (

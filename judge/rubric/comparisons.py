@@ -64,8 +64,14 @@ def comparisons(records: Iterable[Record]) -> list[Pair]:
     for several in answers.values():
         for first, second in combinations(several, 2):
             if human := _implied(first, second):
-                beside = {"reference": first.reference or second.reference, "rubric": first.rubric}
-                pair = Pair(prompt=first.prompt, first=first.response, second=second.response, human=human, **beside)
+                pair = Pair(
+                    prompt=first.prompt,
+                    first=first.response,
+                    second=second.response,
+                    reference=first.reference or second.reference,
+                    rubric=first.rubric,
+                    human=human,
+                )
                 _add(found, pair)
     return list(found.values())
 

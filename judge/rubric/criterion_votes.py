@@ -12,7 +12,7 @@ from judge.engines.jury import Judge, prompt_wanted_by
 from judge.errors import ConfigError
 from judge.judgements import Checklist, Judgement
 from judge.prompting.template import load_template
-from judge.records import Pair, PairVerdict, Record, Response, Rubric, RubricItem
+from judge.records import Pair, PairVerdict, Record, Response, Rubric, RubricItem, content_id, plain
 from judge.runs.counts import Counts
 from judge.tasks import TASKS, Options, Program
 from judge.tasks.checklist import checklist, expected_score
@@ -58,9 +58,8 @@ class CriterionJudge(TrialJudge):
 
         def each() -> Iterator[Response]:
             for record in records:
-                for answer in responses(record):
-                    response = as_response(answer)
-                    yield replace(response, rubric=rubric) if rubric else response
+                for answer in answers_of(record):
+                    yield replace(answer, rubric=rubric) if rubric else answer
 
         def program(record: Record) -> Program[Judgement]:
             assert isinstance(record, Response)
@@ -120,14 +119,20 @@ def compare(first: float | None, second: float | None) -> PairVerdict | None:
 
 def votes_on(pairs: Iterable[Pair], judged: Iterable[JudgedAnswer]) -> list[CriterionVotes]:
     """What was said of the answers, pair by pair; pairs without a judgement on both answers are left out."""
-    by_text = {_key(answer.record): answer for answer in judged}
+    by_text = {answer_key(answer.record): answer for answer in judged}
     votes = []
     for pair in pairs:
-        first, second = (by_text.get(_key(as_response(answer))) for answer in responses(pair))
+        first, second = (by_text.get(answer_key(answer)) for answer in answers_of(pair))
         if first is not None and second is not None:
             votes.append(CriterionVotes(pair, first.record.rubric, first.judgement, second.judgement))
     return votes
 
 
-def _key(record: Response) -> str:
-    return replace(record, rubric=()).id
+def answers_of(record: Record) -> Iterator[Response]:
+    """The answers of a record, each as a response."""
+    return (as_response(answer) for answer in responses(record))
+
+
+def answer_key(answer: Response) -> str:
+    """What an answer is found by again, whatever its rubric and reference: its prompt and its words."""
+    return content_id("answer", plain(answer.prompt), plain(answer.response))

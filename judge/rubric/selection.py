@@ -1,0 +1,108 @@
+"""Which criteria of a written rubric stay: those that say something new and tell better answers from worse ones."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from judge.constitution.wording import earliest_twins, words_of
+from judge.constitution_eval.ablation import Draw, PairMean, agreement
+from judge.records import Rubric, RubricItem, spoken
+from judge.rubric.comparisons import majority
+from judge.rubric.criterion_votes import CriterionVotes
+
+NOBODY = PairMean(None, None, None, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A criterion that an author proposed.
+
+    Attributes:
+        item: the criterion.
+        prompt, prompt_id: the text and the id of the prompt it was written for, "" for all prompts.
+        proposed: how often it was proposed, in these or nearly these words.
+        separation: mean of P(met | better answer) − P(met | worse answer), turned round for a fault, with its interval
+            over prompts and the number of pairs.
+        dropped: why it was left out, "" where it stays.
+    """
+
+    item: RubricItem
+    prompt: str = ""
+    prompt_id: str = ""
+    proposed: int = 1
+    separation: PairMean = NOBODY
+    dropped: str = ""
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "separation": self.separation._asdict()}
+
+
+def deduplicate(rubric: Iterable[RubricItem], *, prompt: str = "", prompt_id: str = "") -> list[Candidate]:
+    """The criteria, each once, the oftenest proposed first; those that say nearly the same as an earlier one are
+    dropped, and counted for it."""
+    items = list(rubric)
+    twins = dict(earliest_twins([words_of(item.text) for item in items]))
+    proposed = [1] * len(items)
+    for index in twins:
+        proposed[_root(index, twins)] += 1
+    kept = [
+        Candidate(item=item, prompt=prompt, prompt_id=prompt_id, proposed=proposed[index])
+        for index, item in enumerate(items)
+        if index not in twins
+    ]
+    dropped = [
+        Candidate(
+            item=items[index],
+            prompt=prompt,
+            prompt_id=prompt_id,
+            dropped=f"says nearly the same as: {items[other].text}",
+        )
+        for index, other in twins.items()
+    ]
+    return [*sorted(kept, key=lambda candidate: -candidate.proposed), *dropped]
+
+
+def separation(item: RubricItem, votes: Sequence[CriterionVotes], *, seed: int, resamples: int) -> PairMean:
+    """How far a criterion tells the answer that people prefer from the other one."""
+    margins = [_margin(vote, item.label) for vote in votes]
+    if not any(margin is not None for margin in margins):
+        return NOBODY
+    draw = Draw([spoken(vote.pair.prompt) for vote in votes], seed=seed, resamples=resamples)
+    return draw.mean(margins, share=False)
+
+
+def fate(separation: PairMean, margin: float) -> str:
+    """Why a criterion is dropped, "" where it stays: its separation is less than `margin`, or may be none at all."""
+    if separation.value is None:
+        return "decided for no pair of answers"
+    if separation.value <= -margin:
+        return f"speaks for the worse answers ({separation.value:+.2f})"
+    if separation.value < margin or (separation.low is not None and separation.low <= 0.0):
+        interval = "" if separation.low is None else f", 95 % interval {separation.low:+.2f} to {separation.high:+.2f}"
+        return f"does not separate ({separation.value:+.2f}{interval})"
+    return ""
+
+
+def held_out_agreement(
+    judged: Sequence[tuple[CriterionVotes, Rubric]], *, seed: int, resamples: int
+) -> tuple[PairMean, int]:
+    """Agreement with people of the scores under given criteria, and how many pairs have no verdict under them."""
+    if not judged:
+        return NOBODY, 0
+    verdicts = [vote.under(rubric) if rubric else None for vote, rubric in judged]
+    column = [agreement(verdict, vote.pair.human) for verdict, (vote, _) in zip(verdicts, judged, strict=True)]
+    draw = Draw([spoken(vote.pair.prompt) for vote, _ in judged], seed=seed, resamples=resamples)
+    return draw.mean(column), column.count(None)
+
+
+def _margin(vote: CriterionVotes, label: str) -> float | None:
+    margin = vote.margin(label)
+    return margin if margin is None or majority(vote.pair) == "first" else -margin
+
+
+def _root(index: int, twins: dict[int, int]) -> int:
+    """The criterion that stays of a chain of twins."""
+    while index in twins:
+        index = twins[index]
+    return index
