@@ -127,13 +127,20 @@ def draw_generation(result: "RubricGeneration") -> None:
         print(
             f"{result.unwritten} prompts for which no rubric could be read: {result.file.parent}/author/failures.jsonl"
         )
+    table = shared.table_of("kept", "points", "separation")
+    for candidate in result.kept[:SHOWN]:
+        points, separates = _points(candidate.item.points, candidate.item.gate), candidate.separation
+        table.add_row(_name(candidate.item.label), points, shared.mean_of(separates, signed=True))
+    if result.kept:
+        shared.print_table(table)
     table = shared.table_of("dropped", "why")
     for candidate in result.dropped[:SHOWN]:
         table.add_row(_name(candidate.item.label), plain(candidate.dropped))
     if result.dropped:
+        print()
         shared.print_table(table)
-    if len(result.dropped) > SHOWN:
-        print(f"… and {len(result.dropped) - SHOWN} more: {result.file.parent}/report.json")
+    if len(result.kept) > SHOWN or len(result.dropped) > SHOWN:
+        print(f"all of them: {result.file.parent}/report.json")
     if result.agreement.pairs:
         before = shared.mean_of(result.before)
         print(f"agreement with people on {result.agreement.pairs} pairs held out: {shared.mean_of(result.agreement)}")

@@ -68,7 +68,8 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 _PLAIN = frozenset(
-    "a an the is are be of to in on for with that this it its and or any each every all response answer must should"
+    "a an the is are be of to in on for with that this it its and or any each every all response responses answer"
+    " answers must should"
     " does do no not never nothing nobody which what".split()
 )
 

@@ -40,7 +40,8 @@ class RubricGeneration:
         empty: prompts of which no criterion stayed.
         agreement: with people on pairs that were held out, of the criteria that stayed, with a 95 % interval over
             prompts. before: of all criteria, before any was dropped for not separating.
-        held_out_prompts: prompts that were held out as a whole: their rubrics are written without people's verdicts.
+        held_out_prompts: prompts that were held out as a whole. Where each prompt has its own rubric, theirs are
+            written without what people said; once they are measured, criteria that do not separate are dropped too.
         unscored: pairs held out on which the rubric has no verdict; they are left out of `agreement`.
         skipped: rows of the data that could not be read.
     """
@@ -249,9 +250,15 @@ def _selected(
     decided = {key: _decided(listed, shown.get(key, []), rules) for key, listed in candidates.items()}
     kept = {key: _items(listed) for key, listed in decided.items()}
     of_prompts = [kept.get(keys[prompt_id(vote.pair)], ()) for vote in held]
+    late: dict[str, list[CriterionVotes]] = {}
     drawn: dict[str, int] = {"seed": rules.seed, "resamples": rules.resamples}
     agreement, unscored = held_out_agreement(list(zip(held, of_prompts, strict=True)), **drawn)
     before, _ = held_out_agreement([(vote, vote.rubric) for vote in held], **drawn)
+    for vote in held:  # once they have been measured, the rubrics of unseen prompts are as good as the others
+        if not shown.get(keys[prompt_id(vote.pair)]):
+            late.setdefault(keys[prompt_id(vote.pair)], []).append(vote)
+    decided |= {key: _decided(candidates[key], votes, rules) for key, votes in late.items()}
+    kept = {key: _items(listed) for key, listed in decided.items()}
     whole = kept.get("", ())
     return RubricGeneration(
         rubric=RubricFile(name="generated", criteria=whole) if rules.shared and whole else None,
@@ -275,10 +282,16 @@ def _decided(candidates: Sequence[Candidate], votes: Sequence[CriterionVotes], r
             separates = separation(candidate.item, votes, seed=rules.seed, resamples=rules.resamples)
             candidate = replace(candidate, separation=separates, dropped=fate(separates, rules.margin))
         measured.append(candidate)
-    measured.sort(key=lambda candidate: (bool(candidate.dropped), -(candidate.separation.value or 0.0)))
+    measured.sort(key=_order)
     count = sum(not candidate.dropped for candidate in measured)
     late = [replace(candidate, dropped="others separate better") for candidate in measured[rules.most : count]]
     return [*measured[: min(count, rules.most)], *late, *measured[count:]]
+
+
+def _order(candidate: Candidate) -> tuple[bool, bool, float]:
+    """Sorts what stays first, the best of it first, and what was not measured last."""
+    separates = candidate.separation
+    return bool(candidate.dropped), not separates.pairs and bool(candidate.dropped), -(separates.value or 0.0)
 
 
 def _saved(result: RubricGeneration, records: Sequence[Record], folder: Path) -> RubricGeneration:
