@@ -51,6 +51,7 @@ def generate(
     from judge import generate_rubrics
     from judge.cli.rubrics import view
 
+    o.need("rubric generate", DATA=data, judge=judge, out=out)
     with drawing.resumable(f"every answer so far is in {out}"):
         result = generate_rubrics(
             data,
