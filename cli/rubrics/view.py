@@ -122,7 +122,7 @@ def draw_examples(results: "RubricExampleResults") -> None:
 
 def draw_generation(result: "RubricGeneration") -> None:
     """What stayed, what did not and why, and how far it agrees with people."""
-    print(f"{result.prompts} prompts: {len(result.candidates)} criteria proposed, {len(result.kept)} kept")
+    print(f"{result.prompts} prompts: {len(result.candidates)} different criteria proposed, {len(result.kept)} kept")
     if result.unwritten:
         print(
             f"{result.unwritten} prompts for which no rubric could be read: {result.file.parent}/author/failures.jsonl"

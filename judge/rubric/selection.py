@@ -1,5 +1,6 @@
 """Which criteria of a written rubric stay: those that say something new and tell better answers from worse ones."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,28 +40,29 @@ class Candidate:
 
 
 def deduplicate(rubric: Iterable[RubricItem], *, prompt: str = "", prompt_id: str = "") -> list[Candidate]:
-    """The criteria, each once, the oftenest proposed first; those that say nearly the same as an earlier one are
-    dropped, and counted for it."""
-    items = list(rubric)
+    """The different criteria, the oftenest proposed first; those that say nearly the same as an earlier one are dropped,
+    and counted for it."""
+    first: dict[str, RubricItem] = {}
+    counts = Counter[str]()
+    for item in rubric:
+        first.setdefault(item.text, item)
+        counts[item.text] += 1
+    items = list(first.values())
     twins = dict(earliest_twins([words_of(item.text) for item in items]))
-    proposed = [1] * len(items)
-    for index in twins:
-        proposed[_root(index, twins)] += 1
-    kept = [
-        Candidate(item=item, prompt=prompt, prompt_id=prompt_id, proposed=proposed[index])
-        for index, item in enumerate(items)
-        if index not in twins
-    ]
-    dropped = [
+    proposed = Counter[int]()
+    for index, item in enumerate(items):
+        proposed[_root(index, twins)] += counts[item.text]
+    candidates = [
         Candidate(
-            item=items[index],
+            item=item,
             prompt=prompt,
             prompt_id=prompt_id,
-            dropped=f"says nearly the same as: {items[other].text}",
+            proposed=counts[item.text] if index in twins else proposed[index],
+            dropped=f"says nearly the same as: {items[_root(index, twins)].text}" if index in twins else "",
         )
-        for index, other in twins.items()
+        for index, item in enumerate(items)
     ]
-    return [*sorted(kept, key=lambda candidate: -candidate.proposed), *dropped]
+    return sorted(candidates, key=lambda candidate: (bool(candidate.dropped), -candidate.proposed))
 
 
 def separation(item: RubricItem, votes: Sequence[CriterionVotes], *, seed: int, resamples: int) -> PairMean:

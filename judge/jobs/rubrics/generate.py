@@ -36,7 +36,7 @@ class RubricGeneration:
         rubric: the rubric for all prompts, None where each prompt has its own.
         file: where the result lies: data with a rubric a row, or that one rubric.
         prompts: for how many prompts a rubric was asked. unwritten: of these, where nothing could be read.
-        candidates: every criterion that was proposed, with what became of it.
+        candidates: every criterion that was proposed, once for each rubric, with what became of it.
         empty: prompts of which no criterion stayed.
         agreement: with people on pairs that were held out, of the criteria that stayed, with a 95 % interval over
             prompts. before: of all criteria, before any was dropped for not separating.
