@@ -40,8 +40,8 @@ class Candidate:
 
 
 def deduplicate(rubric: Iterable[RubricItem], *, prompt: str = "", prompt_id: str = "") -> list[Candidate]:
-    """The different criteria, the oftenest proposed first; those that say nearly the same as an earlier one are dropped,
-    and counted for it."""
+    """The different criteria, the oftenest proposed first; one that says nearly the same as an earlier one is dropped,
+    and counted for that."""
     first: dict[str, RubricItem] = {}
     counts = Counter[str]()
     for item in rubric:
