@@ -65,13 +65,26 @@ def deduplicate(rubric: Iterable[RubricItem], *, prompt: str = "", prompt_id: st
     return sorted(candidates, key=lambda candidate: (bool(candidate.dropped), -candidate.proposed))
 
 
-def separation(item: RubricItem, votes: Sequence[CriterionVotes], *, seed: int, resamples: int) -> PairMean:
-    """How far a criterion tells the answer that people prefer from the other one."""
-    margins = [_margin(vote, item.label) for vote in votes]
-    if not any(margin is not None for margin in margins):
-        return NOBODY
-    draw = Draw([spoken(vote.pair.prompt) for vote in votes], seed=seed, resamples=resamples)
-    return draw.mean(margins, share=False)
+def separations(
+    rubric: Iterable[RubricItem], votes: Sequence[CriterionVotes], *, seed: int, resamples: int
+) -> list[PairMean]:
+    """How far each criterion tells the answer that people prefer from the other one, all on the same draws of prompts;
+    without intervals where the prompts are too few for one."""
+    from judge.agreement.statistics.bootstrap import ENOUGH
+
+    prompts = [spoken(vote.pair.prompt) for vote in votes]
+    draw = Draw(prompts, seed=seed, resamples=resamples) if len(set(prompts)) >= ENOUGH else None
+    measured = []
+    for item in rubric:
+        margins = [_margin(vote, item.label) for vote in votes]
+        known = [margin for margin in margins if margin is not None]
+        if not known:
+            measured.append(NOBODY)
+        elif draw is not None:
+            measured.append(draw.mean(margins, share=False))
+        else:
+            measured.append(PairMean(sum(known) / len(known), None, None, len(known)))
+    return measured
 
 
 def fate(separation: PairMean, margin: float) -> str:

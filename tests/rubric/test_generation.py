@@ -14,7 +14,7 @@ from judge.judgements import Checklist
 from judge.records import RubricItem
 from judge.rubric.criterion_votes import CriterionVotes
 from judge.rubric.material import gather_material
-from judge.rubric.selection import deduplicate, fate, held_out_agreement, separation
+from judge.rubric.selection import deduplicate, fate, held_out_agreement, separations
 from judge.tasks.authoring.rubric import criteria_of
 from tests.rubric.support import choice, pair, shown
 
@@ -66,10 +66,13 @@ def votes(margins: list[tuple[float, float]], points: float = 1.0) -> list[Crite
 
 def test_separation_is_the_mean_margin_of_the_better_answer() -> None:
     item = RubricItem(text="c", points=2.0)
-    measured = separation(item, votes([(0.9, 0.1), (0.3, 0.9)]), seed=0, resamples=100)
+    (measured,) = separations([item], votes([(0.9, 0.1), (0.3, 0.9)]), seed=0, resamples=100)
     assert measured.value == pytest.approx((0.8 + 0.6) / 2) and measured.pairs == 2 and measured.low is None
     fault = votes([(0.9, 0.1), (0.3, 0.9)], points=-1.0)
-    assert separation(fault[0].rubric[0], fault, seed=0, resamples=100).value == pytest.approx(-0.7)
+    assert separations(fault[0].rubric, fault, seed=0, resamples=100)[0].value == pytest.approx(-0.7)
+    # The same in six prompts: every draw of them has the mean 0.7 and more or less of either margin, 0.8 and 0.6.
+    (many,) = separations([item], votes([(0.9, 0.1), (0.3, 0.9)] * 3), seed=0, resamples=100)
+    assert many.value == pytest.approx(0.7) and many.low is not None and 0.6 <= many.low < 0.7
 
 
 def test_why_a_criterion_is_dropped() -> None:
@@ -265,6 +268,18 @@ def test_an_author_of_its_own_and_what_must_be_given(tmp_path: Path) -> None:
         judge.generate_rubrics(pairs(2))
     with pytest.raises(judge.ConfigError, match=r"held_out 1\.0"):
         judge.generate_rubrics(pairs(2), judges=checker, out=tmp_path / "x", held_out=1.0)
+
+
+def test_nothing_is_left_where_no_criterion_separates(tmp_path: Path) -> None:
+    def make(margin: float) -> judge.RubricGeneration:
+        return judge.generate_rubrics(
+            pairs(20), judges=ScriptedEngine(answers), out=tmp_path / "made", shared=True, margin=margin, progress=False
+        )
+
+    assert make(0.1).file.name == "rubric.yaml"
+    none = make(0.95)  # asks nothing again
+    assert (none.rubric, none.kept, none.file.name, none.agreement.value) == (None, (), "report.json", None)
+    assert none.unscored == 4 and none.empty == 20 and not (tmp_path / "made" / "rubric.yaml").exists()
 
 
 def test_at_most_so_many_criteria_stay(tmp_path: Path) -> None:

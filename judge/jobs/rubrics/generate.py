@@ -18,7 +18,7 @@ from judge.rubric.comparisons import prompt_id, read_answers
 from judge.rubric.criterion_votes import CriterionVotes, JudgedAnswer, votes_on
 from judge.rubric.material import PromptMaterial, gather_material
 from judge.rubric.rubric_file import RubricFile
-from judge.rubric.selection import Candidate, deduplicate, fate, held_out_agreement, separation
+from judge.rubric.selection import Candidate, deduplicate, fate, held_out_agreement, separations
 from judge.runs.data import Data
 from judge.runs.reader import Run
 from judge.tasks.authoring.rubric import criteria_of
@@ -34,7 +34,7 @@ class RubricGeneration:
 
     Attributes:
         rubric: the rubric for all prompts, None where each prompt has its own.
-        file: where the result lies: data with a rubric a row, or that one rubric.
+        file: where the result lies: data with a rubric a row, or that one rubric; the report where nothing is left.
         prompts: for how many prompts a rubric was asked. unwritten: of these, where nothing could be read.
         candidates: every criterion that was proposed, once for each rubric, with what became of it.
         empty: prompts of which no criterion stayed.
@@ -173,7 +173,7 @@ def generate_rubrics(
             ]
     decided = _selected(material, candidates, judged, rules)
     decided = replace(decided, unwritten=sum(1 for _ in written.failures()), skipped=len(bad))
-    return _saved(decided, records, folder)
+    return _saved(decided, records, folder, shared=shared)
 
 
 @contextmanager
@@ -276,12 +276,15 @@ def _selected(
 
 def _decided(candidates: Sequence[Candidate], votes: Sequence[CriterionVotes], rules: _Rules) -> list[Candidate]:
     """What becomes of each candidate: where people compared answers, it must separate them, and only the best stay."""
-    measured = []
-    for candidate in candidates:
-        if votes and not candidate.dropped:
-            separates = separation(candidate.item, votes, seed=rules.seed, resamples=rules.resamples)
-            candidate = replace(candidate, separation=separates, dropped=fate(separates, rules.margin))
-        measured.append(candidate)
+    measured = list(candidates)
+    if votes:
+        judged = [candidate for candidate in candidates if not candidate.dropped]
+        means = separations(_items(judged), votes, seed=rules.seed, resamples=rules.resamples)
+        measured = [candidate for candidate in candidates if candidate.dropped]
+        measured += [
+            replace(candidate, separation=mean, dropped=fate(mean, rules.margin))
+            for candidate, mean in zip(judged, means, strict=True)
+        ]
     measured.sort(key=_order)
     count = sum(not candidate.dropped for candidate in measured)
     late = [replace(candidate, dropped="others separate better") for candidate in measured[rules.most : count]]
@@ -294,9 +297,12 @@ def _order(candidate: Candidate) -> tuple[bool, bool, float]:
     return bool(candidate.dropped), not separates.pairs and bool(candidate.dropped), -(separates.value or 0.0)
 
 
-def _saved(result: RubricGeneration, records: Sequence[Record], folder: Path) -> RubricGeneration:
+def _saved(result: RubricGeneration, records: Sequence[Record], folder: Path, *, shared: bool) -> RubricGeneration:
     """The result with its files."""
-    if result.rubric is not None:
+    if shared and result.rubric is None:
+        file = folder / "report.json"
+        (folder / "rubric.yaml").unlink(missing_ok=True)  # of an earlier call, by which this one does not stand
+    elif result.rubric is not None:
         file = result.rubric.save(folder / "rubric.yaml")
     else:
         file = folder / "rubrics.jsonl"
