@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from judge.cli import drawing
 from judge.cli import options as o
+from judge.cli.drawing import say, show_either
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
 
@@ -23,7 +23,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to writ
     """Write a constitution to begin with, every key explained."""
     import judge
 
-    print(f"Wrote {judge.new_constitution(file)}. Edit it, then: rmjudge constitution lint {file}")
+    say(f"Wrote {judge.new_constitution(file)}. Edit it, then: rmjudge constitution lint {file}")
 
 
 @app.command("list")
@@ -34,7 +34,7 @@ def list_all(json: Json = False) -> None:
 
     shipped = judge.list_constitutions()
     counted = [{**one.to_row(), "principles": len(one.principles)} for one in shipped]
-    drawing.show_either(counted, lambda: draw_list(shipped), as_json=json)
+    show_either(counted, lambda: draw_list(shipped), as_json=json)
 
 
 @app.command()
@@ -50,10 +50,10 @@ def show(
 
     if rendered:
         prompts = judge.render_constitution(name, prompt=prompt or "")
-        drawing.show_either(prompts, lambda: draw_rendered(prompts), as_json=json)
+        show_either(prompts, lambda: draw_rendered(prompts), as_json=json)
     else:
         constitution = judge.load_constitution(name)
-        drawing.show_either(constitution.to_row(), lambda: draw_constitution(constitution), as_json=json)
+        show_either(constitution.to_row(), lambda: draw_constitution(constitution), as_json=json)
 
 
 @app.command()
@@ -63,9 +63,10 @@ def lint(
 ) -> int:
     """Everything that is wrong with constitutions, each with its line; exit 1 if anything is."""
     import judge
+    from judge.cli.drawing import draw_findings
 
     result = judge.lint_constitution(*(files or ()))
-    drawing.show_either(result.to_row(), lambda: drawing.draw_findings(result, "constitution"), as_json=json)
+    show_either(result.to_row(), lambda: draw_findings(result, "constitution"), as_json=json)
     return 0 if result.passed else 1
 
 
@@ -102,7 +103,7 @@ def try_out(
         one_order=one_order,
         progress=not quiet,
     )
-    drawing.show_either(trial.to_row(), lambda: draw_trial(trial, shown), as_json=json)
+    show_either(trial.to_row(), lambda: draw_trial(trial, shown), as_json=json)
 
 
 @app.command()
@@ -143,7 +144,7 @@ def ablate(
         resamples=resamples,
         progress=not quiet,
     )
-    drawing.show_either(ablation.to_row(), lambda: draw_ablation(ablation), as_json=json)
+    show_either(ablation.to_row(), lambda: draw_ablation(ablation), as_json=json)
 
 
 @app.command()
@@ -180,7 +181,7 @@ def diff(
         one_order=one_order,
         progress=not quiet,
     )
-    drawing.show_either(difference.to_row(), lambda: draw_difference(difference), as_json=json)
+    show_either(difference.to_row(), lambda: draw_difference(difference), as_json=json)
 
 
 @app.command("test")
@@ -207,5 +208,5 @@ def examples(
         one_order=one_order,
         progress=not quiet,
     )
-    drawing.show_either(results.to_row(), lambda: draw_examples(results), as_json=json)
+    show_either(results.to_row(), lambda: draw_examples(results), as_json=json)
     return 0 if results.passed else 1

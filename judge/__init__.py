@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from judge.engines import Completion, Engine, Request, load_engine
     from judge.errors import (
         ConfigError,
+        CostLimitError,
         EngineError,
         InputError,
         MissingExtraError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from judge.jobs.export import ExportedModel, export
     from judge.jobs.label import label
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt, lint_rubric
+    from judge.jobs.merge import merge
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
     from judge.jobs.reward_model import RewardModel, load_reward_model
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
     from judge.jobs.rewards.best_of import best_of
     from judge.jobs.rewards.judge_reward import JudgeReward
     from judge.jobs.rewards.serve import serve
-    from judge.jobs.robustness import robustness
     from judge.jobs.rubrics.generate import RubricGeneration, generate_rubrics
     from judge.jobs.rubrics.rubric import (
         ablate_rubric,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     )
     from judge.jobs.score import score
     from judge.jobs.scoring.calibrate import CalibrationResult, calibrate
+    from judge.jobs.scoring.robustness import robustness
     from judge.jobs.scoring.scoring_model import Comparison
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.jobs.training.sweep import sweep
@@ -115,6 +117,7 @@ if TYPE_CHECKING:
     from judge.runs.reader import Judged, Run, open_run
     from judge.secrets import mask_secrets
     from judge.tasks import TASKS, Options, Program, TaskSpec, play
+    from judge.terminal import console, visible
 
 __all__ = [
     "FORMATS",
@@ -131,6 +134,7 @@ __all__ = [
     "ConstitutionDiff",
     "ConstitutionTrial",
     "Conversation",
+    "CostLimitError",
     "Counts",
     "Critique",
     "Engine",
@@ -202,6 +206,7 @@ __all__ = [
     "audit",
     "best_of",
     "calibrate",
+    "console",
     "content_id",
     "diff_constitutions",
     "diff_rubrics",
@@ -226,6 +231,7 @@ __all__ = [
     "load_rubric",
     "load_template",
     "mask_secrets",
+    "merge",
     "new_constitution",
     "new_rubric",
     "open_reward",
@@ -251,6 +257,7 @@ __all__ = [
     "try_constitution",
     "try_rubric",
     "unknown",
+    "visible",
 ]
 
 _HOMES = {
@@ -272,6 +279,7 @@ _HOMES = {
     ),
     "errors": (
         "ConfigError",
+        "CostLimitError",
         "EngineError",
         "InputError",
         "MissingExtraError",
@@ -332,6 +340,7 @@ _HOMES = {
         "lint_prompt",
         "lint_rubric",
     ),
+    "jobs.merge": ("merge",),
     "jobs.prompt": (
         "RenderedPrompt",
         "render_prompt",
@@ -345,7 +354,6 @@ _HOMES = {
     "jobs.rewards.best_of": ("best_of",),
     "jobs.rewards.judge_reward": ("JudgeReward",),
     "jobs.rewards.serve": ("serve",),
-    "jobs.robustness": ("robustness",),
     "jobs.rubrics.generate": ("RubricGeneration", "generate_rubrics"),
     "jobs.rubrics.rubric": (
         "ablate_rubric",
@@ -360,6 +368,7 @@ _HOMES = {
         "CalibrationResult",
         "calibrate",
     ),
+    "jobs.scoring.robustness": ("robustness",),
     "jobs.scoring.scoring_model": ("Comparison",),
     "jobs.tiny": (
         "TinyCard",
@@ -432,6 +441,10 @@ _HOMES = {
         "Program",
         "TaskSpec",
         "play",
+    ),
+    "terminal": (
+        "console",
+        "visible",
     ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -22,7 +22,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to writ
     """Write a rubric to begin with, every key explained."""
     import judge
 
-    print(f"Wrote {judge.new_rubric(file)}. Edit it, then: rmjudge rubric lint {file}")
+    drawing.say(f"Wrote {judge.new_rubric(file)}. Edit it, then: rmjudge rubric lint {file}")
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from judge.constitution.constitution import Constitution, read_draft
 from judge.constitution.parser import Draft
-from judge.constitution.wording import check_breaks, check_statement, check_tags, earliest_twins, words_of
+from judge.constitution.wording import check_breaks, check_statement, check_tags, twins, words_of
 from judge.constitution.yaml_entries import Entry
 from judge.prompting.front_matter import Finding
 
@@ -85,7 +85,7 @@ def _check_examples(draft: Draft, entry: Entry) -> None:
 
 def _check_twins(draft: Draft, constitution: Constitution | None) -> None:
     sayings = _sayings(draft, constitution)
-    for index, other in earliest_twins([saying.words for saying in sayings]):
+    for index, other in twins([saying.words for saying in sayings]):
         first, second = sayings[other], sayings[index]
         if first.id == second.id:
             continue

@@ -13,12 +13,12 @@ import yaml
 from judge.constitution.yaml_entries import (
     Entry,
     Findings,
-    compose,
     kind_of,
     line_of,
     names_of,
     open_mapping,
     read_examples,
+    read_tree,
     take_text,
     value_of,
 )
@@ -44,7 +44,7 @@ class Draft(Findings):
 def take_apart(data: bytes, path: str) -> Draft:
     """Read a constitution's file; what is wrong with it stands in `findings`, in the order of lines."""
     draft = Draft(path)
-    tree = compose(draft, data)
+    tree = read_tree(draft, data)
     if draft.findings:
         return draft
     if not isinstance(tree, yaml.MappingNode):

@@ -8,16 +8,17 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
+from itertools import islice
 
 from judge.constitution.yaml_entries import Entry, Findings
 
 ALIKE = 0.8
 """How much of their words two statements share when they are taken for twins."""
 
-_ROUNDING = 1e-9
-_TAGS = 100
-"""How many of the commonest tags one that stands once is compared with."""
+MOST_TWINS = 3
+"""Of how many earlier statements each is called a twin."""
 
+_ROUNDING = 1e-9
 LONG = 60
 """Words of a text that still is one statement."""
 
@@ -101,8 +102,8 @@ def check_statement(draft: Findings, entry: Entry, key: str, statement: str, plu
         draft.add(line, f"{count} words, more than one statement takes ({LONG} at most)", fatal=False)
 
 
-def earliest_twins(statements: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
-    """(index, earlier index) of each statement that says nearly the same as one before it, the earliest of these.
+def twins(statements: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+    """(index, earlier index) of statements that say nearly the same; at most MOST_TWINS earlier ones for each.
 
     Only those are compared that share enough words, counted by the places of each word, so thousands take a second.
     """
@@ -114,9 +115,9 @@ def earliest_twins(statements: Sequence[Sequence[str]]) -> Iterator[tuple[int, i
     for index, words in enumerate(statements):
         shared = np.zeros(index, dtype=np.int64)  # words in common, a repeated one as often as both have it
         alike_kinds = np.zeros(index, dtype=np.int64)  # different words in common
-        seen: dict[str, int] = {}
+        seen: Counter[str] = Counter()
         for word in words:
-            seen[word] = seen.get(word, 0) + 1
+            seen[word] += 1
             earlier = places.setdefault((word, seen[word]), array("q"))
             if earlier:
                 rows = np.frombuffer(earlier, dtype=np.int64)
@@ -127,10 +128,16 @@ def earliest_twins(statements: Sequence[Sequence[str]]) -> Iterator[tuple[int, i
             earlier.append(index)
         ordered = 2 * shared >= ALIKE * (sizes[:index] + sizes[index]) - _ROUNDING
         unordered = alike_kinds >= ALIKE * (kinds[:index] + kinds[index] - alike_kinds) - _ROUNDING
-        likely = np.flatnonzero(ordered | unordered)
-        twin = next((int(other) for other in likely if alike(statements[other], words) >= ALIKE), None)
-        if twin is not None:
-            yield index, twin
+        likely = (int(other) for other in np.flatnonzero(ordered | unordered))
+        yield from islice(((index, other) for other in likely if alike(statements[other], words) >= ALIKE), MOST_TWINS)
+
+
+def earliest_twins(statements: Sequence[Sequence[str]]) -> dict[int, int]:
+    """The earliest of the statements that say nearly the same, of each that has some."""
+    earliest: dict[int, int] = {}
+    for index, other in twins(statements):
+        earliest.setdefault(index, other)
+    return earliest
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -141,17 +148,17 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def alike(first: Sequence[str], second: Sequence[str]) -> float:
-    """The share of words that two texts have in common, in order or in any order, whichever is more; 0 to 1."""
-    ordered = SequenceMatcher(None, first, second, autojunk=False).ratio()
+    """The share of words that two texts have in common: in any order where that is enough, else in order; 0 to 1."""
     union = set(first) | set(second)
-    return max(ordered, len(set(first) & set(second)) / len(union) if union else 0.0)
+    shared = len(set(first) & set(second)) / len(union) if union else 0.0
+    return shared if shared >= ALIKE else SequenceMatcher(None, first, second, autojunk=False).ratio()
 
 
 def check_tags(draft: Findings, entries: Sequence[Entry]) -> None:
     """A tag that stands once and is nearly another one is a slip of the pen."""
     used = list(_tags(entries))
     counts = Counter(tag for tag, _ in used)
-    repeated = [name for name, count in counts.most_common(_TAGS) if count > 1]
+    repeated = [name for name, count in counts.items() if count > 1]
     for tag, line in used:
         near = get_close_matches(tag, repeated, n=1, cutoff=0.8) if counts[tag] == 1 else []
         if near:

@@ -1,7 +1,6 @@
 """A YAML file taken apart into entries: each value with its line. What is wrong is noted and never raised."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -9,8 +8,7 @@ from typing import Any
 import yaml
 
 from judge.prompting.front_matter import Finding
-
-_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from judge.yaml_input import YamlError, compose, construct
 
 
 @dataclass(slots=True)
@@ -38,22 +36,17 @@ class Findings:
         self.findings.append(Finding(path=self.path, line=line, message=message, fatal=fatal))
 
 
-def compose(draft: Findings, data: bytes) -> yaml.Node | None:
+def read_tree(draft: Findings, data: bytes) -> yaml.Node | None:
     """The tree of a file; None where it is none, which is noted, and of an empty file, which is not."""
     text = data.decode("utf-8", "replace")
     if "\ufffd" in text:
         draft.add(text[: text.index("\ufffd")].count("\n") + 1, "not UTF-8")
         return None
-    with suppress(yaml.YAMLError):
-        fast: yaml.Node | None = yaml.compose(text, Loader=_FAST)
-        return fast
-    try:  # the C parser reads the same, and has other words for what is wrong
-        tree: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        draft.add(mark.line + 1 if mark else _line_of_reader(error, text), f"no YAML: {_problem(error)}")
+    try:
+        return compose(text)
+    except YamlError as error:
+        draft.add(error.line, f"no YAML: {error}")
         return None
-    return tree
 
 
 def open_mapping(
@@ -132,15 +125,15 @@ def read_examples(
 def names_of(draft: Findings, node: yaml.Node, key: str) -> list[tuple[str, int]]:
     """One name or a list of names, each with its line."""
     items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    names: list[tuple[str, int]] = []
+    names: dict[str, int] = {}
     for item in items:
         if not isinstance(item, yaml.ScalarNode) or not has_tag(item, "str") or not item.value.strip():
             draft.add(line_of(item), f"'{key}' holds a {kind_of(item)}; accepted: a name or a list of names")
-        elif item.value in [name for name, _ in names]:
+        elif item.value in names:
             draft.add(line_of(item), f"'{item.value}' twice in '{key}'")
         else:
-            names.append((item.value.strip(), line_of(item)))
-    return names
+            names[item.value.strip()] = line_of(item)
+    return list(names.items())
 
 
 def nearest(name: str, accepted: Iterable[str]) -> str:
@@ -164,8 +157,8 @@ def value_of(node: yaml.Node) -> Any:
     if not isinstance(node, yaml.ScalarNode):
         return None
     try:
-        return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError):
+        return construct(node)
+    except YamlError:
         return None
 
 
@@ -179,15 +172,3 @@ def kind_of(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return "list"
     return _KINDS.get(str(node.tag).rpartition(":")[2], str(node.tag).rpartition(":")[2])
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
-    if problem and problem.startswith("but ") and context:
-        return f"{context}, {problem}"
-    return str(problem or getattr(error, "reason", None) or " ".join(str(error).split()))
-
-
-def _line_of_reader(error: yaml.YAMLError, text: str) -> int:
-    position = getattr(error, "position", 0)
-    return text[: position if isinstance(position, int) else 0].count("\n") + 1

@@ -37,7 +37,7 @@ def lint(path: Path) -> list[Finding]:
 
 def _check_twins(draft: Draft, rubric: Sequence[CriterionEntry]) -> None:
     texts = [words_of(criterion.entry.values["criterion"]) for criterion in rubric]
-    for index, other in earliest_twins(texts):
+    for index, other in earliest_twins(texts).items():
         line, earlier = rubric[index].entry.at("criterion"), rubric[other].entry
         name = _shortened(rubric[other])
         draft.add(line, f"says nearly the same as '{name}' (line {earlier.at('criterion')})", fatal=False)

@@ -14,17 +14,18 @@ import yaml
 from judge.constitution.yaml_entries import (
     Entry,
     Findings,
-    compose,
     kind_of,
     line_of,
     open_mapping,
     read_examples,
+    read_tree,
     take_text,
 )
 from judge.errors import InputError
 from judge.files import scan_rows
 from judge.formats.rubric import COLUMNS, rubric_items, rubric_of, rubric_rows
 from judge.records import RubricItem
+from judge.yaml_input import YamlError, construct
 
 LISTS = ("criteria", *COLUMNS)
 KEYS = ("name", "description", *LISTS)
@@ -71,7 +72,7 @@ def take_apart(path: Path) -> Draft:
 
 
 def _read_tree(draft: Draft, content: bytes) -> None:
-    tree = compose(draft, content)
+    tree = read_tree(draft, content)
     if draft.findings:
         return
     node: yaml.Node | None = tree
@@ -89,18 +90,17 @@ def _read_tree(draft: Draft, content: bytes) -> None:
         return
     if not node.value:
         draft.add(line_of(node), "no criteria; a rubric needs at least one")
-    constructor = yaml.constructor.SafeConstructor()
-    draft.rubrics.append([_of_node(draft, item, number, constructor) for number, item in enumerate(node.value, 1)])
+    draft.rubrics.append([_of_node(draft, item, number) for number, item in enumerate(node.value, 1)])
 
 
-def _of_node(draft: Draft, node: yaml.Node, number: int, constructor: Any) -> CriterionEntry:
+def _of_node(draft: Draft, node: yaml.Node, number: int) -> CriterionEntry:
     """A criterion of a YAML or JSON file."""
     where, entry = f" in criterion {number}", Entry(line_of(node))
     examples: list[Entry] = []
     try:
-        value = constructor.construct_document(node)
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        draft.add(entry.line, f"criterion {number} cannot be read: {getattr(error, 'problem', None) or error}")
+        value = construct(node)
+    except YamlError as error:
+        draft.add(error.line, f"criterion {number} cannot be read: {error}")
         return CriterionEntry(entry=entry, item=None)
     if isinstance(node, yaml.MappingNode):
         nodes = open_mapping(draft, node, entry, CRITERION_KEYS, where, fatal=False)

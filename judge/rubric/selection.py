@@ -48,7 +48,7 @@ def deduplicate(rubric: Iterable[RubricItem], *, prompt: str = "", prompt_id: st
         first.setdefault(item.text, item)
         counts[item.text] += 1
     items = list(first.values())
-    twins = dict(earliest_twins([words_of(item.text) for item in items]))
+    twins = earliest_twins([words_of(item.text) for item in items])
     proposed = Counter[int]()
     for index, item in enumerate(items):
         proposed[_root(index, twins)] += counts[item.text]
