@@ -30,6 +30,7 @@ TASKS: Registry[TaskSpec] = Registry(
         "steps": "judge.tasks.steps:TASK",
         "outcome": "judge.tasks.outcome:TASK",
         "ranking": "judge.tasks.ranking:TASK",
+        "rubric": "judge.tasks.authoring.rubric:TASK",
         "revision": "judge.tasks.revision:TASK",
     },
     _check,
