@@ -11,6 +11,8 @@ from judge.engines.spec import read_settings
 from judge.errors import unknown
 from judge.exports.export import write_revised
 from judge.jobs.label import judge_by, named_constitution, need
+from judge.runs.cluster.ray_job import Runner
+from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, open_data
 from judge.runs.plan import Plan
 from judge.runs.preview import Preview
@@ -56,6 +58,8 @@ def revise(
     no_reference: bool | None = None,
     retry_failures: bool = False,
     window: int = WINDOW,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     dry_run: bool = False,
     progress: bool = True,
 ) -> Run:
@@ -72,6 +76,7 @@ def revise(
             else the first reading of the data names them and ends.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
+        runner, workers: "ray" works on a Ray cluster with so many workers, as `judge.label` does.
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
 
     Returns:
@@ -106,6 +111,8 @@ def revise(
         retry_failures=retry_failures,
         dry_run=dry_run,
         progress=progress,
+        runner=runner,
+        workers=workers,
     )
     if isinstance(run, Preview):
         return run

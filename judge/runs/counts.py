@@ -87,6 +87,13 @@ class Counts:
         self.cached_tokens += completion.cached_tokens
         self.output_tokens += completion.output_tokens
 
+    def add_spent(self, spent: "Counts") -> None:
+        """Count the calls and tokens that other counts hold."""
+        self.calls += spent.calls
+        self.prompt_tokens += spent.prompt_tokens
+        self.cached_tokens += spent.cached_tokens
+        self.output_tokens += spent.output_tokens
+
 
 def _reason(judgement: Mapping[str, Any]) -> str:
     """Why a row is unreadable: the reason of its first unreadable reading, else the row's own."""
