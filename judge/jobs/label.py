@@ -119,17 +119,9 @@ def label(
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
     )
-    return judge_by(
-        LabelJob(plan),
-        out,
-        limit=limit,
-        skip_bad=skip_bad,
-        retry_failures=retry_failures,
-        dry_run=dry_run,
-        progress=progress,
-        runner=runner,
-        workers=workers,
-    )
+    resuming: dict[str, Any] = {"limit": limit, "skip_bad": skip_bad, "retry_failures": retry_failures}
+    where: dict[str, Any] = {"runner": runner, "workers": workers}
+    return judge_by(LabelJob(plan), out, dry_run=dry_run, progress=progress, **resuming, **where)
 
 
 def judge_by(

@@ -50,7 +50,6 @@ class RayPool:
         workers: how many there may be.
         dispatcher: who holds which records.
         accept: what is done with each answer that comes first.
-        room_seconds: how long the cluster may take until it has room for a first worker.
     """
 
     def __init__(
@@ -60,12 +59,9 @@ class RayPool:
         workers: Workers,
         dispatcher: Dispatcher,
         accept: Callable[[Answer], None],
-        *,
-        room_seconds: float = ROOM_SECONDS,
     ) -> None:
         self._ray, self._recipe, self._workers, self._dispatcher = ray, recipe, workers, dispatcher
-        self._accept, self._room_seconds = accept, room_seconds
-        self._most = workers.most
+        self._accept, self._most = accept, workers.most
         self._started = time.monotonic()
         self._numbers = iter(range(1 << 30))
         self._slots: dict[int, _Slot] = {}
@@ -171,9 +167,9 @@ class RayPool:
         wanted = most if waiting else min(self._workers.least, most)
         while len(self._slots) < wanted:
             self._open()
-        if not self._any_up and time.monotonic() - self._started > self._room_seconds:
+        if not self._any_up and time.monotonic() - self._started > ROOM_SECONDS:
             raise EngineError(
-                f"the cluster has had no room for a worker for {self._room_seconds:.0f} s: "
+                f"the cluster has had no room for a worker for {ROOM_SECONDS:.0f} s: "
                 f"one takes {_words(self._bundle())}, the cluster has {_words(self._ray.cluster_resources())}"
             )
         if not waiting:

@@ -198,7 +198,12 @@ class Answers:
         """Nothing lies on a disk here."""
 
     def keep(self, content_id: str, replies: Sequence[Completion | None]) -> None:
-        self._feed.answer(Answer(id=content_id, kept=tuple(replies), spent=self._costs.pop(content_id)))
+        self._costs.pop(content_id, None)
+        spent, before = Counts(), self._feed.item(content_id).kept
+        for number, reply in enumerate(replies):
+            if reply is not None and (number >= len(before) or before[number] is None):
+                spent.add_completion(reply)
+        self._feed.answer(Answer(id=content_id, kept=tuple(replies), spent=spent))
         self._feed.close()  # a judge gave out: other workers have theirs still
 
     def take(self, content_id: str) -> list[Completion | None]:
