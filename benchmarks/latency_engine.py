@@ -1,14 +1,17 @@
 """An engine that takes its time, as a plugin: `latency:FOLDER?latency=0.05&slots=8`.
 
-It answers every request alike, so many at once, each after so many seconds. Files in FOLDER are orders to one process
-each, whoever takes them first: `slow` (five times the latency), `hang` (never answers) and `die` (ends like a process
-that ran out of memory, at its 20th answer).
+It answers every request alike, so many at once, each after so many seconds, and 25 times as slowly where it is asked
+to "take your time". Files in FOLDER are orders to one process each, whoever takes them first: `slow` (five times the
+latency), `hang` (never answers) and `die` (ends like a process that ran out of memory, at its 20th answer). Each process
+leaves a file with its number in FOLDER/workers, where that folder is there.
 """
 
+import heapq
 import os
 import signal
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from judge.engines.scripted import Rule, complete, count_words
 
 DIES_AT = 20
 SLOWER = 5
+AT_LEISURE = 25
 ANSWER = Rule(match="", text="Yes. [[A]]")
 
 
@@ -41,13 +45,15 @@ class LatencyEngine:
         self._dies = dies
         self._folder, self._latency, self._slots, self._tell = Path(folder), latency, slots, tell
         self._waiting: deque[tuple[int, Request]] = deque()
-        self._running: deque[tuple[float, int, Request]] = deque()
+        self._running: list[tuple[float, int, Request]] = []  # a heap by the time at which each is due
         self._answered = 0
         self._order: str | None = None
 
     def submit(self, ticket: int, request: Request) -> None:
         if self._order is None:
             self._order = self._take_order()
+            with suppress(OSError):
+                (self._folder / "workers" / str(os.getpid())).touch()
         self._waiting.append((ticket, request))
 
     def step(self) -> list[tuple[int, Completion]]:
@@ -55,13 +61,15 @@ class LatencyEngine:
             time.sleep(10_000)
         latency = self._latency * (SLOWER if self._order == "slow" else 1)
         while self._waiting and len(self._running) < self._slots:
-            self._running.append((time.monotonic() + latency, *self._waiting.popleft()))
+            ticket, request = self._waiting.popleft()
+            leisure = AT_LEISURE if any("take your time" in turn.content for turn in request.messages) else 1
+            heapq.heappush(self._running, (time.monotonic() + latency * leisure, ticket, request))
         if not self._running:
             return []
         time.sleep(max(0.0, self._running[0][0] - time.monotonic()))
         finished = []
         while self._running and self._running[0][0] <= time.monotonic():
-            _, ticket, request = self._running.popleft()
+            _, ticket, request = heapq.heappop(self._running)
             finished.append((ticket, self._answer(request)))
         return finished
 

@@ -117,6 +117,11 @@ class Feed:
             answers, self._answers = self._answers, []
         return answers
 
+    @property
+    def busy(self) -> bool:
+        """Whether a record is in work."""
+        return bool(self._in_work)
+
     def close(self) -> None:
         """No further record is taken into work."""
         with self._changed:
@@ -144,9 +149,10 @@ class Worker:
         return answers
 
     def close(self) -> None:
-        """Let go of the models."""
-        self._feed.close()
-        self._thread.join()
+        """Let go of the models; a worker that is still at something does not wait for it."""
+        if not self._feed.busy:
+            self._feed.close()
+            self._thread.join()
 
     _error: BaseException | None
 

@@ -17,6 +17,7 @@ import pytest
 import judge
 from judge.engines import ENGINES
 from judge.runs.cluster.ray_job import SHARDS
+from judge.runs.cluster.ray_pool import RayPool
 from judge.runs.journal import Journal
 from tests.conftest import ROOT
 
@@ -148,6 +149,27 @@ def test_each_worker_has_gpus_of_its_own(on_ray: dict[str, str], tmp_path: Path)
     told = {reading["text"] for row in run.rows() for reading in row["judgement"]["readings"]}
     gpus = sorted(text.split()[1] for text in told)
     assert len(gpus) == 2 and sorted(",".join(gpus)) == sorted("0,1,2,3")
+
+
+def test_the_pool_grows_with_the_work_and_shrinks_at_its_end(
+    on_ray: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record takes 2.5 s: one worker has it, another tries it too, the third has nothing to do and goes."""
+    sizes: list[int] = []
+
+    class Watched(RayPool):
+        def turn(self, seconds: float) -> None:
+            super().turn(seconds)
+            sizes.append(self.size)
+
+    monkeypatch.setattr("judge.runs.cluster.ray_job.RayPool", Watched)
+    monkeypatch.setattr("judge.runs.cluster.ray_pool._IDLE_SECONDS", 0.3)
+    data = pairs(tmp_path / "pairs.jsonl", 30)
+    data.write_text(data.read_text().replace('"7?"', '"take your time"'))
+    run = label(data, tmp_path / "ray", tmp_path, latency=0.1, runner="ray", workers="1:3")
+    assert run.counts.rows == 30
+    assert max(sizes) == 3
+    assert sizes[-1] == 2
 
 
 def test_a_cluster_without_room_is_named(
