@@ -2,8 +2,8 @@
 
 It answers every request alike, so many at once, each after so many seconds, and 25 times as slowly where it is asked
 to "take your time". Files in FOLDER are orders to one process each, whoever takes them first: `slow` (five times the
-latency), `hang` (never answers) and `die` (ends like a process that ran out of memory, at its 20th answer). Each process
-leaves a file with its number in FOLDER/workers, where that folder is there.
+latency), `hang` (never answers) and `die` (ends like a process that ran out of memory, at its 20th answer). Each
+process leaves a file with its number in FOLDER/workers, where that folder is there.
 """
 
 import heapq

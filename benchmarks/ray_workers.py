@@ -3,11 +3,11 @@
     python benchmarks/ray_workers.py             all three, about six minutes
     python benchmarks/ray_workers.py --only kill
 
-kill: four workers, one killed every ten seconds, then the driver killed and the command repeated; are the rows those of
-one process? two: the rows a second of two workers, beside one. slow: four workers of which one takes five times as long,
-beside the time in which they could do it with perfect shares. The engine answers 16 requests at once, each in 0.2 s, so
-processors are not what is measured; a row is two calls. Ray's own start counts in `seconds` and not in `at work`, which
-goes from the first row to the last. Prints JSON.
+kill: four workers, one killed every ten seconds, then the driver killed and the command repeated; are the rows those
+of one process? two: the rows a second of two workers, beside one. slow: four workers of which one takes five times as
+long, beside the time in which they could do it with perfect shares. The engine answers 16 requests at once, each in
+0.2 s, so processors are not what is measured; a row is two calls. Ray's own start counts in `seconds` and not in
+`at work`, which goes from the first row to the last. Prints JSON.
 """
 
 import argparse
