@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from judge.cli.drawing import draw, say
+
 app = typer.Typer(add_completion=False)
 
 Runs = Annotated[
@@ -100,9 +102,7 @@ def agree(
     if report:
         result.save(report)
     if json:
-        print(result.to_json())
+        say(result.to_json())
     else:
-        from rich.console import Console
-
-        Console(highlight=False).print(result)
+        draw(result)
     return 1 if result.worse else 0

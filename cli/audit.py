@@ -3,11 +3,11 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import judge as rmjudge
 from judge.cli import drawing
 from judge.cli import options as o
+from judge.cli.drawing import draw, show_json
 
 app = typer.Typer(add_completion=False)
 
@@ -40,6 +40,8 @@ def audit(
     limit: o.Limit = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
+    prices: o.Prices = None,
+    max_cost: o.MaxCost = None,
     seed: o.Seed = None,
     one_order: o.OneOrder = None,
     hard: o.Hard = None,
@@ -68,6 +70,8 @@ def audit(
             limit=limit,
             skip_bad=skip_bad,
             settings=set,
+            prices=prices,
+            max_cost=max_cost,
             seed=seed,
             one_order=one_order,
             hard=hard,
@@ -78,7 +82,7 @@ def audit(
             progress=not quiet,
         )
     if json:
-        drawing.show_json({**audited.to_row(), "fail_over": fail_over})
+        show_json({**audited.to_row(), "fail_over": fail_over})
     else:
-        Console(highlight=False).print(audited.table(fail_over))
+        draw(audited.table(fail_over))
     return 1 if audited.over(fail_over) else 0

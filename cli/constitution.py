@@ -1,7 +1,5 @@
 """`rmjudge constitution`: write principles, check them, and try them out on a judge."""
 
-import json as encode
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from judge.cli import options as o
+from judge.cli.drawing import say, show_json
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
 
@@ -25,7 +24,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to writ
     """Write a constitution to begin with, every key explained."""
     import judge
 
-    print(f"Wrote {judge.new_constitution(file)}. Edit it, then: rmjudge constitution lint {file}")
+    say(f"Wrote {judge.new_constitution(file)}. Edit it, then: rmjudge constitution lint {file}")
 
 
 @app.command("list")
@@ -216,7 +215,6 @@ def examples(
 
 def _show(value: Any, draw: Callable[[], None], json: bool) -> None:
     if json:
-        encode.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-        print()
+        show_json(value)
     else:
         draw()

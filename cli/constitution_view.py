@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
 
+from judge.cli.drawing import draw, say
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -20,89 +22,89 @@ def draw_list(constitutions: Sequence["Constitution"]) -> None:
     table = _table("constitution", "principles", "what it is for")
     for constitution in constitutions:
         table.add_row(constitution.name, str(len(constitution.principles)), constitution.description)
-    _print(table)
+    draw(table)
 
 
 def draw_constitution(constitution: "Constitution") -> None:
     """As a person reads it."""
     version = f", version {constitution.version}" if constitution.version else ""
-    print(f"{constitution.name}{version}\n{constitution.description}")
-    print(f"Asked: {constitution.sampling}. Hash: {constitution.hash}")
+    say(f"{constitution.name}{version}\n{constitution.description}")
+    say(f"Asked: {constitution.sampling}. Hash: {constitution.hash}")
     for number, principle in enumerate(constitution.principles, start=1):
         notes = [f"weight {principle.weight:g}"] * (principle.weight != 1) + [", ".join(principle.tags)]
-        print(f"\n{number}. {principle.text}\n   {principle.id}{_brackets(notes)}")
+        say(f"\n{number}. {principle.text}\n   {principle.id}{_brackets(notes)}")
         _requests(principle)
         for example in principle.examples:
-            print(_indented(f"Example: {example.prompt}"))
+            say(_indented(f"Example: {example.prompt}"))
             for side in ("first", "second"):
                 mark = "✓" if side == example.verdict else "=" if example.verdict == "tie" else "✗"
-                print(_indented(f"{mark} {getattr(example, side)}", by="     "))
+                say(_indented(f"{mark} {getattr(example, side)}", by="     "))
 
 
 def _requests(principle: "Principle") -> None:
     for name, text in (("Critique", principle.critique_request), ("Revision", principle.revision_request)):
         if text:
-            print(_indented(f"{name}: {text}"))
+            say(_indented(f"{name}: {text}"))
 
 
 def draw_rendered(prompts: Sequence[Mapping[str, Any]]) -> None:
     """The prompt of each principle; the system message, which is the same for all, once."""
     system = ""
     for prompt in prompts:
-        print(f"──── {prompt['principle']} · {prompt['prompt']}")
+        say(f"──── {prompt['principle']} · {prompt['prompt']}")
         for turn in prompt["messages"]:
             if turn["role"] == "system" and turn["content"] == system:
-                print("[system]\n(as above)\n")
+                say("[system]\n(as above)\n")
                 continue
             system = turn["content"] if turn["role"] == "system" else system
-            print(f"[{turn['role']}]\n{turn['content']}\n")
+            say(f"[{turn['role']}]\n{turn['content']}\n")
 
 
 def draw_trial(trial: "ConstitutionTrial", shown: int) -> None:
     """What `try` found: a table of principles, the conflicts, and so many pairs side by side."""
     verdicts = ", ".join(f"{count} {name}" for name, count in trial.verdicts.items() if count)
-    print(f"{trial.constitution}: {trial.pairs} pairs; all together: {verdicts}")
+    say(f"{trial.constitution}: {trial.pairs} pairs; all together: {verdicts}")
     _draw_skipped(trial.skipped)
-    print()
+    say()
     table = _table("principle", "weight", "speaks", "abstains", "decides", "opposed", "unreadable")
     for row in trial.principles:
         counts = (row.speaks, row.abstains, row.decides, row.opposed, row.unreadable)
         table.add_row(row.id, f"{row.weight:g}", *(_of(count, trial.pairs) for count in counts))
-    _print(table)
-    print("speaks: prefers a response. abstains: does not tell them apart. decides: without it the verdict of all")
-    print("together would be another one. opposed: it speaks, and all together say otherwise.")
+    draw(table)
+    say("speaks: prefers a response. abstains: does not tell them apart. decides: without it the verdict of all")
+    say("together would be another one. opposed: it speaks, and all together say otherwise.")
     if trial.conflicts:
-        print("\nwhere both speak and prefer different responses:")
+        say("\nwhere both speak and prefer different responses:")
         for conflict in trial.conflicts[:10]:
-            print(f"  {conflict.principle} / {conflict.other}: {conflict.disagree} of {conflict.both}")
+            say(f"  {conflict.principle} / {conflict.other}: {conflict.disagree} of {conflict.both}")
     for pair in trial.disputed[:shown]:
-        print(f"\n{pair.id[:8]}  {shorten(pair.prompt, WIDTH)}")
-        print(f"  first:  {shorten(pair.first, WIDTH)}\n  second: {shorten(pair.second, WIDTH)}")
+        say(f"\n{pair.id[:8]}  {shorten(pair.prompt, WIDTH)}")
+        say(f"  first:  {shorten(pair.first, WIDTH)}\n  second: {shorten(pair.second, WIDTH)}")
         for label, names in (("prefer first", pair.prefer_first), ("prefer second", pair.prefer_second)):
-            print(f"  {label}: {', '.join(f'{name} ({_share(pair.principles[name])})' for name in names)}")
-        print(f"  all together: {pair.verdict} ({_share(pair.p_first)})")
+            say(f"  {label}: {', '.join(f'{name} ({_share(pair.principles[name])})' for name in names)}")
+        say(f"  all together: {pair.verdict} ({_share(pair.p_first)})")
     if len(trial.disputed) > shown:
-        print(f"\n{len(trial.disputed) - shown} more pairs on which principles disagree (--show, --json)")
+        say(f"\n{len(trial.disputed) - shown} more pairs on which principles disagree (--show, --json)")
 
 
 def _draw_skipped(count: int) -> None:
     if count:
-        print(f"{count} rows of the data that could not be read are left out")
+        say(f"{count} rows of the data that could not be read are left out")
 
 
 def draw_ablation(ablation: "Ablation") -> None:
     """What `ablate` found: one line a principle, the most useful first."""
     whole = f"agreement with people {_mean(ablation.whole)}"
-    print(f"{ablation.constitution}: {whole} on {ablation.pairs} pairs of {ablation.prompts} prompts")
+    say(f"{ablation.constitution}: {whole} on {ablation.pairs} pairs of {ablation.prompts} prompts")
     table = _table("principle", "gain", "alone", "without it", "")
     for row in ablation.principles:
         means = (_mean(row.gain, signed=True), _mean(row.alone), _mean(row.without))
         table.add_row(row.id, *means, _worth(row.gain))
-    _print(table)
-    print("gain: agreement of all together minus that without it; [95 % interval, paired by prompt]")
+    draw(table)
+    say("gain: agreement of all together minus that without it; [95 % interval, paired by prompt]")
     for count, what in ((ablation.unlabelled, "without a human label"), (ablation.unreadable, "not readable")):
         if count:
-            print(f"{count} pairs {what} are left out")
+            say(f"{count} pairs {what} are left out")
     _draw_skipped(ablation.skipped)
 
 
@@ -117,15 +119,15 @@ def _worth(gain: Mean) -> str:
 
 def draw_difference(difference: "ConstitutionDiff") -> None:
     """What `diff` found: words, then verdicts."""
-    print(f"{difference.before} → {difference.after}" if difference.before != difference.after else difference.before)
+    say(f"{difference.before} → {difference.after}" if difference.before != difference.after else difference.before)
     for change in difference.changes:
         what = f"{change.what}.{change.field}" if change.field else change.what
-        print(fill(f"{change.kind} {what}: {change.words}", WIDTH, subsequent_indent="    "))
+        say(fill(f"{change.kind} {what}: {change.words}", WIDTH, subsequent_indent="    "))
     if not difference.changes:
-        print("no difference in words")
+        say("no difference in words")
     if difference.pairs is None:
         return
-    print(f"\n{len(difference.verdict_changes)} of {difference.pairs} verdicts changed")
+    say(f"\n{len(difference.verdict_changes)} of {difference.pairs} verdicts changed")
     _draw_skipped(difference.skipped)
     if difference.verdict_changes:
         table = _table("pair", "before", "after", "prompt")
@@ -133,7 +135,7 @@ def draw_difference(difference: "ConstitutionDiff") -> None:
             before = f"{turn.before or 'unreadable'} ({_share(turn.p_before)})"
             after = f"{turn.after or 'unreadable'} ({_share(turn.p_after)})"
             table.add_row(turn.id[:8], before, after, shorten(turn.prompt, 50))
-        _print(table)
+        draw(table)
 
 
 def draw_examples(results: "ExampleResults") -> None:
@@ -144,11 +146,11 @@ def draw_examples(results: "ExampleResults") -> None:
         mark = "passed" if result.passed else "FAILED"
         expected = result.example.verdict
         table.add_row(result.principle, str(result.number), expected, judged, _share(result.p_first), mark)
-    _print(table)
+    draw(table)
     passed = sum(result.passed for result in results)
-    print(f"{results.constitution}: {passed} of {len(results)} examples come out as they say")
+    say(f"{results.constitution}: {passed} of {len(results)} examples come out as they say")
     if results.without:
-        print(f"without an example: {', '.join(results.without)}")
+        say(f"without an example: {', '.join(results.without)}")
 
 
 def _table(*columns: str) -> "Table":
@@ -157,12 +159,6 @@ def _table(*columns: str) -> "Table":
     table = Table(*columns, box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     return table
-
-
-def _print(table: "Table") -> None:
-    from rich.console import Console
-
-    Console(markup=False, highlight=False).print(table)
 
 
 def _of(count: int, total: int) -> str:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from judge.cli.drawing import draw, show_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -34,11 +36,9 @@ def show(
 
     survey = judge.survey(file, format=format, first=limit)
     if as_json:
-        print(json.dumps(survey.to_row(), indent=2))
+        show_json(survey.to_row())
     else:
-        from rich.console import Console
-
-        _draw(survey, Console(soft_wrap=True, highlight=False, markup=False))
+        _draw(survey, judge.console(soft_wrap=True))
     return 1 if survey.problems else 0
 
 
@@ -49,15 +49,14 @@ def formats(as_json: Json = False) -> None:
 
     if as_json:
         rows = [{"name": f.name, "about": f.about, "fields": f.fields} for f in FORMATS.values()]
-        print(json.dumps(rows, indent=2))
+        show_json(rows)
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("format", "what it is", box=None, pad_edge=False)
     for family in FORMATS.values():
         table.add_row(family.name, family.about)
-    Console(markup=False).print(table)
+    draw(table)
 
 
 def _draw(survey: "Survey", console: "Console") -> None:

@@ -9,6 +9,7 @@ import typer
 import judge
 from judge.cli import drawing
 from judge.cli import options as o
+from judge.cli.drawing import say, show_json
 
 app = typer.Typer(add_completion=False)
 _MODEL, _TRAINING = "The model", "The training"
@@ -131,15 +132,15 @@ def distill(
         _show(f"{made.kind}: {made.path}", {"model": str(made.path), **made.training}, as_json=json)
         if not json:
             for flag in made.flags:
-                print(f"red flag: {flag}")
-            print(f"Score with it: rmjudge score {made.path} DATA --out RUN")
+                say(f"red flag: {flag}")
+            say(f"Score with it: rmjudge score {made.path} DATA --out RUN")
     return 0
 
 
 def _show(title: str, figures: Mapping[str, Any], *, as_json: bool) -> None:
     """Counts and figures of a training, or of one that was only planned."""
     if as_json:
-        drawing.show_json(figures)
+        show_json(figures)
         return
     rows = [(name, value) for name, value in figures.items() if not isinstance(value, Mapping | list | None)]
     rows += [(f"dropped: {entry['reason']}", entry["count"]) for entry in figures["dropped"]]
@@ -153,13 +154,13 @@ def _show(title: str, figures: Mapping[str, Any], *, as_json: bool) -> None:
 def _show_sweep(swept: "judge.Sweep", *, as_json: bool) -> None:
     """A row a cell, the best one named."""
     if as_json:
-        drawing.show_json(swept.to_dict())
+        show_json(swept.to_dict())
         return
-    print(f"sweep: {swept.out}, {len(swept.cells)} trainings, {swept.prompts:,} prompts held out")
+    say(f"sweep: {swept.out}, {len(swept.cells)} trainings, {swept.prompts:,} prompts held out")
     drawing.show_grid(swept.table())
-    print(f"best by validation {swept.figure}: {swept.best.path}")
+    say(f"best by validation {swept.figure}: {swept.best.path}")
     if swept.tied:
-        print(f"not told apart from it: {', '.join(cell.path.name for cell in swept.tied)}")
+        say(f"not told apart from it: {', '.join(cell.path.name for cell in swept.tied)}")
 
 
 def _shown(value: object) -> str:

@@ -1,9 +1,12 @@
-"""What verbs that make a run show when it is done, stopped or only tried: a table for people, or JSON."""
+"""Everything that the command line writes: words, tables for people, JSON; and what a verb shows of its run.
+
+Nothing else in cli/ prints: here control characters in names and texts of other people are spelled out.
+"""
 
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,7 @@ import typer
 import judge as rmjudge
 
 if TYPE_CHECKING:
-    from judge import Iteration, LintResult, Preview, Run
+    from judge import Counts, Iteration, LintResult, Preview, Run
 
 WRITTEN = {
     "best.jsonl": "best responses",
@@ -22,6 +25,21 @@ WRITTEN = {
 """What the rows of files beside a run are."""
 
 
+def say(*words: object, end: str = "\n", error: bool = False) -> None:
+    """Words for people or for a pipe."""
+    print(rmjudge.visible(" ".join(map(str, words))), end=end, file=sys.stderr if error else sys.stdout)
+
+
+def show_json(value: object) -> None:
+    """A value on several lines of JSON."""
+    say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def draw(renderable: object) -> None:
+    """A table or another thing that rich can draw."""
+    rmjudge.console().print(renderable)
+
+
 @contextmanager
 def resumable(kept: str) -> Iterator[None]:
     """End the command with 130 and the words that resume it when it is interrupted; kept: what was not lost."""
@@ -29,7 +47,7 @@ def resumable(kept: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         again = rmjudge.mask_secrets(shlex.join(["rmjudge", *sys.argv[1:]]))
-        print(f"interrupted; {kept}. To go on:\n  {again}", file=sys.stderr)
+        say(f"interrupted; {kept}. To go on:\n  {again}", error=True)
         raise typer.Exit(130) from None
 
 
@@ -43,11 +61,11 @@ def show(run: "Run", *, as_json: bool) -> None:
         return
     constitution = run.config.get("constitution") or {}
     if not constitution.get("shown", True):
-        print("The critic was shown no principles: its prompt has no place for them.")
+        say("The critic was shown no principles: its prompt has no place for them.")
     if cut := run.manifest.get("cut_prompts"):
-        print(f"{cut:,} prompts were cut on their left to the model's longest input")
+        say(f"{cut:,} prompts were cut on their left to the model's longest input")
     for name, rows in run.written.items():
-        print(f"{rows:,} {WRITTEN.get(name, 'rows')}: {run.directory / name}")
+        say(f"{rows:,} {WRITTEN.get(name, 'rows')}: {run.directory / name}")
 
 
 def show_run(run: "Run", *, as_json: bool) -> None:
@@ -58,7 +76,8 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     if as_json:
         numbers = {**run.manifest["counts"], "resumed": counts.resumed}
         speed = {"seconds": round(run.seconds, 3), "rows_per_second": round(rate, 3)}
-        show_json({"run": str(run.directory), "task": run.task, **numbers, "tokens": run.manifest["tokens"], **speed})
+        spent: dict[str, object] = {name: run.manifest[name] for name in ("tokens", "cost") if name in run.manifest}
+        show_json({"run": str(run.directory), "task": run.task, **numbers, **spent, **speed})
         return
     rows = [("rows", f"{counts.rows:,}" + (f" ({counts.resumed:,} from before)" if counts.resumed else ""))]
     verdicts = sorted(counts.verdicts.items())
@@ -66,17 +85,29 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     rows += [("unreadable", f"{counts.unreadable:,}"), ("duplicates in the data", f"{counts.duplicates:,}")]
     if counts.skipped:
         rows.append(("skipped rows of the data", f"{counts.skipped:,}"))
+    if counts.shortened:
+        rows.append(("tool results shortened", f"{counts.shortened:,} (--max-tool-result)"))
     if counts.both_orders:
         rows.append(("position flips", f"{counts.flips:,} ({counts.flips / counts.both_orders:.1%})"))
     tokens = counts.prompt_tokens + counts.output_tokens
     rows.append(("tokens", f"{tokens:,} in {counts.calls:,} calls, {counts.cached_share:.0%} of the prompts cached"))
+    if counts.costs:
+        rows.append(("cost", cost_words(counts)))
     rows.append(("speed", f"{rate:,.1f} rows/s over {run.seconds:,.1f} s"))
     show_table(f"{run.task}: {run.directory}", rows)
     if counts.unreadable:
-        print(f"What could not be read, with its text: {run.directory}/failures.jsonl")
+        say(f"What could not be read, with its text: {run.directory}/failures.jsonl")
     if counts.skipped:
-        print(f"Rows of the data that were skipped, with their places: {run.directory}/failures.jsonl")
-    print(f"Look at the verdicts: {shlex.join(['rmjudge', 'data', 'show', str(run.directory)])}")
+        say(f"Rows of the data that were skipped, with their places: {run.directory}/failures.jsonl")
+    say(f"Look at the verdicts: {shlex.join(['rmjudge', 'data', 'show', str(run.directory)])}")
+
+
+def cost_words(counts: "Counts") -> str:
+    """Dollars, by model where there are several, and what batch endpoints took less."""
+    words = f"${counts.cost:,.4f}"
+    if len(counts.costs) > 1:
+        words += f" ({', '.join(f'{model} ${dollars:,.4f}' for model, dollars in sorted(counts.costs.items()))})"
+    return words + (f", ${counts.saved:,.4f} less than without batches" if counts.saved else "")
 
 
 def show_preview(preview: "Preview", *, as_json: bool) -> None:
@@ -91,17 +122,24 @@ def show_preview(preview: "Preview", *, as_json: bool) -> None:
             }
             for request, tokens in preview.shown
         ]
-        cost = {"rows": preview.total, "calls": preview.calls, "prompt_tokens": preview.prompt_tokens}
+        cost: dict[str, object] = {
+            "rows": preview.total,
+            "calls": preview.calls,
+            "prompt_tokens": preview.prompt_tokens,
+        }
+        cost |= {} if preview.cost is None else {"cost": preview.cost}
         show_json({**cost, "skipped": preview.counts.skipped, "exact": preview.exact, "shown": shown})
         return
     for request, tokens in preview.shown:
-        print(f"──── {request.key or 'request'} · {tokens} prompt tokens")
-        print(preview.text_of(request), end="\n\n")
+        say(f"──── {request.key or 'request'} · {tokens} prompt tokens")
+        say(preview.text_of(request), end="\n\n")
     about = "" if preview.exact else "about "
     rows = [("rows", "all that the hub streams" if preview.total is None else f"{preview.total:,}")]
     if preview.counts.skipped:
         rows.append(("skipped rows of the data", f"{preview.counts.skipped:,}"))
     rows += [("calls, at least", f"{about}{preview.calls:,}"), ("prompt tokens", f"{about}{preview.prompt_tokens:,}")]
+    if preview.cost is not None:
+        rows.append(("cost of the prompts alone", f"{about}${preview.cost:,.4f}"))
     show_table("dry run: nothing was asked and nothing written", rows)
 
 
@@ -119,44 +157,36 @@ def show_iteration(iteration: "Iteration", *, as_json: bool) -> None:
         rows.append((str(row.round), f"{row.truth:.3f}", f"{row.best_of:.3f}", interval, f"{row.any_of:.3f}", *known))
     if iteration.rounds:
         show_grid(rows)
-        print(f"Chart: {iteration.chart}")
+        say(f"Chart: {iteration.chart}")
     if iteration.stopped:
-        print(f"stopped: {iteration.stopped}")
-
-
-def show_json(value: Mapping[str, object]) -> None:
-    """An object on several lines."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()
+        say(f"stopped: {iteration.stopped}")
 
 
 def show_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Names and values under a title."""
-    from rich.console import Console
     from rich.table import Table
 
-    print(title)
+    say(title)
     table = Table(show_header=False)
     for name, value in rows:
         table.add_row(name, value)
-    Console().print(table)
+    draw(table)
 
 
 def show_grid(rows: Sequence[Sequence[str]]) -> None:
     """A head and rows."""
-    from rich.console import Console
     from rich.table import Table
 
     head, *body = rows
     table = Table(*head)
     for row in body:
         table.add_row(*row)
-    Console().print(table)
+    draw(table)
 
 
 def draw_findings(result: "LintResult", noun: str) -> None:
     """Each finding with its place; then how many files of that kind were looked at, and how many findings there are."""
     for finding in result:
-        print(f"{finding.place}: {finding.message}")
+        say(f"{finding.place}: {finding.message}")
     count = f"{len(result)} finding{'s' * (len(result) != 1)}" if len(result) else "nothing found"
-    print(f"{result.files} {noun}{'s' * (result.files != 1)}: {count}", file=sys.stderr)
+    say(f"{result.files} {noun}{'s' * (result.files != 1)}: {count}", error=True)

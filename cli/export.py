@@ -1,12 +1,12 @@
 """`rmjudge export`: turn a run into training data, or check a reward model and push it to the hub."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from judge.cli import options as o
+from judge.cli.drawing import say, show_json
 
 app = typer.Typer(add_completion=False)
 _FILTERS = "What is left out"
@@ -18,10 +18,19 @@ def export(
     run: Annotated[
         Path, typer.Argument(help="A run directory of `rmjudge label` or `rmjudge revise`, or a reward model.")
     ],
-    to: Annotated[str, typer.Option("--to", help="trl, openrlhf, nemo, ultrafeedback or rmjudge.")] = "",
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="trl, openrlhf, nemo, openai, sharegpt, ultrafeedback, healthbench, rubrics-as-rewards or rmjudge.",
+        ),
+    ] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The directory to write.")] = None,
     kind: Annotated[
-        str, typer.Option("--kind", "-k", help="preference, unpaired, stepwise or sft; else the usual one of the task.")
+        str,
+        typer.Option(
+            "--kind", "-k", help="preference, unpaired, stepwise, sft or rubric; else the usual one of the task."
+        ),
     ] = "",
     margin: Annotated[
         float, typer.Option("--min-margin", help="At least this margin, |2p - 1|.", rich_help_panel=_FILTERS)
@@ -97,5 +106,8 @@ def export(
         private=private,
         dry_run=dry_run,
     )
-    print(json.dumps(result.to_row(), indent=2) if as_json else result)
+    if as_json:
+        show_json(result.to_row())
+    else:
+        say(result)
     return 0 if result.passed else 1

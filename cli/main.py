@@ -1,7 +1,7 @@
 """The `rmjudge` command: a table of verbs, and the one place where an error becomes a line and an exit code.
 
 A verb's module is imported when the verb is used, so that `rmjudge --help` loads none of them. Exit codes: 0 done,
-1 a finding, 2 the user's mistake, 130 an interrupt.
+1 a finding or the cost limit, 2 the user's mistake, 130 an interrupt.
 """
 
 import os
@@ -14,7 +14,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from judge import RmjudgeError, unknown
+from judge import CostLimitError, RmjudgeError, unknown
+from judge.cli.drawing import say
+
+LONGEST = 2000
+"""Characters of an error's line."""
 
 
 class Verb(NamedTuple):
@@ -27,6 +31,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "label": Verb("judge.cli.label", "Judge the rows of a data file and write the verdicts to a run directory.", False),
+    "merge": Verb("judge.cli.merge", "Join the shards of a run into one.", False),
     "agree": Verb("judge.cli.agree", "Say whether judges or reward models can stand in for people.", False),
     "audit": Verb("judge.cli.audit", "Change what should not matter and see whether verdicts move.", False),
     "revise": Verb("judge.cli.revise", "Answer, criticise and revise; keep what a referee finds better.", False),
@@ -44,7 +49,7 @@ VERBS = {
         "judge.cli.rewards.iterate", "Improve a policy in rounds of sampling, labelling and distilling.", False
     ),
     "robustness": Verb(
-        "judge.cli.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
+        "judge.cli.rewards.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
     ),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
     "constitution": Verb("judge.cli.constitution", "Write, check and try out the principles a judge is held to.", True),
@@ -88,7 +93,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"rmjudge {version('rmjudge')}")
+        say(f"rmjudge {version('rmjudge')}")
         raise typer.Exit
 
 
@@ -102,6 +107,9 @@ def _root(version: Version = False) -> None:
 
 def run() -> None:
     """The entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still gets every word
     sys.exit(main(sys.argv[1:]))
 
 
@@ -109,10 +117,13 @@ def main(args: list[str]) -> int:
     """Run a command line; its exit code."""
     try:
         return _exit_code(app(args, prog_name="rmjudge", standalone_mode=False))
+    except CostLimitError as error:
+        _refuse(str(error))
+        return 1
     except RmjudgeError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
+        say("interrupted", error=True)
         return 130
     except BrokenPipeError:
         # The reader of a pipe went away (`| head`): nobody is left to be told.
@@ -133,10 +144,14 @@ def _exit_code(result: Any) -> int:
 
 
 def _refuse(message: str) -> int:
-    # One line; a list of wrong rows goes on below it, indented.
-    lines = (" ".join(line.split()) for line in message.split("\n  "))
-    print("rmjudge: " + "\n  ".join(lines), file=sys.stderr)
+    # One line; a list of wrong rows goes on below it, indented. Names from data may be as long as a book.
+    lines = (_cut(" ".join(line.split())) for line in message.split("\n  "))
+    say("rmjudge: " + "\n  ".join(lines), error=True)
     return 2
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

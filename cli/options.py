@@ -17,7 +17,8 @@ Data = Annotated[
     typer.Argument(help="Data files (.jsonl .json .csv .parquet, .gz), run directories or hub names hf://NAME:SPLIT."),
 ]
 Task = Annotated[
-    str | None, typer.Option("--task", "-t", help="preference, critique, score, steps, outcome or ranking.")
+    str | None,
+    typer.Option("--task", "-t", help="preference, critique, score, checklist, classify, steps, outcome or ranking."),
 ]
 Judge = Annotated[
     list[str] | None,
@@ -38,6 +39,10 @@ Constitution = Annotated[
     typer.Option("--constitution", "-c", help="Judge pairs under its principles: a shipped name, or a .yaml file."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N distinct records.")]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="The I-th of N shares of the data, by id; `rmjudge merge` joins them."),
+]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, list and count them; else they end it.")
 ]
@@ -48,6 +53,16 @@ Set = Annotated[
 Patience = Annotated[
     str | None,
     typer.Option("--patience", metavar="TIME", help="How long a server may be away: 45s, 30m (the default), 2h."),
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option("--prices", metavar="FILE", help="Dollars per million tokens by model, YAML or JSON."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost", metavar="DOLLARS", help="Stop before the run costs more (exit code 1); a higher limit goes on."
+    ),
 ]
 
 Seed = Annotated[int | None, typer.Option("--seed", help="Every draw follows from it.", rich_help_panel=_SAMPLING)]
@@ -114,6 +129,27 @@ Rubric = Annotated[
 OwnReference = Annotated[
     bool | None,
     typer.Option("--own-reference", help="The judge answers first; that is the reference.", rich_help_panel=_ASKING),
+]
+Turns = Annotated[
+    str | None,
+    typer.Option(
+        "--turns",
+        help="Of conversations: last, the last answer alone; all, every turn of the assistant.",
+        rich_help_panel=_ASKING,
+    ),
+]
+MaxToolResult = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tool-result",
+        min=0,
+        help="Characters of a tool's result that are shown, the middle left out (8000; 0: all).",
+        rich_help_panel=_ASKING,
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option("--language", help="What critiques are written in, such as German.", rich_help_panel=_ASKING),
 ]
 NoReference = Annotated[
     bool | None, typer.Option("--no-reference", help="Hide a known answer.", rich_help_panel=_ASKING)

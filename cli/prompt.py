@@ -1,11 +1,12 @@
 """`rmjudge prompt`: list, show, render and check the prompts a judge is given."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from judge.cli.drawing import draw, say, show_json
 
 if TYPE_CHECKING:
     from judge import Template
@@ -26,15 +27,14 @@ def list_prompts(
 
     templates = judge.list_templates(task)
     if as_json:
-        _write_json([_facts(template) for template in templates])
+        show_json([_facts(template) for template in templates])
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("prompt", "labels", "what it asks", box=None, pad_edge=False)
     for template in templates:
         table.add_row(template.name, " ".join(template.labels.values()) or "–", template.description)
-    Console().print(table)
+    draw(table)
 
 
 @app.command()
@@ -45,9 +45,9 @@ def show(name: Name, as_json: Json = False) -> None:
     template = judge.load_template("", name)
     text = Path(template.source).read_text(encoding="utf-8")
     if as_json:
-        _write_json({**_facts(template), "text": text})
+        show_json({**_facts(template), "text": text})
     else:
-        print(text, end="")
+        say(text, end="")
 
 
 @app.command()
@@ -63,7 +63,7 @@ def render(
     import judge
 
     for conversation in judge.render_prompt(name, data, limit=limit, format=format_name, skip_bad=skip_bad):
-        print(json.dumps(conversation.to_row(), ensure_ascii=False) if as_json else conversation)
+        say(json.dumps(conversation.to_row(), ensure_ascii=False) if as_json else conversation)
 
 
 @app.command()
@@ -77,7 +77,7 @@ def lint(
 
     result = judge.lint_prompt(*(files or ()))
     if as_json:
-        _write_json(result.to_row())
+        show_json(result.to_row())
     else:
         draw_findings(result, "prompt")
     return 0 if result.passed else 1
@@ -85,8 +85,3 @@ def lint(
 
 def _facts(template: "Template") -> dict[str, Any]:
     return {name: getattr(template, name) for name in (*FACTS, "choice_prefix", "source", "hash")}
-
-
-def _write_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    print()

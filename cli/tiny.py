@@ -1,10 +1,11 @@
 """`rmjudge tiny`: problems with known truth for the embedded judge, and what it is made of."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from judge.cli.drawing import draw, say, show_json
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Problems with known truth, and facts about the embedded judge."
@@ -31,7 +32,7 @@ def generate(
     import judge
 
     rows = judge.generate_problems(kind, count, seed=seed, out=out, wide=wide, neat=neat, various=various, force=force)
-    print(f"{len(rows):,} {kind} in {out}")
+    say(f"{len(rows):,} {kind} in {out}")
 
 
 @app.command()
@@ -43,16 +44,14 @@ def card(
 
     facts = judge.tiny_card()
     if as_json:
-        print(json.dumps(facts, indent=2))
+        show_json(facts)
         return
-    from rich.console import Console
     from rich.markdown import Markdown
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else value)
-    console = Console()
-    console.print(Markdown(facts.text))
-    console.print("\n[bold]Read off the files[/bold]\n")
-    console.print(table)
+    draw(Markdown(facts.text))
+    say("\nRead off the files\n")
+    draw(table)

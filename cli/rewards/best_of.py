@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from judge.cli import options as o
+from judge.cli.drawing import draw, say
 
 app = typer.Typer(add_completion=False)
 _POLICY = "A policy that writes the responses"
@@ -145,9 +146,7 @@ def best_of(
     for path in out or ():
         report.save(path)
     if json:
-        print(report.to_json())
+        say(report.to_json())
     else:
-        from rich.console import Console
-
-        Console(highlight=False).print(report)
+        draw(report)
     return 1 if report.wrong else 0

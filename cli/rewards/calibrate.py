@@ -8,6 +8,7 @@ import typer
 import judge as rmjudge
 from judge.cli import drawing
 from judge.cli import options as o
+from judge.cli.drawing import say, show_json
 from judge.cli.score import ChatTemplate, Convention, Device, Dtype, MaxLength, Objective, TrustRemoteCode
 
 app = typer.Typer(add_completion=False)
@@ -72,7 +73,7 @@ def calibrate(
         **{name: value for name, value in named.items() if value},
     )
     if json:
-        drawing.show_json(result.to_dict())
+        show_json(result.to_dict())
     else:
         show(result)
     return 0
@@ -81,12 +82,12 @@ def calibrate(
 def show(result: rmjudge.CalibrationResult) -> None:
     """The errors before and after, and where the calibration lies."""
     titles = {"ece": "expected calibration error", "brier": "Brier score", "log_loss": "log loss"}
-    print(f"{result.of}: {result.n:,} labels on {result.prompts:,} prompts, each a {result.about}")
+    say(f"{result.of}: {result.n:,} labels on {result.prompts:,} prompts, each a {result.about}")
     rows = [["error, lower is better", "before", "after"]]
     for name, title in titles.items():
         figures = (result.before[name], result.after[name])
         rows.append([title, *(f"{part.value:.3f} ({part.low:.3f} to {part.high:.3f})" for part in figures)])
     drawing.show_grid(rows)
-    print(f"method: {result.method}; temperature {result.temperature:.3g}")
+    say(f"method: {result.method}; temperature {result.temperature:.3g}")
     if result.path is not None:
-        print(f"To use it: rmjudge score … --calibration {result.path}")
+        say(f"To use it: rmjudge score … --calibration {result.path}")

@@ -5,10 +5,11 @@ Everything is found at once, each thing at its line. The rules go by words, so t
 they are made to leave good principles alone.
 """
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
-from itertools import combinations
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -19,6 +20,9 @@ from judge.prompting.front_matter import Finding
 
 ALIKE = 0.8
 """How much of their words two principles share when they are taken for twins."""
+
+MOST_TWINS = 3
+"""Of how many earlier principles each is called a twin."""
 
 HEAVY = 20.0
 """How many times the median a weight may be."""
@@ -164,13 +168,59 @@ def _check_examples(draft: Draft, entry: Entry) -> None:
 
 
 def _check_twins(draft: Draft, constitution: Constitution | None) -> None:
-    for first, second in combinations(_sayings(draft, constitution), 2):
-        alike = _alike(first.words, second.words)
-        if alike < ALIKE or first.id == second.id:
-            continue
+    for first, second in _twins(_sayings(draft, constitution)):
         late, early = (first, second) if first.own and not second.own else (second, first)
         place = f" (line {early.line})" if early.own else ""
         draft.add(late.line, f"'{late.id}' says nearly the same as '{early.id}'{place}", fatal=False)
+
+
+def _twins(sayings: Sequence[_Said]) -> Iterator[tuple[_Said, _Said]]:
+    """Principles that are alike, the earlier one first; at most MOST_TWINS earlier ones for each.
+
+    Few pairs are compared word by word. Of two texts that are alike each shares at least two thirds of its words with
+    the other, so the rarest third (and one) of each have a word in common; and words that two texts share are counted
+    at once, as the bits of whole numbers.
+    """
+    parts = [_numbered(saying.words) for saying in sayings]
+    kinds = [[part for part in numbered if not part[1]] for numbered in parts]  # each word once
+    uses = Counter(part for numbered in parts for part in numbered)
+    bits = {part: 1 << number for number, part in enumerate(part for part, count in uses.items() if count > 1)}
+    # As counted, and each word once: (how many words, the bits of those that stand in several texts).
+    counted = [(len(numbered), sum(bits.get(part, 0) for part in numbered)) for numbered in parts]
+    distinct = [(len(once), sum(bits.get(part, 0) for part in once)) for once in kinds]
+    users: dict[tuple[str, int], list[int]] = {}
+    for late, saying in enumerate(sayings):
+        rarest: set[tuple[str, int]] = set()
+        for words in (parts[late], kinds[late]):
+            ordered = sorted(words, key=lambda part: (uses[part], part))
+            rarest.update(ordered[: len(words) - math.ceil(len(words) * 2 / 3) + 1])
+        twins = 0
+        for early in sorted({number for part in rarest for number in users.get(part, ())}):
+            if not (_may_be_alike(counted[early], counted[late]) or _may_be_alike(distinct[early], distinct[late])):
+                continue
+            if sayings[early].id != saying.id and _alike(sayings[early].words, saying.words) >= ALIKE:
+                yield sayings[early], saying
+                twins += 1
+            if twins == MOST_TWINS:
+                break
+        for part in rarest:
+            if uses[part] > 1:
+                users.setdefault(part, []).append(late)
+
+
+def _may_be_alike(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether two texts share enough words: 2 · shared / (words of both) reaches ALIKE."""
+    return 2 * (first[1] & second[1]).bit_count() >= ALIKE * (first[0] + second[0])
+
+
+def _numbered(words: Sequence[str]) -> list[tuple[str, int]]:
+    """Each word with how often it came before."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for word in words:
+        numbered.append((word, seen[word]))
+        seen[word] += 1
+    return numbered
 
 
 def _sayings(draft: Draft, constitution: Constitution | None) -> list[_Said]:
@@ -193,10 +243,10 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _alike(first: Sequence[str], second: Sequence[str]) -> float:
-    """The share of words that two texts have in common, in order or in any order, whichever is more; 0 to 1."""
-    ordered = SequenceMatcher(None, first, second, autojunk=False).ratio()
+    """The share of words that two texts have in common: in any order where that is enough, else in order; 0 to 1."""
     union = set(first) | set(second)
-    return max(ordered, len(set(first) & set(second)) / len(union) if union else 0.0)
+    shared = len(set(first) & set(second)) / len(union) if union else 0.0
+    return shared if shared >= ALIKE else SequenceMatcher(None, first, second, autojunk=False).ratio()
 
 
 def _check_weights(draft: Draft) -> None:
@@ -219,10 +269,11 @@ def _check_weights(draft: Draft) -> None:
 def _check_tags(draft: Draft) -> None:
     """A tag that stands once and is nearly another one is a slip of the pen."""
     used = list(_tags(draft))
-    counts = {tag: sum(1 for name, _ in used if name == tag) for tag, _ in used}
+    counts = Counter(tag for tag, _ in used)
+    several = [name for name in counts if counts[name] > 1]
     for tag, line in used:
-        near = get_close_matches(tag, [name for name in counts if name != tag and counts[name] > 1], n=1, cutoff=0.8)
-        if counts[tag] == 1 and near:
+        near = get_close_matches(tag, several, n=1, cutoff=0.8) if counts[tag] == 1 else []
+        if near:
             draft.add(line, f"tag '{tag}' stands once; did you mean '{near[0]}'?", fatal=False)
 
 

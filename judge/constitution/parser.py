@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from judge.prompting.front_matter import Finding
+from judge.yaml_input import YamlError, compose, construct
 
 KEYS = ("name", "version", "description", "based_on", "include", "sampling", "principles")
 PRINCIPLE_KEYS = ("id", "text", "critique_request", "revision_request", "weight", "tags", "examples")
@@ -59,10 +60,9 @@ def take_apart(data: bytes, path: str) -> Draft:
         draft.add(text[: text.index("\ufffd")].count("\n") + 1, "not UTF-8")
         return draft
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        draft.add(mark.line + 1 if mark else _line_of_reader(error, text), f"no YAML: {_problem(error)}")
+        tree = compose(text)
+    except YamlError as error:
+        draft.add(error.line, f"no YAML: {error}")
         return draft
     if not isinstance(tree, yaml.MappingNode):
         kind = "an empty file" if tree is None else f"a {_kind(tree)}"
@@ -227,15 +227,15 @@ def _read_sampling(draft: Draft, node: yaml.Node) -> Entry | None:
 def _names(draft: Draft, node: yaml.Node, key: str) -> list[tuple[str, int]]:
     """One name or a list of names, each with its line."""
     items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    names: list[tuple[str, int]] = []
+    names: dict[str, int] = {}
     for item in items:
         if not isinstance(item, yaml.ScalarNode) or not _is(item, "str") or not item.value.strip():
             draft.add(_line(item), f"'{key}' holds a {_kind(item)}; accepted: a name or a list of names")
-        elif item.value in [name for name, _ in names]:
+        elif item.value in names:
             draft.add(_line(item), f"'{item.value}' twice in '{key}'")
         else:
-            names.append((item.value.strip(), _line(item)))
-    return names
+            names[item.value.strip()] = _line(item)
+    return list(names.items())
 
 
 def nearest(name: str, accepted: Iterable[str]) -> str:
@@ -257,8 +257,8 @@ def _value(node: yaml.Node) -> Any:
     if not isinstance(node, yaml.ScalarNode):
         return None
     try:
-        return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError):
+        return construct(node)
+    except YamlError:
         return None
 
 
@@ -272,15 +272,3 @@ def _kind(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return "list"
     return _KINDS.get(str(node.tag).rpartition(":")[2], str(node.tag).rpartition(":")[2])
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
-    if problem and problem.startswith("but ") and context:
-        return f"{context}, {problem}"
-    return str(problem or getattr(error, "reason", None) or " ".join(str(error).split()))
-
-
-def _line_of_reader(error: yaml.YAMLError, text: str) -> int:
-    position = getattr(error, "position", 0)
-    return text[: position if isinstance(position, int) else 0].count("\n") + 1

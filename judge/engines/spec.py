@@ -39,7 +39,7 @@ def parse_spec(text: str) -> Spec:
 
 def read_settings(settings: Mapping[str, Any] | Iterable[str] | None) -> dict[str, Any]:
     """Settings by name; texts `NAME=VALUE` are read, values as YAML. Raises ConfigError for a text without a value."""
-    import yaml
+    from judge.yaml_input import YamlError, load_yaml  # PyYAML is loaded only where there are settings
 
     if isinstance(settings, Mapping):
         return dict(settings)
@@ -49,7 +49,7 @@ def read_settings(settings: Mapping[str, Any] | Iterable[str] | None) -> dict[st
         if not equals or not name:
             raise ConfigError(f"setting '{text}': write NAME=VALUE (on the command line --set NAME=VALUE)")
         try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            values[name] = load_yaml(value)
+        except YamlError:
             values[name] = value
     return values

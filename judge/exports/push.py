@@ -14,11 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from judge.errors import ConfigError, MissingExtraError, RunError
 from judge.secrets import remember_secret
 from judge.tiny import READER
+from judge.yaml_input import YamlError, load_yaml
 
 CARD = "README.md"
 SCHEME = "hf://"
@@ -160,8 +159,8 @@ def _front_licence(card: Path) -> str:
     if not card.is_file() or (match := _FRONT.match(card.read_text("utf-8", "replace"))) is None:
         return ""
     try:
-        front = yaml.safe_load(match[1])
-    except yaml.YAMLError:
+        front = load_yaml(match[1])
+    except YamlError:
         return ""
     word = front.get("license") if isinstance(front, dict) else None
     return word if isinstance(word, str) and word != "unknown" and _LICENCE.fullmatch(word) else ""

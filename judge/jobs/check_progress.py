@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from judge.runs.progress import span
+from judge.terminal import console, visible
 
 
 @contextmanager
@@ -23,7 +24,6 @@ def check_progress(
     if not shown:
         yield None
     elif stream.isatty():
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (
@@ -32,7 +32,7 @@ def check_progress(
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
         )
-        with Progress(*columns, console=Console(file=stream, highlight=False), transient=True) as bar:
+        with Progress(*columns, console=console(stream), transient=True) as bar:
             task = bar.add_task("loading the model", total=None)
             yield lambda loader, done, total: bar.update(task, completed=done, total=total, description=loader)
     else:
@@ -44,7 +44,7 @@ def _lines(stream: TextIO) -> Callable[[str, int, int], None]:
 
     def write(loader: str, done: int, total: int) -> None:
         if loader:
-            stream.write(f"{done + 1}/{total} {loader} ({span(time.monotonic() - began)})\n")
+            stream.write(visible(f"{done + 1}/{total} {loader} ({span(time.monotonic() - began)})\n"))
             stream.flush()
 
     return write

@@ -16,7 +16,7 @@ from judge.jobs.reward_source import open_scoring_model
 from judge.jobs.scoring.published import Objectives
 from judge.jobs.scoring.scoring_model import BATCH_TOKENS, ScoringModel
 from judge.judgements import readable
-from judge.records import Record
+from judge.records import Record, Response, as_steps, is_trajectory
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
 from judge.rewards.shaping import Shaping
@@ -24,7 +24,7 @@ from judge.runs.cluster.ray_job import Runner, on_runner
 from judge.runs.cluster.worker import Feed, Recipe
 from judge.runs.cluster.workers import Workers
 from judge.runs.counts import Counts
-from judge.runs.data import Data, DataSource, open_data, reject
+from judge.runs.data import Data, DataSource, Shard, open_data, reject
 from judge.runs.reader import Run
 from judge.runs.runner import Answer, Attempt, ignore, resume, row_of
 from judge.runs.scheduler import WINDOW
@@ -42,6 +42,7 @@ def score(
     out: str | Path | None = None,
     format: str | None = None,
     limit: int | None = None,
+    shard: Shard | str | None = None,
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     lower: float = 0.0,
@@ -72,6 +73,7 @@ def score(
             what `judge.open_reward` gave.
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
+        shard: "2/8" scores the second of eight shares, which `judge.merge` joins.
         skip_bad: rows that cannot be scored go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
         settings: batch_tokens, dtype and device by name; a mapping, or texts NAME=VALUE.
@@ -118,18 +120,11 @@ def score(
     )
     rule = _rule(aggregate or "", Shaping.of(shaping), lower=lower, normalize=normalize)
     reading: dict[str, Any] = {"format": format, "convention": convention or "", "window": window}
-    job = ScoreJob(open_data(data), opened, rule, batch_tokens=tokens, **reading)
+    job = ScoreJob(open_data(data, shard=shard), opened, rule, batch_tokens=tokens, **reading)
     named = model.name if isinstance(model, ScoringModel) else str(model)
     command = {"data": [source.name for source in job.data], "model": named}
-    run = resume(
-        on_runner(job, runner, workers),
-        out,
-        command=command,
-        limit=limit,
-        skip_bad=skip_bad,
-        retry_failures=retry_failures,
-        progress=progress,
-    )
+    resuming: dict[str, Any] = {"limit": limit, "skip_bad": skip_bad, "retry_failures": retry_failures}
+    run = resume(on_runner(job, runner, workers), out, command=command, progress=progress, **resuming)
     return replace(run, written={BEST: write_rows(run.directory / BEST, best_rows(run.rows()))}) if best_of else run
 
 
@@ -157,7 +152,8 @@ class ScoreJob:
         """The records in the order of the data; bad are also those without texts, and those of another task."""
         task = ""
         for source in self.data:
-            for place, record in source.records(self.format, on_bad):
+            for place, read in source.records(self.format, on_bad):
+                record = self._by_turns(read)
                 this = task_of(record, self.reward_config, self.rule)
                 task = task or this
                 if not this:
@@ -167,6 +163,13 @@ class ScoreJob:
                 else:
                     self.place = place
                     yield record
+
+    def _by_turns(self, record: Record) -> Record:
+        """The record; for a process model a trajectory as a solution, so that each turn has its reward."""
+        whole = self.reward_config.model.kind != "process" or self.rule.whole
+        if whole or not isinstance(record, Response) or not is_trajectory(record.response):
+            return record
+        return as_steps(record)
 
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""

@@ -14,15 +14,25 @@ from jinja2.ext import Extension
 from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from judge.errors import TemplateError
 from judge.prompting.delimiters import frame
+from judge.prompting.limits import BoundedEnvironment, render_bounded
 from judge.records import Conversation, Message, Role
 
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 _TURNS, _FRAMES = "_turns", "_frames"
-_FAULTS = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+_FAULTS = (
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    MemoryError,
+    RuntimeError,
+)
 
 
 class Body:
@@ -44,14 +54,15 @@ class Body:
         self.nameless = tuple(line for name, line in named if not name)
         self.roles = tuple(role for role, _ in _blocks(self.tree))
         self.used = find_undeclared_variables(self.tree) - environment.globals.keys()
-        code = environment.compile(self.tree, filename=source)
+        _refuse_own_names(self.tree, source)
+        code = environment.compile(environment.bounded_tree(environment.parse(text, filename=source)), filename=source)
         self.template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
 
     def render(self, values: Mapping[str, Any]) -> Conversation:
         """The messages of the blocks, in order. Raises TemplateError with the line in the file."""
         turns: list[Message] = []
         try:
-            rest = self.template.render({**values, _TURNS: turns, _FRAMES: self.frames})
+            rest = render_bounded(self.template, {**values, _TURNS: turns, _FRAMES: self.frames})
         except _FAULTS as error:
             raise TemplateError(f"{self.source}:{line_of(error, self.source)}: {error}") from error
         if rest and not rest.isspace():
@@ -100,12 +111,12 @@ class Messages(Extension):
 
 
 @lru_cache(maxsize=1)
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> BoundedEnvironment:
+    environment = BoundedEnvironment(
         undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, extensions=[Messages]
     )
     environment.globals = {name: environment.globals[name] for name in ("range", "namespace")}
-    environment.filters["frame"] = _frame
+    environment.bound("frame", _frame)
     return environment
 
 
@@ -114,6 +125,15 @@ def _frame(context: Context, text: str, name: str) -> str:
     if isinstance(text, jinja2.Undefined):
         str(text)  # raises, and says which name it was
     return frame(text, name, context[_FRAMES])
+
+
+def _refuse_own_names(tree: nodes.Template, source: str) -> None:
+    """Raise TemplateSyntaxError for a body that sets what its messages and frames are kept in."""
+    set_names = [(node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.ctx != "load"]
+    set_names += [(node.name, node.lineno) for node in tree.find_all(nodes.Macro)]
+    for name, line in set_names:
+        if name in (_TURNS, _FRAMES):
+            raise jinja2.TemplateSyntaxError(f"'{name}' cannot be set", line, filename=source)
 
 
 def _blocks(tree: nodes.Node) -> Iterator[tuple[str, int]]:

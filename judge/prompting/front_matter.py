@@ -7,10 +7,13 @@ from difflib import get_close_matches
 from typing import Any
 
 import jinja2
-import yaml
+from yaml.nodes import MappingNode
 
+from judge.patterns import PatternError, PatternTimeout, compile_pattern, find_all, fits
 from judge.prompting.body import Body, compile_body
+from judge.prompting.limits import MAX_BYTES
 from judge.registry import task_table
+from judge.yaml_input import YamlError, compose, construct
 
 KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix", "opening")
 
@@ -86,7 +89,10 @@ class Front:
 
 def take_apart(data: bytes, path: str) -> Front:
     """Read a prompt file; everything that is wrong with it stands in `findings`, nothing is raised."""
-    front = Front(path, data.decode("utf-8", "replace").replace("\r\n", "\n"))
+    front = Front(path, data[:MAX_BYTES].decode("utf-8", "replace").replace("\r\n", "\n"))
+    if len(data) > MAX_BYTES:
+        front.add(1, f"a prompt of {len(data):,} bytes; accepted: up to {MAX_BYTES:,}")
+        return front
     header = re.match(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", front.text, re.DOTALL)
     if "\ufffd" in front.text:
         front.add(front.text[: front.text.index("\ufffd")].count("\n") + 1, "not UTF-8")
@@ -107,13 +113,12 @@ def take_apart(data: bytes, path: str) -> Front:
 def _read_keys(front: Front, header: str) -> bool:
     """Whether the header could be read at all; what follows from one that cannot would only hide the cause."""
     try:
-        tree = yaml.compose(header, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(header)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        front.add(mark.line + 2 if mark else 1, f"front matter is no YAML: {_one_line(error)}")
+        tree = compose(header)
+        values = construct(tree)
+    except YamlError as error:
+        front.add(error.line + 1, f"front matter is no YAML: {error}")  # the line before the header is its ---
         return False
-    if not isinstance(values, dict) or not isinstance(tree, yaml.MappingNode):
+    if not isinstance(values, dict) or not isinstance(tree, MappingNode):
         front.add(1, "front matter is not a mapping of keys to values")
         return False
     for key, _ in tree.value:
@@ -138,10 +143,6 @@ def _read_keys(front: Front, header: str) -> bool:
         else:
             front.add(1, f"no 'task' in the front matter (accepted: {', '.join(accepted)})")
     return True
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or getattr(error, "reason", None) or " ".join(str(error).split()))
 
 
 _ACCEPTED = {"labels": "a mapping verdict: label", "variables": "a list", "max_tokens": "a whole number above 0"}
@@ -203,20 +204,23 @@ def _check_pattern(front: Front) -> None:
     if not pattern:
         return
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
+        compiled = compile_pattern(pattern)
+    except PatternError as error:
         front.add("verdict", f"'verdict' is no regular expression: {error}")
         return
     groups = compiled.groups - ("step" in compiled.groupindex)
     if groups != 1:
         front.add("verdict", f"'verdict' has {groups} groups; accepted: exactly one, around the label")
         return
-    if compiled.search("") is not None:
-        front.add("verdict", "'verdict' matches the empty text")
-    inside = _group(pattern, compiled)
-    for label in front.values.get("labels", {}).values():
-        if isinstance(label, str) and inside is not None and not inside.fullmatch(label):
-            front.add("verdict", f"'verdict' can never read the label '{label}'")
+    try:
+        if find_all(compiled, ""):
+            front.add("verdict", "'verdict' matches the empty text")
+        inside = _group(pattern, compiled)
+        for label in front.values.get("labels", {}).values():
+            if isinstance(label, str) and inside is not None and not fits(inside, label):
+                front.add("verdict", f"'verdict' can never read the label '{label}'")
+    except PatternTimeout as timeout:
+        front.add("verdict", f"'verdict': {timeout}")
 
 
 def _group(pattern: str, compiled: re.Pattern[str]) -> re.Pattern[str] | None:
@@ -230,8 +234,9 @@ def _group(pattern: str, compiled: re.Pattern[str]) -> re.Pattern[str] | None:
         depth += (plain[end] == "(") - (plain[end] == ")")
         end += 1
     try:
-        return re.compile(pattern[opening.end() : end - 1], compiled.flags & ~re.UNICODE)
-    except re.error:
+        flags = "".join(letter for letter in "ims" if compiled.flags & getattr(re, letter.upper()))
+        return compile_pattern(f"(?{flags})" * bool(flags) + pattern[opening.end() : end - 1])
+    except PatternError:
         return None
 
 
@@ -240,6 +245,10 @@ def _check_body(front: Front) -> None:
         front.compiled = body = compile_body(front.body, front.path)
     except jinja2.TemplateSyntaxError as error:
         front.add(error.lineno, f"{error.message}")
+        return
+    except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
+        # Python compiles what Jinja makes of a body: loops in loops in loops …, a number of 5,000 digits
+        front.add(front.body.count("\n", 0, len(front.body) - len(front.body.lstrip())) + 1, _uncompiled(error))
         return
     if "user" not in body.roles:
         front.add(front.body.count("\n") + 1, "no user message ({% user %}…{% enduser %})")
@@ -255,6 +264,11 @@ def _check_body(front: Front) -> None:
     for name in front.variables:
         if name not in body.used:
             front.add("variables", f"variable '{name}' is declared and never used", fatal=False)
+
+
+def _uncompiled(error: Exception) -> str:
+    why = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"the body is nested too deeply or cannot be compiled: {why}"
 
 
 def _nearest(name: str, accepted: Iterable[str]) -> str:

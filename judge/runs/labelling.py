@@ -8,12 +8,13 @@ from judge.engines.jury import Judge, load_jury, prompt_wanted_by
 from judge.errors import ConfigError, unknown
 from judge.formats import OnBad
 from judge.judgements import Judgement
-from judge.prompting.template import list_templates, load_template
+from judge.prompting.template import language_request, list_templates, load_template
 from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.runs.data import reject
 from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
 from judge.tasks import TASKS, Program
 from judge.tasks.constitution_preference import check_principle, under
+from judge.tasks.views import count_shortened
 
 
 class LabelJob(EngineJob):
@@ -67,6 +68,11 @@ class LabelJob(EngineJob):
         """What is asked about one record."""
         return self.spec.program(record, self.template, self.plan.options)
 
+    def row(self, record: Record, judgement: Judgement) -> dict[str, Any]:
+        """The row of a record, with the number of tool results that the judge was shown shortened, if any."""
+        count = count_shortened(record, self.plan.options.max_tool_result)
+        return super().row(record, judgement) | ({"shortened": count} if count else {})
+
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""
         plan = self.plan
@@ -76,9 +82,15 @@ class LabelJob(EngineJob):
             "constitution": constitution_entry(self.constitution, plan.clamp),
             "judges": [engine.describe() for engine in self.engines],
             "options": plan.options.manifest_entry(),
+            **language_entry(plan.options.language),
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }
+
+
+def language_entry(language: str) -> dict[str, Any]:
+    """How a manifest names the text that asks for a language; nothing where none is asked for."""
+    return {"language": {"name": language, "hash": language_request()[2]}} if language else {}
 
 
 def _common_prompt(judges: Sequence[Judge], task: str) -> str:

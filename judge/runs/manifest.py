@@ -44,11 +44,13 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 def counts_of(manifest: Mapping[str, Any]) -> Counts:
     """The counts that a manifest holds."""
     counts, tokens = manifest.get("counts", {}), manifest.get("tokens", {})
+    cost = manifest.get("cost") or {}
     return Counts(
         labelled=counts.get("labelled", 0),
         unreadable=counts.get("unreadable", 0),
         duplicates=counts.get("duplicates", 0),
         skipped=counts.get("skipped", 0),
+        shortened=counts.get("shortened", 0),
         both_orders=counts.get("both_orders", 0),
         flips=counts.get("flips", 0),
         verdicts=Counter(counts.get("verdicts", {})),
@@ -56,18 +58,21 @@ def counts_of(manifest: Mapping[str, Any]) -> Counts:
         prompt_tokens=tokens.get("prompt", 0),
         cached_tokens=tokens.get("cached", 0),
         output_tokens=tokens.get("output", 0),
+        costs={entry["model"]: entry["dollars"] for entry in cost.get("models", ())},
+        saved=cost.get("saved", 0.0),
     )
 
 
 def entries_of(counts: Counts) -> dict[str, Any]:
-    """How a manifest holds counts: its entries `counts` and `tokens`."""
-    return {
+    """How a manifest holds counts: its entries `counts`, `tokens` and, where something has a price, `cost`."""
+    return _cost_entry(counts) | {
         "counts": {
             "rows": counts.rows,
             "labelled": counts.labelled,
             "unreadable": counts.unreadable,
             "duplicates": counts.duplicates,
             "skipped": counts.skipped,
+            **({"shortened": counts.shortened} if counts.shortened else {}),
             "both_orders": counts.both_orders,
             "flips": counts.flips,
             "verdicts": dict(sorted(counts.verdicts.items())),
@@ -80,6 +85,13 @@ def entries_of(counts: Counts) -> dict[str, Any]:
             "output": counts.output_tokens,
         },
     }
+
+
+def _cost_entry(counts: Counts) -> dict[str, Any]:
+    if not counts.costs:
+        return {}
+    models = [{"model": model, "dollars": round(dollars, 9)} for model, dollars in sorted(counts.costs.items())]
+    return {"cost": {"dollars": round(counts.cost, 9), "saved": round(counts.saved, 9), "models": models}}
 
 
 def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:

@@ -3,13 +3,15 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from judge.constitution.constitution import Constitution, load_constitution
 from judge.engines import WITHOUT_MODEL
-from judge.engines.base import Engine
+from judge.engines.base import Durable, Engine
 from judge.engines.jury import close_loaded
+from judge.engines.prices import Budget, Price
 from judge.engines.spec import parse_spec
 from judge.errors import ConfigError
 from judge.formats import OnBad
@@ -26,6 +28,8 @@ from judge.tasks.constitution_preference import Clamp
 
 PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size")
 """Settings of engines whose product is how many GPUs a model takes."""
+BATCHES = "batches"
+"""Where a run keeps what engines need to take up work that goes on without the process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class Plan:
         options: how to ask.
         settings: for those engines that know them.
         window: programs alive at once.
+        prices: by model, of the judges that cost money.
+        max_cost: the most that the run may cost, in dollars; None for no limit.
     """
 
     data: tuple[DataSource, ...]
@@ -55,6 +61,8 @@ class Plan:
     options: Options = field(default_factory=Options)
     settings: Mapping[str, Any] = field(default_factory=dict)
     window: int = WINDOW
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    max_cost: float | None = None
 
 
 class EngineJob(ABC):
@@ -69,6 +77,11 @@ class EngineJob(ABC):
     def __init__(self, plan: Plan, engines: Sequence[Engine], *, prompt: str) -> None:
         self.plan, self.prompt = plan, prompt
         self.engines = list(engines)
+        try:
+            self.budget = Budget(self.engines, plan.prices, plan.max_cost)
+        except ConfigError:
+            self.close()
+            raise
 
     @property
     def data(self) -> Sequence[DataSource]:
@@ -83,6 +96,7 @@ class EngineJob(ABC):
             "judges": [judge if isinstance(judge, str) else type(judge).__name__ for judge in plan.judges],
             "prompt": self.prompt,
             "constitution": constitution if isinstance(constitution, str) else constitution.source,
+            **({} if plan.max_cost is None else {"max_cost": plan.max_cost}),
         }
 
     @abstractmethod
@@ -96,6 +110,10 @@ class EngineJob(ABC):
     @abstractmethod
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""
+
+    def row(self, record: Record, judgement: Judgement) -> dict[str, Any]:
+        """The row of labels.jsonl and failures.jsonl."""
+        return row_of(record, judgement)
 
     def render(self, record: Record) -> None:
         """Render the first prompt of a record; raises TemplateError for what it lacks."""
@@ -111,22 +129,27 @@ class EngineJob(ABC):
         """How a worker is made that judges as this job does.
 
         Raises:
-            ConfigError: for an engine of the caller's own, which no other process can have.
+            ConfigError: for an engine of the caller's own, which no other process can have, and for what one process
+                has to keep an eye on: a cost limit, batches on a server.
         """
         if not all(isinstance(judge, str) for judge in self.plan.judges):
             raise ConfigError("Ray's workers load the judges themselves: name each by a spec, such as 'vllm:MODEL'")
+        if self.plan.max_cost is not None:
+            raise ConfigError("a cost limit holds for one process: leave out max_cost, or the runner ray")
+        if any(isinstance(engine, Durable) for engine in self.engines):
+            raise ConfigError("a batch endpoint is asked by one process: leave out batch=true, or the runner ray")
         gpus, spread = gpus_of(self.plan)
         return Recipe(self.rebuilt(replace(self.plan, data=())), self.plan.window, gpus, spread)
 
     def work(self, feed: Feed) -> None:
         """Judge what a feed gives; see Work."""
-        answers = Answers(feed)
+        answers = Answers(feed, self.budget)
         run_waiting(
             feed,
             lambda record: answers.program(record.id, self.program(record)),
             self.engines,
             answers,
-            row_of,
+            self.row,
             counts=Counts(),
             window=self.plan.window,
             replies=answers,
@@ -134,20 +157,29 @@ class EngineJob(ABC):
 
     def execute(self, attempt: Attempt) -> None:
         """Judge in this process."""
+        durable = [engine for engine in self.engines if isinstance(engine, Durable)]
+        for index, engine in enumerate(self.engines):
+            if isinstance(engine, Durable):
+                engine.keep_in(attempt.directory / BATCHES / str(index))
         with KeptReplies(attempt.directory) as replies:
             run(
                 self.records(attempt.skip),
                 self.program,
                 self.engines,
                 attempt.journal,
-                row_of,
+                self.row,
                 counts=attempt.counts,
-                window=self.plan.window,
+                window=max(self.plan.window, *(engine.window for engine in durable), 1),
                 limit=attempt.limit,
                 watch=attempt.watch,
                 shielded=attempt.interrupt.shielded,
                 replies=replies,
+                budget=self.budget,
             )
+        for engine in durable:
+            engine.forget()
+        with suppress(OSError):  # not there, or not empty
+            (attempt.directory / BATCHES).rmdir()
 
     def close(self) -> None:
         """Let go of the models that were loaded for this job; an engine of the caller's own stays open."""

@@ -12,6 +12,7 @@ from html import escape
 from typing import Any, TextIO
 
 from judge.runs.counts import Counts
+from judge.terminal import console
 
 Watch = Callable[[Counts], None]
 _BAR_SECONDS = 0.2
@@ -68,11 +69,10 @@ def span(seconds: float) -> str:
 
 @contextmanager
 def _bar(total: int | None, stream: TextIO) -> Iterator[Watch]:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console(stream), transient=True) as bar:
         task = bar.add_task("", total=total)
 
         def draw(words: str, done: int) -> None:

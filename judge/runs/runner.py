@@ -20,7 +20,7 @@ from judge.judgements import Judgement
 from judge.records import Record
 from judge.run_files import skipped_row
 from judge.runs.counts import Counts
-from judge.runs.data import DataSource
+from judge.runs.data import DataSource, ShardSource
 from judge.runs.interrupt import Interrupt
 from judge.runs.journal import Journal
 from judge.runs.manifest import (
@@ -38,6 +38,7 @@ from judge.runs.reader import Run
 from judge.runs.scheduler import Sink, distinct
 
 _MANIFEST_SECONDS = 30.0
+_COST_SECONDS = 2.0  # of a run that costs money: a kill forgets no more than what was spent in this time
 
 
 class Job(Protocol):
@@ -168,6 +169,7 @@ def resume(
         InputError: with the places of bad rows, before anything is written.
         RunError: when the directory cannot be written.
         EngineError: when a model gave out, or when every row failed for one reason of the engine's.
+        CostLimitError: when what is left would cost more than the limit.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
     out = Path(out)
@@ -180,8 +182,7 @@ def resume(
         total = count_records(job, limit, check, on_bad)
         manifest = {**(before or new_manifest(config)), "config": config, "finished": None}
         manifest |= {"attempts": manifest["attempts"] + 1, "command": {**command, "limit": limit}}
-        counts = _spent(manifest)
-        started, spent = time.monotonic(), manifest["seconds"]
+        counts, started, spent = _spent(manifest), time.monotonic(), manifest["seconds"]
 
         def save() -> None:
             manifest.update(seconds=round(spent + time.monotonic() - started, 3), **entries_of(counts))
@@ -193,11 +194,11 @@ def resume(
             counts.resumed += counts.rows - rows
 
         with Journal(out, retry_failures=retry_failures, seen=seen) as journal:
+            skip = SkippedRows(journal, counts) if skip_bad else None
             clear_torn(out)
             save()
             try:
                 with progress_bar(total, shown=progress) as watch:
-                    skip = SkippedRows(journal, counts) if skip_bad else None
                     saving = _saving(watch, save)
                     job.execute(Attempt(out, journal, counts, manifest, limit, saving, interrupt, skip, total))
                 manifest["finished"] = now()
@@ -230,8 +231,8 @@ def count_records(
 ) -> int | None:
     """Read a job's data to its end or to the limit, with a look at the first record; how many distinct ones there are.
 
-    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record,
-    and for bad rows where `on_bad` is not told of them.
+    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record
+    (of small data a shard may be empty), and for bad rows where `on_bad` is not told of them.
     """
     streamed = any(source.streamed for source in job.data)
     count = 0
@@ -239,7 +240,7 @@ def count_records(
         if not count and check is not None:
             check(record)
         count += 1
-    if not count:
+    if not count and not any(isinstance(source, ShardSource) for source in job.data):
         raise InputError(f"{', '.join(source.name for source in job.data)}: holds nothing to judge")
     return limit if streamed else count
 
@@ -269,7 +270,7 @@ def _saving(watch: Watch, save: Callable[[], None]) -> Watch:
     def watch_and_save(counts: Counts) -> None:
         nonlocal saved
         watch(counts)
-        if time.monotonic() - saved >= _MANIFEST_SECONDS:
+        if time.monotonic() - saved >= (_COST_SECONDS if counts.costs else _MANIFEST_SECONDS):
             saved = time.monotonic()
             save()
 
@@ -294,4 +295,6 @@ def _spent(manifest: Mapping[str, Any]) -> Counts:
         prompt_tokens=earlier.prompt_tokens,
         cached_tokens=earlier.cached_tokens,
         output_tokens=earlier.output_tokens,
+        costs=earlier.costs,
+        saved=earlier.saved,
     )

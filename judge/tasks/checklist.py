@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from judge.judgements import Checklist, Reading, Shape
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Response, Rubric, RubricItem, Solution, spoken
+from judge.records import Response, Rubric, RubricItem, Solution
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import TaskSpec, always
-from judge.tasks.views import as_response, responses
+from judge.tasks.views import as_response, responses, shown
 from judge.verdicts import distribution, largest, mean, unread
 
 WHOLE = ""
@@ -39,9 +39,10 @@ def checklist(record: Response | Solution, template: Template, options: Options)
     """Every criterion, vote and juror in one batch; the requests of a record are alike up to the criterion."""
     response = as_response(record)
     rubric = response.rubric or options.checklist
+    prompt, (text,) = shown(response.prompt, (response.response,), options)
     texts = {
-        "prompt": spoken(response.prompt),
-        "response": spoken(response.response),
+        "prompt": prompt,
+        "response": text,
         "reference": response.reference if options.reference else "",
     }
     batch = [
@@ -141,6 +142,7 @@ TASK = TaskSpec(
         )
     },
     shape=Shape(judgement=Checklist, form="scores", records=("response", "solution"), tally=_tally),
+    exports=("rubric",),
     takes_rubric=True,
     unfit=_unfit,
 )

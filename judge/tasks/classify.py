@@ -3,21 +3,22 @@
 from judge.judgements import Category, Shape
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Response, Solution, spoken
+from judge.records import Response, Solution
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.score import criterion
 from judge.tasks.spec import TaskSpec, always
-from judge.tasks.views import as_response, responses
+from judge.tasks.views import as_response, responses, shown
 from judge.verdicts import distribution, largest, mean, unread
 
 
 def classify(record: Response | Solution, template: Template, options: Options) -> Program[Category]:
     """The category of a response, or of a prompt that has none; votes and jurors are averaged."""
     response = as_response(record)
+    texts = shown(response.prompt, (response.response,), options)
     messages = template.render(
-        prompt=spoken(response.prompt),
-        response=spoken(response.response),
+        prompt=texts.prompt,
+        response=texts.responses[0],
         categories=options.categories,
     )
     names = [criterion(category).name for category in options.categories]

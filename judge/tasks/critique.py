@@ -1,24 +1,22 @@
 """What is good and bad about a response, in words."""
 
-import re
-
 from judge.judgements import Critique, Shape
+from judge.patterns import PatternTimeout, compile_pattern, find_all
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Response, Solution, spoken
+from judge.records import Response, Solution
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import TaskSpec, always
-from judge.tasks.views import as_response, responses
+from judge.tasks.views import as_response, responses, shown
 from judge.verdicts import EMPTY, NO_VERDICT, Label, label_group, unfinished, unread
 
 
 def critique(record: Response | Solution, template: Template, options: Options) -> Program[Critique]:
     """One critique a vote and juror, all in one batch; the first that could be read is the verdict."""
     response = as_response(record)
-    messages = template.render(
-        prompt=spoken(response.prompt), response=spoken(response.response), reference=response.reference
-    )
+    prompt, (text,) = shown(response.prompt, (response.response,), options)
+    messages = template.render(prompt=prompt, response=text, reference=response.reference)
 
     def read(text: str, finish: str) -> Label:
         return read_text(text, template, finish=finish)
@@ -39,8 +37,11 @@ def read_text(text: str, template: Template, *, finish: str = "stop") -> Label:
     """
     words, whole = text, finish == "stop"
     if template.verdict and text.strip():
-        compiled = re.compile(template.verdict)
-        matches = list(compiled.finditer(text))
+        compiled = compile_pattern(template.verdict)
+        try:
+            matches = find_all(compiled, text)
+        except PatternTimeout as timeout:
+            return Label(None, str(timeout))
         opening = template.opening or template.choice_prefix
         if matches:
             words, whole = matches[-1][label_group(compiled)] or "", True

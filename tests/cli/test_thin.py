@@ -41,3 +41,11 @@ def test_a_verb_is_short_and_hands_no_bag_around(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text.count("\n") <= 260
     assert "locals" not in {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_everything_drawn_passes_through_one_module(path: Path) -> None:
+    """`cli/drawing.py` spells control characters out; nobody else writes or makes a console."""
+    names = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    called = {name.id for name in names if isinstance(name, ast.Name)}
+    assert path.name == "drawing.py" or not called & {"print", "Console"}

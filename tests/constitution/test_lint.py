@@ -4,12 +4,17 @@ In each case the comment `#! words` stands on the line of a problem and quotes a
 """
 
 import re
+import time
+from difflib import SequenceMatcher
+from itertools import combinations
 from pathlib import Path
+from random import Random
+from string import ascii_lowercase
 
 import pytest
 
 from judge.constitution.constitution import load_constitution, shipped
-from judge.constitution.lint import lint
+from judge.constitution.lint import _Said, _twins, _words, lint
 from judge.errors import InputError
 
 HEAD = "name: mine\nversion: 1\ndescription: What a test needs.\n"
@@ -217,3 +222,40 @@ def test_bytes_that_are_no_text_are_named_by_line(tmp_path: Path) -> None:
 def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.yaml: cannot be read: No such file"):
         lint(tmp_path / "nothing.yaml")
+
+
+def drawn_principles(count: int, vocabulary: int, seed: int) -> list[str]:
+    """Texts of few words, so that many are alike."""
+    draw = Random(seed)
+    words = [f"word{letter * (1 + number // 26)}" for number, letter in enumerate(ascii_lowercase * 8)][:vocabulary]
+    return [" ".join(draw.choices(words, k=draw.randint(1, 9))) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("vocabulary", "seed"), [(3, 1), (6, 2), (12, 3)])
+def test_twins_are_those_that_comparing_every_pair_finds(vocabulary: int, seed: int) -> None:
+    texts = drawn_principles(120, vocabulary, seed)
+    sayings = [_Said(f"p{number}", _words(text), number, True) for number, text in enumerate(texts)]
+    every: dict[str, list[str]] = {}
+    for first, second in combinations(sayings, 2):
+        union = {*first.words} | {*second.words}
+        shared = len({*first.words} & {*second.words}) / len(union)
+        ordered = SequenceMatcher(None, first.words, second.words, autojunk=False).ratio()
+        if max(shared, ordered) >= 0.8:
+            every.setdefault(second.id, []).append(first.id)
+    found: dict[str, list[str]] = {}
+    for first, second in _twins(sayings):
+        found.setdefault(second.id, []).append(first.id)
+    assert every
+    assert found == {late: early[:3] for late, early in every.items()}
+
+
+@pytest.mark.parametrize("text", ["{}", "The response number {} is polite and honest to the user.", "w{} is {} of {}"])
+def test_three_thousand_principles_are_checked_in_two_seconds(tmp_path: Path, text: str) -> None:
+    texts = drawn_principles(3000, 200, 4) if text == "{}" else [text.replace("{}", str(n)) for n in range(3000)]
+    lines = [f"- id: p-{n}\n  text: {words}\n  tags: [t{n % 50}, u{n}]" for n, words in enumerate(texts)]
+    path = tmp_path / "large.yaml"
+    path.write_text("name: large\nversion: 1\ndescription: many\nprinciples:\n" + "\n".join(lines) + "\n")
+    start = time.process_time()
+    findings = lint(path)
+    assert time.process_time() - start < 2
+    assert not any(finding.fatal for finding in findings)

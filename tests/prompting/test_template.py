@@ -123,7 +123,7 @@ FRAMES += ["solution_b", "step", "critique"]
         ("task: preference\n", "", ":1: no 'task' in the front matter"),
         ("task: preference", "task: preference\ntask: steps", ":3: key 'task' twice"),
         ("task: preference", "task: [", ":4: front matter is no YAML: "),
-        ("task: preference", "task: \x07", ":1: front matter is no YAML: special characters are not allowed"),
+        ("task: preference", "task: \x07", ":2: front matter is no YAML: special characters are not allowed"),
         ("---\n", "", ":1: no front matter"),
         ("(A|B|C)", "(A|B|C", ":4: 'verdict' is no regular expression: "),
         ("(A|B|C)", "A|B|C", ":4: 'verdict' has 0 groups; accepted: exactly one, around the label"),

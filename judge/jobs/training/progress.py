@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from judge.rewards.training.training_log import NoCallback, TrainingCallback
 from judge.runs.progress import notebook_output, span
+from judge.terminal import console, visible
 
 _LINE_SECONDS = 15.0
 _CELL_SECONDS = 0.5
@@ -23,11 +24,10 @@ def training_progress(stream: TextIO | None = None, *, shown: bool = True) -> It
     elif stream is sys.stderr and (output := notebook_output()) is not None:
         yield _Cell(output)
     elif stream.isatty():
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=Console(file=stream, highlight=False), transient=True) as bar:
+        columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+        with Progress(*columns, console=console(stream), transient=True) as bar:
             yield _Bar(bar)
     else:
         yield _Lines(stream)
@@ -52,7 +52,7 @@ class _Lines:
         self._write(f"step {row['step']}, validation: {figures(row)}")
 
     def _write(self, line: str) -> None:
-        self._stream.write(line + "\n")
+        self._stream.write(visible(line) + "\n")
         self._stream.flush()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from judge.engines.base import Completion
+from judge.engines.prices import Budget
 from judge.judgements import Judgement
 from judge.records import Record
 from judge.runs.cluster.dispatcher import Item
@@ -173,23 +174,21 @@ class Answers:
     keeper of replies (see scheduler.py).
     """
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, budget: Budget) -> None:
         self.done: frozenset[str] = frozenset()
-        self._feed = feed
-        self._costs: dict[str, Counts] = {}
+        self._feed, self._budget = feed, budget
+        self._asked: dict[str, list[int]] = {}  # of each record the judges of its requests, in the order asked
+        self._said: dict[str, list[Completion | None]] = {}  # and their completions
 
     def program(self, content_id: str, program: Program[Judgement]) -> Program[Judgement]:
-        """The same program, whose completions are counted; those that an earlier attempt kept cost nothing."""
-        cost = self._costs[content_id] = Counts()
-        kept, place = self._feed.item(content_id).kept, 0
+        """The same program, whose requests and completions are noted."""
+        asked, said = self._asked.setdefault(content_id, []), self._said.setdefault(content_id, [])
         try:
             batch = next(program)
             while True:
+                asked.extend(request.judge for request in batch)
                 completions = yield batch
-                for number, completion in enumerate(completions, start=place):
-                    if number >= len(kept) or kept[number] is None:
-                        cost.add_completion(completion)
-                place += len(completions)
+                said.extend(completions)
                 batch = program.send(completions)
         except StopIteration as stop:
             judgement: Judgement = stop.value
@@ -198,19 +197,24 @@ class Answers:
             program.close()
 
     def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
-        self._feed.answer(Answer(id=row["id"], row=row, readable=readable, spent=self._costs.pop(row["id"])))
+        spent = self._spent(row["id"], self._said[row["id"]])
+        self._feed.answer(Answer(id=row["id"], row=row, readable=readable, spent=spent))
 
     def sync(self) -> None:
         """Nothing lies on a disk here."""
 
     def keep(self, content_id: str, replies: Sequence[Completion | None]) -> None:
-        self._costs.pop(content_id, None)
-        spent, before = Counts(), self._feed.item(content_id).kept
-        for number, reply in enumerate(replies):
-            if reply is not None and (number >= len(before) or before[number] is None):
-                spent.add_completion(reply)
-        self._feed.answer(Answer(id=content_id, kept=tuple(replies), spent=spent))
+        self._feed.answer(Answer(id=content_id, kept=tuple(replies), spent=self._spent(content_id, replies)))
         self._feed.close()  # a judge gave out: other workers have theirs still
 
     def take(self, content_id: str) -> list[Completion | None]:
         return list(self._feed.item(content_id).kept)
+
+    def _spent(self, content_id: str, replies: Sequence[Completion | None]) -> Counts:
+        """What the replies to a record cost; those that an earlier attempt kept cost nothing."""
+        spent, kept = Counts(), self._feed.item(content_id).kept
+        self._said.pop(content_id)
+        for number, (judge, reply) in enumerate(zip(self._asked.pop(content_id), replies, strict=True)):
+            if reply is not None and (number >= len(kept) or kept[number] is None):
+                spent.add_completion(reply, self._budget.cost(judge, reply))
+        return spent
