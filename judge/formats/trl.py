@@ -196,8 +196,9 @@ def completion(row: Row) -> list[Response]:
     return [Response(prompt=offered(prompt, row), response=response, meta=meta)]
 
 
-_NO_COMPLETION = ("label", "labels", "response", "responses", "first", "second", "steps", "chosen", "rejected", "kind")
-_NO_COMPLETION += ("completions", "rubric", "rubrics")
+_NO_COMPLETION = tuple(
+    "label labels response responses first second steps chosen rejected kind completions rubric rubrics".split()
+)
 
 
 def stepwise(row: Row) -> list[Solution]:
