@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from judge.errors import ConfigError, MissingExtraError, RunError, unknown
+from judge.errors import ConfigError, EngineError, MissingExtraError, RunError, unknown
 from judge.formats import OnBad
 from judge.records import Record
 from judge.runs.cluster.dispatcher import Dispatcher, Item
@@ -29,6 +29,7 @@ Runner = Literal["here", "ray"] | str
 RUNNERS = ("here", "ray")
 SHARDS = "shards"
 _TURN_SECONDS = 0.5
+_STARTS = 3  # a machine that is busy with other work starts Ray too slowly for Ray's own patience of 30 s
 
 
 class Distributable(Job, Protocol):
@@ -130,14 +131,33 @@ def _connected(workers: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(log_to_driver=False, logging_level="ERROR")
-    else:
-        ray.init(num_cpus=max(cores(), workers), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
+        _connect(ray, workers)
         yield ray
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, workers: int) -> None:
+    """Join the cluster that RAY_ADDRESS names, else start one here.
+
+    Raises:
+        EngineError: where there is none.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    here = {} if address else {"num_cpus": max(cores(), workers), "include_dashboard": False}
+    tries = 1 if address else _STARTS
+    while True:
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **here)
+            return
+        except Exception as error:  # noqa: BLE001 - Ray raises bare Exceptions too
+            tries -= 1
+            if not tries:
+                place = f"cluster at {address} cannot be joined" if address else "cluster could not be started here"
+                lines = str(error).splitlines()
+                raise EngineError(f"Ray: the {place}: {lines[0] if lines else type(error).__name__}") from None
+            ray.shutdown()
 
 
 def gather(shards: Path, journal: Journal, counts: Counts) -> int:

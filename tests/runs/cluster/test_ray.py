@@ -181,6 +181,14 @@ def test_a_cluster_without_room_is_named(
         label(data, tmp_path / "ray", tmp_path, settings={"tensor_parallel_size": 8}, runner="ray")
 
 
+def test_a_cluster_that_is_not_there_is_one_line(
+    on_ray: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "nothing at all")
+    with pytest.raises(judge.EngineError, match="Ray: the cluster at nothing at all cannot be joined: .+"):
+        label(pairs(tmp_path / "pairs.jsonl", 4), tmp_path / "ray", tmp_path, runner="ray")
+
+
 def test_revise_audit_and_score_are_those_of_one_machine(on_ray: dict[str, str], tmp_path: Path) -> None:
     data = pairs(tmp_path / "pairs.jsonl", 12)
     judges = f"latency:{tmp_path}?latency=0.001"
