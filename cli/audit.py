@@ -50,6 +50,8 @@ def audit(
     window: o.Window = 1024,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = "1",
 ) -> int:
     """Change what should not matter (order, padding, style, praise, an author, an order to the judge) and judge again.
 
@@ -77,6 +79,8 @@ def audit(
             rubric=rubric,
             retry_failures=retry_failures,
             window=window,
+            runner=runner,
+            workers=workers,
             progress=not quiet,
         )
     if json:

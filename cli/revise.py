@@ -92,6 +92,8 @@ def revise(
     dry_run: o.DryRun = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = "1",
 ) -> int:
     """Answer, criticise and revise by a constitution; keep what a referee finds better, and write both as data.
 
@@ -136,6 +138,8 @@ def revise(
             retry_failures=retry_failures,
             window=window,
             dry_run=dry_run,
+            runner=runner,
+            workers=workers,
             progress=not quiet,
         )
     drawing.show(run, as_json=json)

@@ -12,6 +12,8 @@ from judge.engines.spec import read_settings
 from judge.errors import unknown
 from judge.exports.export import write_revised
 from judge.jobs.label import judge_by, named_constitution, need
+from judge.runs.cluster.ray_job import Runner
+from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, Shard, open_data
 from judge.runs.plan import Plan
 from judge.runs.preview import Preview
@@ -61,6 +63,8 @@ def revise(
     language: str = "",
     retry_failures: bool = False,
     window: int = WINDOW,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     dry_run: bool = False,
     progress: bool = True,
 ) -> Run:
@@ -80,6 +84,7 @@ def revise(
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         prices, max_cost: as `judge.label` takes them.
+        runner, workers: "ray" works on a Ray cluster with so many workers, as `judge.label` does.
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
 
     Returns:
@@ -116,6 +121,8 @@ def revise(
         retry_failures=retry_failures,
         dry_run=dry_run,
         progress=progress,
+        runner=runner,
+        workers=workers,
     )
     if isinstance(run, Preview):
         return run

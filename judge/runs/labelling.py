@@ -1,6 +1,7 @@
 """The job of labelling: one task, one prompt, and every record judged by all judges."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
@@ -58,6 +59,10 @@ class LabelJob(EngineJob):
             return reason
         alone = self.spec.judges_prompts and isinstance(record, Response) and bool(record.prompt)
         return "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
+
+    def rebuilt(self, plan: Plan) -> "Callable[[], LabelJob]":
+        """What makes this job anew in another process."""
+        return partial(LabelJob, plan)
 
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""

@@ -1,7 +1,8 @@
 """The job of critique and revision: its prompts, its roles and what its manifest says."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
@@ -29,7 +30,7 @@ class RevisionJob(EngineJob):
     def __init__(
         self, plan: Plan, loop: Loop, *, named: Mapping[str, str] | None = None, thought: bool = False
     ) -> None:
-        self.loop = loop
+        self.loop, self._named, self._thought = loop, dict(named or {}), thought
         distinct: list[Judge] = []
         for judge in plan.judges:
             if judge not in distinct:
@@ -55,6 +56,10 @@ class RevisionJob(EngineJob):
                     reject(place, "no prompt; there is nothing to answer and nothing to revise", on_bad)
                 else:
                     yield from responses(record)
+
+    def rebuilt(self, plan: Plan) -> "Callable[[], RevisionJob]":
+        """What makes this job anew in another process."""
+        return partial(RevisionJob, plan, self.loop, named=self._named, thought=self._thought)
 
     def program(self, record: Record) -> Program[Judgement]:
         """All rounds of one record."""
