@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up. A room may import itself and rooms of the rows above its own in this list, nothing else.
 FLOORS: list[set[str]] = [
-    {"patterns", "secrets", "terminal", "yaml_input"},
+    {"json_input", "patterns", "secrets", "terminal", "yaml_input"},
     {"errors", "records"},
     {"hub", "registry"},
     {"judgements", "files"},
@@ -35,7 +35,20 @@ FLOORS: list[set[str]] = [
     {"cli"},
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
-GROUND = {"secrets", "errors", "records", "registry", "judgements", "files", "hub", "run_files"}
+GROUND = {
+    "json_input",
+    "patterns",
+    "secrets",
+    "terminal",
+    "yaml_input",
+    "errors",
+    "records",
+    "registry",
+    "judgements",
+    "files",
+    "hub",
+    "run_files",
+}
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}
 # The floors of one wing, by the same rule.
 WINGS: dict[str, list[set[str]]] = {

@@ -1,6 +1,5 @@
 """What can be known of a model without loading it: where it is, what it is, and the number type it runs in."""
 
-import json
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from judge.errors import EngineError
+from judge.json_input import load_json
 
 SMALL = 256 * 2**20  # bytes of weights up to which float32 costs nothing worth saving
 WHOLE = 64 * 2**20  # bytes up to which a file is hashed whole, beyond which by its size and both ends
@@ -45,7 +45,7 @@ def locate(model: str, *, revision: str = "", name: str = "") -> Source:
 def config_of(source: Source) -> dict[str, Any]:
     """The model's config.json as a dict; of a hub model through transformers."""
     if source.path is not None:
-        config: dict[str, Any] = json.loads((source.path / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = load_json((source.path / "config.json").read_text(encoding="utf-8"))
         return config
     from transformers import AutoConfig
 

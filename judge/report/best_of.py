@@ -1,6 +1,5 @@
 """What `judge.best_of` returns: a best-of-n report that knows how to be shown and saved, with the picks."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -11,6 +10,7 @@ from judge.agreement.schema import Figure, Flag
 from judge.agreement.serialization import best_of_from_row, best_of_to_row
 from judge.errors import InputError
 from judge.files import to_json, write_atomic
+from judge.json_input import load_json
 from judge.report import words
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class BestOfReport:
             InputError: for a file that cannot be read or holds no such report.
         """
         try:
-            return cls(best_of_from_row(json.loads(Path(path).read_text("utf-8"))))
+            return cls(best_of_from_row(load_json(Path(path).read_text("utf-8"))))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, AttributeError) as error:

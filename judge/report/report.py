@@ -1,6 +1,5 @@
 """What `judge.agree` returns: an agreement report that knows how to be shown and saved."""
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -10,6 +9,7 @@ from judge.agreement.schema import AgreementReport, Figure, Flag, JudgeReport, L
 from judge.agreement.serialization import from_row, to_json, to_row
 from judge.errors import InputError
 from judge.files import write_atomic
+from judge.json_input import load_json
 from judge.report.robustness import RobustnessReport
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Report:
             InputError: for a file that cannot be read or holds no report.
         """
         try:
-            return cls(from_row(json.loads(Path(path).read_text("utf-8"))))
+            return cls(from_row(load_json(Path(path).read_text("utf-8"))))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, AttributeError) as error:

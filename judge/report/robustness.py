@@ -1,6 +1,5 @@
 """What `judge.robustness` returns: a robustness report that knows how to be shown and saved."""
 
-import json
 import re
 from collections.abc import Mapping
 from html import escape
@@ -12,6 +11,7 @@ from judge.agreement.schema import Figure, Flag, Slice
 from judge.agreement.serialization import robustness_from_row, robustness_to_row
 from judge.errors import InputError
 from judge.files import to_json, write_atomic
+from judge.json_input import load_json
 from judge.report import words
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class RobustnessReport:
             InputError: for a file that cannot be read or holds no such report.
         """
         try:
-            return cls(robustness_from_row(json.loads(Path(path).read_text("utf-8"))))
+            return cls(robustness_from_row(load_json(Path(path).read_text("utf-8"))))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, AttributeError) as error:

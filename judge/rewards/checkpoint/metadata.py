@@ -12,6 +12,7 @@ from typing import Any
 
 from judge.errors import ConfigError, InputError, RunError
 from judge.files import file_hash, write_atomic
+from judge.json_input import load_json
 from judge.rewards.config import RewardConfig
 
 REWARD_FILE = "reward.json"
@@ -68,7 +69,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """
     path = folder / REWARD_FILE
     try:
-        metadata = json.loads(path.read_text("utf-8"))
+        metadata = load_json(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         reason = f"not a reward model (it has no {REWARD_FILE})" if folder.is_dir() else "no such directory"
         raise InputError(f"{folder}: {reason}") from None

@@ -8,7 +8,6 @@
 `reward.json` is written last: a directory without it is not a model.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from judge.errors import EngineError, RunError
 from judge.files import staged_directory
+from judge.json_input import load_json
 from judge.rewards.checkpoint.hf_format import (
     ADAPTER,
     HeadWeights,
@@ -298,7 +298,7 @@ def _saved_dtype(folder: Path, config: RewardConfig) -> str:
     path = folder / "config.json"
     if not path.is_file():
         return config.model.dtype if config.model.lora_rank else "float32"
-    hf_config = json.loads(path.read_text("utf-8"))
+    hf_config = load_json(path.read_text("utf-8"))
     return str(hf_config.get("dtype") or hf_config.get("torch_dtype") or "float32")
 
 

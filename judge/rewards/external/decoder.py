@@ -4,7 +4,6 @@ What transformers' `…ForSequenceClassification` of a causal model computes is 
 read at the rightmost token that is not the padding token. The heads of the table in makers.py are read at the last.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
+from judge.json_input import load_json
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.checkpoint.padding import text_endings
 from judge.rewards.checkpoint.save_load import LoadedModel
@@ -113,7 +113,7 @@ def load_config(model: PublishedModel) -> Any:
     """The config as transformers reads it, without code of its makers'."""
     from transformers import AutoConfig
 
-    saved = json.loads((model.folder / "config.json").read_text("utf-8"))
+    saved = load_json((model.folder / "config.json").read_text("utf-8"))
     saved.pop("auto_map", None)
     saved.pop("model_type")
     try:

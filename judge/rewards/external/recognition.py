@@ -3,7 +3,6 @@
 No weights are loaded and no torch is imported, so that what cannot be read is refused at once, in one line.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash
+from judge.json_input import load_json
 from judge.rewards.config import RewardConfig
 from judge.rewards.external.makers import MAKERS, VALUE_HEAD, Maker, process_convention
 from judge.rewards.registry import EXTERNAL_PRMS
@@ -210,7 +210,7 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
             )
         raise InputError(f"{name}: not a reward model (it has neither reward.json nor {CONFIG})")
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = load_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(config, dict) or not config.get("model_type"):
@@ -223,7 +223,7 @@ def _weight_files(folder: Path, name: str) -> list[Path]:
     index = folder / INDEX
     if index.is_file():
         try:
-            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+            shards = set(load_json(index.read_text("utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{index}: cannot be read: {error}") from None
         for shard in sorted(shards):
@@ -251,7 +251,7 @@ def _tensors(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             try:
-                header = json.loads(file.read(length)) if 8 + length <= size else None
+                header = load_json(file.read(length)) if 8 + length <= size else None
                 entries = {key: entry for key, entry in (header or {}).items() if key != "__metadata__"}
                 end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
                 shapes |= {key: tuple(entry["shape"]) for key, entry in entries.items()}

@@ -9,7 +9,6 @@
 No code of a model's directory is run: the two with heads of their own are a plain backbone and the head's tensors.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -21,6 +20,7 @@ from jinja2 import TemplateError
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
+from judge.json_input import load_json
 from judge.records import Conversation, Record, spoken
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.config import RewardConfig
@@ -314,7 +314,7 @@ def _backbone(folder: Path, dtype: torch.dtype) -> Any:
     """The AutoModel whose weights lie in the directory; its config may name a class that is the makers' own."""
     from transformers import AutoConfig, AutoModel
 
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = load_json((folder / "config.json").read_text("utf-8"))
     config.pop("auto_map", None)
     model_type = config.pop("model_type")
     return AutoModel.from_pretrained(folder, config=AutoConfig.for_model(model_type, **config), dtype=dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from judge.errors import RunChangedError, RunError
 from judge.files import file_hash, write_atomic
+from judge.json_input import load_json
 from judge.rewards.config import RewardConfig
 from judge.rewards.training.resume import STATE
 
@@ -79,7 +80,7 @@ def was_saving(out: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        earlier = json.loads(path.read_text("utf-8"))
+        earlier = load_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}; remove its folder to begin anew") from None
     return dict(earlier)
