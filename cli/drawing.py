@@ -15,7 +15,7 @@ import typer
 import judge as rmjudge
 
 if TYPE_CHECKING:
-    from judge import Iteration, LintResult, Preview, Run
+    from judge import Counts, Iteration, LintResult, Preview, Run
 
 WRITTEN = {
     "best.jsonl": "best responses",
@@ -81,7 +81,8 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     if as_json:
         numbers = {**run.manifest["counts"], "resumed": counts.resumed}
         speed = {"seconds": round(run.seconds, 3), "rows_per_second": round(rate, 3)}
-        show_json({"run": str(run.directory), "task": run.task, **numbers, "tokens": run.manifest["tokens"], **speed})
+        spent: dict[str, object] = {name: run.manifest[name] for name in ("tokens", "cost") if name in run.manifest}
+        show_json({"run": str(run.directory), "task": run.task, **numbers, **spent, **speed})
         return
     rows = [("rows", f"{counts.rows:,}" + (f" ({counts.resumed:,} from before)" if counts.resumed else ""))]
     verdicts = sorted(counts.verdicts.items())
@@ -93,6 +94,8 @@ def show_run(run: "Run", *, as_json: bool) -> None:
         rows.append(("position flips", f"{counts.flips:,} ({counts.flips / counts.both_orders:.1%})"))
     tokens = counts.prompt_tokens + counts.output_tokens
     rows.append(("tokens", f"{tokens:,} in {counts.calls:,} calls, {counts.cached_share:.0%} of the prompts cached"))
+    if counts.costs:
+        rows.append(("cost", cost_words(counts)))
     rows.append(("speed", f"{rate:,.1f} rows/s over {run.seconds:,.1f} s"))
     show_table(f"{run.task}: {run.directory}", rows)
     if counts.unreadable:
@@ -100,6 +103,14 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     if counts.skipped:
         say(f"Rows of the data that were skipped, with their places: {run.directory}/failures.jsonl")
     say(f"Look at the verdicts: {shlex.join(['rmjudge', 'data', 'show', str(run.directory)])}")
+
+
+def cost_words(counts: "Counts") -> str:
+    """Dollars, by model where there are several, and what batch endpoints took less."""
+    words = f"${counts.cost:,.4f}"
+    if len(counts.costs) > 1:
+        words += f" ({', '.join(f'{model} ${dollars:,.4f}' for model, dollars in sorted(counts.costs.items()))})"
+    return words + (f", ${counts.saved:,.4f} less than without batches" if counts.saved else "")
 
 
 def show_preview(preview: "Preview", *, as_json: bool) -> None:
@@ -114,7 +125,12 @@ def show_preview(preview: "Preview", *, as_json: bool) -> None:
             }
             for request, tokens in preview.shown
         ]
-        cost = {"rows": preview.total, "calls": preview.calls, "prompt_tokens": preview.prompt_tokens}
+        cost: dict[str, object] = {
+            "rows": preview.total,
+            "calls": preview.calls,
+            "prompt_tokens": preview.prompt_tokens,
+        }
+        cost |= {} if preview.cost is None else {"cost": preview.cost}
         show_json({**cost, "skipped": preview.counts.skipped, "exact": preview.exact, "shown": shown})
         return
     for request, tokens in preview.shown:
@@ -125,6 +141,8 @@ def show_preview(preview: "Preview", *, as_json: bool) -> None:
     if preview.counts.skipped:
         rows.append(("skipped rows of the data", f"{preview.counts.skipped:,}"))
     rows += [("calls, at least", f"{about}{preview.calls:,}"), ("prompt tokens", f"{about}{preview.prompt_tokens:,}")]
+    if preview.cost is not None:
+        rows.append(("cost of the prompts alone", f"{about}${preview.cost:,.4f}"))
     show_table("dry run: nothing was asked and nothing written", rows)
 
 

@@ -49,7 +49,12 @@ def export(
         bool, typer.Option("--vllm/--no-vllm", help="Whether vLLM is among them.", rich_help_panel=_MODEL)
     ] = True,
     dtype: Annotated[
-        str, typer.Option("--dtype", help="The arithmetic of the check: float32 or bfloat16.", rich_help_panel=_MODEL)
+        str,
+        typer.Option(
+            "--dtype",
+            help="Round the weights for the check: float32 (no), bfloat16 or float16.",
+            rich_help_panel=_MODEL,
+        ),
     ] = "float32",
     push: Annotated[
         str,

@@ -1,7 +1,7 @@
 """The `rmjudge` command: a table of verbs, and the one place where an error becomes a line and an exit code.
 
 A verb's module is imported when the verb is used, so that `rmjudge --help` loads none of them. Exit codes: 0 done,
-1 a finding, 2 the user's mistake, 130 an interrupt.
+1 a finding or the cost limit, 2 the user's mistake, 130 an interrupt.
 """
 
 import os
@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from judge import RmjudgeError, unknown
+from judge import CostLimitError, RmjudgeError, unknown
 from judge.cli.drawing import say
 
 LONGEST = 2000
@@ -31,6 +31,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "label": Verb("judge.cli.label", "Judge the rows of a data file and write the verdicts to a run directory.", False),
+    "merge": Verb("judge.cli.merge", "Join the shards of a run into one.", False),
     "agree": Verb("judge.cli.agree", "Say whether judges or reward models can stand in for people.", False),
     "audit": Verb("judge.cli.audit", "Change what should not matter and see whether verdicts move.", False),
     "revise": Verb("judge.cli.revise", "Answer, criticise and revise; keep what a referee finds better.", False),
@@ -48,7 +49,7 @@ VERBS = {
         "judge.cli.rewards.iterate", "Improve a policy in rounds of sampling, labelling and distilling.", False
     ),
     "robustness": Verb(
-        "judge.cli.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
+        "judge.cli.rewards.robustness", "Say what other data, length and edits do to a reward model's rewards.", False
     ),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
     "constitution": Verb("judge.cli.constitution", "Write, check and try out the principles a judge is held to.", True),
@@ -116,6 +117,9 @@ def main(args: list[str]) -> int:
     """Run a command line; its exit code."""
     try:
         return _exit_code(app(args, prog_name="rmjudge", standalone_mode=False))
+    except CostLimitError as error:
+        _refuse(str(error))
+        return 1
     except RmjudgeError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):

@@ -38,6 +38,10 @@ Constitution = Annotated[
     typer.Option("--constitution", "-c", help="Judge pairs under its principles: a shipped name, or a .yaml file."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N distinct records.")]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="The I-th of N shares of the data, by id; `rmjudge merge` joins them."),
+]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, list and count them; else they end it.")
 ]
@@ -48,6 +52,16 @@ Set = Annotated[
 Patience = Annotated[
     str | None,
     typer.Option("--patience", metavar="TIME", help="How long a server may be away: 45s, 30m (the default), 2h."),
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option("--prices", metavar="FILE", help="Dollars per million tokens by model, YAML or JSON."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost", metavar="DOLLARS", help="Stop before the run costs more (exit code 1); a higher limit goes on."
+    ),
 ]
 
 Seed = Annotated[int | None, typer.Option("--seed", help="Every draw follows from it.", rich_help_panel=_SAMPLING)]

@@ -97,6 +97,7 @@ def score(
     out: o.Out = None,
     format: o.Format = None,
     limit: o.Limit = None,
+    shard: o.Shard = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
     aggregate: Aggregate = None,
@@ -136,6 +137,7 @@ def score(
             out=out,
             format=format,
             limit=limit,
+            shard=shard,
             skip_bad=skip_bad,
             settings=set,
             shaping=rmjudge.Shaping(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from judge.engines import Completion, Engine, Request, load_engine
     from judge.errors import (
         ConfigError,
+        CostLimitError,
         EngineError,
         InputError,
         MissingExtraError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from judge.jobs.export import ExportedModel, export
     from judge.jobs.label import label
     from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
+    from judge.jobs.merge import merge
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
     from judge.jobs.reward_model import RewardModel, load_reward_model
@@ -54,9 +56,9 @@ if TYPE_CHECKING:
     from judge.jobs.rewards.best_of import best_of
     from judge.jobs.rewards.judge_reward import JudgeReward
     from judge.jobs.rewards.serve import serve
-    from judge.jobs.robustness import robustness
     from judge.jobs.score import score
     from judge.jobs.scoring.calibrate import CalibrationResult, calibrate
+    from judge.jobs.scoring.robustness import robustness
     from judge.jobs.scoring.scoring_model import Comparison
     from judge.jobs.tiny import TinyCard, generate_problems, tiny_card
     from judge.jobs.training.sweep import sweep
@@ -118,6 +120,7 @@ __all__ = [
     "ConstitutionDiff",
     "ConstitutionTrial",
     "Conversation",
+    "CostLimitError",
     "Counts",
     "Critique",
     "Engine",
@@ -203,6 +206,7 @@ __all__ = [
     "load_reward_model",
     "load_template",
     "mask_secrets",
+    "merge",
     "new_constitution",
     "open_reward",
     "open_run",
@@ -246,6 +250,7 @@ _HOMES = {
     ),
     "errors": (
         "ConfigError",
+        "CostLimitError",
         "EngineError",
         "InputError",
         "MissingExtraError",
@@ -305,6 +310,7 @@ _HOMES = {
         "lint_constitution",
         "lint_prompt",
     ),
+    "jobs.merge": ("merge",),
     "jobs.prompt": (
         "RenderedPrompt",
         "render_prompt",
@@ -318,12 +324,12 @@ _HOMES = {
     "jobs.rewards.best_of": ("best_of",),
     "jobs.rewards.judge_reward": ("JudgeReward",),
     "jobs.rewards.serve": ("serve",),
-    "jobs.robustness": ("robustness",),
     "jobs.score": ("score",),
     "jobs.scoring.calibrate": (
         "CalibrationResult",
         "calibrate",
     ),
+    "jobs.scoring.robustness": ("robustness",),
     "jobs.scoring.scoring_model": ("Comparison",),
     "jobs.tiny": (
         "TinyCard",

@@ -8,6 +8,7 @@
     │   └── RunChangedError                   a run directory made by another configuration
     ├── RunError              (OSError)       a run directory that cannot be written or read
     ├── EngineError           (RuntimeError)  a model that cannot be loaded or failed while it answered
+    ├── CostLimitError        (RuntimeError)  a run that stopped because it may not cost more
     └── MissingExtraError     (ImportError)   an optional package that is not installed; names the install line
 
 A message is one line: where (file:line or row id), what was found, what is accepted, the nearest valid name.
@@ -53,6 +54,10 @@ class RunError(RmjudgeError, OSError):
 
 class EngineError(RmjudgeError, RuntimeError):
     """A model that cannot be loaded, or that failed while it answered."""
+
+
+class CostLimitError(RmjudgeError, RuntimeError):
+    """A run that stopped at its cost limit; what was judged is kept, and a higher limit goes on."""
 
 
 class MissingExtraError(RmjudgeError, ImportError):

@@ -64,9 +64,10 @@ def default_prompt(spec: str) -> str:
 def known_settings(kind: str) -> tuple[tuple[str, ...], bool]:
     """The settings that a kind of engine names, and whether it takes others too, which only its model knows."""
     engine = ENGINES[kind]
-    parameters = inspect.signature(_maker(engine)).parameters.values()
+    parameters = [*inspect.signature(_maker(engine)).parameters.values()]
     if hasattr(engine, "from_spec") and _takes_more(parameters):  # it hands them on to the constructor
-        parameters = inspect.signature(engine).parameters.values()
+        kept = [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+        parameters = [*inspect.signature(engine).parameters.values(), *kept]
     names = tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
     return names, _takes_more(parameters)
 

@@ -6,7 +6,8 @@ An engine is given requests and hands back completions, in any order, as they fi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from judge.records import Conversation
 
@@ -52,7 +53,7 @@ class Completion:
     first, kept apart so that no verdict is read from it.
     logprobs: choice -> natural log of its probability among the choices; empty for free text.
     finish: "stop" (the model ended its turn), "length" (cut at max_tokens), "repetition" (cut because it wrote the same
-    again and again), "error" (text says why).
+    again and again), "error" (text says why; the engine has tried what it could, so the same is not asked again).
     continues: whether the engine goes on from a begun reply (`Request.prefill`); False where it is not known.
     prompt_tokens, cached_tokens, output_tokens: what it cost; cached ones are part of the prompt ones.
     """
@@ -92,6 +93,22 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the model. Safe to call twice."""
+
+
+@runtime_checkable
+class Durable(Protocol):
+    """An engine whose work goes on when the process ends, such as batches on a server.
+
+    window: how many records should be in work at once for it.
+    """
+
+    window: int
+
+    def keep_in(self, directory: Path) -> None:
+        """Keep in a directory what is needed to take the work up again, and take up what lies there."""
+
+    def forget(self) -> None:
+        """Remove what was kept of ended work: every record that stood on it is written down."""
 
 
 SHORTEST_LOOP, LONGEST_LOOP, LOOP_COUNT = 8, 48, 4

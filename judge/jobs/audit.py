@@ -14,6 +14,7 @@ from judge.agreement.data.probes import PROBES, probes
 from judge.agreement.schema import Audit
 from judge.agreement.serialization import AUDIT_FILE, audit_to_row
 from judge.engines.jury import Judge
+from judge.engines.prices import Prices
 from judge.errors import ConfigError
 from judge.files import to_json, write_atomic, write_rows
 from judge.formats import BadRow, OnBad, to_row
@@ -80,6 +81,8 @@ def audit(
     limit: int | None = None,
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
+    prices: str | Path | Prices | None = None,
+    max_cost: float | None = None,
     seed: int | None = None,
     one_order: bool | None = None,
     hard: bool | None = None,
@@ -92,7 +95,7 @@ def audit(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory; the probes lie beside it, the audit in it.
-        task, judges, prompt, settings, seed, one_order, hard, window: as `judge.label` takes them.
+        task, judges, prompt, settings, prices, max_cost, seed, one_order, hard, window: as `judge.label` takes them.
         model: a reward model instead of judges, as `judge.score` takes it; it has no task and no prompt.
         probe: swap, pad, restyle, flatter, author, inject: one or several; all of them where none is named.
         skip_bad: rows that cannot be read go to the failures.jsonl of the run with place and reason, and are counted.
@@ -124,6 +127,7 @@ def audit(
         run = score(model, file, out=out, settings=settings, **resuming)
     else:
         asking: dict[str, Any] = {"task": task, "judges": judges, "prompt": prompt, "settings": settings}
+        asking |= {"prices": prices, "max_cost": max_cost}
         run = label(file, out=out, seed=seed, one_order=one_order, hard=hard, **asking, **resuming)
     run = add_skipped(run, bad) if bad else run
     verdicts: dict[str, Any] = {}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from judge.rewards.inference.loader_parity import LoaderDifference
 
 ALLOWED = {"float32": 2e-5, "bfloat16": 1e-3, "float16": 1e-3}
-"""The largest difference between loaders that passes, by the arithmetic."""
+"""The largest difference between loaders that passes, by what weights are rounded to."""
 TEXTS = 64
 
 
@@ -29,7 +29,7 @@ class ExportedModel:
         model: its directory; where it was written anew, the new one.
         written: whether it was written anew.
         loaders: the largest difference of each loader's scores from ours; empty where nothing was checked.
-        dtype: the arithmetic that the loaders were compared in.
+        dtype: what the weights were rounded to before the loaders were compared.
         pushed: what went to the hub, or would go; None where nothing was pushed.
     """
 
@@ -75,7 +75,7 @@ class ExportedModel:
     def __repr__(self) -> str:
         lines = [f"written: {self.model}"] if self.written else []
         if self.loaders:
-            lines.append(f"{self.model}: scores in {self.dtype}, at most {self.allowed:g} apart")
+            lines.append(f"{self.model}: scores of weights in {self.dtype}, at most {self.allowed:g} apart")
         for each in self.loaders:
             verdict = {True: "same", False: "DIFFERENT", None: "not run"}[self.is_same(each)]
             difference = "" if each.largest is None else f"{each.largest:.1e} "
@@ -124,8 +124,8 @@ def export(
         check: score texts of a reward model by every loader.
         data: the texts to check with; some of our own where none are given.
         vllm: whether vLLM is among the loaders.
-        dtype: the arithmetic of the check: scores may differ by 2e-5 in float32, by 1e-3 in bfloat16 and float16, and
-            by so much of the largest score where that is above 1.
+        dtype: what weights are rounded to for the check, whose arithmetic is fp32: scores may differ by 2e-5 in
+            float32, by 1e-3 in bfloat16 and float16, and by so much of the largest score where that is above 1.
         push: the name on the hub that a reward model is pushed to, hf://OWNER/NAME; not if `check` finds a difference.
         private: a model that the hub makes now is seen by its owner only.
         dry_run: push nothing, and say what would be pushed.

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from judge.constitution.constitution import Constitution
 from judge.engines.jury import Judge, as_judges
+from judge.engines.prices import Prices, read_prices
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
 from judge.formats.rubric import as_rubric, load_rubric
 from judge.records import RubricItem
-from judge.runs.data import Data, open_data
+from judge.runs.data import Data, Shard, open_data
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import EngineJob, Plan
 from judge.runs.preview import preview
@@ -37,9 +38,12 @@ def label(
     constitution: str | Path | Constitution = "",
     format: str | None = None,
     limit: int | None = None,
+    shard: Shard | str | None = None,
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     patience: str | float | None = None,
+    prices: str | Path | Prices | None = None,
+    max_cost: float | None = None,
     seed: int | None = None,
     votes: int | None = None,
     temperature: float | None = None,
@@ -76,8 +80,11 @@ def label(
         out: the run directory.
         task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
+        shard: "2/8" judges the second of eight shares, which `judge.merge` joins; `limit` counts the share's records.
         skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.
         settings: for those judges that know them. patience: how long a server may be away: "45s", "30m", "2h".
+        prices: dollars per million tokens by model, a file or a mapping {model: {prompt, completion, cached, batch}}.
+        max_cost: dollars; a run stops before it costs more, and a higher limit goes on with it.
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
         one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference: how to
             ask; see `Options`. pairwise: tournament="full" by an earlier name.
@@ -93,11 +100,11 @@ def label(
 
     Raises:
         ConfigError: for arguments that do not fit together. RunChangedError: where `out` holds another run.
-        InputError: for data that cannot be read, before anything is asked.
+        InputError: for data that cannot be read, before anything is asked. CostLimitError: at the limit.
     """
     earlier = _Earlier(from_run)
     jury = earlier.jury(as_judges(judges))
-    sources = open_data(earlier.files if data is None else data)
+    sources = open_data(earlier.files if data is None else data, shard=shard)
     need("label", data=sources, task=task or earlier.task, judges=jury, out=out or dry_run)
     paper = _paper(preset, prompt)
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
@@ -118,16 +125,12 @@ def label(
         options=earlier.options(len(jury), {**sampling, **asking, **converted}),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
+        prices=read_prices(prices),
+        max_cost=max_cost,
     )
     job = _job(plan, runner, workers)
     return judge_by(
-        job,
-        out,
-        limit=limit,
-        skip_bad=skip_bad,
-        retry_failures=retry_failures,
-        dry_run=dry_run,
-        progress=progress,
+        job, out, limit=limit, skip_bad=skip_bad, retry_failures=retry_failures, dry_run=dry_run, progress=progress
     )
 
 

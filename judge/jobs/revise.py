@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from judge.constitution.constitution import Constitution
 from judge.engines.jury import Judge
+from judge.engines.prices import Prices, read_prices
 from judge.engines.spec import read_settings
 from judge.errors import unknown
 from judge.exports.export import write_revised
 from judge.jobs.label import judge_by, named_constitution, need
-from judge.runs.data import Data, open_data
+from judge.runs.data import Data, Shard, open_data
 from judge.runs.plan import Plan
 from judge.runs.preview import Preview
 from judge.runs.reader import Run
@@ -44,9 +45,12 @@ def revise(
     referee_prompt: str | Path | None = None,
     format: str | None = None,
     limit: int | None = None,
+    shard: Shard | str | None = None,
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     patience: str | float | None = None,
+    prices: str | Path | Prices | None = None,
+    max_cost: float | None = None,
     seed: int | None = None,
     votes: int | None = None,
     temperature: float | None = None,
@@ -68,17 +72,19 @@ def revise(
         constitution: whose principles revisions follow.
         rounds, margin, tries, principles, keep: see `judge.tasks.revision.Loop`.
         preset: the settings of a paper. thought: a line of thought before each critique.
+        shard: as `judge.label` takes it.
         skip_bad: rows that cannot be revised go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
+        prices, max_cost: as `judge.label` takes them.
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
 
     Returns:
         The run, whose `written` counts the rows of the files beside it; of a dry run a `Preview`.
 
     Raises:
-        ConfigError, InputError, RunChangedError: as `judge.label` does.
+        ConfigError, InputError, RunChangedError, CostLimitError: as `judge.label` does.
     """
     need("revise", data=data is not None, judge=judge, out=out or dry_run)
     paper = _paper(preset)
@@ -87,7 +93,7 @@ def revise(
     named = {"answer": answer_prompt, "critique": critique_prompt, "revision": revision_prompt}
     assert data is not None and judge is not None
     plan = Plan(
-        data=open_data(data),
+        data=open_data(data, shard=shard),
         task="revision",
         judges=(judge, author or judge, referee or judge),
         constitution=named_constitution(constitution) or ("harmless" if paper else ""),
@@ -95,6 +101,8 @@ def revise(
         options=_options({**sampling, "retries": retries}, paper, reference=not no_reference),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
+        prices=read_prices(prices),
+        max_cost=max_cost,
     )
     prompts = {task: str(prompt) for task, prompt in {**named, "preference": referee_prompt}.items() if prompt}
     job = RevisionJob(plan, _loop(loop, paper), named=prompts, thought=thought)

@@ -19,7 +19,7 @@ from judge.records import Record
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
 from judge.rewards.shaping import Shaping
-from judge.runs.data import Data, DataSource, open_data, reject
+from judge.runs.data import Data, DataSource, Shard, open_data, reject
 from judge.runs.reader import Run
 from judge.runs.runner import Attempt, ignore, resume, row_of
 from judge.runs.scheduler import WINDOW
@@ -37,6 +37,7 @@ def score(
     out: str | Path | None = None,
     format: str | None = None,
     limit: int | None = None,
+    shard: Shard | str | None = None,
     skip_bad: bool = False,
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     lower: float = 0.0,
@@ -65,6 +66,7 @@ def score(
             what `judge.open_reward` gave.
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
+        shard: "2/8" scores the second of eight shares, which `judge.merge` joins.
         skip_bad: rows that cannot be scored go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
         settings: batch_tokens, dtype and device by name; a mapping, or texts NAME=VALUE.
@@ -110,7 +112,7 @@ def score(
     )
     rule = _rule(aggregate or "", Shaping.of(shaping), lower=lower, normalize=normalize)
     reading: dict[str, Any] = {"format": format, "convention": convention or "", "window": window}
-    job = ScoreJob(open_data(data), opened, rule, batch_tokens=tokens, **reading)
+    job = ScoreJob(open_data(data, shard=shard), opened, rule, batch_tokens=tokens, **reading)
     named = model.name if isinstance(model, ScoringModel) else str(model)
     command = {"data": [source.name for source in job.data], "model": named}
     run = resume(

@@ -311,6 +311,8 @@ class TrainingConfig(_Checked):
     """Where the schedule ends, as a share of the learning rate."""
     weight_decay: float = _between(0.0, 0, 10)
     """Of the backbone's matrices; vectors, embeddings and heads do not decay."""
+    l2_sp: float = _between(0.0, 0, _MANY)
+    """Pull of the backbone's weights to where they began, per unit of the rate (L2-SP, Li et al. 2018)."""
     max_grad_norm: float = _between(1.0, 0, _MANY)
     """Longer gradients are shortened to it; 0 leaves them as they are."""
     gradient_checkpointing: bool = False
@@ -364,6 +366,10 @@ class RewardConfig:
             raise ConfigError("contrastive_coefficient needs a memory to compare with (accepted: feature_bank fifo, …)")
         if self.loss.contrastive_coefficient and self.training.batch_tokens:
             raise ConfigError("contrastive_coefficient compares whole batches with the memory: no batch_tokens")
+        if self.training.l2_sp and (self.model.lora_rank or self.model.freeze_backbone):
+            raise ConfigError(
+                "l2_sp pulls the backbone's own weights, which do not move here (no lora_rank, no freeze)"
+            )
 
     @classmethod
     def of(cls, **values: Any) -> "RewardConfig":

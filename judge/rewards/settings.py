@@ -62,6 +62,7 @@ class RewardSettings(TypedDict, total=False):
     lr_scheduler_type: str
     min_lr_ratio: float
     weight_decay: float
+    l2_sp: float
     max_grad_norm: float
     gradient_checkpointing: bool
     early_stopping_patience: int

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from judge.engines.base import Completion
+from judge.engines.prices import Cost
 from judge.judgements import shape_of
 from judge.run_files import is_skipped
 
@@ -26,7 +27,8 @@ class Counts:
     not be read. verdicts: how often each was given.
     both_orders: pairs with a readable verdict in either order; flips: those where the two disagree.
     reasons: how often each reason stood behind an unreadable row, the first hundred of them.
-    calls and tokens: what engines answered, earlier attempts included as far as their manifest tells.
+    calls and tokens: what engines answered, earlier attempts included as far as their manifest tells. costs: dollars by
+    model, of the judges that have a price; saved: what batch endpoints took less.
     """
 
     labelled: int = 0
@@ -42,6 +44,8 @@ class Counts:
     output_tokens: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    costs: dict[str, float] = field(default_factory=dict)
+    saved: float = 0.0
 
     @property
     def rows(self) -> int:
@@ -52,6 +56,11 @@ class Counts:
     def cached_share(self) -> float:
         """The share of prompt tokens that the engine had in its prefix cache, 0 when it read none."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+    @property
+    def cost(self) -> float:
+        """Dollars spent, 0 where nothing has a price."""
+        return sum(self.costs.values())
 
     def add_row(self, row: Mapping[str, Any], *, readable: bool) -> None:
         """Count a row that is written."""
@@ -80,12 +89,20 @@ class Counts:
         alone = not self.labelled and len(self.reasons) == 1
         return reason.removeprefix(ENGINE_ERROR) if alone and reason.startswith(ENGINE_ERROR) else ""
 
-    def add_completion(self, completion: Completion) -> None:
-        """Count what a completion cost."""
+    def add_completion(self, completion: Completion, cost: Cost | None = None) -> None:
+        """Count a completion's tokens, and what it cost where it has a price."""
         self.calls += 1
         self.prompt_tokens += completion.prompt_tokens
         self.cached_tokens += completion.cached_tokens
         self.output_tokens += completion.output_tokens
+        if cost is not None:
+            self.costs[cost.model] = self.costs.get(cost.model, 0.0) + cost.dollars
+            self.saved += cost.full - cost.dollars
+
+
+def add_costs(costs: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
+    """Dollars by model, of two parts of a run."""
+    return {model: costs.get(model, 0.0) + more.get(model, 0.0) for model in {**costs, **more}}
 
 
 def _reason(judgement: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from glob import has_magic
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
 
 from judge.errors import ConfigError, InputError
 from judge.files import files_of, to_json
@@ -66,13 +66,14 @@ class DataSource(Protocol):
         ...
 
 
-def open_data(data: Data) -> tuple[DataSource, ...]:
+def open_data(data: Data, *, shard: "Shard | str | None" = None) -> tuple[DataSource, ...]:
     """The sources that data means.
 
     Args:
         data: a path, a glob, a hub name `hf://NAME[:CONFIG][:SPLIT]`, a run directory, a `Run`, a sequence of these;
             or rows in memory: a list of dicts or of records, a `datasets.Dataset`, a torch `Dataset` (map-style, or
             iterable, which is read to its end) whose rows are dicts, records, or (record, judgement).
+        shard: only a share of the records, "2/8" for the second of eight.
 
     Returns:
         One source a file, hub name or run; one for rows in memory. Nothing is read yet.
@@ -81,9 +82,12 @@ def open_data(data: Data) -> tuple[DataSource, ...]:
         ConfigError: for what is none of these.
         InputError: for a glob that fits no file.
     """
+    if shard:
+        share = Shard.of(shard)
+        return tuple(ShardSource(source, share) for source in open_data(data))
     if isinstance(data, str | Path | Run):
         return tuple(_sources(data))
-    if isinstance(data, tuple) and data and all(isinstance(part, FileSource | RowSource) for part in data):
+    if isinstance(data, tuple) and data and all(isinstance(part, FileSource | RowSource | ShardSource) for part in data):
         return data  # opened already
     if _is_table(data):
         return (RowSource(data),)
@@ -155,6 +159,58 @@ class RowSource:
             place = f"row {number}"
             wrong = InputError(f"{place}: found {type(row).__name__} where a dict belongs")
             yield place, row if isinstance(row, Mapping) else wrong
+
+
+class Shard(NamedTuple):
+    """A share of the records, by their ids: every record is in one shard, whatever file it stands in.
+
+    Attributes:
+        number: which share, counted from 1.
+        total: how many there are.
+    """
+
+    number: int
+    total: int
+
+    @classmethod
+    def of(cls, text: "Shard | str") -> "Shard":
+        """The shard that "2/8" means. Raises ConfigError for anything else."""
+        number, _, count = text.partition("/") if isinstance(text, str) else (str(text[0]), "/", str(text[1]))
+        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            raise ConfigError(f"shard '{text}': write NUMBER/COUNT, such as 2/8 for the second of eight")
+        return cls(int(number), int(count))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.total}"
+
+    def holds(self, content_id: str) -> bool:
+        """Whether a record belongs to it. By other digits than those by which Ray's actors share records."""
+        return int(content_id[-16:-8], 16) % self.total == self.number - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSource:
+    """The records of a source that belong to a shard. Rows that cannot be read belong to all of them."""
+
+    source: DataSource
+    shard: Shard
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def streamed(self) -> bool:
+        return self.source.streamed
+
+    def entry(self) -> dict[str, Any]:
+        return {**self.source.entry(), "shard": str(self.shard)}
+
+    def begins_with(self, entry: Mapping[str, Any]) -> bool:
+        return entry.get("shard") == str(self.shard) and self.source.begins_with(entry)
+
+    def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
+        return (placed for placed in self.source.records(format, on_bad) if self.shard.holds(placed[1].id))
 
 
 def reject(place: str, reason: str, on_bad: OnBad | None) -> None:

@@ -51,9 +51,18 @@ def _numbers(value: Any) -> dict[str, Any]:
     return {name: entry for name, entry in value.items() if type(entry) is int or isinstance(entry, dict)}
 
 
+def _spent(cost: Any) -> tuple[dict[str, float], float]:
+    """The dollars by model, and those that were saved."""
+    try:
+        return {str(entry["model"]): float(entry["dollars"]) for entry in cost["models"]}, float(cost["saved"])
+    except (KeyError, TypeError, ValueError):
+        return {}, 0.0
+
+
 def counts_of(manifest: Mapping[str, Any]) -> Counts:
     """The counts that a manifest holds."""
     counts, tokens = (_numbers(manifest.get(name)) for name in ("counts", "tokens"))
+    costs, saved = _spent(manifest.get("cost"))
     return Counts(
         labelled=counts.get("labelled", 0),
         unreadable=counts.get("unreadable", 0),
@@ -66,12 +75,14 @@ def counts_of(manifest: Mapping[str, Any]) -> Counts:
         prompt_tokens=tokens.get("prompt", 0),
         cached_tokens=tokens.get("cached", 0),
         output_tokens=tokens.get("output", 0),
+        costs=costs,
+        saved=saved,
     )
 
 
 def entries_of(counts: Counts) -> dict[str, Any]:
-    """How a manifest holds counts: its entries `counts` and `tokens`."""
-    return {
+    """How a manifest holds counts: its entries `counts`, `tokens` and, where something has a price, `cost`."""
+    return _cost_entry(counts) | {
         "counts": {
             "rows": counts.rows,
             "labelled": counts.labelled,
@@ -90,6 +101,13 @@ def entries_of(counts: Counts) -> dict[str, Any]:
             "output": counts.output_tokens,
         },
     }
+
+
+def _cost_entry(counts: Counts) -> dict[str, Any]:
+    if not counts.costs:
+        return {}
+    models = [{"model": model, "dollars": round(dollars, 9)} for model, dollars in sorted(counts.costs.items())]
+    return {"cost": {"dollars": round(counts.cost, 9), "saved": round(counts.saved, 9), "models": models}}
 
 
 def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:

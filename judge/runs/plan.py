@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from judge.constitution.constitution import Constitution, load_constitution
-from judge.engines.base import Engine
+from judge.engines.base import Durable, Engine
 from judge.engines.jury import close_loaded
+from judge.engines.prices import Budget, Price
+from judge.errors import ConfigError
 from judge.formats import OnBad
 from judge.judgements import Judgement
 from judge.records import Record
@@ -17,6 +20,9 @@ from judge.runs.runner import Attempt, row_of
 from judge.runs.scheduler import WINDOW, run
 from judge.tasks import Options, Program
 from judge.tasks.constitution_preference import Clamp
+
+BATCHES = "batches"
+"""Where a run keeps what engines need to take up work that goes on without the process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,8 @@ class Plan:
         options: how to ask.
         settings: for those engines that know them.
         window: programs alive at once.
+        prices: by model, of the judges that cost money.
+        max_cost: the most that the run may cost, in dollars; None for no limit.
     """
 
     data: tuple[DataSource, ...]
@@ -46,6 +54,8 @@ class Plan:
     options: Options = field(default_factory=Options)
     settings: Mapping[str, Any] = field(default_factory=dict)
     window: int = WINDOW
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    max_cost: float | None = None
 
 
 class EngineJob(ABC):
@@ -58,6 +68,11 @@ class EngineJob(ABC):
     def __init__(self, plan: Plan, engines: Sequence[Engine], *, prompt: str) -> None:
         self.plan, self.prompt = plan, prompt
         self.engines = list(engines)
+        try:
+            self.budget = Budget(self.engines, plan.prices, plan.max_cost)
+        except ConfigError:
+            self.close()
+            raise
 
     @property
     def data(self) -> Sequence[DataSource]:
@@ -72,6 +87,7 @@ class EngineJob(ABC):
             "judges": [judge if isinstance(judge, str) else type(judge).__name__ for judge in plan.judges],
             "prompt": self.prompt,
             "constitution": constitution if isinstance(constitution, str) else constitution.source,
+            **({} if plan.max_cost is None else {"max_cost": plan.max_cost}),
         }
 
     @abstractmethod
@@ -94,6 +110,10 @@ class EngineJob(ABC):
 
     def execute(self, attempt: Attempt) -> None:
         """Judge in this process."""
+        durable = [engine for engine in self.engines if isinstance(engine, Durable)]
+        for index, engine in enumerate(self.engines):
+            if isinstance(engine, Durable):
+                engine.keep_in(attempt.directory / BATCHES / str(index))
         with KeptReplies(attempt.directory) as replies:
             run(
                 self.records(attempt.skip),
@@ -102,12 +122,17 @@ class EngineJob(ABC):
                 attempt.journal,
                 row_of,
                 counts=attempt.counts,
-                window=self.plan.window,
+                window=max(self.plan.window, *(engine.window for engine in durable), 1),
                 limit=attempt.limit,
                 watch=attempt.watch,
                 shielded=attempt.interrupt.shielded,
                 replies=replies,
+                budget=self.budget,
             )
+        for engine in durable:
+            engine.forget()
+        with suppress(OSError):  # not there, or not empty
+            (attempt.directory / BATCHES).rmdir()
 
     def close(self) -> None:
         """Let go of the models that were loaded for this job; an engine of the caller's own stays open."""

@@ -10,7 +10,7 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 
-from judge.engines.base import Request
+from judge.engines.base import Completion, Request
 from judge.errors import ConfigError
 from judge.formats import BadRow
 from judge.runs.counts import Counts
@@ -31,6 +31,7 @@ class Preview(Run):
         total: distinct records that would be judged, None for data of the hub without a limit.
         calls: first-round requests.
         prompt_tokens: of their prompts.
+        cost: dollars for these prompts alone, None where nothing has a price.
         exact: whether calls and tokens were counted over all rows; else they are those of the first 1,000, scaled up.
         shown: the first requests, with their prompt tokens.
     """
@@ -38,6 +39,7 @@ class Preview(Run):
     total: int | None = None
     calls: int = 0
     prompt_tokens: int = 0
+    cost: float | None = None
     exact: bool = True
     shown: Sequence[tuple[Request, int]] = ()
 
@@ -73,6 +75,7 @@ def preview(job: EngineJob, out: str | Path, *, limit: int | None = None, skip_b
     total = count_records(job, limit, job.render, skip if skip_bad else None)
     shown: list[tuple[Request, int]] = []
     counted = calls = prompt_tokens = 0
+    cost = 0.0
     for _, record in islice(distinct(job.records(ignore if skip_bad else None), Counts()), min(COUNTED, total or COUNTED)):
         counted += 1
         program = job.program(record)
@@ -80,6 +83,8 @@ def preview(job: EngineJob, out: str | Path, *, limit: int | None = None, skip_b
             tokens = _count_tokens(job, request)
             calls += 1
             prompt_tokens += tokens
+            priced = job.budget.cost(request.judge, Completion(text="", prompt_tokens=tokens))
+            cost += priced.dollars if priced else 0.0
             if len(shown) < SHOWN:
                 shown.append((request, tokens))
         program.close()
@@ -92,6 +97,7 @@ def preview(job: EngineJob, out: str | Path, *, limit: int | None = None, skip_b
         total=total,
         calls=round(calls * scale),
         prompt_tokens=round(prompt_tokens * scale),
+        cost=cost * scale if job.plan.prices else None,
         exact=exact,
         shown=shown,
     )

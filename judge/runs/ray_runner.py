@@ -14,8 +14,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from judge.engines.base import Durable
 from judge.errors import ConfigError, EngineError, MissingExtraError, RmjudgeError, RunError
-from judge.runs.counts import Counts
+from judge.runs.counts import Counts, add_costs
 from judge.runs.id_set import IdSet
 from judge.runs.journal import Journal
 from judge.runs.labelling import LabelJob
@@ -44,8 +45,13 @@ class RayLabelJob(LabelJob):
             import ray
         except ImportError:
             raise MissingExtraError("the runner ray needs ray: pip install 'rmjudge[ray]'") from None
+        if plan.max_cost is not None:
+            raise ConfigError("a cost limit holds for one process: leave out max_cost, or the runner ray")
         self._ray, self.workers = ray, workers
         super().__init__(plan)
+        if any(isinstance(engine, Durable) for engine in self.engines):
+            self.close()
+            raise ConfigError("a batch endpoint is asked by one process: leave out batch=true, or the runner ray")
 
     def execute(self, attempt: Attempt) -> None:
         """Judge on the cluster."""
@@ -151,6 +157,7 @@ def judge_share(share: Share, held: IdSet, tell: Callable[[int, Counts], None]) 
                 window=plan.window,
                 limit=share.limit,
                 watch=watch,
+                budget=job.budget,
             )
     finally:
         job.close()
@@ -193,6 +200,7 @@ def _judge(ray: Any, plan: Plan, attempt: Attempt, workers: int) -> None:
     spent = together(Counts(), ended)
     for name in ("calls", "prompt_tokens", "cached_tokens", "output_tokens"):
         setattr(counts, name, getattr(counts, name) + getattr(spent, name))
+    counts.costs = add_costs(counts.costs, spent.costs)
     counts.duplicates = spent.duplicates
 
 
@@ -204,10 +212,11 @@ def together(counts: Counts, parts: Sequence[Counts]) -> Counts:
         for name in _ADDED:
             setattr(whole, name, getattr(whole, name) + getattr(part, name))
         whole.duplicates = max(whole.duplicates, part.duplicates)
+        whole.costs = add_costs(whole.costs, part.costs)
     return whole
 
 
-_ADDED = [field.name for field in fields(Counts) if field.name not in ("verdicts", "duplicates")]
+_ADDED = [field.name for field in fields(Counts) if field.name not in ("verdicts", "duplicates", "costs")]
 
 
 def _result(ray: Any, reference: Any) -> Counts:

@@ -19,7 +19,7 @@ from judge.judgements import Judgement
 from judge.records import Record
 from judge.run_files import skipped_row
 from judge.runs.counts import Counts
-from judge.runs.data import DataSource
+from judge.runs.data import DataSource, ShardSource
 from judge.runs.interrupt import Interrupt
 from judge.runs.journal import Journal
 from judge.runs.manifest import (
@@ -37,6 +37,7 @@ from judge.runs.reader import Run
 from judge.runs.scheduler import Sink, distinct
 
 _MANIFEST_SECONDS = 30.0
+_COST_SECONDS = 2.0  # of a run that costs money: a kill forgets no more than what was spent in this time
 OVERWRITTEN = "overwritten"
 """The entry of a manifest that names data which was overwritten while the run read it."""
 
@@ -142,10 +143,10 @@ def resume(
         InputError: with the places of bad rows, before anything is written.
         RunError: when the directory cannot be written.
         EngineError: when a model gave out, or when every row failed for one reason of the engine's.
+        CostLimitError: when what is left would cost more than the limit.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
-    out = Path(out)
-    on_bad = ignore if skip_bad else None
+    out, on_bad = Path(out), ignore if skip_bad else None
     next(job.records(on_bad), None)  # a file that is not there or not known is named by its reader, not by its hash
     states = [source.state() for source in job.data]
     config, before = job.config(), read_manifest(out)
@@ -204,8 +205,8 @@ def count_records(
 ) -> int | None:
     """Read a job's data to its end or to the limit, with a look at the first record; how many distinct ones there are.
 
-    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record,
-    and for bad rows where `on_bad` is not told of them.
+    Data of the hub is only begun: then it is the limit, None without one. Raises InputError for data without a record
+    (of small data a shard may be empty), and for bad rows where `on_bad` is not told of them.
     """
     streamed = any(source.streamed for source in job.data)
     count = 0
@@ -213,7 +214,7 @@ def count_records(
         if not count and check is not None:
             check(record)
         count += 1
-    if not count:
+    if not count and not any(isinstance(source, ShardSource) for source in job.data):
         raise InputError(f"{', '.join(source.name for source in job.data)}: holds nothing to judge")
     return limit if streamed else count
 
@@ -271,7 +272,7 @@ def _saving(watch: Watch, save: Callable[[], None]) -> Watch:
     def watch_and_save(counts: Counts) -> None:
         nonlocal saved
         watch(counts)
-        if time.monotonic() - saved >= _MANIFEST_SECONDS:
+        if time.monotonic() - saved >= (_COST_SECONDS if counts.costs else _MANIFEST_SECONDS):
             saved = time.monotonic()
             save()
 
@@ -296,4 +297,6 @@ def _spent(manifest: Mapping[str, Any]) -> Counts:
         prompt_tokens=earlier.prompt_tokens,
         cached_tokens=earlier.cached_tokens,
         output_tokens=earlier.output_tokens,
+        costs=earlier.costs,
+        saved=earlier.saved,
     )

@@ -6,17 +6,20 @@ earlier record goes on to ask has a lower ticket than what later ones ask, so it
 in which engines answer never changes a row, only the order of rows.
 
 A judge that gives out does not cost what the others say: their replies are kept, record by record, and the next go asks
-for what is missing.
+for what is missing. A cost limit stops a run in the same way.
 """
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from judge.engines.base import Completion, Engine, Request
-from judge.errors import ConfigError, EngineError
+from judge.engines.prices import Budget
+from judge.errors import ConfigError, CostLimitError, EngineError
 from judge.judgements import Judgement, readable
 from judge.records import Record
 from judge.runs.counts import Counts
@@ -96,14 +99,16 @@ def run(
     watch: Callable[[Counts], None] = lambda counts: None,
     shielded: Callable[[], AbstractContextManager[None]] = nullcontext,
     replies: Replies | None = None,
+    budget: Budget | None = None,
 ) -> Counts:
     """Judge each distinct record that the journal does not hold yet, and journal each judgement when it is complete.
 
     window: how many programs are alive at once. limit: only the first so many distinct records, those the journal
     holds included. watch: called after each turn. shielded: a context in which a signal must wait. replies: where the
-    replies to records go that cannot be finished because a judge gave out.
+    replies to records go that cannot be finished because a judge gave out. budget: what answers cost, and how much they
+    may cost: a request waits until its longest reply fits beside those of the requests that are under way.
     Raises EngineError when a judge gave out: at once when it never answered or was the last one alive, else when the
-    others have said what they could.
+    others have said what they could. Raises CostLimitError when no request is left that still fits.
     """
     counts = counts if counts is not None else Counts()
 
@@ -112,17 +117,20 @@ def run(
         journal.write(row, readable=good)
         counts.add_row(row, readable=good)
 
-    live = _LivePrograms(engines, counts, finish, replies or Forgotten())
+    live = _LivePrograms(engines, counts, finish, replies or Forgotten(), budget or Budget(engines, {}))
     once = islice(distinct(records, counts), limit)
     waiting = ((content_id, record) for content_id, record in once if content_id not in journal.done)
     while True:
         with shielded():
-            while len(live) < window and (entry := next(waiting, None)) is not None:
+            while len(live) < window and not live.held and (entry := next(waiting, None)) is not None:
                 content_id, record = entry
                 live.start(content_id, record, program_for(record))
         if not live:
             live.report()
             return counts
+        if not any(live.open):
+            with shielded():
+                live.stop()
         for judge in _due(engines, live.open):
             try:
                 finished = engines[judge].step()
@@ -137,16 +145,15 @@ def run(
 
 
 def _due(engines: Sequence[Engine], open_requests: Sequence[int]) -> list[int]:
-    """The judges to step now. Of several that all work in the background, those that have finished something: one that
-    is silent holds up none of the others."""
+    """The judges to step now. Of several, those that work in the background only when they have finished something: one
+    that is silent holds up none of the others."""
     busy = [judge for judge, count in enumerate(open_requests) if count]
-    background = [engine for judge in busy if isinstance(engine := engines[judge], Background)]
-    if len(busy) < 2 or len(background) < len(busy):
+    if len(busy) < 2:
         return busy
     while True:
-        ready = [judge for judge, engine in zip(busy, background, strict=True) if engine.ready()]
-        if ready:
-            return ready
+        due = [judge for judge in busy if not isinstance(engine := engines[judge], Background) or engine.ready()]
+        if due:
+            return due
         time.sleep(_LOOK_SECONDS)
 
 
@@ -177,7 +184,8 @@ class _Live:
 class _LivePrograms:
     """The programs that are alive, and where the completion of each ticket belongs.
 
-    open: how many requests each engine has not answered yet.
+    open: how many requests each engine has not answered yet. held: tickets of requests that wait until the budget has
+    room for them, in the order asked.
     """
 
     def __init__(
@@ -186,8 +194,13 @@ class _LivePrograms:
         counts: Counts,
         finish: Callable[[Record, Judgement], None],
         replies: Replies,
+        budget: Budget,
     ) -> None:
         self.open = [0] * len(engines)
+        self.held: deque[tuple[int, Request]] = deque()
+        self._budget = budget
+        self._reserves: dict[int, float] = {}  # ticket -> the most that its answer may cost
+        self._reserved = 0.0
         self._engines = engines
         self._counts = counts
         self._finish = finish
@@ -216,28 +229,46 @@ class _LivePrograms:
         self._answered[judge] += len(finished)
         for ticket, completion in finished:
             self.open[judge] -= 1
-            self._counts.add_completion(completion)
+            self._counts.add_completion(completion, self._budget.cost(judge, completion))
+            self._release(ticket)
             live, place, _ = self._tickets.pop(ticket)
             live.back[place] = completion
             live.replies[place - len(live.back)] = completion
             live.missing -= 1
             if not live.missing:
                 self._turn(live)
+        while self.held and self._reserve(*self.held[0]):
+            self._send(*self.held.popleft())
+
+    def stop(self) -> None:
+        """Suspend the programs whose requests would cost more than the budget has left, and raise CostLimitError."""
+        while self.held:
+            self._orphan(self.held.popleft()[0])
+        raise CostLimitError(
+            f"the cost limit of ${self._budget.limit:,.2f} is reached: ${self._counts.cost:,.4f} spent, "
+            f"{self._counts.rows:,} rows are judged; the same command with a higher limit goes on"
+        )
 
     def lose(self, judge: int, error: EngineError) -> None:
         """Go on without a judge that gave out; raise where nobody is left or where it never gave an answer."""
         self._lost[judge] = error
         self.open[judge] = 0
         last = len(self._lost) == len(self._engines) or not self._answered[judge]
-        orphans = [ticket for ticket, (_, _, ticket_judge) in self._tickets.items() if last or ticket_judge == judge]
+        orphans = {ticket for ticket, (_, _, ticket_judge) in self._tickets.items() if last or ticket_judge == judge}
+        self.held = deque(entry for entry in self.held if entry[0] not in orphans)
         for ticket in orphans:
-            live, _, _ = self._tickets.pop(ticket)
-            live.stuck = True
-            live.missing -= 1
-            if not live.missing:
-                self._suspend(live)
+            self._orphan(ticket)
         if last:
             self.report()
+
+    def _orphan(self, ticket: int) -> None:
+        """Give up a request that nobody will answer."""
+        self._release(ticket)
+        live, _, _ = self._tickets.pop(ticket)
+        live.stuck = True
+        live.missing -= 1
+        if not live.missing:
+            self._suspend(live)
 
     def report(self) -> None:
         """Raise for the first judge that gave out, if any did."""
@@ -288,8 +319,30 @@ class _LivePrograms:
         ticket, live.ticket = live.ticket, live.ticket + 1
         self._tickets[ticket] = (live, place, judge)
         live.missing += 1
-        self.open[judge] += 1
-        self._engines[judge].submit(ticket, request)
+        if self.held or not self._reserve(ticket, request):
+            self.held.append((ticket, request))
+        else:
+            self._send(ticket, request)
+
+    def _reserve(self, ticket: int, request: Request) -> bool:
+        """Set aside what the longest reply to a request costs; False where the budget has no room for it."""
+        if self._budget.limit == math.inf:
+            return True
+        most = self._budget.most(request)
+        if self._counts.cost + self._reserved + most > self._budget.limit:
+            return False
+        self._reserves[ticket] = most
+        self._reserved += most
+        return True
+
+    def _release(self, ticket: int) -> None:
+        self._reserved -= self._reserves.pop(ticket, 0.0)
+        if not self._reserves:
+            self._reserved = 0.0  # of the roundings nothing is carried on
+
+    def _send(self, ticket: int, request: Request) -> None:
+        self.open[request.judge] += 1
+        self._engines[request.judge].submit(ticket, request)
 
     def _suspend(self, live: _Live) -> None:
         """Leave a program that needs a lost judge, and keep what was said."""

@@ -100,7 +100,8 @@ def ask(question: Question, options: Options) -> Program[Reading]:
         (completion,) = yield (request_for(question, options, attempt),)
         label = read_completion(completion, question.read)
         attempt += 1
-        if label.verdict is not None or attempt > options.retries or _better_continued(question, completion, label):
+        tried = attempt > options.retries or completion.finish == "error"  # an engine has tried again by itself
+        if label.verdict is not None or tried or _better_continued(question, completion, label):
             break
     shares: Mapping[str, float] = {}
     if label.verdict is None and _can_continue(completion):

@@ -70,6 +70,8 @@ def ask_all(question: Question, pattern: str, count: int, options: Options) -> P
             read = read_steps(completion.text, pattern, question.labels, count, finish=completion.finish)
         if best is None or _verdicts(read) > _verdicts(labels):
             best, labels = completion, read
+        if completion.finish == "error":  # an engine has tried again by itself
+            break
     shares = yield from _shares(question, best, labels, options)
     each = [
         Reading(

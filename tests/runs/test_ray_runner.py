@@ -53,6 +53,11 @@ def test_every_worker_sees_every_duplicate():
     assert (whole.labelled, whole.duplicates, whole.calls) == (6, 5, 10)
 
 
+def test_dollars_of_workers_are_added_up():
+    parts = [Counts(costs={"a": 1.0, "b": 0.5}), Counts(costs={"a": 2.0})]
+    assert together(Counts(costs={"a": 4.0}), parts).costs == {"a": 7.0, "b": 0.5}
+
+
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install 'rmjudge[ray]'")
 def test_two_actors_write_what_one_process_writes(tmp_path):
     pairs, rules = tmp_path / "pairs.jsonl", tmp_path / "rules.jsonl"

@@ -103,8 +103,9 @@ def test_of_several_attempts_the_fullest_is_kept() -> None:
 
 def test_an_error_is_no_verdict_on_any_step() -> None:
     script = Script([Completion(text="Step 1: [[right]]", finish="error")])
-    judged = play(steps(SOLUTION, ALL_STEPS, Options(each_step=False, retries=0)), script)
+    judged = play(steps(SOLUTION, ALL_STEPS, Options(each_step=False)), script)
     assert judged.verdict == (None, None, None)
+    assert len(script.asked) == 1  # the engine has tried again by itself
 
 
 # --- score -----------------------------------------------------------------------------------------------------------

@@ -136,3 +136,16 @@ def test_whole_sentences() -> None:
     assert whole_sentences('He said "no." Then he we') == 'He said "no."'
     assert whole_sentences("- one\n- tw") == "- one\n"
     assert whole_sentences("no end") == ""
+
+
+def test_what_an_engine_gave_up_is_not_asked_again() -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Completion:
+        asked.append(request)
+        return Completion(text="status 500: boom", finish="error")
+
+    template = load_template("preference", "default")
+    done = play(TASKS["preference"].program(pair("x", "y"), template, Options(one_order=True, retries=5)), answer)
+    assert isinstance(done, Preference)
+    assert (len(asked), done.readings[0].attempts, done.readings[0].reason) == (1, 1, "engine error: status 500: boom")

@@ -31,13 +31,14 @@ class Failure:
     kind: "busy" (asks to wait), "sick" (5xx, no connection, too late: passes by itself), "misaddressed" (wrong key,
     model or path; a passing fault once the server has answered well), "refused" (this request will never do), "odd" (a
     good status and a shape that cannot be read). reason: one line. wait: the seconds that the server asks for.
-    reached: whether a server answered at all.
+    reached: whether a server answered at all. late: whether it answered too late.
     """
 
     kind: Kind
     reason: str
     wait: float = 0.0
     reached: bool = True
+    late: bool = False
 
 
 def parse(status: int, headers: Mapping[str, str], body: bytes) -> Any | Failure:

@@ -13,8 +13,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
@@ -22,6 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from judge.engines.openai.address import Address
 from judge.engines.openai.answers import Failure, parse
+from judge.engines.openai.throttle import Throttle
 from judge.errors import EngineError
 from judge.secrets import mask_secrets
 
@@ -34,9 +36,20 @@ START_PAUSE = 0.3
 ODD_TRIES = 3  # an unreadable answer is one request's fault, so it is asked for again at once and not for long
 LONGEST_PAUSE = 15.0
 LONGEST_ANSWER = 64 << 20  # bytes
+LONGEST_FILE = 4 << 30
 _LOG_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+
+
+class Call(NamedTuple):
+    """A call to a server: its method and URL, its body, and the file that takes the answer, None where it is JSON."""
+
+    method: str
+    url: str
+    data: bytes = b""
+    content_type: str = "application/json"
+    into: Path | None = None
 
 
 class Connection:
@@ -45,7 +58,8 @@ class Connection:
     A fault of the server (no connection, 5xx, too late, too many requests) is waited out for `patience` seconds since
     the last good answer. A wrong key, model or path is refused at once, but only as long as the server has not answered
     well: later it is a fault like others. Where the server answers other requests, a request that failed `attempts`
-    times has itself to blame and is handed back as a Failure.
+    times has itself to blame and is handed back as a Failure. How many posts are under way at once follows from how the
+    server takes them, up to `concurrency`.
     """
 
     def __init__(
@@ -54,6 +68,7 @@ class Connection:
         self.address = address
         self._model = model
         self._concurrency, self._timeout, self._patience, self._attempts = concurrency, timeout, patience, attempts
+        self._throttle = Throttle(concurrency)
         self._session: aiohttp.ClientSession | None = None
         self._answered = False  # whether any answer ever came
         self._good = -1.0  # when the last good answer came; -1 before the first
@@ -81,34 +96,57 @@ class Connection:
 
         Raises EngineError when the server cannot be used: refused at the very start, or patience is over.
         """
+        return await self._patiently(lambda: self.ask_once(url, body, read), self._alive)
+
+    async def call(self, call: "Call") -> Any | Failure:
+        """The server's JSON for a call other than a question; a Failure when the server refuses it or knows no such
+        thing. Raises EngineError as `ask` does."""
+        return await self._patiently(lambda: self.call_once(call), None)
+
+    async def call_once(self, call: "Call") -> Any | Failure:
+        """One try of a call."""
+        content = await self._send(call, self._timeout)
+        self._answered = self._answered or not isinstance(content, Failure) or content.reached
+        if not isinstance(content, Failure) or content.kind == "refused":
+            self._good = time.monotonic()
+        return content
+
+    async def _patiently(
+        self, attempt: Callable[[], Awaitable[T | Failure]], alive: Callable[[], Awaitable[bool]] | None
+    ) -> T | Failure:
+        """Try again as long as patience lasts. alive: whether the server answers another request well; None for calls,
+        of which nothing but the server can be at fault."""
         tries, since = 0, time.monotonic()
         while True:
-            result = await self.ask_once(url, body, read)
+            result = await attempt()
             if not isinstance(result, Failure) or result.kind == "refused":
                 return result
             tries += 1
             if result.kind == "odd" and tries >= min(ODD_TRIES, self._attempts):
                 return result
-            if result.kind == "misaddressed" and self._good < 0 and tries >= START_TRIES:
-                raise EngineError(f"{self.address.shown} (model '{self._model}') {result.reason}")
+            if result.kind == "misaddressed" and tries >= START_TRIES:
+                if self._good < 0:
+                    raise EngineError(f"{self.address.shown} (model '{self._model}') {result.reason}")
+                if alive is None:
+                    return result
             to_blame = result.kind in ("sick", "misaddressed") and tries >= self._attempts
-            if to_blame and (self._good > since or await self._alive()):
+            if to_blame and alive is not None and (self._good > since or await alive()):
                 return result
-            await self._pause(result, tries, since)
+            await self.pause(result, tries, since)
 
     async def ask_once(
         self, url: str, body: Mapping[str, Any], read: Callable[[Any], T | Failure], *, timeout: float | None = None
     ) -> T | Failure:
         """One try."""
-        content = await self._post(url, body, timeout)
+        content = await self._post_in_turn(url, body, timeout)
         self._answered = self._answered or not isinstance(content, Failure) or content.reached
         result = content if isinstance(content, Failure) else read(content)
         if not isinstance(result, Failure) or result.kind == "refused":
             self._good = time.monotonic()
         return result
 
-    async def _pause(self, failure: Failure, tries: int, since: float) -> None:
-        """Wait before the next try; EngineError when patience is over."""
+    async def pause(self, failure: Failure, tries: int, since: float) -> None:
+        """Wait before the next try of what was begun at `since`; EngineError when patience is over."""
         patience = self._patience
         if not self._answered:
             patience = min(patience, START_SECONDS)
@@ -121,7 +159,8 @@ class Connection:
         passing = failure.kind in ("busy", "sick")
         if passing and tries > 1 and time.monotonic() - self._logged >= _LOG_SECONDS:
             self._logged = time.monotonic()
-            log.warning("%s: %s; asking again for up to %s", self.address.shown, failure.reason, _duration(left))
+            words = f"{failure.reason}; asking again for up to {_duration(left)}, {int(self._throttle.limit)} at once"
+            log.warning("%s: %s", self.address.shown, words)
         longest = START_PAUSE if failure.kind == "misaddressed" and self._good < 0 else LONGEST_PAUSE
         backoff = random.uniform(0.5, 1.0) * min(0.25 * 2 ** min(tries, 10), longest)
         await asyncio.sleep(min(max(backoff, failure.wait), left))
@@ -133,13 +172,40 @@ class Connection:
         result: Any = await self.ask_once(url, body, lambda content: content, timeout=min(self._timeout, START_SECONDS))
         return not isinstance(result, Failure) or result.kind == "refused"
 
-    async def _post(self, url: str, body: Mapping[str, Any], timeout: float | None) -> Any | Failure:
-        assert self._session is not None
-        limit = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=CONNECT_SECONDS)
+    async def _post_in_turn(self, url: str, body: Mapping[str, Any], timeout: float | None) -> Any | Failure:
+        """Post when the server has room for it, and learn from the answer how much room there is."""
+        throttle = self._throttle
+        began = await throttle.enter()
         try:
-            async with self._session.post(
-                url, data=orjson.dumps(body), allow_redirects=False, timeout=limit
+            content = await self._post(url, body, timeout)
+        finally:
+            throttle.leave()
+        if not isinstance(content, Failure):
+            throttle.answered(began, (url, body.get("max_tokens", body.get("max_completion_tokens"))))
+        elif content.kind == "busy" or content.wait:
+            throttle.busy(began, min(content.wait, self._patience))
+        elif content.late:
+            throttle.late(began)
+        return content
+
+    async def _post(self, url: str, body: Mapping[str, Any], timeout: float | None) -> Any | Failure:
+        return await self._send(Call("POST", url, orjson.dumps(body)), timeout or self._timeout)
+
+    async def _send(self, call: "Call", timeout: float) -> Any | Failure:
+        assert self._session is not None
+        limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._session.request(
+                call.method,
+                call.url,
+                data=call.data or None,
+                headers={"Content-Type": call.content_type},
+                allow_redirects=False,
+                timeout=limit,
             ) as response:
+                if call.into is not None and response.status == 200:
+                    await _write_into(response, call.into)
+                    return {}
                 length = response.content_length
                 if length is None or length > LONGEST_ANSWER:
                     data = await _read_some(response)
@@ -147,9 +213,8 @@ class Connection:
                     data = await response.read()
                 return parse(response.status, response.headers, data)
         except TimeoutError:
-            return Failure(
-                "sick", f"no whole answer within {_duration(timeout or self._timeout)}", reached=self._answered
-            )
+            words = f"no whole answer within {_duration(timeout)}"
+            return Failure("sick", words, reached=self._answered, late=True)
         except aiohttp.ClientConnectorDNSError as error:
             return Failure("misaddressed", f"cannot be found: {mask_secrets(str(error))}", reached=False)
         except (ssl.SSLError, aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
@@ -161,6 +226,29 @@ class Connection:
             return Failure("sick", words or type(error).__name__, reached=reached)
         except (aiohttp.ClientError, ValueError) as error:  # an answer that is no HTTP, or torn
             return Failure("sick", f"a broken answer: {' '.join(mask_secrets(str(error)).split())[:200]}")
+
+
+async def _write_into(response: aiohttp.ClientResponse, path: Path) -> None:
+    """Write an answer's bytes to a file, whole or not at all."""
+    part, size = path.with_name(f".{path.name}.part"), 0
+    with part.open("wb") as file:
+        async for chunk in response.content.iter_chunked(1 << 20):
+            size += len(chunk)
+            if size > LONGEST_FILE:
+                raise EngineError(f"the server's file for {path.name} is longer than {LONGEST_FILE >> 30} GiB")
+            _write(file, chunk)
+        _write(file, b"", sync=True)
+    part.replace(path)
+
+
+def _write(file: IO[bytes], chunk: bytes, *, sync: bool = False) -> None:
+    try:
+        file.write(chunk)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # told from an OSError of the connection, which is waited out
+        raise EngineError(f"{file.name}: cannot be written: {error.strerror}") from error
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:

@@ -33,6 +33,7 @@ from judge.records import Message
 from judge.secrets import split_userinfo
 
 SERVERS = ("vllm", "plain", "auto")
+NOT_GOING_ON = "this server cannot go on from a begun reply (prefill)"
 CLOSE_SECONDS = 1.0
 PROBE = Request(
     messages=(Message("user", "Write the numbers from one to six in words, with a comma between them."),),
@@ -75,7 +76,7 @@ class OpenAIEngine:
         self._address = parse_address(url, key_variable)
         if self._address.official and not self._address.authorization:
             raise ConfigError(f"engine 'openai:{url}' needs an API key in the environment variable {key_variable}")
-        self._model, self._thinking_tokens, self._concurrency = model, thinking_tokens, concurrency
+        self._model, self.thinking_tokens, self._concurrency = model, thinking_tokens, concurrency
         self._server = "plain" if server == "auto" and self._address.official else server
         self._dialect = Dialect(limit=LIMITS[self._address.official])
         self._hopeless: set[Dialect] = set()  # dialects that were tried and did not help
@@ -98,13 +99,31 @@ class OpenAIEngine:
         self._thinking: asyncio.Future[bool] | None = None
 
     @classmethod
-    def from_spec(cls, address: str, **settings: Any) -> "OpenAIEngine":
-        """The engine of an address `http://HOST:PORT/v1#MODEL`."""
+    def from_spec(
+        cls,
+        address: str,
+        *,
+        batch: bool = False,
+        poll: float | str | None = None,
+        batch_requests: int | None = None,
+        batch_bytes: int | None = None,
+        **settings: Any,
+    ) -> "OpenAIEngine":
+        """The engine of an address `http://HOST:PORT/v1#MODEL`; with `batch`, the one that asks by files."""
         userinfo, opened = split_userinfo(address)  # a password may hold a "#"
         url, _, model = opened.partition("#")
         if not url.startswith(("http://", "https://")) or not model:
             raise ConfigError(f"engine 'openai:{address}': write 'openai:http://HOST:PORT/v1#MODEL'")
-        return cls(url.replace("://", f"://{userinfo}@", 1) if userinfo else url, model, **settings)
+        files = {"poll": poll, "batch_requests": batch_requests, "batch_bytes": batch_bytes}
+        named: dict[str, Any] = {name: value for name, value in files.items() if value is not None}
+        if named and not batch:
+            raise ConfigError(f"{', '.join(named)}: of a batch endpoint (accepted: together with batch=true)")
+        url = url.replace("://", f"://{userinfo}@", 1) if userinfo else url
+        if not batch:
+            return cls(url, model, **settings)
+        from judge.engines.openai.batch import BatchEngine
+
+        return BatchEngine(url, model, **named, **settings)
 
     def submit(self, ticket: int, request: Request) -> None:
         """See Engine."""
@@ -144,7 +163,7 @@ class OpenAIEngine:
     def describe(self) -> dict[str, Any]:
         """See Engine. What the server runs is known by its name alone."""
         described = {"engine": "openai", "model": self._model, "url": self._address.shown, "server": self._server}
-        return described | ({"thinking_tokens": self._thinking_tokens} if self._thinking_tokens else {})
+        return described | ({"thinking_tokens": self.thinking_tokens} if self.thinking_tokens else {})
 
     def close(self) -> None:
         """See Engine. What is under way is dropped."""
@@ -185,7 +204,7 @@ class OpenAIEngine:
     async def _answer(self, request: Request) -> Completion:
         continues = await self._goes_on()
         if request.prefill and not continues:
-            return Completion(text="this server cannot go on from a begun reply (prefill)", finish="error")
+            return Completion(text=NOT_GOING_ON, finish="error")
         begun = ""
         if request.opening and not (request.prefill or request.choices) and continues and not await self._thinks():
             begun = request.opening
@@ -237,7 +256,7 @@ class OpenAIEngine:
 
     def _body(self, dialect: Dialect, request: Request) -> dict[str, Any]:
         quiet = self._server != "plain"
-        return dialect.body(self._model, request, quiet=quiet, thinking_tokens=self._thinking_tokens)
+        return dialect.body(self._model, request, quiet=quiet, thinking_tokens=self.thinking_tokens)
 
     async def _exact(self) -> bool:
         """Whether choices can be asked by token ids, found out once."""

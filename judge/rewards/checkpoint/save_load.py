@@ -150,6 +150,7 @@ def load(path: str | Path, *, dtype: str = "", device: str = "") -> LoadedModel:
         dropout=0.0,
         lora_dropout=0.0,
         gradient_checkpointing=False,
+        l2_sp=0.0,
     )
     try:
         with quiet():

@@ -36,10 +36,10 @@ from judge.rewards.training.shards import (
     open_shards,
     prepare_shards,
     shard_on_cpu,
-    share_buffers,
     shared,
 )
 from judge.rewards.training.training_log import NoCallback, RecentBatches, TrainingCallback, tell_start
+from judge.rewards.training.updates import Updates
 
 LOGS = "logs"
 MAX_HISTORY_ROWS = 200  # of training steps, however long the training
@@ -202,6 +202,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
         raise ConfigError("batch_tokens: sharded processes must take the same number of passes (accepted: batch_size)")
     steps = count_steps(job.examples, config, lengths, world)
     model, optimizers = _prepared(job, accelerator)
+    updates = Updates(model, optimizers, accelerator, config)
     accelerator.register_for_checkpointing(position)
     resumed_from = resume(accelerator, folder)
     tell_start(callback, position.step, steps)
@@ -217,15 +218,11 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
         step_batches = list(islice(remaining, chunk))[rank::world]
         learning_rate = set_learning_rate(optimizers, lr_factor(position.step, steps, config))
         _backward(job, model, accelerator, step_batches, position, recent)
-        norm = accelerator.clip_grad_norm_(model.parameters(), config.training.max_grad_norm or math.inf)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        share_buffers(model)
+        norm = updates.apply()
         position.step += 1
         position.seconds = time.monotonic() - began
         if position.step % every == 0 or position.step == steps:
-            row = recent.row(position, steps, learning_rate, float(norm), world)
+            row = recent.row(position, steps, learning_rate, norm, world)
             position.history.append(row)
             accelerator.log(row, step=position.step)
             callback.on_step(row)
@@ -236,6 +233,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
             checkpoints.write(folder, position.step)
         if config.training.early_stopping_patience and position.stale >= config.training.early_stopping_patience:
             break
+    updates.end()
     trained = _finished(model, position, config, accelerator, folder, steps)
     return replace(trained, resumed_from=resumed_from)
 

@@ -120,7 +120,8 @@ def estimate(
     Weights: bytes by dtype; quantized matrices 1 byte a number and a scale a row, or ½ byte and a scale a 64; fp32
     matrices under half-precision products 2 more. Gradients: as the weights that learn. Optimizer: adamw 8 bytes a
     number that learns; adamw_8bit 2 and two scales a 256 (tensors of fewer than 4,096 as adamw); muon 4 for hidden
-    matrices, 8 for the rest. Activations of a layer, with f = 3 where the feed-forward part is gated, else 2:
+    matrices, 8 for the rest; l2_sp a copy of the backbone. Activations of a layer, with f = 3 where the feed-forward
+    part is gated, else 2:
 
         layer = T (2 H s + (2 H + 5 A + f I) a) + scores · heads · a
 
@@ -240,6 +241,8 @@ def _optimizer_bytes(model: nn.Module, config: RewardConfig) -> int:
             total += 2 * (count + 4 * -(-count // BLOCK_8BIT))
         else:
             total += 8 * count
+    if config.training.l2_sp:
+        total += sum(weight.numel() * weight.element_size() for weight in (*matrices, *others))
     return total - (4 * sum(weight.numel() for weight in matrices) if config.training.optimizer == "muon" else 0)
 
 

@@ -58,7 +58,7 @@ def trained_weights(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Param
 def adamw(matrices: dict[str, Any], undecayed: list[dict[str, Any]]) -> list[torch.optim.Optimizer]:
     """AdamW (Loshchilov & Hutter 2019) for all that learns."""
     groups = [group for group in (*undecayed, matrices) if group["params"]]
-    return [torch.optim.AdamW(groups, lr=matrices["lr"], betas=BETAS)]
+    return [torch.optim.AdamW(groups, lr=matrices["lr"], betas=BETAS, fused=True)]
 
 
 def adamw_8bit(matrices: dict[str, Any], undecayed: list[dict[str, Any]]) -> list[torch.optim.Optimizer]:
@@ -77,7 +77,7 @@ def muon(matrices: dict[str, Any], undecayed: list[dict[str, Any]]) -> list[torc
     groups = [group for group in undecayed if group["params"]]
     return [
         torch.optim.Muon([matrices], lr=matrices["lr"], adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(groups, lr=matrices["lr"], betas=BETAS),
+        torch.optim.AdamW(groups, lr=matrices["lr"], betas=BETAS, fused=True),
     ]
 
 
