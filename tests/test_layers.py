@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: list[set[str]] = [
     {"json_input", "patterns", "secrets", "terminal", "yaml_input"},
     {"errors", "records"},
+    {"pretrained"},
     {"hub", "registry"},
     {"judgements", "files"},
     {"verdicts", "run_files"},
@@ -38,6 +39,7 @@ FLOORS: list[set[str]] = [
 GROUND = {
     "json_input",
     "patterns",
+    "pretrained",
     "secrets",
     "terminal",
     "yaml_input",

@@ -20,6 +20,7 @@ from torch import Tensor
 from judge.errors import EngineError, RunError
 from judge.files import staged_directory
 from judge.json_input import load_json
+from judge.pretrained import pretrained
 from judge.rewards.checkpoint.hf_format import (
     ADAPTER,
     HeadWeights,
@@ -307,7 +308,7 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return pin_date(AutoTokenizer.from_pretrained(folder))
+        return pin_date(pretrained(AutoTokenizer, folder))
     except (OSError, ValueError) as error:
         raise EngineError(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
 

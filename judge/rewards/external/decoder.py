@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
 from judge.json_input import load_json
+from judge.pretrained import pretrained
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.checkpoint.padding import text_endings
 from judge.rewards.checkpoint.save_load import LoadedModel
@@ -127,7 +128,7 @@ def load_tokenizer(model: PublishedModel, settings: ReadingSettings) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return pin_date(AutoTokenizer.from_pretrained(model.folder, trust_remote_code=settings.trust_remote_code))
+        return pin_date(pretrained(AutoTokenizer, model.folder, trust_remote_code=settings.trust_remote_code))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise EngineError(f"{model.name}: its tokenizer cannot be loaded: {first_line(error)}") from None
     except Exception as error:  # tokenizers raises bare Exceptions for a broken tokenizer.json
@@ -196,7 +197,7 @@ def _backbone(model: PublishedModel, hf_config: Any, config: RewardConfig) -> An
     from transformers import AutoModel
 
     dtype = getattr(torch, config.model.dtype)
-    return prepare(AutoModel.from_pretrained(model.folder, config=hf_config, dtype=dtype), config)
+    return prepare(pretrained(AutoModel, model.folder, weights=True, config=hf_config, dtype=dtype), config)
 
 
 def _head(model: PublishedModel, hf_config: Any) -> PublishedHead:
