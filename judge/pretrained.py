@@ -19,7 +19,6 @@ _MAX_HEADER = 100 * 2**20
 _MAX_COUNT = 100_000  # of labels: transformers writes a dict of them all before it looks at a weight
 _MAX_LAYERS = 1_000
 _WHOLE = ("hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
-_PASSED_ON = (OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError, AttributeError)
 
 
 def pretrained(auto: Any, location: str | Path, *, weights: bool = False, **options: Any) -> Any:
@@ -33,8 +32,8 @@ def pretrained(auto: Any, location: str | Path, *, weights: bool = False, **opti
 
     Raises:
         InputError: for a directory whose config or weights cannot be what they should be.
-        OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError, AttributeError: as the class raises them.
-        OSError: in place of whatever else it raises (tokenizers raises bare Exceptions and panics).
+        OSError, ValueError, RuntimeError: as the class raises them.
+        OSError: in place of whatever else it raises; broken files end in KeyErrors, bare Exceptions and panics.
     """
     folder = Path(location)
     if folder.is_dir():
@@ -43,11 +42,13 @@ def pretrained(auto: Any, location: str | Path, *, weights: bool = False, **opti
     given: dict[str, Any] = {"trust_remote_code": False, **({"use_safetensors": True} if weights else {}), **options}
     try:
         return auto.from_pretrained(location, **given)
-    except (RmjudgeError, KeyboardInterrupt, SystemExit, MemoryError, *_PASSED_ON):
+    except (RmjudgeError, KeyboardInterrupt, SystemExit, MemoryError, OSError, ValueError):
         raise
-    except BaseException as error:  # noqa: BLE001 - a panic in tokenizers' Rust is no Exception
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise OSError(f"{location}: {lines[0]}") from None
+    except BaseException as error:
+        if weights and isinstance(error, RuntimeError) and not isinstance(error, RecursionError):
+            raise  # out of memory, weights of another shape
+        lines = str(error).strip().splitlines() or [""]
+        raise OSError(f"{location}: {type(error).__name__}: {lines[0]}".rstrip(": ")) from None
 
 
 def check_directory(folder: Path, *, weights: bool) -> None:

@@ -45,10 +45,8 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 
 def _numbers(value: Any) -> dict[str, Any]:
-    """The whole numbers of an object, and the objects in it; what else a hand wrote there counts as absent."""
-    if not isinstance(value, dict):
-        return {}
-    return {name: entry for name, entry in value.items() if type(entry) is int or isinstance(entry, dict)}
+    """The whole numbers of an object; what else a hand wrote there counts as absent."""
+    return {name: entry for name, entry in value.items() if type(entry) is int} if isinstance(value, dict) else {}
 
 
 def _spent(cost: Any) -> tuple[dict[str, float], float]:
@@ -62,6 +60,7 @@ def _spent(cost: Any) -> tuple[dict[str, float], float]:
 def counts_of(manifest: Mapping[str, Any]) -> Counts:
     """The counts that a manifest holds."""
     counts, tokens = (_numbers(manifest.get(name)) for name in ("counts", "tokens"))
+    verdicts = manifest["counts"].get("verdicts") if counts else None
     costs, saved = _spent(manifest.get("cost"))
     return Counts(
         labelled=counts.get("labelled", 0),
@@ -70,7 +69,7 @@ def counts_of(manifest: Mapping[str, Any]) -> Counts:
         skipped=counts.get("skipped", 0),
         both_orders=counts.get("both_orders", 0),
         flips=counts.get("flips", 0),
-        verdicts=Counter(_numbers(counts.get("verdicts"))),
+        verdicts=Counter(_numbers(verdicts)),
         calls=tokens.get("calls", 0),
         prompt_tokens=tokens.get("prompt", 0),
         cached_tokens=tokens.get("cached", 0),

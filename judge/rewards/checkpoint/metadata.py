@@ -77,6 +77,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(metadata, dict):
         raise InputError(f"{path}: not a reward model's description (it is no object)")
+    if not isinstance(metadata.get("format", 0), int | float):
+        raise InputError(f"{path}: 'format' is {str(metadata['format'])[:40]!r} (accepted: a whole number)")
     if metadata.get("format", 0) > FORMAT:
         raise InputError(f"{path}: format {metadata['format']} is newer than this rmjudge reads ({FORMAT}); update it")
     config = metadata.get("config", metadata.pop("settings", None))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from judge.errors import ConfigError
 from judge.json_input import load_json
-from judge.records import Conversation, Message, spoken, tagged
+from judge.records import Conversation, Message, spoken, tagged, whole_characters
 from judge.rewards.data.chat_template import ChatTemplate, RefusedError
 from judge.rewards.data.examples import Example
 from judge.rewards.data.markers import Markers
@@ -249,6 +249,7 @@ class ExampleTokenizer:
         return self._tokenised([text], False)[0]
 
     def _tokenised(self, texts: list[str], special: bool) -> list[Ids]:
+        texts = [whole_characters(text) for text in texts]
         rows = self.tokenizer(texts, add_special_tokens=special, truncation=False, verbose=False)["input_ids"]
         return [np.array(row, dtype=np.int32) for row in rows]
 
