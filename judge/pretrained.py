@@ -18,7 +18,14 @@ _NO_WEIGHTS = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
 _MAX_HEADER = 100 * 2**20
 _MAX_COUNT = 100_000  # of labels: transformers writes a dict of them all before it looks at a weight
 _MAX_LAYERS = 1_000
-_WHOLE = ("hidden_size", "vocab_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+_MOST = {
+    "hidden_size": 10**6,
+    "intermediate_size": 10**7,
+    "max_position_embeddings": 10**8,
+    "num_attention_heads": 10**5,
+    "num_hidden_layers": 10**5,
+    "vocab_size": 10**7,
+}
 
 
 def pretrained(auto: Any, location: str | Path, *, weights: bool = False, **options: Any) -> Any:
@@ -64,9 +71,10 @@ def check_directory(folder: Path, *, weights: bool) -> None:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(config, dict) or not isinstance(config.get("model_type", ""), str):
         raise InputError(f"{path}: no model's config (accepted: an object with a 'model_type')")
-    for name in _WHOLE:
-        if config.get(name) is not None and type(config[name]) is not int:
-            raise InputError(f"{path}: '{name}' is {str(config[name])[:40]!r} (accepted: a whole number)")
+    for name, most in _MOST.items():
+        value = config.get(name)
+        if value is not None and (type(value) is not int or not 0 < value <= most):
+            raise InputError(f"{path}: '{name}' is {str(value)[:40]} (accepted: a whole number from 1 to {most:,})")
     for name, value in _numbers(config):
         layers = "layers" in name or name == "n_layer"
         if (layers and value > _MAX_LAYERS + len(tensors)) or (name == "num_labels" and value > _MAX_COUNT):
@@ -119,13 +127,13 @@ def tensor_shapes(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
             length = int.from_bytes(file.read(8), "little")
             try:
                 header = load_json(file.read(length)) if 8 + length <= size and length < _MAX_HEADER else None
-                entries = {key: entry for key, entry in (header or {}).items() if key != "__metadata__"}
+                entries = {} if header is None else {key: header[key] for key in header.keys() - {"__metadata__"}}
                 end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
                 shapes |= {key: tuple(entry["shape"]) for key, entry in entries.items()}
                 short = header is None or 8 + length + end > size
             except (ValueError, KeyError, TypeError, AttributeError, IndexError):
                 raise InputError(f"{path}: no safetensors file (its header cannot be read)") from None
         if short:
-            wanted = 8 + length + (end if header else 0)
+            wanted = 8 + length + end
             raise InputError(f"{path}: cut off: it has {size:,} bytes, its header speaks of {wanted:,} at least")
     return shapes

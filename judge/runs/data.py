@@ -209,6 +209,9 @@ class ShardSource:
     def begins_with(self, entry: Mapping[str, Any]) -> bool:
         return entry.get("shard") == str(self.shard) and self.source.begins_with(entry)
 
+    def state(self) -> Any:
+        return self.source.state()
+
     def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
         return (placed for placed in self.source.records(format, on_bad) if self.shard.holds(placed[1].id))
 

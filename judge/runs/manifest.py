@@ -53,7 +53,7 @@ def _spent(cost: Any) -> tuple[dict[str, float], float]:
     """The dollars by model, and those that were saved."""
     try:
         return {str(entry["model"]): float(entry["dollars"]) for entry in cost["models"]}, float(cost["saved"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return {}, 0.0
 
 
