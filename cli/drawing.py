@@ -6,7 +6,7 @@ Nothing else in cli/ prints: here control characters in names and texts of other
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,14 @@ def show_json(value: object) -> None:
         plain = json.loads(json.dumps(value), parse_constant=lambda name: None)
         text = json.dumps(plain, indent=2, ensure_ascii=False)
     say(text)
+
+
+def show_either(value: object, drawn: Callable[[], None], *, as_json: bool) -> None:
+    """A result as JSON, or drawn for people."""
+    if as_json:
+        show_json(value)
+    else:
+        drawn()
 
 
 def draw(renderable: object) -> None:
@@ -90,6 +98,8 @@ def show_run(run: "Run", *, as_json: bool) -> None:
     rows += [("unreadable", f"{counts.unreadable:,}"), ("duplicates in the data", f"{counts.duplicates:,}")]
     if counts.skipped:
         rows.append(("skipped rows of the data", f"{counts.skipped:,}"))
+    if counts.shortened:
+        rows.append(("tool results shortened", f"{counts.shortened:,} (--max-tool-result)"))
     if counts.both_orders:
         rows.append(("position flips", f"{counts.flips:,} ({counts.flips / counts.both_orders:.1%})"))
     tokens = counts.prompt_tokens + counts.output_tokens

@@ -18,10 +18,19 @@ def export(
     run: Annotated[
         Path, typer.Argument(help="A run directory of `rmjudge label` or `rmjudge revise`, or a reward model.")
     ],
-    to: Annotated[str, typer.Option("--to", help="trl, openrlhf, nemo, ultrafeedback or rmjudge.")] = "",
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="trl, openrlhf, nemo, openai, sharegpt, ultrafeedback, healthbench, rubrics-as-rewards or rmjudge.",
+        ),
+    ] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The directory to write.")] = None,
     kind: Annotated[
-        str, typer.Option("--kind", "-k", help="preference, unpaired, stepwise or sft; else the usual one of the task.")
+        str,
+        typer.Option(
+            "--kind", "-k", help="preference, unpaired, stepwise, sft or rubric; else the usual one of the task."
+        ),
     ] = "",
     margin: Annotated[
         float, typer.Option("--min-margin", help="At least this margin, |2p - 1|.", rich_help_panel=_FILTERS)

@@ -46,6 +46,9 @@ def label(
     rubric: o.Rubric = None,
     no_reference: o.NoReference = None,
     own_reference: o.OwnReference = None,
+    turns: o.Turns = None,
+    max_tool_result: o.MaxToolResult = None,
+    language: o.Language = None,
     from_run: o.From = None,
     retry_failures: o.RetryFailures = False,
     window: o.Window = 1024,
@@ -53,7 +56,7 @@ def label(
     json: o.Json = False,
     quiet: o.Quiet = False,
     runner: o.Runner = "here",
-    workers: o.Workers = 1,
+    workers: o.Workers = "1",
 ) -> int:
     """Judge the rows of a data file and write the verdicts to a run directory.
 
@@ -97,6 +100,9 @@ def label(
             rubric=rubric,
             no_reference=no_reference,
             own_reference=own_reference,
+            turns=turns,
+            max_tool_result=max_tool_result,
+            language=language,
             from_run=from_run,
             retry_failures=retry_failures,
             window=window,

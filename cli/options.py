@@ -17,7 +17,10 @@ Data = Annotated[
     typer.Argument(help="Data files (.jsonl .json .csv .parquet, .gz), run directories or hub names hf://NAME:SPLIT."),
 ]
 Task = Annotated[
-    str | None, typer.Option("--task", "-t", help="preference, critique, score, steps, outcome or ranking.")
+    str | None,
+    typer.Option(
+        "--task", "-t", help="preference, critique, score, checklist, classify, multilabel, steps, outcome or ranking."
+    ),
 ]
 Judge = Annotated[
     list[str] | None,
@@ -25,7 +28,7 @@ Judge = Annotated[
         "--judge",
         "-j",
         help="vllm:MODEL, hf:MODEL, tiny, openai:URL#MODEL, scripted:FILE, recorded:RUN; several: a jury. Settings of "
-        "its own: vllm:MODEL?NAME=VALUE.",
+        "its own: vllm:MODEL?NAME=VALUE; openai:URL#MODEL?batch=true asks a batch endpoint.",
     ),
 ]
 Out = Annotated[
@@ -119,7 +122,9 @@ Criterion = Annotated[
 ]
 Category = Annotated[
     list[str] | None,
-    typer.Option("--category", metavar="NAME[=MEANING]", help="A category of classify.", rich_help_panel=_ASKING),
+    typer.Option(
+        "--category", metavar="NAME[=MEANING]", help="A category of classify or multilabel.", rich_help_panel=_ASKING
+    ),
 ]
 Rubric = Annotated[
     str | None,
@@ -128,6 +133,27 @@ Rubric = Annotated[
 OwnReference = Annotated[
     bool | None,
     typer.Option("--own-reference", help="The judge answers first; that is the reference.", rich_help_panel=_ASKING),
+]
+Turns = Annotated[
+    str | None,
+    typer.Option(
+        "--turns",
+        help="Of conversations: last, the last answer alone; all, every turn of the assistant.",
+        rich_help_panel=_ASKING,
+    ),
+]
+MaxToolResult = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tool-result",
+        min=0,
+        help="Characters of a tool's result that are shown, the middle left out (8000; 0: all).",
+        rich_help_panel=_ASKING,
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option("--language", help="What critiques are written in, such as German.", rich_help_panel=_ASKING),
 ]
 NoReference = Annotated[
     bool | None, typer.Option("--no-reference", help="Hide a known answer.", rich_help_panel=_ASKING)
@@ -181,7 +207,12 @@ DryRun = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.", rich_help_panel=_RUN)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_RUN)]
 Runner = Annotated[str, typer.Option("--runner", help="here, or ray: on a Ray cluster.", rich_help_panel=_RUN)]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Actors on the cluster.", rich_help_panel=_RUN)]
+Workers = Annotated[
+    str,
+    typer.Option(
+        "--workers", metavar="N or MIN:MAX", help="Workers on the cluster, each with its models.", rich_help_panel=_RUN
+    ),
+]
 
 
 def need(verb: str, **options: object) -> None:

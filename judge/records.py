@@ -69,7 +69,10 @@ def spoken(conversation: Conversation) -> str:
     What a turn says beside its content stands in tags: `<tool_call>` (one JSON object a call), `<tool_result>`,
     `<reasoning>`, `<tools>`. Where there are such tags, no text of the conversation can open or close one.
     """
-    in_tags = any(message.more for message in conversation)
+    return _spoken(conversation, in_tags=any(message.more for message in conversation))
+
+
+def _spoken(conversation: Conversation, *, in_tags: bool) -> str:
     if len(conversation) == 1 and (not in_tags or conversation[0].role != "tool"):
         return tagged(conversation[0]) if in_tags else conversation[0].content
     texts = (tagged(message) if in_tags else message.content for message in conversation)
@@ -78,8 +81,24 @@ def spoken(conversation: Conversation) -> str:
     )
 
 
+def turn_steps(turns: Conversation) -> tuple[str, ...]:
+    """The texts of a trajectory's steps: each turn of the agent, with the tool results (and what a user says) that came
+    in before it. What follows the agent's last turn belongs to the last step."""
+    in_tags = any(message.more for message in turns)
+    ends = [index + 1 for index, message in enumerate(turns) if message.role == "assistant"] or [len(turns)]
+    ends[-1] = len(turns)
+    starts = [0, *ends[:-1]]
+    return tuple(_spoken(turns[start:end], in_tags=in_tags) for start, end in zip(starts, ends, strict=True))
+
+
+def is_trajectory(turns: Conversation) -> bool:
+    """Whether a response is the way of an agent: several turns of its own, or a call of a tool."""
+    agent = [message for message in turns if message.role == "assistant"]
+    return len(agent) > 1 or any(message.tool_calls for message in agent)
+
+
 _TAG = re.compile(
-    r"[<＜﹤‹〈](?=[\s/\u200b-\u200d\u2060\ufeff＼∕⁄]*(?:tool[\s_-]*(?:calls?|results?)|tools|reasoning)\b)",
+    r"[<＜﹤‹〈](?=[\s/／\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff＼∕⁄]*(?:tool[\s_-]*(?:calls?|results?)|tools|reasoning)\b)",
     re.IGNORECASE,
 )
 
@@ -153,6 +172,15 @@ def plain(conversation: Conversation) -> list[list[Any]]:
         [message.role, message.content, more] if (more := message.more) else [message.role, message.content]
         for message in conversation
     ]
+
+
+def plain_rows(turns: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """The same of a conversation in a row."""
+    value: list[list[Any]] = []
+    for turn in turns:
+        more = {name: turn[name] for name in MORE if turn.get(name)}
+        value.append([turn["role"], turn["content"], more] if more else [turn["role"], turn["content"]])
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,19 +275,29 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """A solution written in steps, with the true answer where one is known."""
+    """A solution written in steps, with the true answer where one is known.
+
+    turns: of an agent's trajectory its turns; each turn of the agent is a step, and `steps` are made of them
+    (`turn_steps`), whatever was given for them.
+    """
 
     kind: ClassVar[str] = "solution"
     prompt: Conversation
-    steps: tuple[str, ...]
+    steps: tuple[str, ...] = ()
+    turns: Conversation = ()
     reference: str = ""
     rubric: Rubric = ()
     human: tuple[HumanLabel, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.turns:
+            object.__setattr__(self, "steps", turn_steps(self.turns))
+
     @property
     def id(self) -> str:
-        return content_id(self.kind, plain(self.prompt), self.steps, self.reference, *_identity(self.rubric))
+        written = plain(self.turns) if self.turns else self.steps
+        return content_id(self.kind, plain(self.prompt), written, self.reference, *_identity(self.rubric))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,14 +331,37 @@ class Ranking:
 Record = Pair | Response | Solution | Ranking
 
 
+def response_of(record: Response | Solution) -> Conversation:
+    """A response; of a solution its turns, or its steps joined by newlines."""
+    if isinstance(record, Response):
+        return record.response
+    return record.turns or (Message("assistant", "\n".join(record.steps)),)
+
+
 def responses_of(record: Record) -> tuple[Conversation, ...]:
-    """The responses of a record; a solution is one, its steps joined by newlines."""
+    """The responses of a record; a solution is one (see `response_of`)."""
     match record:
         case Pair():
             return (record.first, record.second)
         case Ranking():
             return record.responses
-        case Response():
-            return (record.response,)
-        case Solution():
-            return ((Message("assistant", "\n".join(record.steps)),),)
+        case Response() | Solution():
+            return (response_of(record),)
+
+
+def as_steps(record: Response) -> Solution:
+    """A trajectory as a solution whose steps are the agent's turns; of its labels that on the whole answer stays."""
+    return Solution(
+        prompt=record.prompt,
+        turns=record.response,
+        reference=record.reference,
+        rubric=record.rubric,
+        human=tuple(label for label in record.human if label.criterion == "correct"),
+        meta=record.meta,
+    )
+
+
+def rewritten(message: Message, content: str) -> Message:
+    """A turn with another content; its calls and whatever else it says stay."""
+    extra = {name: value for name, value in message.extra.items() if name != "content"}
+    return replace(message, content=content, extra=extra)

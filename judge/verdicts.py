@@ -6,6 +6,7 @@ reason in plain words, never a number. Probabilities are P(first is better), P(r
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, assert_never
@@ -23,7 +24,9 @@ FLOOR = 1e-6
 """The smallest probability that enters a logarithm: one overconfident order cannot silence the other one."""
 
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb"
-_MARKUP = _QUOTES + " \t\r\n.*_()[]"
+_INVISIBLE = "\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"  # directions of writing, joiners
+_STOPS = ".!?\u3002\uff01\uff1f\uff61\u061f\u06d4"  # of a sentence, also in Chinese, Japanese, Arabic and Urdu
+_MARKUP = _QUOTES + " \t\r\n.*_()[]\u3002\u3010\u3011\uff08\uff09\uff3b\uff3d"
 _QUOTE_MARKS = frozenset(_QUOTES)
 _GRID = 2.0**52
 
@@ -49,13 +52,15 @@ def read_label(text: str, pattern: str, labels: Mapping[str, str], *, finish: st
         labels: verdict -> label; letter case is ignored.
         finish: how the reply ended, see Completion.
     """
-    verdicts = {label.casefold(): verdict for verdict, label in labels.items()}
+    verdicts = {folded(label): verdict for verdict, label in labels.items()}
     if pattern:
-        label = read_verdict(text, pattern, lambda label: verdicts.get(label.casefold()), finish=finish)
+        label = read_verdict(text, pattern, lambda label: verdicts.get(folded(label)), finish=finish)
         return _on_this_scale(text, label, labels)
     if not text.strip():
         return Label(None, unfinished(finish) or EMPTY)
-    verdict = verdicts.get(text.strip().casefold()) or verdicts.get(text.strip(_MARKUP).casefold())
+    exact = next((verdict for verdict, label in labels.items() if label == text), None)
+    word = folded(text)
+    verdict = exact or verdicts.get(word.strip()) or verdicts.get(word.strip(_MARKUP))
     return Label(None, _not_on_offer(text)) if verdict is None else Label(verdict, "", 0)
 
 
@@ -122,7 +127,7 @@ def read_steps(text: str, pattern: str, labels: Mapping[str, str], count: int, *
     steps tells nobody which is which, so none is read.
     """
     missing = Label(None, unfinished(finish) or (NO_VERDICT if text.strip() else EMPTY))
-    verdicts = {label.casefold(): verdict for verdict, label in labels.items()}
+    verdicts = {folded(label): verdict for verdict, label in labels.items()}
     compiled = compile_pattern(pattern)
     try:
         plain, matches = _matches(text, compiled, True)
@@ -132,7 +137,7 @@ def read_steps(text: str, pattern: str, labels: Mapping[str, str], count: int, *
     by_step: dict[int, list[Label]] = {}
     for place, match in enumerate(matches, start=1):
         label = (match[group] or "").strip()
-        verdict = verdicts.get(label.casefold())
+        verdict = verdicts.get(folded(label))
         read = (
             Label(None, _not_on_offer(label))
             if verdict is None
@@ -177,14 +182,17 @@ def _not_on_offer(text: str) -> str:
 
 _NEAR = 160  # characters around a match in which its sentence is looked for
 _AFTER = re.compile(r"[\W_]*+")
-_SENTENCE = re.compile(r"[.!?:\n\u3002]")
-_SENTENCE_END = re.compile(r"[*_)\]\"'`\u201d\u2019]*(?:[.!;\n\u3002]|\s*\Z)")
+_SENTENCE = re.compile(rf"[{_STOPS}:\uff1a\n]")
+_SENTENCE_END = re.compile(rf"[*_)\]\"'`\u201d\u2019\uff3d\uff09{_INVISIBLE}]*(?:[{_STOPS};\n]|\s*\Z)")
 _LEADS = r"(?:verdict|score|rating|grade|answer|choice|decision|winner|order|ranking)"
 _ANNOUNCED = re.compile(rf"[\W_]*+(?:(?:my|the|final|overall)\s+)*(?:{_LEADS}\b(?:\s+is)?)?[\W_]*", re.IGNORECASE)
 _LINE_END = re.compile(r"[^\w\n]*(?:\n|\Z)")
-_REST = re.compile(r"[^.!?\n]*+(?:\.\w[^.!?\n]*+)*+[\W_]*+")
+_REST = re.compile(rf"[^{_STOPS}\n]*+(?:\.\w[^{_STOPS}\n]*+)*+[\W_]*+")
 _CONCLUSION = re.compile(
-    r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally)\b|in (?:conclusion|summary)|to conclude)", re.IGNORECASE
+    r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally)\b|in (?:conclusion|summary)|to conclude"
+    r"|所以|因此|故而?|综上|綜上|总之|總之|したがって|よって|結論|以上より|따라서|결론"
+    r"|לכן|לסיכום|על כן|لذلك|إذن|وبالتالي|في الختام|ختام)",
+    re.IGNORECASE,
 )
 _LEAD = re.compile(
     r"[\W_]*+(?:(?:so|thus|therefore|hence|overall|finally|in|conclusion|summary|the|my|final|verdict|answer|score|rating"
@@ -198,10 +206,16 @@ _DENIAL = re.compile(
     r"|choose|pick|prefer|give|get|deserve|call|mean|whether|if|really|quite|necessarily|simply)\b)*+"
     r"|\b(?:if|whether|unless|than|over|versus|out\s+of|instead\s+of|rather\s+than)"
     r"|\b(?:would|could|might|should)\s+(?:only\s+|otherwise\s+)?have\s+\w+(?:\s+(?:a|an|the))?"
-    r")[\s*_\"'`(\[]*\Z",
+    r"|(?:不|非|没有|沒有|未必|并未|並未)(?:会|會|能|应|應|该|該|是|选|選|为|為|给|給|认为|認為|觉得|覺得)*|比|如果|若是?|与其|與其"
+    r"|\b(?:ليس|ليست|وليس|لا|لن|غير|إذا|لو|من)|\b(?:לא|ולא|אינו|אינה|איננו|איננה|אם|מאשר|לעומת)"
+    rf")[\s*_\"'`(\[{_INVISIBLE}]*\Z",
     re.IGNORECASE,
 )
-_OTHER_SCALE = re.compile(r"[\s\]*_]{0,8}(?:/|out\s+of)[\s\[*_]{0,8}(\d{1,6})(?!\d)", re.IGNORECASE)
+_DENIED_AFTER = re.compile(
+    rf"[\s*_\"'`)\]\u300d\u300f{_INVISIBLE}]*"
+    r"(?:とは?(?:言え|いえ|思いませ|思わな)|では?(?:な|ありませ)|じゃ(?:な|ありませ)|より|(?:이|가|은|는)?\s*아니|보다)"
+)
+_OTHER_SCALE = re.compile(r"[\s\]*_\uff3d]{0,8}(?:[/\uff0f]|out\s+of)[\s\[*_]{0,8}(\d{1,6})(?!\d)", re.IGNORECASE)
 
 
 def _is_quoted(match: re.Match[str]) -> bool:
@@ -237,7 +251,9 @@ def _stands_alone(match: re.Match[str]) -> bool:
 
 
 def _is_denied(match: re.Match[str]) -> bool:
-    """Whether the words right before a match say that it is no verdict."""
+    """Whether the words right before a match, or in Japanese and Korean right after it, say that it is no verdict."""
+    if _DENIED_AFTER.match(match.string, match.end()):
+        return True
     return _DENIAL.search(match.string[_sentence_start(match) : match.start()]) is not None
 
 
@@ -264,23 +280,55 @@ class _Plain(NamedTuple):
 
 
 _CLOSERS = "\\]\uff3d\u3011\u3017\u27e7\u301b"
-_BARE_LEADS = r"(?:verdict|score|rating|grade|winner|order|ranking)"  # "the answer is 4" says what is judged
-_INSIDE = rf"[^\s*_{_QUOTES}\\{_CLOSERS}\[](?:[^\n{_CLOSERS}\[]{{0,78}}[^\s*_{_QUOTES}\\{_CLOSERS}\[])?"
+_BARE_LEADS = (  # not "the answer is 4", which says what is judged
+    r"(?:verdict|score|rating|grade|winner|order|ranking"
+    r"|(?:最终|最終|最后|最後|总|總)?(?:的)?(?:判定|判断|判斷|裁决|裁決|结论|結論|评分|評分|得分|分数|分數|評価|点数|スコア|勝者|排名|排序|順位)"
+    r"|(?:최종\s*)?(?:판정|판결|점수|결론|순위)|(?:الحكم|النتيجة|الدرجة|الترتيب)(?:\s+النهائي[ةه]?)?"
+    r"|(?:פסק\s+(?:ה)?דין|פסיקה|הכרעה|ציון|דירוג)(?:\s+סופי[תם]?)?)"
+)
+_EDGE = rf"[^\s*_{_QUOTES}\\{_CLOSERS}\[{_INVISIBLE}]"
+_INSIDE = rf"{_EDGE}(?:[^\n{_CLOSERS}\[]{{0,78}}{_EDGE})?"
 _TYPED = re.compile(
     rf"(?im)(?:(?P<lead>\b{_LEADS})\b(?:\s+is)?[^\w\n\[\uff3b\u3010\u3016\u27e6\u301a\\]{{1,8}})?"
     r"(?:\\?[\[\uff3b]\s?\\?[\[\uff3b]|[\u3010\u3016\u27e6\u301a])"
-    rf"[\s*_{_QUOTES}]{{0,6}}(?P<inside>{_INSIDE})[\s*_{_QUOTES}]{{0,6}}"
+    rf"[\s*_{_QUOTES}{_INVISIBLE}]{{0,6}}(?P<inside>{_INSIDE})[\s*_{_QUOTES}{_INVISIBLE}]{{0,6}}"
     r"(?:\\?[\]\uff3d]\s?\\?[\]\uff3d]|[\u3011\u3017\u27e7\u301b])"
     rf"|^[^\w\n]{{0,12}}(?:(?:my|the|final|overall)\s+){{0,3}}(?P<bare_lead>{_BARE_LEADS})\b(?:\s+is)?[^\w\n\[-]{{1,8}}"
-    r"(?P<bare>-?\d+(?:\.0+)?(?:\s*(?:/|out\s+of)\s*\d+|(?:\s*>\s*\d+)+)?|[a-z]+(?:\s*[<>]{1,3}\s*[a-z])?)"
-    r"[^\w\n\[]{0,8}$"
+    r"(?P<bare>-?\d+(?:\.0+)?(?:\s*(?:[/\uff0f]|out\s+of)\s*\d+|(?:\s*[>\uff1e]\s*\d+)+)?"
+    r"|[a-z\uff21-\uff3a\uff41-\uff5a]+(?:\s*[<>]{1,3}\s*[a-z])?)[^\w\n\[]{0,8}$"
 )
 _DRESSED = re.compile(
     r"(?i)(?:(?:response|answer|option|output|assistant|solution|model|score|rating|verdict)\W{1,3})?"
     r"(?:[a-z]\s*<{1,3}\s*(?=[a-z]\Z))?"
     r"(?P<label>-?\d+(?=(?:\.0+)?(?:\s*(?:/|out\s+of)\s*\d+)?\Z)|[a-z](?=(?:\s*>{1,3}\s*[a-z]|\s+is\s+better)\Z)|[a-z]+\Z)"
 )
-_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+
+
+class _Narrow(dict[int, "int | str | None"]):
+    """A translation of full-width characters to ASCII, and of the digits of any script to 0 to 9; what only says in
+    which direction to write is left out."""
+
+    def __missing__(self, code: int) -> int | str | None:
+        character = chr(code)
+        narrow: int | str | None = code
+        if 0xFF01 <= code <= 0xFF5E:
+            narrow = code - 0xFEE0
+        elif character.isdecimal():
+            narrow = str(unicodedata.decimal(character))
+        elif _INVISIBLE_ONE.match(character):
+            narrow = None
+        self[code] = narrow
+        return narrow
+
+
+_INVISIBLE_ONE = re.compile(f"[{_INVISIBLE}]")
+_NARROW = _Narrow()
+
+
+def folded(label: str) -> str:
+    """A label as labels are compared: without case, in ASCII's digits and letters where it has these in another
+    width or script."""
+    return label.translate(_NARROW).casefold()
 
 
 def _matches(text: str, pattern: re.Pattern[str], one_label: bool) -> tuple[_Plain, list[re.Match[str]]]:
@@ -299,7 +347,7 @@ def _plain(text: str, one_label: bool) -> _Plain:
     pieces, moves, length, end = [], [], 0, 0
     for match in _TYPED.finditer(text):
         name = "inside" if match["inside"] else "bare"
-        inside, place = match[name].translate(_WIDE), match.start(name)
+        inside, place = match[name].translate(_NARROW), match.start(name)
         if one_label and (dressed := _DRESSED.match(inside)):
             inside, place = dressed["label"], place + dressed.start("label")
         lead = match["lead"] or match["bare_lead"]

@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"exports"},
     {"rewards", "agreement"},
     {"constitution_eval"},
+    {"rubric"},
     {"report"},
     {"serving"},
     {"jobs"},

@@ -65,11 +65,11 @@ def _load(path: Path) -> Any:
 
     try:
         return load_yaml(path.read_text(encoding="utf-8"))
+    except YamlError as error:
+        raise InputError(f"{path}:{error.line}: not YAML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(f"{path}: cannot be read as a price file: {reason}") from None
-    except YamlError as error:
-        raise InputError(f"{path}:{error.line}: not YAML: {error}") from None
 
 
 def _price(entry: Any, place: str) -> Price:

@@ -11,8 +11,21 @@ from math import exp
 from typing import Any, ClassVar
 
 from judge.files import to_json
-from judge.judgements import Judgement, Order, Revision, Shape, Steps, shape_of
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, content_id, plain, spoken
+from judge.judgements import Checklist, Judgement, Order, Revision, Shape, Steps, shape_of
+from judge.records import (
+    Conversation,
+    Message,
+    Pair,
+    Ranking,
+    Record,
+    Response,
+    Solution,
+    content_id,
+    plain,
+    response_of,
+    spoken,
+)
+from judge.tasks.views import as_response
 
 
 def _sortable(turns: list[list[Any]]) -> list[list[str]]:
@@ -84,13 +97,18 @@ class Rated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepped:
-    """A solution whose steps are right or wrong; a neutral step counts as right, as PRM800K's authors count it."""
+    """A solution whose steps are right or wrong; a neutral step counts as right, as PRM800K's authors count it.
+
+    neutral: which steps are neutral. turns: of a trajectory, all its turns, also those after the last step.
+    """
 
     kind: ClassVar[str] = "stepwise"
     prompt: Conversation
     steps: tuple[str, ...]
     right: tuple[bool, ...]
     p_right: tuple[float, ...]
+    neutral: tuple[bool, ...] = ()
+    turns: Conversation = ()
     consistent: ClassVar[bool | None] = None
     tie: ClassVar[bool] = False
     empty: ClassVar[bool] = False
@@ -102,7 +120,7 @@ class Stepped:
 
     @property
     def content(self) -> str:
-        return content_id(self.kind, plain(self.prompt), self.steps)
+        return content_id(self.kind, plain(self.prompt), plain(self.turns) if self.turns else self.steps)
 
     @property
     def label(self) -> str:
@@ -128,7 +146,37 @@ class Answered:
         return content_id(self.kind, plain(self.prompt), plain(self.completion))
 
 
-Example = Preferred | Rated | Stepped | Answered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A response with a rubric, and which of its criteria it meets."""
+
+    kind: ClassVar[str] = "rubric"
+    record: Response
+    judgement: Checklist
+    consistent: ClassVar[bool | None] = None
+    tie: ClassVar[bool] = False
+    empty: ClassVar[bool] = False
+
+    @property
+    def prompt(self) -> Conversation:
+        return self.record.prompt
+
+    @property
+    def margin(self) -> float:
+        """That of the criterion which is least sure."""
+        chances = [p for name, p in self.judgement.expected.items() if name and p is not None]
+        return min((abs(2.0 * p - 1.0) for p in chances), default=1.0)
+
+    @property
+    def content(self) -> str:
+        return content_id(self.kind, self.record.id)
+
+    @property
+    def label(self) -> str:
+        return content_id(dict(self.judgement.verdict), list(self.judgement.abstained))
+
+
+Example = Preferred | Rated | Stepped | Answered | Graded
 
 
 def preferred(record: Record, judgement: Judgement) -> Iterator[Preferred]:
@@ -171,7 +219,7 @@ def rated(record: Record, judgement: Judgement) -> Iterator[Rated]:
         shape = shape_of(judgement.task)
         if _decided(shape, judgement) and (p := shape.p(judgement)) is not None:
             right = bool(judgement.verdict == shape.labels[0])
-            yield Rated(prompt=record.prompt, completion=_response(record), right=right, p=p)
+            yield Rated(prompt=record.prompt, completion=response_of(record), right=right, p=p)
             return
     for pair in preferred(record, judgement):
         if not pair.tie and not pair.empty:
@@ -198,7 +246,14 @@ def stepped(record: Record, judgement: Judgement) -> Iterator[Stepped]:
         for index in range(known)
     )
     if known:
-        yield Stepped(prompt=record.prompt, steps=record.steps[:known], right=right, p_right=p_right)
+        yield Stepped(
+            prompt=record.prompt,
+            steps=record.steps[:known],
+            right=right,
+            p_right=p_right,
+            neutral=tuple(verdict == "neutral" for verdict in judgement.verdict[:known]),
+            turns=record.turns,
+        )
 
 
 def answered(record: Record, judgement: Judgement) -> Iterator[Answered]:
@@ -221,11 +276,13 @@ def answered(record: Record, judgement: Judgement) -> Iterator[Answered]:
     elif isinstance(record, Response | Solution) and _decided(shape, judgement):
         p = shape.p(judgement)
         if judgement.verdict == shape.labels[0] and p is not None:
-            yield Answered(prompt=record.prompt, completion=_response(record), margin=2.0 * p - 1.0)
+            yield Answered(prompt=record.prompt, completion=response_of(record), margin=2.0 * p - 1.0)
 
 
-def _response(record: Response | Solution) -> Conversation:
-    return record.response if isinstance(record, Response) else _message("\n".join(record.steps))
+def graded(record: Record, judgement: Judgement) -> Iterator[Graded]:
+    """A response that was judged by a rubric."""
+    if isinstance(judgement, Checklist) and isinstance(record, Response | Solution):
+        yield Graded(record=as_response(record), judgement=judgement)
 
 
 def _message(text: str) -> Conversation:
@@ -242,5 +299,6 @@ EXAMPLES: Mapping[str, Callable[[Record, Judgement], Iterator[Any]]] = {
     "unpaired": rated,
     "stepwise": stepped,
     "sft": answered,
+    "rubric": graded,
 }
 """Kind of example -> what it is made by; a task says in its `TaskSpec` which kinds its judgements give."""

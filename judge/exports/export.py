@@ -6,7 +6,7 @@ or not at all. Trainers' formats are writers.py, what a judgement teaches is exa
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from judge.exports.card import data_card
 from judge.exports.examples import EXAMPLES, Example, prompt_key
 from judge.exports.writers import SAYS_TIES, WRITERS, Row
 from judge.files import staged_directory, to_json, write_rows
-from judge.records import Record
+from judge.records import Record, RubricItem
 from judge.runs.id_set import IdSet
 from judge.runs.reader import Judged, Run, open_run
 from judge.tasks import TASKS
@@ -153,7 +153,7 @@ def _write(run: Run, folder: Path, kind: str, options: ExportOptions, exported: 
     """Both files side by side; an empty validation file would be an error to `datasets`, so there is none."""
     files = {name: (folder / f"{name}.jsonl").open("w", encoding="utf-8", newline="\n") for name in (TRAIN, VALIDATION)}
     try:
-        for split, row in training_rows(run, kind, options, exported):
+        for split, row in training_rows(_records(run, kind), kind, options, exported):
             files[split].write(to_json(row) + "\n")
     finally:
         for file in files.values():
@@ -166,6 +166,18 @@ def _write(run: Run, folder: Path, kind: str, options: ExportOptions, exported: 
     for name in files:
         if not exported.rows[name]:
             (folder / f"{name}.jsonl").unlink()
+
+
+def _records(run: Run, kind: str) -> Iterable[Judged]:
+    """The judged records; those without a rubric of their own have the run's, where rubrics are exported."""
+    rows = run.config.get("options", {}).get("checklist", ()) if kind == "rubric" else ()
+    rubric = tuple(RubricItem(**{**row, "tags": tuple(row["tags"])}) for row in rows)
+    if not rubric:
+        return run
+    return (
+        judged if judged.record.rubric else judged._replace(record=replace(judged.record, rubric=rubric))
+        for judged in run
+    )
 
 
 def training_rows(

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from judge.exports.examples import Answered, Preferred, Rated, Stepped
+from judge.exports.rubric_rows import healthbench, own_rubric, rubrics_as_rewards
 from judge.formats import judgement_to_row, openai_messages, sharegpt_turns, to_row, tools_of
 from judge.judgements import Outcome, Preference, Steps
-from judge.records import Conversation, Pair, Response, Solution, StepVerdict, content_id, spoken
+from judge.records import Conversation, Message, Pair, Response, Solution, StepVerdict, content_id, spoken
 
 Row = dict[str, Any]
 Writer = Callable[[Any, bool], Row]
@@ -179,7 +180,23 @@ def own_solution(example: Stepped, swap: bool) -> Row:
     verdict: tuple[StepVerdict, ...] = tuple("right" if right else "wrong" for right in example.right)
     first_wrong = example.right.index(False) if False in example.right else -1
     judgement = Steps(verdict=verdict, p_right=example.p_right, first_wrong=first_wrong)
-    return to_row(Solution(prompt=example.prompt, steps=example.steps)) | {"judgement": judgement_to_row(judgement)}
+    solution = Solution(prompt=example.prompt, steps=example.steps, turns=example.turns)
+    return to_row(solution) | {"judgement": judgement_to_row(judgement)}
+
+
+def openai_steps(example: Stepped, swap: bool) -> Row:
+    """A trajectory in OpenAI's messages, with a label a turn of the agent by the turn's place: 1 right, 0 neutral, -1
+    wrong, as AgentProcessBench has it. The steps of a solution are turns of the assistant."""
+    turns = example.turns or tuple(Message("assistant", step) for step in example.steps)
+    places = [index for index, turn in enumerate(turns, start=len(example.prompt)) if turn.role == "assistant"]
+    neutral = example.neutral or (False,) * len(example.right)
+    labels = [0 if is_neutral else 1 if right else -1 for right, is_neutral in zip(example.right, neutral, strict=True)]
+    row = {
+        "messages": messages(example.prompt + turns),
+        "step_labels": {str(place): label for place, label in zip(places, labels, strict=False)},
+        "p_right": list(example.p_right),
+    }
+    return with_tools(row, example.prompt)
 
 
 def own_answer(example: Answered, swap: bool) -> Row:
@@ -201,10 +218,23 @@ WRITERS: Mapping[str, Mapping[str, Writer]] = {
         "sft": openrlhf_answer,
     },
     "nemo": {"preference": nemo, "sft": nemo_answer},
-    "openai": {"preference": openai_preference, "unpaired": openai_rated, "sft": nemo_answer},
+    "openai": {
+        "preference": openai_preference,
+        "unpaired": openai_rated,
+        "stepwise": openai_steps,
+        "sft": nemo_answer,
+    },
     "sharegpt": {"preference": sharegpt_preference, "unpaired": sharegpt_rated, "sft": sharegpt_answer},
     "ultrafeedback": {"preference": binarized},
-    "rmjudge": {"preference": own_pair, "unpaired": own_response, "stepwise": own_solution, "sft": own_answer},
+    "healthbench": {"rubric": healthbench},
+    "rubrics-as-rewards": {"rubric": rubrics_as_rewards},
+    "rmjudge": {
+        "preference": own_pair,
+        "unpaired": own_response,
+        "stepwise": own_solution,
+        "sft": own_answer,
+        "rubric": own_rubric,
+    },
 }
 """Format -> kind of example -> how its row is written."""
 

@@ -25,7 +25,7 @@ from judge.formats.fields import (
 )
 from judge.formats.trl import split_messages
 from judge.json_input import load_json
-from judge.records import Conversation, Message, Pair, Response
+from judge.records import Conversation, Message, Pair, Response, Solution
 
 _OTHERS = ("prompt", "completion", "completions", "response", "responses", "first", "second", "steps")
 _SIDES = ("chosen", "rejected")
@@ -37,6 +37,49 @@ def openai(row: Row) -> list[Response]:
     human = label("label", float(truth(row, "label"))) if row.get("label") is not None else ()
     meta = rest(row, ("messages", "tools", "parallel_tool_calls", "label"))
     return [Response(prompt=offered(prompt, row), response=response, human=human, meta=meta)]
+
+
+def agentprocessbench(row: Row) -> list[Solution]:
+    """One trajectory from the agent's first turn on. `step_labels` holds a label a turn of the agent, by the turn's
+    place among the messages: 1 right, 0 neutral, -1 wrong; `final_label` the same of the whole, 0 where unknown."""
+    turns = conversation(need(row, "messages"), "user", "messages")
+    start = next((index for index, turn in enumerate(turns) if turn.role == "assistant"), len(turns))
+    if start == len(turns):
+        raise InputError("field 'messages': found no turn of the assistant (accepted: an agent's trajectory)")
+    ratings = _ratings(row, [index for index, turn in enumerate(turns) if turn.role == "assistant"])
+    first = next((index for index, rating in enumerate(ratings) if rating in (-1, None)), -1)
+    human = () if first >= 0 and ratings[first] is None else label("agentprocessbench", first)
+    if row.get("final_label") in (1, -1):
+        human += label("agentprocessbench", float(row["final_label"] == 1), "correct")
+    meta = rest(row, ("messages", "tools", "step_labels", "final_label")) | {"ratings": ratings}
+    prompt = offered(turns[:start], row)
+    return [Solution(prompt=prompt, turns=turns[start:], reference=_target(row), human=human, meta=meta)]
+
+
+def _ratings(row: Row, places: list[int]) -> list[int | None]:
+    """The label of each turn of the agent, None where a turn has none."""
+    given = need(row, "step_labels")
+    if isinstance(given, list):  # one a turn of the agent, in their order
+        given = dict(zip(map(str, places), given, strict=False)) if len(given) == len(places) else None
+    accepted = "{place of a message: 1, 0 or -1}, or a list of one a turn of the assistant"
+    if not isinstance(given, Mapping):
+        raise wrong("step_labels", row["step_labels"], accepted)
+    for place, value in given.items():
+        if isinstance(value, bool) or value not in (1, 0, -1, None):
+            raise wrong(f"step_labels.{place}", value, "1, 0 or -1")
+        if str(place) not in map(str, places):
+            turns = ", ".join(map(str, places))
+            raise InputError(f"field 'step_labels': message {place} is no turn of the assistant (accepted: {turns})")
+    return [given.get(str(place)) for place in places]
+
+
+def _target(row: Row) -> str:
+    """The true answer, where the row has one in words."""
+    truth = row.get("ground_truth")
+    target = truth.get("target") if isinstance(truth, Mapping) else truth
+    if isinstance(target, list) and target and all(isinstance(answer, str) for answer in target):
+        target = " / ".join(target)
+    return target if isinstance(target, str) else ""
 
 
 def openai_preference(row: Row) -> list[Pair]:
@@ -134,6 +177,14 @@ FORMATS = (
         fields=("messages",),
         read=openai,
         fits=_fits_messages,
+    ),
+    Format(
+        name="agentprocessbench",
+        about="AgentProcessBench: messages, tools, step_labels {place of a turn: 1, 0 or -1}, final_label",
+        fields=("messages", "step_labels"),
+        read=agentprocessbench,
+        fits=lambda row: isinstance(row["messages"], list),
+        over=("openai",),
     ),
     Format(
         name="openai-preference",

@@ -3,6 +3,7 @@
     {"id", "kind": "pair",     "prompt": […], "first": […], "second": […],         "human": […], "meta": {…}}
     {"id", "kind": "response", "prompt": […], "response": […], "reference": "…",   "human": […], "meta": {…}}
     {"id", "kind": "solution", "prompt": […], "steps": ["…"], "reference": "…",    "human": […], "meta": {…}}
+    {"id", "kind": "solution", "prompt": […], "turns": […],   "steps": ["…"], …}   an agent's trajectory
     {"id", "kind": "ranking",  "prompt": […], "responses": [[…], …],               "human": […], "meta": {…}}
 
 Pairs and rankings may have a `reference` too, and every kind a `rubric`: {criterion, points, name, gate, tags} each.
@@ -12,6 +13,7 @@ fields of its own (they go to `meta`). The rows of a run are these with one fiel
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from judge.errors import InputError
@@ -40,6 +42,8 @@ _BODY = {
     "ranking": ("responses",),
 }
 _COMMON = ("id", "kind", "prompt", "reference", "rubric", "human", "meta", "judgement")
+_OF_RUNS = ("shortened",)
+"""What a run's rows have beside the record and its judgement (see runs/labelling.py)."""
 
 
 def to_row(record: Record) -> dict[str, Any]:
@@ -52,6 +56,7 @@ def to_row(record: Record) -> dict[str, Any]:
         case Response():
             row |= {"response": _messages(record.response), "reference": record.reference}
         case Solution():
+            row |= {"turns": _messages(record.turns)} if record.turns else {}
             row |= {"steps": list(record.steps), "reference": record.reference}
         case Ranking():
             row["responses"] = [_messages(response) for response in record.responses]
@@ -116,7 +121,8 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
     meta = row.get("meta") or {}
     if not isinstance(meta, Mapping):
         raise wrong("meta", meta, "an object")
-    meta = {**meta, **rest(row, (*_COMMON, *_BODY[kind]))}
+    known = (*_COMMON, *_BODY[kind], *(_OF_RUNS if "judgement" in row else ()))
+    meta = {**meta, **rest(row, (*known, "turns") if kind == "solution" else known)}
     if source_id is not None:
         meta["source_id"] = source_id
     prompt = conversation(need(row, "prompt"), "user", "prompt", empty=empty)
@@ -143,6 +149,10 @@ def _record(row: Row, kind: str, *, empty: bool, source_id: Any = None) -> Recor
     if kind == "response":
         response, human = assistant(row, "response", empty=empty), _human(row, _of_response)
         return Response(prompt=prompt, response=response, human=human, **beside)
+    if row.get("turns"):
+        turns = conversation(row["turns"], "assistant", "turns", empty=empty)
+        solution = Solution(prompt=prompt, turns=turns, **beside)
+        return replace(solution, human=_human(row, lambda label: _step(label, len(solution.steps))))
     steps = texts(row, "steps", empty=empty)
     human = _human(row, lambda label: _step(label, len(steps)))
     return Solution(prompt=prompt, steps=steps, human=human, **beside)

@@ -19,6 +19,8 @@ from judge.records import Conversation, HumanLabel, Record, Response, Rubric, Ru
 from judge.yaml_input import YamlError, compose, construct
 
 COLUMNS = ("rubric", "rubrics")
+OWN = "rmjudge"
+"""The field in which an export of a judged rubric says what it scored; no part of the data."""
 _TEXTS, _POINTS, _NAMES = ("criterion", "description", "text"), ("points", "weight"), ("name", "title")
 
 
@@ -146,7 +148,7 @@ def _healthbench(row: Row) -> list[Record]:
     ideal = row.get("ideal_completions_data") or {}
     reference = str(ideal.get("ideal_completion") or "") if isinstance(ideal, Mapping) else ""
     prompt = offered(conversation(need(row, "prompt"), "user", "prompt"), row)
-    meta = rest(row, ("prompt", "rubrics", "completion", "response", "tools"))
+    meta = rest(row, ("prompt", "rubrics", "completion", "response", "tools", OWN))
     response = _completion(row)
     rubric = rubric_of(row)
     return [Response(prompt=prompt, response=response, reference=reference, rubric=rubric, meta=meta)]
@@ -168,14 +170,14 @@ def _meta_evaluation(row: Row) -> list[Record]:
         HumanLabel(annotator=name, verdict=float(bool(vote)), criterion=item.label)
         for name, vote in zip(names, votes, strict=True)
     )
-    meta = rest(row, ("prompt", "completion", "rubric", "binary_labels", "anonymized_physician_ids"))
+    meta = rest(row, ("prompt", "completion", "rubric", "binary_labels", "anonymized_physician_ids", OWN))
     prompt, response = conversation(need(row, "prompt"), "user", "prompt"), assistant(row, "completion")
     return [Response(prompt=prompt, response=response, rubric=(item,), human=human, meta=meta)]
 
 
 def _rubrics_as_rewards(row: Row) -> list[Record]:
     """Rubrics as rewards (Gunjal et al. 2025): question, reference_answer, rubric of {title, description, weight}."""
-    meta = rest(row, ("question", "rubric", "reference_answer", "completion", "response", "tools"))
+    meta = rest(row, ("question", "rubric", "reference_answer", "completion", "response", "tools", OWN))
     reference = text(row, "reference_answer", empty=True) if row.get("reference_answer") is not None else ""
     prompt, response = offered(user(row, "question"), row), _completion(row)
     return [Response(prompt=prompt, response=response, reference=reference, rubric=rubric_of(row), meta=meta)]

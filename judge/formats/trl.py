@@ -189,6 +189,18 @@ def unpaired(row: Row) -> list[Response]:
     return [Response(prompt=offered(prompt, row), response=response, human=human, meta=meta)]
 
 
+def completion(row: Row) -> list[Response]:
+    """One response without a label."""
+    prompt, (response,) = once(user(row, "prompt"), [assistant(row, "completion")])
+    meta = rest(row, ("prompt", "completion", "tools"))
+    return [Response(prompt=offered(prompt, row), response=response, meta=meta)]
+
+
+_NO_COMPLETION = tuple(
+    "label labels response responses first second steps chosen rejected kind completions rubric rubrics".split()
+)
+
+
 def stepwise(row: Row) -> list[Solution]:
     """One solution; the first false label is the first wrong step. Labels between 0 and 1 stay in `meta` as they are:
     where they turn from right to wrong is not theirs to say."""
@@ -231,6 +243,13 @@ FORMATS = (
         about="TRL unpaired preference: prompt, completion, label (true or false)",
         fields=("prompt", "completion", "label"),
         read=unpaired,
+    ),
+    Format(
+        name="trl-completion",
+        about="TRL prompt and completion: prompt, completion (texts or messages), tools; no label",
+        fields=("prompt", "completion"),
+        read=completion,
+        fits=lambda row: not any(name in row for name in _NO_COMPLETION),
     ),
     Format(
         name="trl-stepwise",

@@ -111,7 +111,8 @@ def export(
 
     Args:
         run: a run of `label` or `revise`, or the directory of a reward model.
-        to: the format of a run's data: trl, openrlhf, nemo, ultrafeedback or rmjudge.
+        to: the format of a run's data: trl, openrlhf, nemo, openai, sharegpt, ultrafeedback, healthbench,
+            rubrics-as-rewards or rmjudge.
         out: the directory to write; of a model, where it is written with its adapter merged.
         kind: preference, unpaired, stepwise or sft; the usual one of the run's task where none is given.
         min_margin: leave out examples below this margin, |2p - 1|.

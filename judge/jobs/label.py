@@ -12,11 +12,12 @@ from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
 from judge.formats.rubric import as_rubric, load_rubric
 from judge.records import RubricItem
+from judge.runs.cluster.ray_job import Runner, on_runner
+from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, Shard, open_data
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import EngineJob, Plan
 from judge.runs.preview import preview
-from judge.runs.ray_runner import RayLabelJob
 from judge.runs.reader import Run, open_run
 from judge.runs.runner import resume
 from judge.runs.scheduler import WINDOW
@@ -24,7 +25,6 @@ from judge.tasks import TASKS, Options
 from judge.tasks.constitution_preference import Clamp, Preset
 from judge.tasks.constitution_preference import preset as preset_named
 
-_RUNNERS = ("here", "ray")
 _STEPS = {"each": True, "all": False}
 
 
@@ -65,11 +65,14 @@ def label(
     rubric: str | Path | Sequence[RubricItem | Mapping[str, Any] | str] | None = None,
     no_reference: bool | None = None,
     own_reference: bool | None = None,
+    turns: Literal["last", "all"] | str | None = None,
+    max_tool_result: int | None = None,
+    language: str | None = None,
     from_run: str | Path | Run | None = None,
     retry_failures: bool = False,
     window: int = WINDOW,
-    runner: Literal["here", "ray"] | str = "here",
-    workers: int = 1,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     dry_run: bool = False,
     progress: bool = True,
 ) -> Run:
@@ -78,7 +81,7 @@ def label(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
-        task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
+        task: preference, critique, score, checklist, classify, multilabel, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         shard: "2/8" judges the second of eight shares, which `judge.merge` joins; `limit` counts the share's records.
         skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.
@@ -86,13 +89,13 @@ def label(
         prices: dollars per million tokens by model, a file or a mapping {model: {prompt, completion, cached, batch}}.
         max_cost: dollars; a run stops before it costs more, and a higher limit goes on with it.
         seed, votes, temperature, top_p, max_tokens, retries: how replies are sampled; see `Options`.
-        one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference: how to
-            ask; see `Options`. pairwise: tournament="full" by an earlier name.
+        one_order, hard, steps, tournament, rounds, low, high, criterion, category, no_reference, own_reference, turns,
+        max_tool_result, language: how to ask; see `Options`. pairwise: tournament="full" by an earlier name.
         rubric: what the scores of `score` mean; of `checklist` the criteria of rows that have no rubric: a file, or a
             list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
         constitution, clamp, preset: the principles to judge pairs by; bounds of one's probability; a paper's settings.
         from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
-        runner, workers: "ray" judges with so many actors on a Ray cluster.
+        runner, workers: "ray" judges on a Ray cluster with so many workers, or with 2 to 8 of them as "2:8" says.
         dry_run: ask and write nothing.
 
     Returns:
@@ -110,10 +113,9 @@ def label(
     sampling = {"seed": seed, "votes": votes, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
     asking: dict[str, Any] = {"retries": retries, "one_order": one_order, "low": low, "high": high, "rounds": rounds}
     asking |= {"own_reference": own_reference, **rubric_options(task or earlier.task, rubric)}
-    asking["tournament"] = tournament or ("full" if pairwise else None)
-    converted = worded_options(
-        hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category
-    )
+    asking |= {"tournament": tournament or ("full" if pairwise else None), "turns": turns}
+    asking |= {"max_tool_result": max_tool_result, "language": language}
+    worded = worded_options(hard=hard, no_reference=no_reference, steps=steps, criterion=criterion, category=category)
     plan = Plan(
         data=sources,
         task=task or earlier.task,
@@ -122,16 +124,15 @@ def label(
         constitution=named_constitution(constitution) or (paper.constitution if paper else earlier.constitution),
         clamp=_clamp(clamp) or (paper.clamp if paper else earlier.clamp),
         format=format,
-        options=earlier.options(len(jury), {**sampling, **asking, **converted}),
+        options=earlier.options(len(jury), {**sampling, **asking, **worded}),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
         prices=read_prices(prices),
         max_cost=max_cost,
     )
-    job = _job(plan, runner, workers)
-    return judge_by(
-        job, out, limit=limit, skip_bad=skip_bad, retry_failures=retry_failures, dry_run=dry_run, progress=progress
-    )
+    resuming: dict[str, Any] = {"limit": limit, "skip_bad": skip_bad, "retry_failures": retry_failures}
+    where: dict[str, Any] = {"runner": runner, "workers": workers}
+    return judge_by(LabelJob(plan), out, dry_run=dry_run, progress=progress, **resuming, **where)
 
 
 def judge_by(
@@ -143,13 +144,16 @@ def judge_by(
     retry_failures: bool,
     dry_run: bool,
     progress: bool,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
 ) -> Run:
     """Bring a job to its end, or only preview it, and close its engines."""
     with closing(job):
+        placed = on_runner(job, runner, workers)
         if dry_run:
             return preview(job, out or "", limit=limit, skip_bad=skip_bad)
         return resume(
-            job,
+            placed,
             out or "",
             command=job.command,
             limit=limit,
@@ -169,12 +173,6 @@ def need(verb: str, **arguments: object) -> None:
 def named_constitution(constitution: str | Path | Constitution) -> str | Constitution:
     """A constitution as a plan holds it: paths are texts."""
     return constitution if isinstance(constitution, Constitution) else str(constitution)
-
-
-def _job(plan: Plan, runner: str, workers: int) -> LabelJob:
-    if runner not in _RUNNERS:
-        raise unknown("value of runner", runner, _RUNNERS)
-    return RayLabelJob(plan, workers) if runner == "ray" else LabelJob(plan)
 
 
 def _paper(name: str | None, prompt: str | Path) -> Preset | None:

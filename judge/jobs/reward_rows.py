@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from judge.errors import ConfigError
 from judge.formats import records_from
-from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution
+from judge.formats.fields import message
+from judge.records import Conversation, Message, Pair, Ranking, Record, Response, Solution, is_trajectory
 from judge.rewards.reward import Scorable, Text
 
 
@@ -39,6 +40,8 @@ def _record(prompt: Text, response: Text, *, process: bool) -> Record:
     turns, answer = conversation(prompt, "user"), conversation(response, "assistant")
     if not process:
         return Response(prompt=turns, response=answer)
+    if is_trajectory(answer):
+        return Solution(prompt=turns, turns=answer)
     lines = "\n".join(message.content for message in answer).splitlines()
     return Solution(prompt=turns, steps=tuple(line for line in lines if line.strip()))
 
@@ -47,4 +50,7 @@ def conversation(text: Text, role: str) -> Conversation:
     """A text as one message of a role, or messages as they are; "" is no message."""
     if isinstance(text, str):
         return (Message(role, text),) if text else ()  # type: ignore[arg-type]
-    return tuple(turn if isinstance(turn, Message) else Message(turn["role"], turn["content"]) for turn in text)
+    return tuple(
+        turn if isinstance(turn, Message) else message(turn, f"{role}[{index}]", empty=True)
+        for index, turn in enumerate(text)
+    )

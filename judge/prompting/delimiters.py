@@ -20,7 +20,7 @@ _LETTERS = (
     "абсԁеһіјкӏмпрԛѕтуѵѡхԝոоɡɑıαερικντοχυωηᴀᴄᴅᴇɪᴋᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏ",
     "abcdehijklmnpqstyvwxwnogaiaepikvtoxuwnacdeikmnoprstuvwy",
 )
-_OPENING, _CLOSING, _SLASHES = "‹〈⟨❮❬˂ᐸ⧼≺", "›〉⟩❯❭˃ᐳ⧽≻", "∕⁄⧸╱⟋\\＼⧵∖"
+_OPENING, _CLOSING, _SLASHES = "‹〈⟨❮❬˂ᐸ⧼≺《⟪︽", "›〉⟩❯❭˃ᐳ⧽≻》⟫︾", "∕⁄⧸╱⟋\\＼⧵∖"
 _BLANK = "\u2800\u3164\u115f\u1160"
 _INVISIBLE = "\u200b"
 

@@ -7,7 +7,7 @@ filter `frame("name")` (framing.py). docs/prompts.md says how to write one.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -18,7 +18,19 @@ from judge.errors import TemplateError, unknown
 from judge.patterns import PatternTimeout, compile_pattern, find_all
 from judge.prompting.body import compile_body
 from judge.prompting.front_matter import Finding, Front, prompt_kind, prompt_tasks, take_apart
-from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, spoken
+from judge.records import (
+    Conversation,
+    Message,
+    Pair,
+    Ranking,
+    Record,
+    Response,
+    Solution,
+    is_trajectory,
+    response_of,
+    spoken,
+    turn_steps,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +40,7 @@ class Template:
     labels: verdict -> the label that stands for it. verdict: a pattern with one group (beside an optional
     `(?P<step>…)`) that finds a label in the reply, "" when the label alone is asked for. choice_prefix: what stands
     right before the label in the reply. opening: what the reply begins with. defaults: the variables that may be left
-    out. hash: of the file's bytes.
+    out. hash: of the file's bytes. language: what the reply is to be written in (see `in_language`), "" for none.
     """
 
     name: str
@@ -45,6 +57,7 @@ class Template:
     max_tokens: int = 1024
     choice_prefix: str = ""
     opening: str = ""
+    language: str = ""
 
     def render(self, **variables: Any) -> Conversation:
         """The conversation for these variables; what the prompt did not declare is left aside. Raises TemplateError."""
@@ -52,7 +65,31 @@ class Template:
             if name not in variables and name not in self.defaults:
                 given = ", ".join(variables) or "none"
                 raise TemplateError(f"{self.source}: variable '{name}' is not given (given: {given})")
-        return compile_body(self.body, self.source).render({**self.defaults, **variables})
+        turns = compile_body(self.body, self.source).render({**self.defaults, **variables})
+        return in_language(turns, self.language) if self.language else turns
+
+
+LANGUAGE = "language.jinja"
+
+
+@lru_cache(maxsize=1)
+def language_request() -> tuple[str, str, str]:
+    """The shipped text that asks for a language: its body, its file, and the hash of the file's bytes."""
+    path = Path(str(files("judge.prompts"))) / LANGUAGE
+    data = _bytes(path)
+    return data.decode("utf-8"), str(path), blake2b(data, digest_size=16).hexdigest()
+
+
+def in_language(turns: Conversation, language: str) -> Conversation:
+    """A prompt that asks for its reply in a language: below its system message, which it gets where it has none.
+
+    So the prompts' own files, and their hashes, are the same for every language.
+    """
+    body, path, _ = language_request()
+    asked = compile_body(body, path).render({"language": language})[0].content
+    if turns[0].role != "system":
+        return (Message("system", asked), *turns)
+    return (replace(turns[0], content=f"{turns[0].content}\n\n{asked}"), *turns[1:])
 
 
 def load_template(task: str, name_or_path: str) -> Template:
@@ -84,9 +121,10 @@ def variables(record: Record) -> dict[str, Any]:
         case Pair():
             return {"prompt": prompt, "first": spoken(record.first), "second": spoken(record.second)}
         case Response():
-            return {"prompt": prompt, "response": spoken(record.response), "reference": record.reference}
+            steps = {"steps": list(turn_steps(record.response))} if is_trajectory(record.response) else {}
+            return {"prompt": prompt, "response": spoken(record.response), "reference": record.reference, **steps}
         case Solution():
-            whole = "\n".join(record.steps)
+            whole = spoken(response_of(record))
             return {"prompt": prompt, "steps": list(record.steps), "response": whole, "reference": record.reference}
         case Ranking():
             return {"prompt": prompt, "responses": [spoken(response) for response in record.responses]}

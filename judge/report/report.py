@@ -1,25 +1,18 @@
 """What `judge.agree` returns: an agreement report that knows how to be shown and saved."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judge.agreement.schema import AgreementReport, Figure, Flag, JudgeReport, Level, People, by_name
-from judge.agreement.serialization import from_row, to_json, to_row
-from judge.errors import InputError
-from judge.files import write_atomic
-from judge.json_input import load_json
+from judge.agreement.serialization import from_row, to_row
 from judge.report.robustness import RobustnessReport
+from judge.report.saved import SavedReport
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-FRAME_HEIGHT = 720
-FRAME_ROWS = 200
 
-
-class Report:
+class Report(SavedReport):
     """An agreement report: figures, flags and a verdict in one sentence.
 
     In a notebook it shows itself as its page, on a terminal `rich.print(report)` draws its tables.
@@ -70,44 +63,27 @@ class Report:
         """Whether a figure is worse than in the baseline, beyond its interval."""
         return any(change.worse for change in self.data.changes)
 
+    @property
+    def title(self) -> str:
+        """What was compared, in a few words."""
+        return self.data.title
+
     def to_row(self) -> dict[str, Any]:
         """The whole report as JSON values."""
         return to_row(self.data)
 
-    def to_json(self) -> str:
-        """The whole report as one line of JSON."""
-        return to_json(self.data)
-
-    def save(self, path: str | Path) -> None:
-        """Write the report.
-
-        Args:
-            path: a name that ends in `.json` for what `baseline=` and `Report.load` read; any other name, such as
-                `page.html`, for one self-contained page.
-
-        Raises:
-            RunError: where it cannot be written.
-        """
-        if Path(path).suffix.lower() == ".json":
-            write_atomic(path, self.to_json() + "\n")
-            return
-        from judge.report.page import write_page
-
-        write_page(self.data, path, robustness=[examined.data for examined in self.robustness])
-
     @classmethod
-    def load(cls, path: str | Path) -> "Report":
-        """A report that was saved as JSON, by this version or the one before.
+    def from_row(cls, row: dict[str, Any]) -> "Report":
+        """A report from its JSON values, those of the version before, too. Raises ValueError for what is none."""
+        return cls(from_row(row))
 
-        Raises:
-            InputError: for a file that cannot be read or holds no report.
-        """
-        try:
-            return cls(from_row(load_json(Path(path).read_text("utf-8"))))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{path}: no saved report of rmjudge: {error}") from None
+    def to_html(self, *, rows: int | None = None) -> str:
+        """One self-contained page. rows: at most so many disagreements are on it; None: as many as a file takes."""
+        from judge.report.page import page
+        from judge.report.rows import ROWS
+
+        examined = [part.data for part in self.robustness]
+        return page(self.data, rows=ROWS if rows is None else rows, robustness=examined)
 
     def __repr__(self) -> str:
         from judge.report import words
@@ -120,15 +96,6 @@ class Report:
         lines += [f"  {reason}" for reason in self.data.headline.why if self.people]
         lines += [f"  {words.SEVERITY_OF[flag.severity]}: {flag.what}" for flag in words.by_severity(self.flags)]
         return "\n".join(lines).replace(words.THIN, " ").replace(words.STAYS, " ")
-
-    def _repr_html_(self) -> str:
-        """The page in a frame of its own, so that its style and script touch nothing of the notebook's."""
-        from judge.report.page import page
-
-        examined = [part.data for part in self.robustness]
-        source = escape(page(self.data, rows=FRAME_ROWS, robustness=examined), quote=True)
-        size = f"width:100%;height:{FRAME_HEIGHT}px;border:0"
-        return f'<iframe srcdoc="{source}" style="{size}" title="{escape(self.data.title, quote=True)}"></iframe>'
 
     def __rich__(self) -> "Group":
         from rich.console import Group

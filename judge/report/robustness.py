@@ -3,24 +3,19 @@
 import re
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judge.agreement.robustness.schema import Robustness
 from judge.agreement.schema import Figure, Flag, Slice
 from judge.agreement.serialization import robustness_from_row, robustness_to_row
-from judge.errors import InputError
-from judge.files import to_json, write_atomic
-from judge.json_input import load_json
 from judge.report import words
+from judge.report.saved import SavedReport
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-FRAME_HEIGHT = 720
 
-
-class RobustnessReport:
+class RobustnessReport(SavedReport):
     """Accuracy in and out of distribution, what length and edits do to a reward model, and what is wrong with it.
 
     In a notebook it shows itself as its page, on a terminal `rich.print(report)` draws its tables.
@@ -28,6 +23,8 @@ class RobustnessReport:
     Attributes:
         data: every part of it, as plain immutable data.
     """
+
+    what = "robustness report"
 
     def __init__(self, data: Robustness) -> None:
         self.data = data
@@ -52,44 +49,25 @@ class RobustnessReport:
         """Whether there is a finding that is more than a note."""
         return any(finding.severity != "note" for finding in self.findings)
 
+    @property
+    def title(self) -> str:
+        """The model's name."""
+        return self.data.name
+
     def to_row(self) -> dict[str, Any]:
         """The whole report as JSON values."""
         return robustness_to_row(self.data)
 
-    def to_json(self) -> str:
-        """The whole report as one line of JSON."""
-        return to_json(self.to_row())
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "RobustnessReport":
+        """A report from its JSON values. Raises ValueError for what is none."""
+        return cls(robustness_from_row(row))
 
-    def save(self, path: str | Path) -> None:
-        """Write the report.
-
-        Args:
-            path: a name that ends in `.json` for what `RobustnessReport.load` reads; any other name, such as
-                `page.html`, for one self-contained page.
-
-        Raises:
-            RunError: where it cannot be written.
-        """
-        if Path(path).suffix.lower() == ".json":
-            write_atomic(path, self.to_json() + "\n")
-            return
+    def to_html(self, *, rows: int | None = None) -> str:
+        """One self-contained page; it has no rows of the data."""
         from judge.report.page import robustness_page
 
-        write_atomic(path, robustness_page(self.data))
-
-    @classmethod
-    def load(cls, path: str | Path) -> "RobustnessReport":
-        """A report that was saved as JSON.
-
-        Raises:
-            InputError: for a file that cannot be read or holds no such report.
-        """
-        try:
-            return cls(robustness_from_row(load_json(Path(path).read_text("utf-8"))))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{path}: no saved robustness report of rmjudge: {error}") from None
+        return robustness_page(self.data)
 
     def card(self) -> str:
         """The section of a model card, as Markdown: the findings and the figures behind them."""
@@ -121,14 +99,6 @@ class RobustnessReport:
             for flag in words.by_severity(self.findings)
         ]
         return "\n".join(lines).replace(words.THIN, " ").replace(words.STAYS, " ")
-
-    def _repr_html_(self) -> str:
-        """The page in a frame of its own, so that its style touches nothing of the notebook's."""
-        from judge.report.page import robustness_page
-
-        source = escape(robustness_page(self.data), quote=True)
-        size = f"width:100%;height:{FRAME_HEIGHT}px;border:0"
-        return f'<iframe srcdoc="{source}" style="{size}" title="{escape(self.data.name, quote=True)}"></iframe>'
 
     def __rich__(self) -> "Group":
         from judge.report.terminal import robustness

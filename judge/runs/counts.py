@@ -25,6 +25,7 @@ class Counts:
     labelled, unreadable: judgements written, those of earlier attempts included. resumed: how many of them earlier
     attempts wrote. duplicates: records of the data that had been seen before in it. skipped: rows of the data that could
     not be read. verdicts: how often each was given.
+    shortened: tool results that the judge was shown shortened.
     both_orders: pairs with a readable verdict in either order; flips: those where the two disagree.
     reasons: how often each reason stood behind an unreadable row, the first hundred of them.
     calls and tokens: what engines answered, earlier attempts included as far as their manifest tells. costs: dollars by
@@ -36,6 +37,7 @@ class Counts:
     resumed: int = 0
     duplicates: int = 0
     skipped: int = 0
+    shortened: int = 0
     both_orders: int = 0
     flips: int = 0
     calls: int = 0
@@ -68,6 +70,7 @@ class Counts:
             self.skipped += 1
             return
         judgement = row["judgement"]
+        self.shortened += row.get("shortened", 0)
         if not readable:
             self.unreadable += 1
             reason = _reason(judgement)
@@ -98,6 +101,15 @@ class Counts:
         if cost is not None:
             self.costs[cost.model] = self.costs.get(cost.model, 0.0) + cost.dollars
             self.saved += cost.full - cost.dollars
+
+    def add_spent(self, spent: "Counts") -> None:
+        """Count the calls, tokens and dollars that other counts hold."""
+        self.calls += spent.calls
+        self.prompt_tokens += spent.prompt_tokens
+        self.cached_tokens += spent.cached_tokens
+        self.output_tokens += spent.output_tokens
+        self.costs = add_costs(self.costs, spent.costs)
+        self.saved += spent.saved
 
 
 def add_costs(costs: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:

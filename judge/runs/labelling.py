@@ -1,6 +1,7 @@
 """The job of labelling: one task, one prompt, and every record judged by all judges."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
@@ -10,9 +11,10 @@ from judge.judgements import Judgement
 from judge.prompting.template import list_templates, load_template
 from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.runs.data import reject
-from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
+from judge.runs.plan import EngineJob, Plan, constitution_entry, language_entry, read_constitution
 from judge.tasks import TASKS, Program
 from judge.tasks.constitution_preference import check_principle, under
+from judge.tasks.views import count_shortened
 
 
 class LabelJob(EngineJob):
@@ -58,9 +60,18 @@ class LabelJob(EngineJob):
         alone = self.spec.judges_prompts and isinstance(record, Response) and bool(record.prompt)
         return "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
 
+    def rebuilt(self, plan: Plan) -> "Callable[[], LabelJob]":
+        """What makes this job anew in another process."""
+        return partial(LabelJob, plan)
+
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""
         return self.spec.program(record, self.template, self.plan.options)
+
+    def row(self, record: Record, judgement: Judgement) -> dict[str, Any]:
+        """The row of a record, with the number of tool results that the judge was shown shortened, if any."""
+        count = count_shortened(record, self.plan.options.max_tool_result)
+        return super().row(record, judgement) | ({"shortened": count} if count else {})
 
     def config(self) -> dict[str, Any]:
         """What decides every row of the run."""
@@ -71,6 +82,7 @@ class LabelJob(EngineJob):
             "constitution": constitution_entry(self.constitution, plan.clamp),
             "judges": [engine.describe() for engine in self.engines],
             "options": plan.options.manifest_entry(),
+            **language_entry(plan.options.language),
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }

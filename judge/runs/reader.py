@@ -118,6 +118,8 @@ class Run:
         figures = [("rows", counts.rows), *sorted(counts.verdicts.items()), ("unreadable", counts.unreadable)]
         if counts.skipped:
             figures.append(("skipped", counts.skipped))
+        if counts.shortened:
+            figures.append(("shortened", counts.shortened))
         if counts.both_orders:
             figures.append(("flips", counts.flips))
         return figures

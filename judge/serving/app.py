@@ -10,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
+from judge.records import Message, tagged
 from judge.rewards.reward import RewardSource
 from judge.rewards.shaping import Shaping
 from judge.serving.admin import admin_routes
@@ -177,8 +178,12 @@ class _Routes:
 
 
 def _texts(asked: Asked) -> dict[str, Any]:
-    prompt = [{"role": turn.role, "content": turn.content} for turn in asked.prompt]
-    return {"prompt": prompt, "responses": [[turn.content for turn in response] for response in asked.responses]}
+    prompt = [{"role": turn.role, "content": _text(turn)} for turn in asked.prompt]
+    return {"prompt": prompt, "responses": [[_text(turn) for turn in response] for response in asked.responses]}
+
+
+def _text(turn: Message) -> str:
+    return tagged(turn) if turn.more else turn.content
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from judge.records import Conversation, Ranking, content_id, plain
+from judge.records import Conversation, Ranking, content_id, plain, tagged
 from judge.rewards.reward import Reward, Scorable
 from judge.rewards.shaping import Shaping
 from judge.serving.batching import Rewards, Row
@@ -131,7 +131,7 @@ def shaped(asked: Asked, rewards: Rewards, shaping: Shaping) -> Rewards:
 
 def characters(conversation: Conversation) -> int:
     """How long the texts of a conversation are together."""
-    return sum(len(message.content) for message in conversation)
+    return sum(len(tagged(message) if message.more else message.content) for message in conversation)
 
 
 def _tokens(*conversations: Conversation) -> int:

@@ -17,6 +17,9 @@ Program = Generator[Sequence[Request], list[Completion], T]
 
 RETRY_TEMPERATURE = 0.7
 TOURNAMENTS = ("full", "swiss", "knockout")
+TURNS = ("last", "all")
+MAX_TOOL_RESULT = 8000
+"""Characters of a tool's result that a judge is shown, about 2,000 tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,10 @@ class Options:
     reference: show the known answer, where a record has one, to `score` and `outcome`.
     tournament: `ranking` compares pairs and fits Bradley-Terry strengths: "full", every pair; "swiss", in rounds of
         responses that are about as strong; "knockout", the better of a pair goes on. "": one call orders all.
+    max_tool_result: a tool's result of more characters is shortened in the middle for the judge; 0 shortens none.
+    turns: which turns of a conversation are judged: "last", the last answer alone; "all", every turn of the assistant;
+        "": the response as the data has it.
+    language: what critiques and other words are written in, such as "German"; "" leaves it to the judge.
     rounds: of a Swiss tournament; 0 stands for ceil(log2 N) + 1.
     pairwise: an earlier name of tournament="full".
     """
@@ -62,6 +69,9 @@ class Options:
     each_step: bool = True
     reference: bool = True
     own_reference: bool = False
+    max_tool_result: int = MAX_TOOL_RESULT
+    turns: str = ""
+    language: str = ""
     tournament: str = ""
     rounds: int = 0
     pairwise: InitVar[bool] = False
@@ -71,6 +81,10 @@ class Options:
             object.__setattr__(self, "tournament", "full")
         if self.tournament and self.tournament not in TOURNAMENTS:
             raise unknown("tournament", self.tournament, TOURNAMENTS)
+        if self.turns and self.turns not in TURNS:
+            raise unknown("value of turns", self.turns, TURNS)
+        if self.max_tool_result < 0:
+            raise ConfigError(f"max_tool_result must be 0 (all of it) or more, not {self.max_tool_result}")
         if self.rounds < 0 or (self.rounds and self.tournament != "swiss"):
             raise ConfigError(f"rounds: found {self.rounds} (accepted: 1 and more, of a Swiss tournament)")
         if self.votes < 1 or self.judges < 1 or self.retries < 0:
@@ -93,9 +107,11 @@ class Options:
         entry = asdict(self)
         tournament, rounds = entry.pop("tournament"), entry.pop("rounds")
         entry["pairwise"] = bool(tournament)
-        for name in ("checklist", "categories", "own_reference"):
+        for name in ("checklist", "categories", "own_reference", "turns", "language"):
             if not entry[name]:
                 del entry[name]
+        if self.max_tool_result == MAX_TOOL_RESULT:
+            del entry["max_tool_result"]
         return entry if tournament in ("", "full") else entry | {"tournament": tournament, "rounds": rounds}
 
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from judge.judgements import Checklist, Reading, Shape
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Response, Rubric, RubricItem, Solution, spoken
+from judge.records import Response, Rubric, RubricItem, Solution
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import TaskSpec, always
-from judge.tasks.views import as_response, responses
+from judge.tasks.views import as_response, responses, shown
 from judge.verdicts import distribution, largest, mean, unread
 
 WHOLE = ""
@@ -39,9 +39,10 @@ def checklist(record: Response | Solution, template: Template, options: Options)
     """Every criterion, vote and juror in one batch; the requests of a record are alike up to the criterion."""
     response = as_response(record)
     rubric = response.rubric or options.checklist
+    prompt, (text,) = shown(response.prompt, (response.response,), options)
     texts = {
-        "prompt": spoken(response.prompt),
-        "response": spoken(response.response),
+        "prompt": prompt,
+        "response": text,
         "reference": response.reference if options.reference else "",
     }
     batch = [
@@ -115,6 +116,21 @@ def score(met: Iterable[tuple[RubricItem, float]]) -> float:
     return gates * min(max(points, 0.0), 1.0)
 
 
+def expected_score(judgement: Checklist, rubric: Rubric) -> float | None:
+    """The score that a part of a judged rubric, or the same criteria with other points, would have given.
+
+    None where a criterion of it could not be read, or none is decided.
+    """
+    decided = []
+    for item in rubric:
+        p_met = judgement.expected.get(item.label)
+        if p_met is not None:
+            decided.append((item, p_met))
+        elif item.label not in judgement.abstained:
+            return None
+    return score(decided) if decided else None
+
+
 def _unfit(record: Any, options: Options) -> str:
     if record.rubric or options.checklist:
         return ""
@@ -141,6 +157,7 @@ TASK = TaskSpec(
         )
     },
     shape=Shape(judgement=Checklist, form="scores", records=("response", "solution"), tally=_tally),
+    exports=("rubric",),
     takes_rubric=True,
     unfit=_unfit,
 )

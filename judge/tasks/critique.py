@@ -4,20 +4,19 @@ from judge.judgements import Critique, Shape
 from judge.patterns import PatternTimeout, compile_pattern, find_all
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Response, Solution, spoken
+from judge.records import Response, Solution
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import TaskSpec, always
-from judge.tasks.views import as_response, responses
+from judge.tasks.views import as_response, responses, shown
 from judge.verdicts import EMPTY, NO_VERDICT, Label, label_group, unfinished, unread
 
 
 def critique(record: Response | Solution, template: Template, options: Options) -> Program[Critique]:
     """One critique a vote and juror, all in one batch; the first that could be read is the verdict."""
     response = as_response(record)
-    messages = template.render(
-        prompt=spoken(response.prompt), response=spoken(response.response), reference=response.reference
-    )
+    prompt, (text,) = shown(response.prompt, (response.response,), options)
+    messages = template.render(prompt=prompt, response=text, reference=response.reference)
 
     def read(text: str, finish: str) -> Label:
         return read_text(text, template, finish=finish)

@@ -3,20 +3,21 @@
 from judge.judgements import Outcome, Shape
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import OutcomeVerdict, Response, Solution, spoken
+from judge.records import OutcomeVerdict, Response, Solution
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import TaskSpec, always
-from judge.tasks.views import as_response, responses
+from judge.tasks.views import as_response, responses, shown
 from judge.verdicts import distribution, mean, unread
 
 
 def outcome(record: Response | Solution, template: Template, options: Options) -> Program[Outcome]:
     """P(correct) is the mean over votes and jurors; exactly one half could go either way, so it is no verdict."""
     response = as_response(record)
+    texts = shown(response.prompt, (response.response,), options)
     messages = template.render(
-        prompt=spoken(response.prompt),
-        response=spoken(response.response),
+        prompt=texts.prompt,
+        response=texts.responses[0],
         reference=response.reference if options.reference else "",
     )
     batch = questions(record.id, "outcome", messages, template, options)

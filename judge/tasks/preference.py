@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from judge.judgements import Preference, Reading, Shape
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Pair, spoken
+from judge.records import Pair
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import Question, ask, gather, questions
 from judge.tasks.spec import Prompt, TaskSpec
-from judge.tasks.views import pairs
+from judge.tasks.views import pairs, shown
 from judge.verdicts import consistent, mean, merge_orders, p_first, preferred, swapped_labels, unread
 
 FORWARD, SWAPPED = "forward", "swapped"
@@ -26,8 +26,8 @@ def pair_questions(
     pair: Pair, template: Template, options: Options, *, record_id: str, names: tuple[str, str]
 ) -> list[Question]:
     """What is asked about a pair under the two given names, as it stands and the other way round."""
-    first, second = spoken(pair.first), spoken(pair.second)
-    beside = {"prompt": spoken(pair.prompt), "reference": pair.reference if options.reference else ""}
+    prompt, (first, second) = shown(pair.prompt, (pair.first, pair.second), options)
+    beside = {"prompt": prompt, "reference": pair.reference if options.reference else ""}
     messages = template.render(**beside, first=first, second=second)
     batch = questions(record_id, names[0], messages, template, options)
     if options.one_order:
@@ -67,13 +67,20 @@ def _orders(readings: Sequence[Reading], forward: str) -> tuple[list[Reading], l
     return as_given, [reading for reading in readings if reading.asked != forward]
 
 
+def default_prompt(options: Options) -> str:
+    """The shipped prompt that the options ask for."""
+    if options.turns == "last":
+        return "last-turn"
+    return "reference" if options.own_reference else "default"
+
+
 TASK = TaskSpec(
     name="preference",
     about="which of two responses is better, asked in both orders",
     kinds=("pair", "ranking"),
     split=pairs,
     build=preference,
-    prompt=lambda options: Prompt("preference", "reference" if options.own_reference else "default"),
+    prompt=lambda options: Prompt("preference", default_prompt(options)),
     prompts={
         "preference": PromptKind(
             variables=("prompt", "first", "second", "reference"), labels=("first", "second"), third_label="tie"

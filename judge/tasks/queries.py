@@ -191,9 +191,15 @@ def _closing(prefix: str) -> str:
     return brackets[0][::-1].translate({ord("["): "]", ord("("): ")"}) if brackets else ""
 
 
+# The full stops of Chinese and Japanese need no blank behind them; those of Arabic and Urdu are marks of their own.
+_WHOLE = re.compile(
+    r"(?:[.!?]|[\u3002\uff01\uff1f\uff61\u061f\u06d4])[\"')\]*_\u201d\u300d\u300f]*(?:(?=\s)|(?<=[\u3002\uff01\uff1f\uff61\u300d\u300f]))|\n"
+)
+
+
 def whole_sentences(text: str) -> str:
     """A text that was cut, up to the end of its last whole sentence or line."""
-    ends = [match.end() for match in re.finditer(r"[.!?\u3002][\"')\]*_\u201d]*(?=\s)|\n", text)]
+    ends = [match.end() for match in _WHOLE.finditer(text)]
     return text[: ends[-1]] if ends else ""
 
 

@@ -2,15 +2,17 @@
 
 import re
 
+from judge.errors import ConfigError
 from judge.judgements import Order, Shape
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Ranking, spoken
+from judge.records import Ranking
 from judge.tasks.base import Options, Program
+from judge.tasks.preference import default_prompt
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import Prompt, TaskSpec
 from judge.tasks.tournament import tournament
-from judge.tasks.views import rankings
+from judge.tasks.views import rankings, shown
 from judge.verdicts import Label, read_verdict, unread
 
 
@@ -24,9 +26,8 @@ def ranking(record: Ranking, template: Template, options: Options) -> Program[Or
 def listwise(record: Ranking, template: Template, options: Options) -> Program[Order]:
     """One call for all; several votes or jurors are merged by Borda count: the mean place of each response."""
     count = len(record.responses)
-    messages = template.render(
-        prompt=spoken(record.prompt), responses=[spoken(response) for response in record.responses]
-    )
+    prompt, texts = shown(record.prompt, record.responses, options)
+    messages = template.render(prompt=prompt, responses=list(texts))
 
     def read(text: str, finish: str) -> Label:
         return read_order(text, template.verdict, count, finish=finish)
@@ -58,14 +59,23 @@ def parse_order(text: str, count: int) -> tuple[int, ...] | None:
     return order if sorted(order) == list(range(count)) else None
 
 
+def check_prompt(template: Template, options: Options) -> None:
+    """Raise ConfigError for last turns in one call: no prompt says that only these count."""
+    if options.turns == "last" and not options.tournament:
+        raise ConfigError("turns=last: a ranking in one call judges whole responses (accepted: a tournament)")
+
+
 TASK = TaskSpec(
     name="ranking",
     about="several responses in order, at once or in a tournament",
     kinds=("ranking", "pair"),
     split=rankings,
     build=ranking,
-    prompt=lambda options: Prompt("preference" if options.tournament else "ranking", "default"),
+    prompt=lambda options: (
+        Prompt("preference", default_prompt(options)) if options.tournament else Prompt("ranking", "default")
+    ),
     prompts={"ranking": PromptKind(variables=("prompt", "responses"))},
     shape=Shape(judgement=Order, form="order", records=("ranking",)),
     exports=("preference", "unpaired"),
+    check_prompt=check_prompt,
 )

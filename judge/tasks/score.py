@@ -6,11 +6,11 @@ from typing import NamedTuple
 from judge.judgements import Reading, Score, Shape
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Response, Solution, spoken
+from judge.records import Response, Solution
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import ask, gather, questions
 from judge.tasks.spec import TaskSpec, always
-from judge.tasks.views import as_response, responses
+from judge.tasks.views import as_response, responses, shown
 from judge.verdicts import distribution, mean, unread
 
 WHOLE = ""
@@ -32,6 +32,7 @@ def criterion(text: str) -> Criterion:
 def score(record: Response | Solution, template: Template, options: Options) -> Program[Score]:
     """Every criterion, vote and juror in one batch. Without criteria the whole is scored, under the name ""."""
     response = as_response(record)
+    texts = shown(response.prompt, (response.response,), options)
     labels = {str(number): str(number) for number in range(options.low, options.high + 1)}
     criteria = [criterion(text) for text in options.criteria] or [Criterion(WHOLE, "")]
     record_id, batch = record.id, []
@@ -39,8 +40,8 @@ def score(record: Response | Solution, template: Template, options: Options) -> 
         # Without a criterion the prompt's own words for the whole stand.
         named = {"criterion": f"{name}: {meaning}" if meaning else name} if name else {}
         messages = template.render(
-            prompt=spoken(response.prompt),
-            response=spoken(response.response),
+            prompt=texts.prompt,
+            response=texts.responses[0],
             reference=response.reference if options.reference else "",
             rubric=options.rubric,
             low=options.low,

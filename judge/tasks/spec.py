@@ -58,6 +58,8 @@ class TaskSpec:
 
     def program(self, record: Record, template: Template, options: Options) -> Program[Judgement]:
         """The program that judges one record. Raises ConfigError for a prompt that cannot serve this task."""
+        if options.language:
+            template = replace(template, language=options.language)
         if options.own_reference and not record.reference:
             return self._referenced(record, template, options)
         return self.build(record, template, options)

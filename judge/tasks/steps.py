@@ -11,7 +11,7 @@ from judge.errors import ConfigError
 from judge.judgements import Reading, Shape, Steps
 from judge.prompting.front_matter import PromptKind
 from judge.prompting.template import Template
-from judge.records import Solution, StepVerdict, spoken
+from judge.records import Record, Response, Solution, StepVerdict, is_trajectory, spoken, turn_steps
 from judge.tasks.base import Options, Program
 from judge.tasks.queries import (
     Question,
@@ -25,7 +25,7 @@ from judge.tasks.queries import (
     soft_request,
 )
 from judge.tasks.spec import Prompt, TaskSpec
-from judge.tasks.views import solutions
+from judge.tasks.views import shortened, solutions
 from judge.verdicts import Label, distribution, largest, mean, probabilities, read_steps, unread
 
 ALL = "all steps"
@@ -34,17 +34,26 @@ ALL = "all steps"
 def steps(solution: Solution, template: Template, options: Options) -> Program[Steps]:
     """One call a step, all in one batch (they share the prompt and the solution), or one call for all steps."""
     count = len(solution.steps)
+    prompt, texts = shown_steps(solution, options)
     if not options.each_step:
-        messages = template.render(prompt=spoken(solution.prompt), steps=list(solution.steps))
+        messages = template.render(prompt=prompt, steps=texts)
         batch = questions(solution.id, ALL, messages, template, options)
         readings = yield from gather([ask_all(question, template.verdict, count, options) for question in batch])
         return merge(list(chain.from_iterable(readings)), count)
-    prompt, texts, record_id, batch = spoken(solution.prompt), list(solution.steps), solution.id, []
+    record_id, batch = solution.id, list[Question]()
     for index in range(count):
         messages = template.render(prompt=prompt, steps=texts, index=index)
         batch += questions(record_id, step_name(index), messages, template, options)
     answers = yield from gather([ask(question, options) for question in batch])
     return merge(answers, count)
+
+
+def shown_steps(solution: Solution, options: Options) -> tuple[str, list[str]]:
+    """The prompt and the steps as texts; of a trajectory with its long tool results shortened."""
+    prompt, steps = spoken(shortened(solution.prompt, options.max_tool_result)), solution.steps
+    if solution.turns:
+        steps = turn_steps(shortened(solution.turns, options.max_tool_result))
+    return prompt, list(steps)
 
 
 def step_name(index: int) -> str:
@@ -159,6 +168,8 @@ def first_wrong(verdicts: Sequence[StepVerdict | None]) -> int | None:
 
 def check_prompt(template: Template, options: Options) -> None:
     """Raise ConfigError for a prompt that asks about more or fewer steps a call than the options say."""
+    if options.turns:
+        raise ConfigError("turns: the task 'steps' judges each turn of the response (accepted: no turns)")
     single = "index" in template.variables
     if single != options.each_step:
         asks, wanted = ("one step", "all steps") if single else ("all steps", "one step")
@@ -167,10 +178,16 @@ def check_prompt(template: Template, options: Options) -> None:
         raise ConfigError(f"prompt {template.name} has no verdict pattern, so it cannot judge all steps in one call")
 
 
+def _unfit(record: Record, options: Options) -> str:
+    if not isinstance(record, Response) or is_trajectory(record.response):
+        return ""
+    return "a response of one turn without a tool's call (accepted: solutions, trajectories)"
+
+
 TASK = TaskSpec(
     name="steps",
-    about="right, wrong or neutral for each step of a solution",
-    kinds=("solution",),
+    about="right, wrong or neutral for each step of a solution, or each turn of a trajectory",
+    kinds=("solution", "response"),
     split=solutions,
     build=steps,
     prompt=lambda options: Prompt("steps", "default" if options.each_step else "all"),
@@ -179,5 +196,6 @@ TASK = TaskSpec(
     },
     shape=Shape(judgement=Steps, form="steps", records=("solution",)),
     exports=("stepwise",),
+    unfit=_unfit,
     check_prompt=check_prompt,
 )

@@ -1,18 +1,34 @@
-"""Records seen the way a task wants them: a solution as one text, a ranking as pairs."""
+"""Records seen the way a task wants them: a solution as one text, a ranking as pairs, a long tool result shortened."""
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from itertools import chain, combinations
+from typing import NamedTuple
 
-from judge.records import HumanLabel, Message, Pair, Ranking, Record, Response, Solution
+from judge.records import (
+    Conversation,
+    HumanLabel,
+    Message,
+    Pair,
+    Ranking,
+    Record,
+    Response,
+    Solution,
+    as_steps,
+    response_of,
+    responses_of,
+    rewritten,
+    spoken,
+)
+from judge.tasks.base import Options
 
 
 def as_response(record: Response | Solution) -> Response:
-    """A solution as one response, its steps joined by newlines; labels that name steps stay behind."""
+    """A solution as one response (see `response_of`); labels that name steps stay behind."""
     if isinstance(record, Response):
         return record
     return Response(
         prompt=record.prompt,
-        response=(Message("assistant", "\n".join(record.steps)),),
+        response=response_of(record),
         reference=record.reference,
         rubric=record.rubric,
         human=tuple(label for label in record.human if label.criterion == "correct"),
@@ -55,9 +71,11 @@ def responses(record: Record) -> Iterator[Response | Solution]:
 
 
 def solutions(record: Record) -> Iterator[Solution]:
-    """A solution itself."""
+    """A solution itself, or a trajectory as one whose steps are the agent's turns."""
     if isinstance(record, Solution):
         yield record
+    elif isinstance(record, Response):
+        yield as_steps(record)
 
 
 def rankings(record: Record) -> Iterator[Ranking]:
@@ -88,3 +106,71 @@ def _implied(label: HumanLabel, first: int, second: int) -> HumanLabel | None:
         return None
     verdict = "first" if named.index(first) < named.index(second) else "second"
     return HumanLabel(annotator=label.annotator, verdict=verdict, criterion=label.criterion)
+
+
+# -- the texts that a prompt is given ---------------------------------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """What a judge is shown of a record."""
+
+    prompt: str
+    responses: tuple[str, ...]
+
+
+def shown(prompt: Conversation, responses: Sequence[Conversation], options: Options) -> Shown:
+    """Prompt and responses as texts: parted as `options.turns` says, long tool results shortened."""
+    prompt, responses = parted(prompt, responses, options.turns)
+    texts = (spoken(shortened(turns, options.max_tool_result)) for turns in (prompt, *responses))
+    return Shown(next(texts), tuple(texts))
+
+
+def parted(
+    prompt: Conversation, responses: Sequence[Conversation], turns: str
+) -> tuple[Conversation, tuple[Conversation, ...]]:
+    """Where the prompt ends and the responses begin.
+
+    "all": the responses begin with the first turn of the assistant, wherever the data has it. "last": what stands
+    before the last answer (one or more turns after a user's) is the prompt. Responses that come to their last answers
+    by different ways stay whole, from where they part; a prompt for "last" says that only the last answer counts.
+    """
+    if turns == "all":
+        cut = next((index for index, turn in enumerate(prompt) if turn.role == "assistant"), len(prompt))
+        return prompt[:cut], tuple((*prompt[cut:], *response) for response in responses)
+    if turns == "last":
+        cuts = [_last_answer(response) for response in responses]
+        ways = {response[:cut] for response, cut in zip(responses, cuts, strict=True)}
+        if len(ways) == 1:
+            return (*prompt, *ways.pop()), tuple(response[cut:] for response, cut in zip(responses, cuts, strict=True))
+    return prompt, tuple(responses)
+
+
+def _last_answer(response: Conversation) -> int:
+    """Where the last answer begins: behind the last user turn that something follows, else at the beginning."""
+    asked = [index + 1 for index, turn in enumerate(response[:-1]) if turn.role == "user"]
+    return asked[-1] if asked else 0
+
+
+def shortened(turns: Conversation, longest: int) -> Conversation:
+    """The turns with each tool result of more than `longest` characters shortened in the middle; 0 shortens none.
+
+    Its first and its last `longest` / 2 characters stay, around a line that says how many are left out.
+    """
+    return tuple(
+        rewritten(turn, _without_middle(turn.content, longest)) if _too_long(turn, longest) else turn for turn in turns
+    )
+
+
+def _without_middle(text: str, longest: int) -> str:
+    kept = longest // 2
+    return f"{text[:kept]}\n[… {len(text) - 2 * kept:,} characters left out …]\n{text[len(text) - kept :]}"
+
+
+def _too_long(turn: Message, longest: int) -> bool:
+    return turn.role == "tool" and 0 < longest < len(turn.content)
+
+
+def count_shortened(record: Record, longest: int) -> int:
+    """How many tool results of a record a judge is shown shortened."""
+    turns = chain(record.prompt, *responses_of(record))
+    return sum(_too_long(turn, longest) for turn in turns)

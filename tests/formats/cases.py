@@ -4,6 +4,7 @@ from typing import Any
 
 from judge.records import Conversation, HumanLabel, Message, Pair, Ranking, Record, Response, Solution
 from tests.formats.rubric_cases import RUBRIC_CASES
+from tests.formats.trajectory_cases import TRAJECTORY_CASES
 
 U, A = "user", "assistant"
 
@@ -478,4 +479,5 @@ CASES: list[tuple[str, dict[str, Any], list[Record]]] = [
     ),
     ("prompts", {"prompt": "p", "source": "s"}, [Response(prompt=user("p"), response=(), meta={"source": "s"})]),
     *RUBRIC_CASES,
+    *TRAJECTORY_CASES,
 ]

@@ -5,6 +5,7 @@ codes (an index into the labels of the task's shape) where verdicts have names, 
 "not there".
 """
 
+import json
 import math
 import re
 from array import array
@@ -15,7 +16,7 @@ from typing import Any, assert_never
 
 from judge.errors import InputError
 from judge.judgements import Shape, chance, shape_of, shapes
-from judge.records import MORE, content_id
+from judge.records import MORE, content_id, plain_rows
 
 Row = Mapping[str, Any]
 Order = tuple[int, ...] | frozenset[int]
@@ -168,7 +169,7 @@ class Columns:
             return turned(row, self.shape, str(row["id"])) if is_turned else row
         if row["id"] in self.index:
             return row
-        name = content_id("pair", *(_plain(row[part]) for part in ("prompt", "second", "first")))
+        name = content_id("pair", *(plain_rows(row[part]) for part in ("prompt", "second", "first")))
         return turned(row, self.shape, name) if name in self.index else row
 
     def _joined(self, row: Row) -> str:
@@ -396,15 +397,6 @@ def _described(label: Row, row: Row) -> str:
     return f"{what}{of} on a {row['kind']}"
 
 
-def _plain(turns: list[Row]) -> list[list[Any]]:
-    """Messages of a row as ids are made from them."""
-    plain: list[list[Any]] = []
-    for turn in turns:
-        more = {name: turn[name] for name in MORE if turn.get(name)}
-        plain.append([turn["role"], turn["content"], more] if more else [turn["role"], turn["content"]])
-    return plain
-
-
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
@@ -414,7 +406,15 @@ def _has_text(row: Row) -> bool:
 
 
 def _text(conversation: list[Row]) -> str:
-    return conversation[0]["content"] if len(conversation) == 1 else "\n".join(turn["content"] for turn in conversation)
+    if len(conversation) == 1:
+        return _written(conversation[0])
+    return "\n".join(map(_written, conversation))
+
+
+def _written(turn: Row) -> str:
+    """What a turn says, its tool calls and the like as JSON behind its content."""
+    more = [json.dumps(turn[name], ensure_ascii=False, sort_keys=True) for name in MORE if turn.get(name)]
+    return "\n".join([turn["content"], *more]) if more else turn["content"]
 
 
 def _key(row: Row, meta: Row) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from judge.errors import unknown
-from judge.records import Conversation, Message, Pair, Record, Response, Solution, content_id
+from judge.records import Conversation, Pair, Record, Response, Solution, content_id, rewritten
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _FILLER = (
@@ -100,6 +100,8 @@ def _changed(record: Record, change: Callable[[str], str], side: str) -> Record 
             return replace(record, human=(), **edited)
         case Response():
             return replace(record, response=_last(record.response, change), human=())
+        case Solution() if record.turns:
+            return replace(record, turns=_last(record.turns, change), human=())
         case Solution() if record.steps:
             return replace(record, steps=(*record.steps[:-1], change(record.steps[-1])), human=())
     return None
@@ -110,4 +112,4 @@ def _last(conversation: Conversation, change: Callable[[str], str]) -> Conversat
     if not conversation:
         return conversation
     *before, last = conversation
-    return (*before, Message(last.role, change(last.content)))
+    return (*before, rewritten(last, change(last.content)))

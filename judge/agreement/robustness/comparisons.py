@@ -146,7 +146,7 @@ def _ranking(record: Ranking, correct: Sequence[HumanLabel], whole: Sequence[Hum
 
 
 def _text(response: Conversation) -> bool:
-    return bool(response) and bool(response[-1].content.strip())
+    return bool(response) and bool(response[-1].content.strip() or response[-1].more)
 
 
 def _fields(meta: Mapping[str, Any]) -> dict[str, str]:

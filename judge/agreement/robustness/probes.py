@@ -13,7 +13,7 @@ from typing import NamedTuple
 from judge.agreement.data.probes import author, inject, restyle
 from judge.agreement.robustness.schema import Effect
 from judge.errors import ConfigError, unknown
-from judge.records import Message, Response, content_id
+from judge.records import Response, content_id, rewritten
 
 Change = Callable[[str, str, Random], str]
 """(prompt, response, draw) to the edited response; the response itself where there is nothing to edit."""
@@ -164,4 +164,4 @@ def _edited(answer: Response, edits: Sequence[str], draw: Random) -> Response | 
         text = PROBES[name].change(prompt, text, draw)
     if text == last.content:
         return None
-    return replace(answer, response=(*before, Message(last.role, text)))
+    return replace(answer, response=(*before, rewritten(last, text)))

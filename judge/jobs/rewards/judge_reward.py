@@ -18,7 +18,18 @@ from judge.errors import ConfigError, EngineError, unknown
 from judge.jobs.label import rubric_options, worded_options
 from judge.jobs.reward_rows import records_of
 from judge.judgements import Judgement, Order, Score, Steps, shape_of, shapes
-from judge.records import Conversation, Ranking, Record, Response, Solution, content_id, plain, responses_of
+from judge.records import (
+    Conversation,
+    Ranking,
+    Record,
+    Response,
+    Solution,
+    as_steps,
+    content_id,
+    is_trajectory,
+    plain,
+    responses_of,
+)
 from judge.rewards.reward import Reward, Scorable
 from judge.runs.counts import Counts
 from judge.runs.labelling import LabelJob
@@ -260,9 +271,11 @@ def _single(records: Sequence[Record], task: str) -> Iterator[_Unit]:
 
 
 def _as_solution(record: Response | Solution) -> Solution:
-    """A response whose lines are its steps."""
+    """A response whose lines are its steps; of a trajectory the agent's turns are."""
     if isinstance(record, Solution):
         return record
+    if is_trajectory(record.response):
+        return as_steps(record)
     lines = "\n".join(message.content for message in record.response).splitlines()
     steps = tuple(line for line in lines if line.strip())
     return Solution(prompt=record.prompt, steps=steps, reference=record.reference)

@@ -15,7 +15,7 @@ from judge.jobs.label import need
 from judge.jobs.reward_model import CARD, RewardModel
 from judge.jobs.reward_source import open_scoring_model
 from judge.jobs.scoring.scoring_model import ScoringModel
-from judge.records import Conversation, Record, Response, content_id, spoken
+from judge.records import Record, Response, content_id, plain, plain_rows, spoken
 from judge.report.robustness import RobustnessReport
 from judge.rewards.inference.judgements import Rule
 from judge.run_files import MANIFEST
@@ -257,27 +257,20 @@ def _of_runs(runs: Sequence[Run]) -> "Scorer":
             scores = ((row.get("meta") or {}).get("reward") or {}).get("scores")
             if not scores:
                 raise InputError(f"{run.directory}: row {row['id']} has no scores; it is no run of `rmjudge score`")
-            prompt = [(turn["role"], turn["content"]) for turn in row["prompt"]]
-            rewards |= {_key(prompt, part): score for part, score in zip(_responses(row), scores, strict=True)}
-    return lambda answers: [rewards.get(_key(_turns(answer.prompt), _turns(answer.response))) for answer in answers]
+            prompt = plain_rows(row["prompt"])
+            rewards |= {
+                content_id(prompt, plain_rows(part)): score for part, score in zip(_responses(row), scores, strict=True)
+            }
+    return lambda answers: [rewards.get(content_id(plain(answer.prompt), plain(answer.response))) for answer in answers]
 
 
-def _turns(conversation: Conversation) -> list[tuple[str, str]]:
-    return [(message.role, message.content) for message in conversation]
-
-
-def _responses(row: Mapping[str, Any]) -> list[list[tuple[str, str]]]:
+def _responses(row: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
     match row["kind"]:
         case "pair":
-            responses = [row["first"], row["second"]]
+            return [row["first"], row["second"]]
         case "ranking":
-            responses = list(row["responses"])
+            return list(row["responses"])
         case "response":
-            responses = [row["response"]]
+            return [row["response"]]
         case _:
-            responses = [[{"role": "assistant", "content": "\n".join(row["steps"])}]]
-    return [[(turn["role"], turn["content"]) for turn in response] for response in responses]
-
-
-def _key(prompt: Sequence[tuple[str, str]], response: Sequence[tuple[str, str]]) -> str:
-    return content_id([list(turn) for turn in prompt], [list(turn) for turn in response])
+            return [row.get("turns") or [{"role": "assistant", "content": "\n".join(row["steps"])}]]

@@ -9,7 +9,7 @@ from typing import Any
 
 from judge.errors import InputError
 from judge.judgements import Judgement, Order, Reading, Score, Shape, Steps, shape_of, shapes
-from judge.records import Conversation, HumanLabel, Message, Pair, Ranking, Record, Response, Solution, spoken
+from judge.records import HumanLabel, Pair, Ranking, Record, Response, Solution, response_of, spoken
 
 StepProbabilities = tuple[float, float, float]
 Made = dict[str, Any] | str
@@ -140,21 +140,16 @@ def _scored(record: Response | Solution, scores: Mapping[str, float], kind: str)
         scores = {"": scores[""] if "" in scores else fmean(scores.values())}
     elif len(scores) > 1:
         scores = {name: value for name, value in scores.items() if name}  # the whole is made of the others
-    return _emptiness(record) or {"responses": (_response(record),), "scores": (dict(scores),)}
+    return _emptiness(record) or {"responses": (response_of(record),), "scores": (dict(scores),)}
 
 
 def _outcome(record: Response | Solution, p_correct: float) -> Made:
-    return _emptiness(record) or {"responses": (_response(record),), "p_correct": p_correct}
+    return _emptiness(record) or {"responses": (response_of(record),), "p_correct": p_correct}
 
 
 def _emptiness(record: Response | Solution) -> str:
     """The reason of a response that has no text, "" for one that has."""
-    return "" if spoken(_response(record)).strip() else EMPTY
-
-
-def _response(record: Response | Solution) -> Conversation:
-    """A solution as one response: a step a line."""
-    return record.response if isinstance(record, Response) else (Message("assistant", "\n".join(record.steps)),)
+    return "" if spoken(response_of(record)).strip() else EMPTY
 
 
 def _all_right(judgement: Steps) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from judge.errors import InputError
-from judge.records import content_id
+from judge.records import content_id, plain_rows
 
 Row = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ def best_of(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
     """
     prompts: dict[str, _Choice] = {}
     for row in rows:
-        key = content_id([[turn["role"], turn["content"]] for turn in row["prompt"]])
+        key = content_id(plain_rows(row["prompt"]))
         choice = prompts.setdefault(key, _Choice(row["prompt"]))
         for response, score in zip(_responses(row), _scores(row), strict=True):
             choice.add(response, score)
@@ -69,7 +69,7 @@ def _responses(row: Row) -> list[list[Row]]:
         case "response":
             return [row["response"]]
         case _:
-            return [[{"role": "assistant", "content": "\n".join(row["steps"])}]]
+            return [row.get("turns") or [{"role": "assistant", "content": "\n".join(row["steps"])}]]
 
 
 def _scores(row: Row) -> list[float | None]:

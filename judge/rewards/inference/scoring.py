@@ -12,12 +12,15 @@ from torch import Tensor
 
 from judge.judgements import Judgement
 from judge.records import (
+    Conversation,
     Record,
     Solution,
     content_id,
+    is_trajectory,
     plain,
     responses_of,
     spoken,
+    turn_steps,
 )
 from judge.rewards.checkpoint.save_load import LoadedModel
 from judge.rewards.data.collate import Collator, Layout
@@ -168,10 +171,16 @@ def examples_of(record: Record, kind: str) -> list[Example]:
 
 
 def solutions_of(record: Record) -> list[tuple[str, ...]]:
-    """Steps: a solution's own, or the lines of each response that are not empty."""
+    """Steps: a solution's own, the agent's turns of a trajectory, else the lines of a response that are not empty."""
     if isinstance(record, Solution):
         return [record.steps]
-    return [tuple(line for line in spoken(response).splitlines() if line.strip()) for response in responses_of(record)]
+    return [_steps(response) for response in responses_of(record)]
+
+
+def _steps(response: Conversation) -> tuple[str, ...]:
+    if is_trajectory(response):
+        return turn_steps(response)
+    return tuple(line for line in spoken(response).splitlines() if line.strip())
 
 
 def _pieces(

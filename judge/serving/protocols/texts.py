@@ -1,10 +1,12 @@
 """Texts of requests as conversations, with the field named where one is wrong."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from judge.records import Conversation, Message, Role
+from judge.errors import InputError
+from judge.formats.fields import message
+from judge.records import Conversation, Message, Role, tagged
 from judge.serving.limits import Limits
 from judge.serving.refusals import invalid
 
@@ -17,16 +19,26 @@ class TextPart(BaseModel):
 
 
 class ChatMessage(BaseModel):
-    """A turn of a conversation; content is a text, or a list of text parts."""
+    """A turn of a conversation; content is a text, or a list of text parts; null beside tool calls."""
 
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: str | list[TextPart]
+    content: str | list[TextPart] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
 
-    def text(self) -> str:
-        """The content as one text."""
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+    def message(self, field: str) -> Message:
+        """The turn; RefusedError (422) for one that says nothing."""
+        said = self.model_dump(exclude_none=True)
+        if isinstance(self.content, list):
+            said["content"] = "".join(part.text for part in self.content)
+        try:
+            return message(said, field, empty=True)
+        except InputError as error:
+            raise invalid(str(error), field) from None
 
 
 Text = Annotated[str | list[ChatMessage], Field(description="A text, or messages {role, content}.")]
@@ -41,8 +53,8 @@ def conversation(text: Text, role: Role, field: str, limits: Limits) -> Conversa
     if isinstance(text, str):
         turns: Conversation = (Message(role, text),) if text else ()
     else:
-        turns = tuple(Message(turn.role, turn.text()) for turn in text)
-    length = sum(len(turn.content) for turn in turns)
+        turns = tuple(turn.message(f"{field}[{index}]") for index, turn in enumerate(text))
+    length = sum(len(tagged(turn) if turn.more else turn.content) for turn in turns)
     if length > limits.max_length:
         raise invalid(f"{length:,} characters (accepted: at most {limits.max_length:,})", field)
     return turns

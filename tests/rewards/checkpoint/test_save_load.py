@@ -1,7 +1,6 @@
 """A saved model is the model: by our loader and by transformers' own, with adapters, and after a crash."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,30 +227,6 @@ def test_learnt_positions_are_padded_on_the_right(tmp_path: Path) -> None:
     found = check_loaders(tmp_path / "model", vllm=False)
     assert max(one.largest for one in found if one.largest is not None) < 1e-4
     assert any("counts positions" in one.note for one in found)
-
-
-@pytest.mark.parametrize("lora_rank", [0, 4])
-def test_loaders_of_rounded_weights_agree_and_both_roundings_are_said(
-    lora_rank: int, llama: Path, tmp_path: Path
-) -> None:
-    model, tokenizer, config = make(llama, lora_rank=lora_rank)
-    shaken(model)
-    save(model, tokenizer, config, None, [], tmp_path / "model")
-    rows = check_loaders(tmp_path / "model", vllm=False, dtype="bfloat16")
-    judged = [row.largest for row in rows if row.largest is not None]
-    assert len(judged) > 6
-    assert max(judged) < 1e-4
-    weights, arithmetic = rows[-2:]
-    assert (weights.loader, arithmetic.loader) == (
-        "rmjudge, weights rounded to bfloat16",
-        "rmjudge, computed in bfloat16",
-    )
-    for row in (weights, arithmetic):
-        moved = float(re.search(r"move by (\S+)", row.note)[1].rstrip(","))  # type: ignore[index]
-        assert row.largest is None
-        assert 1e-5 < moved < 0.5  # a number of bf16 has eight bits
-    plain = check_loaders(tmp_path / "model", vllm=False)
-    assert not any("rounded" in row.loader for row in plain)
 
 
 def test_a_bidirectional_model_says_that_only_we_load_it(bert: Path, tmp_path: Path) -> None:
