@@ -45,10 +45,13 @@ def audit(
     seed: o.Seed = None,
     one_order: o.OneOrder = None,
     hard: o.Hard = None,
+    rubric: o.Rubric = None,
     retry_failures: o.RetryFailures = False,
     window: o.Window = 1024,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = "1",
 ) -> int:
     """Change what should not matter (order, padding, style, praise, an author, an order to the judge) and judge again.
 
@@ -73,8 +76,11 @@ def audit(
             seed=seed,
             one_order=one_order,
             hard=hard,
+            rubric=rubric,
             retry_failures=retry_failures,
             window=window,
+            runner=runner,
+            workers=workers,
             progress=not quiet,
         )
     if json:

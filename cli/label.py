@@ -56,7 +56,7 @@ def label(
     json: o.Json = False,
     quiet: o.Quiet = False,
     runner: o.Runner = "here",
-    workers: o.Workers = 1,
+    workers: o.Workers = "1",
 ) -> int:
     """Judge the rows of a data file and write the verdicts to a run directory.
 

@@ -18,7 +18,9 @@ Data = Annotated[
 ]
 Task = Annotated[
     str | None,
-    typer.Option("--task", "-t", help="preference, critique, score, checklist, classify, steps, outcome or ranking."),
+    typer.Option(
+        "--task", "-t", help="preference, critique, score, checklist, classify, multilabel, steps, outcome or ranking."
+    ),
 ]
 Judge = Annotated[
     list[str] | None,
@@ -120,7 +122,9 @@ Criterion = Annotated[
 ]
 Category = Annotated[
     list[str] | None,
-    typer.Option("--category", metavar="NAME[=MEANING]", help="A category of classify.", rich_help_panel=_ASKING),
+    typer.Option(
+        "--category", metavar="NAME[=MEANING]", help="A category of classify or multilabel.", rich_help_panel=_ASKING
+    ),
 ]
 Rubric = Annotated[
     str | None,
@@ -203,7 +207,12 @@ DryRun = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.", rich_help_panel=_RUN)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_RUN)]
 Runner = Annotated[str, typer.Option("--runner", help="here, or ray: on a Ray cluster.", rich_help_panel=_RUN)]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Actors on the cluster.", rich_help_panel=_RUN)]
+Workers = Annotated[
+    str,
+    typer.Option(
+        "--workers", metavar="N or MIN:MAX", help="Workers on the cluster, each with its models.", rich_help_panel=_RUN
+    ),
+]
 
 
 def need(verb: str, **options: object) -> None:

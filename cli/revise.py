@@ -86,11 +86,14 @@ def revise(
     max_tokens: o.MaxTokens = None,
     retries: o.Retries = None,
     no_reference: o.NoReference = None,
+    language: o.Language = None,
     retry_failures: o.RetryFailures = False,
     window: o.Window = 1024,
     dry_run: o.DryRun = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = "1",
 ) -> int:
     """Answer, criticise and revise by a constitution; keep what a referee finds better, and write both as data.
 
@@ -131,9 +134,12 @@ def revise(
             max_tokens=max_tokens,
             retries=retries,
             no_reference=no_reference,
+            language=language or "",
             retry_failures=retry_failures,
             window=window,
             dry_run=dry_run,
+            runner=runner,
+            workers=workers,
             progress=not quiet,
         )
     drawing.show(run, as_json=json)

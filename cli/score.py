@@ -123,6 +123,8 @@ def score(
     kl_coefficient: o.KlCoefficient = 0.0,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = "1",
 ) -> int:
     """Score the rows of a data file with a reward model; `rmjudge agree` reads the run as it reads a judge's.
 
@@ -163,6 +165,8 @@ def score(
             device=device,
             window=window,
             retry_failures=retry_failures,
+            runner=runner,
+            workers=workers,
             progress=not quiet,
         )
     drawing.show(run, as_json=json)

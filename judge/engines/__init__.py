@@ -15,6 +15,8 @@ from judge.registry import Registry
 __all__ = ["ENGINES", "Completion", "Engine", "Request", "default_prompt", "load_engine"]
 
 TINY_PROMPT = "brief"
+WITHOUT_MODEL = frozenset({"openai", "recorded", "scripted"})
+"""Engines that run no model on the machine they are on."""
 
 
 def _check(name: str, plugin: Any) -> Callable[..., Engine]:

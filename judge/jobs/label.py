@@ -12,11 +12,12 @@ from judge.engines.spec import read_settings
 from judge.errors import ConfigError, unknown
 from judge.formats.rubric import as_rubric, load_rubric
 from judge.records import RubricItem
+from judge.runs.cluster.ray_job import Runner, on_runner
+from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, Shard, open_data
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import EngineJob, Plan
 from judge.runs.preview import preview
-from judge.runs.ray_runner import RayLabelJob
 from judge.runs.reader import Run, open_run
 from judge.runs.runner import resume
 from judge.runs.scheduler import WINDOW
@@ -24,7 +25,6 @@ from judge.tasks import TASKS, Options
 from judge.tasks.constitution_preference import Clamp, Preset
 from judge.tasks.constitution_preference import preset as preset_named
 
-_RUNNERS = ("here", "ray")
 _STEPS = {"each": True, "all": False}
 
 
@@ -71,8 +71,8 @@ def label(
     from_run: str | Path | Run | None = None,
     retry_failures: bool = False,
     window: int = WINDOW,
-    runner: Literal["here", "ray"] | str = "here",
-    workers: int = 1,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     dry_run: bool = False,
     progress: bool = True,
 ) -> Run:
@@ -81,7 +81,7 @@ def label(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
-        task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
+        task: preference, critique, score, checklist, classify, multilabel, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         shard: "2/8" judges the second of eight shares, which `judge.merge` joins; `limit` counts the share's records.
         skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.
@@ -95,7 +95,7 @@ def label(
             list of texts, of dicts {criterion, points, name, gate, tags} or of `RubricItem`.
         constitution, clamp, preset: the principles to judge pairs by; bounds of one's probability; a paper's settings.
         from_run: read the stored replies of a run again instead of asking judges; what is not given is as it was there.
-        runner, workers: "ray" judges with so many actors on a Ray cluster.
+        runner, workers: "ray" judges on a Ray cluster with so many workers, or with 2 to 8 of them as "2:8" says.
         dry_run: ask and write nothing.
 
     Returns:
@@ -130,10 +130,9 @@ def label(
         prices=read_prices(prices),
         max_cost=max_cost,
     )
-    job = _job(plan, runner, workers)
-    return judge_by(
-        job, out, limit=limit, skip_bad=skip_bad, retry_failures=retry_failures, dry_run=dry_run, progress=progress
-    )
+    resuming: dict[str, Any] = {"limit": limit, "skip_bad": skip_bad, "retry_failures": retry_failures}
+    where: dict[str, Any] = {"runner": runner, "workers": workers}
+    return judge_by(LabelJob(plan), out, dry_run=dry_run, progress=progress, **resuming, **where)
 
 
 def judge_by(
@@ -145,13 +144,16 @@ def judge_by(
     retry_failures: bool,
     dry_run: bool,
     progress: bool,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
 ) -> Run:
     """Bring a job to its end, or only preview it, and close its engines."""
     with closing(job):
+        placed = on_runner(job, runner, workers)
         if dry_run:
             return preview(job, out or "", limit=limit, skip_bad=skip_bad)
         return resume(
-            job,
+            placed,
             out or "",
             command=job.command,
             limit=limit,
@@ -171,12 +173,6 @@ def need(verb: str, **arguments: object) -> None:
 def named_constitution(constitution: str | Path | Constitution) -> str | Constitution:
     """A constitution as a plan holds it: paths are texts."""
     return constitution if isinstance(constitution, Constitution) else str(constitution)
-
-
-def _job(plan: Plan, runner: str, workers: int) -> LabelJob:
-    if runner not in _RUNNERS:
-        raise unknown("value of runner", runner, _RUNNERS)
-    return RayLabelJob(plan, workers) if runner == "ray" else LabelJob(plan)
 
 
 def _paper(name: str | None, prompt: str | Path) -> Preset | None:

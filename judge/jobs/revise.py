@@ -12,6 +12,8 @@ from judge.engines.spec import read_settings
 from judge.errors import unknown
 from judge.exports.export import write_revised
 from judge.jobs.label import judge_by, named_constitution, need
+from judge.runs.cluster.ray_job import Runner
+from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, Shard, open_data
 from judge.runs.plan import Plan
 from judge.runs.preview import Preview
@@ -58,8 +60,11 @@ def revise(
     max_tokens: int | None = None,
     retries: int | None = None,
     no_reference: bool | None = None,
+    language: str = "",
     retry_failures: bool = False,
     window: int = WINDOW,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     dry_run: bool = False,
     progress: bool = True,
 ) -> Run:
@@ -75,9 +80,11 @@ def revise(
         shard: as `judge.label` takes it.
         skip_bad: rows that cannot be revised go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
+        language: what critiques and the referee's reasons are written in.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         prices, max_cost: as `judge.label` takes them.
+        runner, workers: "ray" works on a Ray cluster with so many workers, as `judge.label` does.
         dry_run: return a `Preview` of the prompts and the cost; ask and write nothing.
 
     Returns:
@@ -98,7 +105,7 @@ def revise(
         judges=(judge, author or judge, referee or judge),
         constitution=named_constitution(constitution) or ("harmless" if paper else ""),
         format=format,
-        options=_options({**sampling, "retries": retries}, paper, reference=not no_reference),
+        options=_options({**sampling, "retries": retries, "language": language}, paper, reference=not no_reference),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
         prices=read_prices(prices),
@@ -114,6 +121,8 @@ def revise(
         retry_failures=retry_failures,
         dry_run=dry_run,
         progress=progress,
+        runner=runner,
+        workers=workers,
     )
     if isinstance(run, Preview):
         return run

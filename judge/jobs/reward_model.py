@@ -35,6 +35,8 @@ class RewardModel(ScoringModel):
         normalize: whether rewards have mean 0 and deviation 1 over the calibration data.
     """
 
+    _loaded_parts = ("loaded", "_pooled")
+
     def __init__(
         self,
         path: str | Path,
@@ -47,7 +49,7 @@ class RewardModel(ScoringModel):
         training: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.training, self.normalize = Path(path), training, normalize
-        self._dtype, self._device, self._calibration = dtype, device, calibration
+        self._dtype, self.device, self._calibration = dtype, device, calibration
         self._engine = check_engine(engine)
 
     def __fspath__(self) -> str:
@@ -121,7 +123,7 @@ class RewardModel(ScoringModel):
         from judge.rewards.checkpoint.save_load import export_merged
 
         export_merged(self.path, out)
-        return RewardModel(out, dtype=self._dtype, device=self._device, normalize=self.normalize)
+        return RewardModel(out, dtype=self._dtype, device=self.device, normalize=self.normalize)
 
     def push(self, target: str, *, licence: str = "", private: bool = False, dry_run: bool = False) -> "Pushed":
         """Send the model with its card and licence to the Hugging Face hub; states and logs of its training stay.
@@ -172,7 +174,7 @@ class RewardModel(ScoringModel):
         return RewardModel(
             self.path,
             dtype=self._dtype,
-            device=self._device,
+            device=self.device,
             normalize=self.normalize,
             calibration=calibration,
             engine=self._engine,
@@ -200,7 +202,7 @@ class RewardModel(ScoringModel):
         """The model itself with its tokenizer and calibration, its weights loaded."""
         from judge.rewards.checkpoint.save_load import load
 
-        loaded = load(self.path, dtype=self._dtype, device=self._device)
+        loaded = load(self.path, dtype=self._dtype, device=self.device)
         return loaded if self._calibration is None else loaded._replace(calibration=self._calibration)
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,9 +20,13 @@ from judge.records import Record, Response, as_steps, is_trajectory
 from judge.rewards.inference.best_of_n import best_of as best_rows
 from judge.rewards.inference.judgements import Rule, task_of
 from judge.rewards.shaping import Shaping
+from judge.runs.cluster.ray_job import Runner, on_runner
+from judge.runs.cluster.worker import Feed, Recipe
+from judge.runs.cluster.workers import Workers
+from judge.runs.counts import Counts
 from judge.runs.data import Data, DataSource, Shard, open_data, reject
 from judge.runs.reader import Run
-from judge.runs.runner import Attempt, ignore, resume, row_of
+from judge.runs.runner import Answer, Attempt, ignore, resume, row_of
 from judge.runs.scheduler import WINDOW
 
 if TYPE_CHECKING:
@@ -57,6 +62,8 @@ def score(
     device: str | None = None,
     window: int = WINDOW,
     retry_failures: bool = False,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     progress: bool = True,
 ) -> Run:
     """Score the rows of data with a reward model. The same call again resumes an unfinished run.
@@ -87,6 +94,7 @@ def score(
         engine: transformers, packed where the model can; or vllm, for one linear head on a decoder.
         best_of: also write the best response to each prompt, best.jsonl.
         batch_tokens: tokens computed at once. dtype, device: of the weights; else as saved, and a GPU if there is one.
+        runner, workers: "ray" scores with so many workers on a Ray cluster, as `judge.label` does.
 
     Returns:
         The run; `manifest["cut_prompts"]` counts prompts that were cut on their left to the model's length.
@@ -115,9 +123,8 @@ def score(
     job = ScoreJob(open_data(data, shard=shard), opened, rule, batch_tokens=tokens, **reading)
     named = model.name if isinstance(model, ScoringModel) else str(model)
     command = {"data": [source.name for source in job.data], "model": named}
-    run = resume(
-        job, out, command=command, limit=limit, skip_bad=skip_bad, retry_failures=retry_failures, progress=progress
-    )
+    resuming: dict[str, Any] = {"limit": limit, "skip_bad": skip_bad, "retry_failures": retry_failures}
+    run = resume(on_runner(job, runner, workers), out, command=command, progress=progress, **resuming)
     return replace(run, written={BEST: write_rows(run.directory / BEST, best_rows(run.rows()))}) if best_of else run
 
 
@@ -137,7 +144,7 @@ class ScoreJob:
     ) -> None:
         self.data, self.model, self.rule, self.format, self.convention = data, model, rule, format, convention
         self.batch_tokens, self.window = batch_tokens, window
-        self._place, self._places = "", dict[int, str]()  # of the record read last; of those in flight, by identity
+        self.place, self._places = "", dict[int, str]()  # of the record read last; of those in flight, by identity
         self.reward_config = model.config
         self.rule.check(self.reward_config, calibrated=model.calibration_row() is not None)
 
@@ -154,7 +161,7 @@ class ScoreJob:
                 elif this != task:
                     reject(place, f"a {record.kind}, whose task is {this}; the rows before are of {task}", on_bad)
                 else:
-                    self._place = place
+                    self.place = place
                     yield record
 
     def _by_turns(self, record: Record) -> Record:
@@ -177,6 +184,12 @@ class ScoreJob:
             "data": [source.entry() for source in self.data],
         }
 
+    def recipe(self) -> Recipe:
+        """How a worker is made that scores as this job does."""
+        keywords: dict[str, Any] = {"convention": self.convention, "batch_tokens": self.batch_tokens}
+        build = partial(ScoreJob, (), self.model, self.rule, window=self.window, **keywords)
+        return Recipe(build, self.window, gpus=0 if self.model.device.startswith("cpu") else 1)
+
     def execute(self, attempt: Attempt) -> None:
         """Score batch by batch; the model is loaded when there is something to score."""
         waiting = self._remembering_places(attempt.waiting(self.records(attempt.skip)))
@@ -186,14 +199,24 @@ class ScoreJob:
         for batch in self._scores(chain([first], waiting)):
             with attempt.interrupt.shielded():
                 for scored in batch:
-                    _write(scored, self._places.pop(id(scored.record), ""), attempt)
+                    attempt.write(_answer(scored, self._places.pop(id(scored.record), "")))
             attempt.journal.sync()
             attempt.watch(attempt.counts)
 
-    def _remembering_places(self, waiting: Iterator[Record]) -> Iterator[Record]:
+    def work(self, feed: Feed) -> None:
+        """Score what a feed gives, window by window; see Work."""
+        while items := feed.chunk(self.window):
+            for batch in self._scores(item.record for item in items):
+                for scored in batch:
+                    feed.answer(_answer(scored, feed.item(scored.record.id).place))
+
+    def close(self) -> None:
+        """See Work; a model goes with its process."""
+
+    def _remembering_places(self, waiting: Iterator[tuple[str, Record]]) -> Iterator[Record]:
         """The records, each one's place kept until its row is written."""
-        for record in waiting:
-            self._places[id(record)] = self._place
+        for _, record in waiting:
+            self._places[id(record)] = self.place
             yield record
 
     def _scores(self, records: Iterator[Record]) -> "Iterator[list[Scored]]":
@@ -222,13 +245,9 @@ def _computing(settings: Mapping[str, Any] | Iterable[str] | None, **keywords: A
     return chosen | {name: value for name, value in keywords.items() if value is not None}
 
 
-def _write(scored: "Scored", place: str, attempt: Attempt) -> None:
-    """Journal a row; one without a score says where in the data it stands."""
+def _answer(scored: "Scored", place: str) -> Answer:
+    """What is written of a record; a row without a score says where in the data it stands."""
     row, is_readable = row_of(scored.record, scored.judgement), readable(scored.judgement)
     row["meta"] = {**row["meta"], "reward": scored.numbers} | ({} if is_readable else {"place": place})
-    attempt.write(row, readable=is_readable)
-    attempt.counts.calls += 1
-    attempt.counts.prompt_tokens += scored.tokens
-    attempt.counts.cached_tokens += scored.shared
-    if scored.cut:
-        attempt.manifest["cut_prompts"] = attempt.manifest.get("cut_prompts", 0) + scored.cut
+    spent = Counts(calls=1, prompt_tokens=scored.tokens, cached_tokens=scored.shared)
+    return Answer(id=row["id"], row=row, readable=is_readable, spent=spent, cut=scored.cut)

@@ -102,6 +102,15 @@ class Counts:
             self.costs[cost.model] = self.costs.get(cost.model, 0.0) + cost.dollars
             self.saved += cost.full - cost.dollars
 
+    def add_spent(self, spent: "Counts") -> None:
+        """Count the calls, tokens and dollars that other counts hold."""
+        self.calls += spent.calls
+        self.prompt_tokens += spent.prompt_tokens
+        self.cached_tokens += spent.cached_tokens
+        self.output_tokens += spent.output_tokens
+        self.costs = add_costs(self.costs, spent.costs)
+        self.saved += spent.saved
+
 
 def add_costs(costs: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
     """Dollars by model, of two parts of a run."""

@@ -170,7 +170,7 @@ class Shard(NamedTuple):
         return f"{self.number}/{self.total}"
 
     def holds(self, content_id: str) -> bool:
-        """Whether a record belongs to it. By other digits than those by which Ray's actors share records."""
+        """Whether a record belongs to it."""
         return int(content_id[-16:-8], 16) % self.total == self.number - 1
 
 

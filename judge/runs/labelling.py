@@ -1,16 +1,17 @@
 """The job of labelling: one task, one prompt, and every record judged by all judges."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
 from judge.errors import ConfigError, unknown
 from judge.formats import OnBad
 from judge.judgements import Judgement
-from judge.prompting.template import language_request, list_templates, load_template
+from judge.prompting.template import list_templates, load_template
 from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.runs.data import reject
-from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
+from judge.runs.plan import EngineJob, Plan, constitution_entry, language_entry, read_constitution
 from judge.tasks import TASKS, Program
 from judge.tasks.constitution_preference import check_principle, under
 from judge.tasks.views import count_shortened
@@ -59,6 +60,10 @@ class LabelJob(EngineJob):
         alone = self.spec.judges_prompts and isinstance(record, Response) and bool(record.prompt)
         return "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
 
+    def rebuilt(self, plan: Plan) -> "Callable[[], LabelJob]":
+        """What makes this job anew in another process."""
+        return partial(LabelJob, plan)
+
     def program(self, record: Record) -> Program[Judgement]:
         """What is asked about one record."""
         return self.spec.program(record, self.template, self.plan.options)
@@ -81,11 +86,6 @@ class LabelJob(EngineJob):
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }
-
-
-def language_entry(language: str) -> dict[str, Any]:
-    """How a manifest names the text that asks for a language; nothing where none is asked for."""
-    return {"language": {"name": language, "hash": language_request()[2]}} if language else {}
 
 
 def _common_prompt(judges: Sequence[Judge], task: str) -> str:

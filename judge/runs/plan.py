@@ -1,26 +1,34 @@
 """What language models are to judge and how (`Plan`), and what all jobs have in common that ask them (`EngineJob`)."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from judge.constitution.constitution import Constitution, load_constitution
+from judge.engines import WITHOUT_MODEL
 from judge.engines.base import Durable, Engine
 from judge.engines.jury import close_loaded
 from judge.engines.prices import Budget, Price
+from judge.engines.spec import parse_spec
 from judge.errors import ConfigError
 from judge.formats import OnBad
 from judge.judgements import Judgement
+from judge.prompting.template import language_request
 from judge.records import Record
+from judge.runs.cluster.worker import Answers, Feed, Recipe
+from judge.runs.counts import Counts
 from judge.runs.data import DataSource
 from judge.runs.kept_replies import KeptReplies
 from judge.runs.runner import Attempt, row_of
-from judge.runs.scheduler import WINDOW, run
+from judge.runs.scheduler import WINDOW, run, run_waiting
 from judge.tasks import Options, Program
 from judge.tasks.constitution_preference import Clamp
 
+PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size")
+"""Settings of engines whose product is how many GPUs a model takes."""
 BATCHES = "batches"
 """Where a run keeps what engines need to take up work that goes on without the process."""
 
@@ -64,6 +72,8 @@ class EngineJob(ABC):
     Nothing is loaded or written before `execute`: an engine reads its weights at the first request. prompt: the one that
     was asked for, or that the judges want, "" for the task's default.
     """
+
+    place = ""  # rows of judges do not say where in the data they stand
 
     def __init__(self, plan: Plan, engines: Sequence[Engine], *, prompt: str) -> None:
         self.plan, self.prompt = plan, prompt
@@ -112,6 +122,40 @@ class EngineJob(ABC):
         next(program)
         program.close()
 
+    @abstractmethod
+    def rebuilt(self, plan: Plan) -> "Callable[[], EngineJob]":
+        """What makes this job anew, in another process, of a plan without data."""
+
+    def recipe(self) -> Recipe:
+        """How a worker is made that judges as this job does.
+
+        Raises:
+            ConfigError: for an engine of the caller's own, which no other process can have, and for what one process
+                has to keep an eye on: a cost limit, batches on a server.
+        """
+        if not all(isinstance(judge, str) for judge in self.plan.judges):
+            raise ConfigError("Ray's workers load the judges themselves: name each by a spec, such as 'vllm:MODEL'")
+        if self.plan.max_cost is not None:
+            raise ConfigError("a cost limit holds for one process: leave out max_cost, or the runner ray")
+        if any(isinstance(engine, Durable) for engine in self.engines):
+            raise ConfigError("a batch endpoint is asked by one process: leave out batch=true, or the runner ray")
+        gpus, spread = gpus_of(self.plan)
+        return Recipe(self.rebuilt(replace(self.plan, data=())), self.plan.window, gpus, spread)
+
+    def work(self, feed: Feed) -> None:
+        """Judge what a feed gives; see Work."""
+        answers = Answers(feed, self.budget)
+        run_waiting(
+            feed,
+            lambda record: answers.program(record.id, self.program(record)),
+            self.engines,
+            answers,
+            self.row,
+            counts=Counts(),
+            window=self.plan.window,
+            replies=answers,
+        )
+
     def execute(self, attempt: Attempt) -> None:
         """Judge in this process."""
         durable = [engine for engine in self.engines if isinstance(engine, Durable)]
@@ -143,6 +187,20 @@ class EngineJob(ABC):
         close_loaded(self.engines, self.plan.judges)
 
 
+def gpus_of(plan: Plan) -> tuple[int, bool]:
+    """How many GPUs the models of a plan take, and whether vLLM spreads them over machines by its own Ray executor.
+    Several judges share the same ones, as they do on one machine."""
+    gpus, spread = 0, False
+    for judge in plan.judges:
+        kind, _, settings = parse_spec(str(judge))
+        if kind in WITHOUT_MODEL:
+            continue
+        chosen = {**plan.settings, **settings}
+        gpus = max(gpus, math.prod(int(chosen.get(name, 1)) for name in PARALLEL))
+        spread = spread or chosen.get("distributed_executor_backend") == "ray"
+    return gpus, spread
+
+
 def read_constitution(named: str | Constitution) -> Constitution | None:
     """The constitution that a plan names, None for none."""
     return load_constitution(named) if isinstance(named, str) and named else named or None
@@ -153,3 +211,8 @@ def constitution_entry(constitution: Constitution | None, clamp: Clamp | None = 
     if constitution is None:
         return None
     return {"name": constitution.name, "hash": constitution.hash, "clamp": clamp}
+
+
+def language_entry(language: str) -> dict[str, Any]:
+    """How a manifest names the text that asks for a language; nothing where none is asked for."""
+    return {"language": {"name": language, "hash": language_request()[2]}} if language else {}

@@ -1,7 +1,8 @@
 """The job of critique and revision: its prompts, its roles and what its manifest says."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from judge.engines.jury import Judge, load_jury, prompt_wanted_by
@@ -11,7 +12,7 @@ from judge.judgements import Judgement
 from judge.prompting.template import Template, load_template
 from judge.records import Record, Response, Solution
 from judge.runs.data import reject
-from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
+from judge.runs.plan import EngineJob, Plan, constitution_entry, language_entry, read_constitution
 from judge.tasks import Program
 from judge.tasks.revision import Loop, Prompts, Roles, revision
 from judge.tasks.views import responses
@@ -29,7 +30,7 @@ class RevisionJob(EngineJob):
     def __init__(
         self, plan: Plan, loop: Loop, *, named: Mapping[str, str] | None = None, thought: bool = False
     ) -> None:
-        self.loop = loop
+        self.loop, self._named, self._thought = loop, dict(named or {}), thought
         distinct: list[Judge] = []
         for judge in plan.judges:
             if judge not in distinct:
@@ -40,6 +41,11 @@ class RevisionJob(EngineJob):
             raise ConfigError("principles are drawn from a constitution; name one")
         by_principle = self.constitution is not None
         self.prompts = choose_prompts(plan.judges, named or {}, by_principle=by_principle, thought=thought)
+        if language := plan.options.language:  # not the author's text: it goes on from the response
+            critique, referee = (
+                replace(prompt, language=language) for prompt in (self.prompts.critique, self.prompts.preference)
+            )
+            self.prompts = replace(self.prompts, critique=critique, preference=referee)
         super().__init__(plan, load_jury(distinct, plan.settings), prompt=self.prompts.critique.name)
 
     def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
@@ -50,6 +56,10 @@ class RevisionJob(EngineJob):
                     reject(place, "no prompt; there is nothing to answer and nothing to revise", on_bad)
                 else:
                     yield from responses(record)
+
+    def rebuilt(self, plan: Plan) -> "Callable[[], RevisionJob]":
+        """What makes this job anew in another process."""
+        return partial(RevisionJob, plan, self.loop, named=self._named, thought=self._thought)
 
     def program(self, record: Record) -> Program[Judgement]:
         """All rounds of one record."""
@@ -76,6 +86,7 @@ class RevisionJob(EngineJob):
             "judges": [engine.describe() for engine in self.engines],
             "roles": self.roles._asdict(),
             "options": self.plan.options.manifest_entry(),
+            **language_entry(self.plan.options.language),
             "format": self.plan.format,
             "data": [source.entry() for source in self.plan.data],
         }

@@ -7,11 +7,12 @@ named at once and not after a night of work, and once to work on it.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from judge.engines.base import Completion
 from judge.errors import EngineError, InputError, RunError
 from judge.formats import BadRow, OnBad, to_row
 from judge.formats.judgement_rows import judgement_to_row
@@ -61,6 +62,27 @@ class Job(Protocol):
         """Judge the records that the journal does not hold."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of one record, and what that cost.
+
+    Attributes:
+        id: the record's.
+        row: as it is journaled; None where a judge gave out before the record could be finished.
+        readable: whether the row's judgement is.
+        kept: the replies to a record that could not be finished, None for the missing ones.
+        spent: the calls and tokens behind it.
+        cut: prompts that were cut to the model's length.
+    """
+
+    id: str
+    row: Mapping[str, Any] | None = None
+    readable: bool = False
+    kept: tuple[Completion | None, ...] = ()
+    spent: Counts = field(default_factory=Counts)
+    cut: int = 0
+
+
 @dataclass(slots=True)
 class Attempt:
     """One attempt at bringing a run to its end.
@@ -74,6 +96,7 @@ class Attempt:
         watch: called with the counts now and then.
         interrupt: says when a signal must wait.
         skip: is told of rows of the data that cannot be judged; None where such a row is an error.
+        total: how many distinct records there are, those of earlier attempts included; None where it is not known.
     """
 
     directory: Path
@@ -84,16 +107,21 @@ class Attempt:
     watch: Watch
     interrupt: Interrupt
     skip: OnBad | None = None
+    total: int | None = None
 
-    def waiting(self, records: Iterator[Record]) -> Iterator[Record]:
-        """Those of the records, each once, that the journal does not hold."""
+    def waiting(self, records: Iterator[Record]) -> Iterator[tuple[str, Record]]:
+        """Those of the records with their ids, each once, that the journal does not hold."""
         once = islice(distinct(records, self.counts), self.limit)
-        return (record for content_id, record in once if content_id not in self.journal.done)
+        return (entry for entry in once if entry[0] not in self.journal.done)
 
-    def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
-        """Journal and count a row."""
-        self.journal.write(row, readable=readable)
-        self.counts.add_row(row, readable=readable)
+    def write(self, answer: Answer) -> None:
+        """Journal the row of an answer, where it has one, and count it with what it cost."""
+        if answer.row is not None:
+            self.journal.write(answer.row, readable=answer.readable)
+            self.counts.add_row(answer.row, readable=answer.readable)
+        self.counts.add_spent(answer.spent)
+        if answer.cut:
+            self.manifest["cut_prompts"] = self.manifest.get("cut_prompts", 0) + answer.cut
 
 
 class SkippedRows:
@@ -154,8 +182,7 @@ def resume(
         total = count_records(job, limit, check, on_bad)
         manifest = {**(before or new_manifest(config)), "config": config, "finished": None}
         manifest |= {"attempts": manifest["attempts"] + 1, "command": {**command, "limit": limit}}
-        counts = _spent(manifest)
-        started, spent = time.monotonic(), manifest["seconds"]
+        counts, started, spent = _spent(manifest), time.monotonic(), manifest["seconds"]
 
         def save() -> None:
             manifest.update(seconds=round(spent + time.monotonic() - started, 3), **entries_of(counts))
@@ -167,12 +194,13 @@ def resume(
             counts.resumed += counts.rows - rows
 
         with Journal(out, retry_failures=retry_failures, seen=seen) as journal:
+            skip = SkippedRows(journal, counts) if skip_bad else None
             clear_torn(out)
             save()
             try:
                 with progress_bar(total, shown=progress) as watch:
-                    skip = SkippedRows(journal, counts) if skip_bad else None
-                    job.execute(Attempt(out, journal, counts, manifest, limit, _saving(watch, save), interrupt, skip))
+                    saving = _saving(watch, save)
+                    job.execute(Attempt(out, journal, counts, manifest, limit, saving, interrupt, skip, total))
                 manifest["finished"] = now()
             except BaseException:
                 with suppress(RunError):  # what broke the loop is the better message

@@ -111,6 +111,40 @@ def run(
     others have said what they could. Raises CostLimitError when no request is left that still fits.
     """
     counts = counts if counts is not None else Counts()
+    once = islice(distinct(records, counts), limit)
+    return run_waiting(
+        (entry for entry in once if entry[0] not in journal.done),
+        program_for,
+        engines,
+        journal,
+        row_for,
+        counts=counts,
+        window=window,
+        watch=watch,
+        shielded=shielded,
+        replies=replies,
+        budget=budget,
+    )
+
+
+def run_waiting(
+    waiting: Iterator[tuple[str, Record]],
+    program_for: Callable[[Record], Program[Judgement]],
+    engines: Sequence[Engine],
+    journal: Sink,
+    row_for: Callable[[Record, Judgement], Mapping[str, Any]],
+    *,
+    counts: Counts,
+    window: int = WINDOW,
+    watch: Callable[[Counts], None] = lambda counts: None,
+    shielded: Callable[[], AbstractContextManager[None]] = nullcontext,
+    replies: Replies | None = None,
+    budget: Budget | None = None,
+) -> Counts:
+    """Judge records that come with their ids, each once, as `run` does.
+
+    waiting: may say that it has none and have some later; it has no more when it says so while nothing is in work.
+    """
 
     def finish(record: Record, judgement: Judgement) -> None:
         row, good = row_for(record, judgement), readable(judgement)
@@ -118,8 +152,6 @@ def run(
         counts.add_row(row, readable=good)
 
     live = _LivePrograms(engines, counts, finish, replies or Forgotten(), budget or Budget(engines, {}))
-    once = islice(distinct(records, counts), limit)
-    waiting = ((content_id, record) for content_id, record in once if content_id not in journal.done)
     while True:
         with shielded():
             while len(live) < window and not live.held and (entry := next(waiting, None)) is not None:

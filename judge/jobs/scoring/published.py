@@ -46,6 +46,8 @@ class PublishedRewardModel(ScoringModel):
         ConfigError: for a model that needs more to be said, with what that is.
     """
 
+    _loaded_parts = ("reader",)
+
     def __init__(
         self,
         source: str | Path,
@@ -71,7 +73,7 @@ class PublishedRewardModel(ScoringModel):
             raise ConfigError(f"objective: {source} has one output, which is the reward")
         self._config = self.published.reward_config(self._weights)
         self._template = _template(chat_template)
-        self._max_length, self._dtype, self._device = max_length, dtype, device
+        self._max_length, self._dtype, self.device = max_length, dtype, device
         self._trust_remote_code, self._engine = trust_remote_code, check_engine(engine)
         self._calibration: Calibration | None = None
         if calibration is not None:
@@ -135,7 +137,7 @@ class PublishedRewardModel(ScoringModel):
             chat_template=self._template,
             max_length=self._max_length,
             dtype=self._dtype,
-            device=self._device,
+            device=self.device,
             trust_remote_code=self._trust_remote_code,
             calibration=self._calibration,
             engine=self._engine,

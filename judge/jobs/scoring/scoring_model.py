@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from judge.errors import unknown
 from judge.jobs.reward_rows import conversation, records_of
@@ -50,9 +50,16 @@ class ScoringModel(ABC):
 
     Attributes:
         normalize: whether rewards have mean 0 and deviation 1 over the calibration data.
+        device: of its weights; "" takes a GPU where there is one.
     """
 
     normalize: bool
+    device: str
+    _loaded_parts: ClassVar[tuple[str, ...]] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The model as another process opens it: without its weights."""
+        return {name: value for name, value in vars(self).items() if name not in self._loaded_parts}
 
     @property
     @abstractmethod
