@@ -36,7 +36,8 @@ class Bench:
         self.folder = folder
         install(folder / "site")
         paths = os.pathsep.join(filter(None, (str(folder / "site"), os.environ.get("PYTHONPATH", ""))))
-        self._env = {**os.environ, "PYTHONPATH": paths}
+        # Without Ray's own watch on memory, which kills workers where other programs fill it.
+        self._env = {**os.environ, "PYTHONPATH": paths, "RAY_memory_monitor_refresh_ms": "0"}
 
     def data(self, rows: int) -> Path:
         path = self.folder / f"{rows}.jsonl"
