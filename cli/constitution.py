@@ -1,13 +1,12 @@
 """`rmjudge constitution`: write principles, check them, and try them out on a judge."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from judge.cli import options as o
-from judge.cli.drawing import say, show_json
+from judge.cli.drawing import say, show_either
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
 
@@ -35,7 +34,7 @@ def list_all(json: Json = False) -> None:
 
     shipped = judge.list_constitutions()
     counted = [{**one.to_row(), "principles": len(one.principles)} for one in shipped]
-    _show(counted, lambda: draw_list(shipped), json)
+    show_either(counted, lambda: draw_list(shipped), as_json=json)
 
 
 @app.command()
@@ -51,10 +50,10 @@ def show(
 
     if rendered:
         prompts = judge.render_constitution(name, prompt=prompt or "")
-        _show(prompts, lambda: draw_rendered(prompts), json)
+        show_either(prompts, lambda: draw_rendered(prompts), as_json=json)
     else:
         constitution = judge.load_constitution(name)
-        _show(constitution.to_row(), lambda: draw_constitution(constitution), json)
+        show_either(constitution.to_row(), lambda: draw_constitution(constitution), as_json=json)
 
 
 @app.command()
@@ -67,7 +66,7 @@ def lint(
     from judge.cli.drawing import draw_findings
 
     result = judge.lint_constitution(*(files or ()))
-    _show(result.to_row(), lambda: draw_findings(result, "constitution"), json)
+    show_either(result.to_row(), lambda: draw_findings(result, "constitution"), as_json=json)
     return 0 if result.passed else 1
 
 
@@ -104,7 +103,7 @@ def try_out(
         one_order=one_order,
         progress=not quiet,
     )
-    _show(trial.to_row(), lambda: draw_trial(trial, shown), json)
+    show_either(trial.to_row(), lambda: draw_trial(trial, shown), as_json=json)
 
 
 @app.command()
@@ -145,7 +144,7 @@ def ablate(
         resamples=resamples,
         progress=not quiet,
     )
-    _show(ablation.to_row(), lambda: draw_ablation(ablation), json)
+    show_either(ablation.to_row(), lambda: draw_ablation(ablation), as_json=json)
 
 
 @app.command()
@@ -182,7 +181,7 @@ def diff(
         one_order=one_order,
         progress=not quiet,
     )
-    _show(difference.to_row(), lambda: draw_difference(difference), json)
+    show_either(difference.to_row(), lambda: draw_difference(difference), as_json=json)
 
 
 @app.command("test")
@@ -209,12 +208,5 @@ def examples(
         one_order=one_order,
         progress=not quiet,
     )
-    _show(results.to_row(), lambda: draw_examples(results), json)
+    show_either(results.to_row(), lambda: draw_examples(results), as_json=json)
     return 0 if results.passed else 1
-
-
-def _show(value: Any, draw: Callable[[], None], json: bool) -> None:
-    if json:
-        show_json(value)
-    else:
-        draw()

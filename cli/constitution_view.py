@@ -19,7 +19,7 @@ WIDTH = 100
 
 def draw_list(constitutions: Sequence["Constitution"]) -> None:
     """One line a constitution."""
-    table = _table("constitution", "principles", "what it is for")
+    table = table_of("constitution", "principles", "what it is for")
     for constitution in constitutions:
         table.add_row(constitution.name, str(len(constitution.principles)), constitution.description)
     draw(table)
@@ -32,19 +32,19 @@ def draw_constitution(constitution: "Constitution") -> None:
     say(f"Asked: {constitution.sampling}. Hash: {constitution.hash}")
     for number, principle in enumerate(constitution.principles, start=1):
         notes = [f"weight {principle.weight:g}"] * (principle.weight != 1) + [", ".join(principle.tags)]
-        say(f"\n{number}. {principle.text}\n   {principle.id}{_brackets(notes)}")
+        say(f"\n{number}. {principle.text}\n   {principle.id}{brackets(notes)}")
         _requests(principle)
         for example in principle.examples:
-            say(_indented(f"Example: {example.prompt}"))
+            say(indented(f"Example: {example.prompt}"))
             for side in ("first", "second"):
                 mark = "✓" if side == example.verdict else "=" if example.verdict == "tie" else "✗"
-                say(_indented(f"{mark} {getattr(example, side)}", by="     "))
+                say(indented(f"{mark} {getattr(example, side)}", by="     "))
 
 
 def _requests(principle: "Principle") -> None:
     for name, text in (("Critique", principle.critique_request), ("Revision", principle.revision_request)):
         if text:
-            say(_indented(f"{name}: {text}"))
+            say(indented(f"{name}: {text}"))
 
 
 def draw_rendered(prompts: Sequence[Mapping[str, Any]]) -> None:
@@ -64,12 +64,12 @@ def draw_trial(trial: "ConstitutionTrial", shown: int) -> None:
     """What `try` found: a table of principles, the conflicts, and so many pairs side by side."""
     verdicts = ", ".join(f"{count} {name}" for name, count in trial.verdicts.items() if count)
     say(f"{trial.constitution}: {trial.pairs} pairs; all together: {verdicts}")
-    _draw_skipped(trial.skipped)
+    draw_skipped(trial.skipped)
     say()
-    table = _table("principle", "weight", "speaks", "abstains", "decides", "opposed", "unreadable")
+    table = table_of("principle", "weight", "speaks", "abstains", "decides", "opposed", "unreadable")
     for row in trial.principles:
         counts = (row.speaks, row.abstains, row.decides, row.opposed, row.unreadable)
-        table.add_row(row.id, f"{row.weight:g}", *(_of(count, trial.pairs) for count in counts))
+        table.add_row(row.id, f"{row.weight:g}", *(count_of(count, trial.pairs) for count in counts))
     draw(table)
     say("speaks: prefers a response. abstains: does not tell them apart. decides: without it the verdict of all")
     say("together would be another one. opposed: it speaks, and all together say otherwise.")
@@ -81,34 +81,36 @@ def draw_trial(trial: "ConstitutionTrial", shown: int) -> None:
         say(f"\n{pair.id[:8]}  {shorten(pair.prompt, WIDTH)}")
         say(f"  first:  {shorten(pair.first, WIDTH)}\n  second: {shorten(pair.second, WIDTH)}")
         for label, names in (("prefer first", pair.prefer_first), ("prefer second", pair.prefer_second)):
-            say(f"  {label}: {', '.join(f'{name} ({_share(pair.principles[name])})' for name in names)}")
-        say(f"  all together: {pair.verdict} ({_share(pair.p_first)})")
+            say(f"  {label}: {', '.join(f'{name} ({share_of(pair.principles[name])})' for name in names)}")
+        say(f"  all together: {pair.verdict} ({share_of(pair.p_first)})")
     if len(trial.disputed) > shown:
         say(f"\n{len(trial.disputed) - shown} more pairs on which principles disagree (--show, --json)")
 
 
-def _draw_skipped(count: int) -> None:
+def draw_skipped(count: int) -> None:
+    """How many rows are left out."""
     if count:
         say(f"{count} rows of the data that could not be read are left out")
 
 
 def draw_ablation(ablation: "Ablation") -> None:
     """What `ablate` found: one line a principle, the most useful first."""
-    whole = f"agreement with people {_mean(ablation.whole)}"
+    whole = f"agreement with people {mean_of(ablation.whole)}"
     say(f"{ablation.constitution}: {whole} on {ablation.pairs} pairs of {ablation.prompts} prompts")
-    table = _table("principle", "gain", "alone", "without it", "")
+    table = table_of("principle", "gain", "alone", "without it", "")
     for row in ablation.principles:
-        means = (_mean(row.gain, signed=True), _mean(row.alone), _mean(row.without))
-        table.add_row(row.id, *means, _worth(row.gain))
+        means = (mean_of(row.gain, signed=True), mean_of(row.alone), mean_of(row.without))
+        table.add_row(row.id, *means, worth_of(row.gain))
     draw(table)
     say("gain: agreement of all together minus that without it; [95 % interval, paired by prompt]")
     for count, what in ((ablation.unlabelled, "without a human label"), (ablation.unreadable, "not readable")):
         if count:
             say(f"{count} pairs {what} are left out")
-    _draw_skipped(ablation.skipped)
+    draw_skipped(ablation.skipped)
 
 
-def _worth(gain: Mean) -> str:
+def worth_of(gain: Mean) -> str:
+    """What an interval of a gain says."""
     _, low, high, _ = gain
     if low is None or high is None:
         return "too few prompts"
@@ -128,24 +130,24 @@ def draw_difference(difference: "ConstitutionDiff") -> None:
     if difference.pairs is None:
         return
     say(f"\n{len(difference.verdict_changes)} of {difference.pairs} verdicts changed")
-    _draw_skipped(difference.skipped)
+    draw_skipped(difference.skipped)
     if difference.verdict_changes:
-        table = _table("pair", "before", "after", "prompt")
+        table = table_of("pair", "before", "after", "prompt")
         for turn in difference.verdict_changes:
-            before = f"{turn.before or 'unreadable'} ({_share(turn.p_before)})"
-            after = f"{turn.after or 'unreadable'} ({_share(turn.p_after)})"
+            before = f"{turn.before or 'unreadable'} ({share_of(turn.p_before)})"
+            after = f"{turn.after or 'unreadable'} ({share_of(turn.p_after)})"
             table.add_row(turn.id[:8], before, after, shorten(turn.prompt, 50))
         draw(table)
 
 
 def draw_examples(results: "ExampleResults") -> None:
     """What `test` found: one line an example, and how many came out as they should."""
-    table = _table("principle", "example", "expected", "judged", "P(first)", "")
+    table = table_of("principle", "example", "expected", "judged", "P(first)", "")
     for result in results:
         judged = result.verdict or f"unreadable ({result.reason})"
         mark = "passed" if result.passed else "FAILED"
         expected = result.example.verdict
-        table.add_row(result.principle, str(result.number), expected, judged, _share(result.p_first), mark)
+        table.add_row(result.principle, str(result.number), expected, judged, share_of(result.p_first), mark)
     draw(table)
     passed = sum(result.passed for result in results)
     say(f"{results.constitution}: {passed} of {len(results)} examples come out as they say")
@@ -153,7 +155,8 @@ def draw_examples(results: "ExampleResults") -> None:
         say(f"without an example: {', '.join(results.without)}")
 
 
-def _table(*columns: str) -> "Table":
+def table_of(*columns: str) -> "Table":
+    """A table without lines under these heads."""
     from rich.table import Table
 
     table = Table(*columns, box=None, pad_edge=False)
@@ -161,15 +164,18 @@ def _table(*columns: str) -> "Table":
     return table
 
 
-def _of(count: int, total: int) -> str:
+def count_of(count: int, total: int) -> str:
+    """A count and its share."""
     return f"{count} ({count / total:.0%})" if total else "0"
 
 
-def _share(value: float | None) -> str:
+def share_of(value: float | None) -> str:
+    """A probability."""
     return "–" if value is None else f"{value:.2f}"
 
 
-def _mean(mean: Mean, *, signed: bool = False) -> str:
+def mean_of(mean: Mean, *, signed: bool = False) -> str:
+    """A mean with its interval."""
     value, low, high, _ = mean
     if value is None:
         return "–"
@@ -179,10 +185,12 @@ def _mean(mean: Mean, *, signed: bool = False) -> str:
     return f"{value:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
-def _brackets(notes: Sequence[str]) -> str:
+def brackets(notes: Sequence[str]) -> str:
+    """Notes behind a name."""
     text = "; ".join(note for note in notes if note)
     return f" ({text})" if text else ""
 
 
-def _indented(text: str, by: str = "   ") -> str:
+def indented(text: str, by: str = "   ") -> str:
+    """A paragraph, moved to the right."""
     return fill(text, WIDTH, initial_indent=by, subsequent_indent=by + "  ")

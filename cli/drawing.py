@@ -6,7 +6,7 @@ Nothing else in cli/ prints: here control characters in names and texts of other
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,14 @@ def say(*words: object, end: str = "\n", error: bool = False) -> None:
 def show_json(value: object) -> None:
     """A value on several lines of JSON."""
     say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_either(value: object, drawn: Callable[[], None], *, as_json: bool) -> None:
+    """A result as JSON, or drawn for people."""
+    if as_json:
+        show_json(value)
+    else:
+        drawn()
 
 
 def draw(renderable: object) -> None:

@@ -53,6 +53,7 @@ VERBS = {
     ),
     "data": Verb("judge.cli.data", "Show what a data file holds and what is wrong with it.", True),
     "constitution": Verb("judge.cli.constitution", "Write, check and try out the principles a judge is held to.", True),
+    "rubric": Verb("judge.cli.rubrics.rubric", "Write, check and try out the criteria answers are judged by.", True),
     "prompt": Verb("judge.cli.prompt", "List, show, render and check the prompts a judge is given.", True),
     "tiny": Verb("judge.cli.tiny", "Make problems with known truth for the embedded judge; show its card.", True),
 }

@@ -18,7 +18,9 @@ Data = Annotated[
 ]
 Task = Annotated[
     str | None,
-    typer.Option("--task", "-t", help="preference, critique, score, checklist, classify, steps, outcome or ranking."),
+    typer.Option(
+        "--task", "-t", help="preference, critique, score, checklist, classify, multilabel, steps, outcome or ranking."
+    ),
 ]
 Judge = Annotated[
     list[str] | None,
@@ -26,7 +28,7 @@ Judge = Annotated[
         "--judge",
         "-j",
         help="vllm:MODEL, hf:MODEL, tiny, openai:URL#MODEL, scripted:FILE, recorded:RUN; several: a jury. Settings of "
-        "its own: vllm:MODEL?NAME=VALUE.",
+        "its own: vllm:MODEL?NAME=VALUE; openai:URL#MODEL?batch=true asks a batch endpoint.",
     ),
 ]
 Out = Annotated[
@@ -120,7 +122,9 @@ Criterion = Annotated[
 ]
 Category = Annotated[
     list[str] | None,
-    typer.Option("--category", metavar="NAME[=MEANING]", help="A category of classify.", rich_help_panel=_ASKING),
+    typer.Option(
+        "--category", metavar="NAME[=MEANING]", help="A category of classify or multilabel.", rich_help_panel=_ASKING
+    ),
 ]
 Rubric = Annotated[
     str | None,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from judge.jobs.distill import TrainingPlan, distill
     from judge.jobs.export import ExportedModel, export
     from judge.jobs.label import label
-    from judge.jobs.lint import LintResult, lint_constitution, lint_prompt
+    from judge.jobs.lint import LintResult, lint_constitution, lint_prompt, lint_rubric
     from judge.jobs.merge import merge
     from judge.jobs.prompt import RenderedPrompt, render_prompt
     from judge.jobs.revise import revise
@@ -56,6 +56,15 @@ if TYPE_CHECKING:
     from judge.jobs.rewards.best_of import best_of
     from judge.jobs.rewards.judge_reward import JudgeReward
     from judge.jobs.rewards.serve import serve
+    from judge.jobs.rubrics.generate import RubricGeneration, generate_rubrics
+    from judge.jobs.rubrics.rubric import (
+        ablate_rubric,
+        diff_rubrics,
+        new_rubric,
+        render_rubric,
+        test_rubric,
+        try_rubric,
+    )
     from judge.jobs.score import score
     from judge.jobs.scoring.calibrate import CalibrationResult, calibrate
     from judge.jobs.scoring.robustness import robustness
@@ -65,6 +74,7 @@ if TYPE_CHECKING:
     from judge.jobs.training.sweep_result import Sweep, SweepCell
     from judge.jobs.training.trainer import RewardTrainer
     from judge.judgements import (
+        Categories,
         Category,
         Checklist,
         Critique,
@@ -98,6 +108,11 @@ if TYPE_CHECKING:
     from judge.report.robustness import RobustnessReport
     from judge.rewards.reward import Reward, RewardSource
     from judge.rewards.shaping import Shaping
+    from judge.rubric.ablation import RubricAblation
+    from judge.rubric.difference import RubricDiff
+    from judge.rubric.example_tests import RubricExampleResults
+    from judge.rubric.rubric_file import RubricFile, load_rubric
+    from judge.rubric.trial import RubricTrial
     from judge.runs.counts import Counts
     from judge.runs.preview import Preview
     from judge.runs.reader import Judged, Run, open_run
@@ -111,6 +126,7 @@ __all__ = [
     "Ablation",
     "BestOfReport",
     "CalibrationResult",
+    "Categories",
     "Category",
     "Checklist",
     "Comparison",
@@ -162,7 +178,13 @@ __all__ = [
     "RobustnessReport",
     "Round",
     "RoundFigures",
+    "RubricAblation",
+    "RubricDiff",
+    "RubricExampleResults",
+    "RubricFile",
+    "RubricGeneration",
     "RubricItem",
+    "RubricTrial",
     "Run",
     "RunAudit",
     "RunChangedError",
@@ -181,6 +203,7 @@ __all__ = [
     "TrainingPlan",
     "UnknownNameError",
     "ablate_constitution",
+    "ablate_rubric",
     "agree",
     "audit",
     "best_of",
@@ -188,10 +211,12 @@ __all__ = [
     "console",
     "content_id",
     "diff_constitutions",
+    "diff_rubrics",
     "distill",
     "export",
     "from_row",
     "generate_problems",
+    "generate_rubrics",
     "hooks",
     "iterate",
     "judgement_from_row",
@@ -199,15 +224,18 @@ __all__ = [
     "label",
     "lint_constitution",
     "lint_prompt",
+    "lint_rubric",
     "list_constitutions",
     "list_templates",
     "load_constitution",
     "load_engine",
     "load_reward_model",
+    "load_rubric",
     "load_template",
     "mask_secrets",
     "merge",
     "new_constitution",
+    "new_rubric",
     "open_reward",
     "open_run",
     "play",
@@ -216,6 +244,7 @@ __all__ = [
     "recognise",
     "render_constitution",
     "render_prompt",
+    "render_rubric",
     "revise",
     "robustness",
     "score",
@@ -224,9 +253,11 @@ __all__ = [
     "survey",
     "sweep",
     "test_constitution",
+    "test_rubric",
     "tiny_card",
     "to_row",
     "try_constitution",
+    "try_rubric",
     "unknown",
     "visible",
 ]
@@ -309,6 +340,7 @@ _HOMES = {
         "LintResult",
         "lint_constitution",
         "lint_prompt",
+        "lint_rubric",
     ),
     "jobs.merge": ("merge",),
     "jobs.prompt": (
@@ -324,6 +356,15 @@ _HOMES = {
     "jobs.rewards.best_of": ("best_of",),
     "jobs.rewards.judge_reward": ("JudgeReward",),
     "jobs.rewards.serve": ("serve",),
+    "jobs.rubrics.generate": ("RubricGeneration", "generate_rubrics"),
+    "jobs.rubrics.rubric": (
+        "ablate_rubric",
+        "diff_rubrics",
+        "new_rubric",
+        "render_rubric",
+        "test_rubric",
+        "try_rubric",
+    ),
     "jobs.score": ("score",),
     "jobs.scoring.calibrate": (
         "CalibrationResult",
@@ -343,6 +384,7 @@ _HOMES = {
     ),
     "jobs.training.trainer": ("RewardTrainer",),
     "judgements": (
+        "Categories",
         "Category",
         "Checklist",
         "Critique",
@@ -383,6 +425,11 @@ _HOMES = {
         "RewardSource",
     ),
     "rewards.shaping": ("Shaping",),
+    "rubric.ablation": ("RubricAblation",),
+    "rubric.difference": ("RubricDiff",),
+    "rubric.example_tests": ("RubricExampleResults",),
+    "rubric.rubric_file": ("RubricFile", "load_rubric"),
+    "rubric.trial": ("RubricTrial",),
     "runs.counts": ("Counts",),
     "runs.preview": ("Preview",),
     "runs.reader": (

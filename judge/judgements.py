@@ -144,6 +144,16 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Categories(Score):
+    """Which of several categories hold for a response: any number of them, each asked by itself.
+
+    verdict: category -> 1 where it holds, 0 where it does not, None when unreadable. expected: category -> P(holds).
+    """
+
+    task: ClassVar[str] = "multilabel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """Several responses in order, best first (0-based indices).
 

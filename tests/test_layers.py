@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"exports"},
     {"rewards", "agreement"},
     {"constitution_eval"},
+    {"rubric"},
     {"report"},
     {"serving"},
     {"jobs"},

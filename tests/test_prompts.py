@@ -28,6 +28,7 @@ VALUES: dict[str, object] = {
     "index": 0,
     "criterion": "brevity",
     "categories": ["harm", "none"],
+    "category": "harm",
 }
 
 

@@ -8,18 +8,20 @@ import pytest
 import judge
 
 PUBLIC = """
-FORMATS TASKS Ablation BestOfReport CalibrationResult Category Checklist Comparison Completion ConfigError
+FORMATS TASKS Ablation BestOfReport CalibrationResult Categories Category Checklist Comparison Completion ConfigError
 Constitution ConstitutionDiff ConstitutionTrial Conversation CostLimitError Counts Critique Engine EngineError
-ExampleResults Exported ExportedModel HumanLabel InputError Iteration JudgeReward Judged Judgement LintResult Message
-MissingExtraError Options Order Outcome Pair Placed Preference Preview Principle Program Ranking Reading Record
-RenderedPrompt Report Request Response Revision Reward RewardModel RewardSource RewardTrainer RmjudgeError
-RobustnessReport Round RoundFigures RubricItem Run RunAudit RunChangedError RunError Score Shaping Solution Steps
-Survey Sweep SweepCell TaskSpec Template TemplateError TinyCard TrainingPlan UnknownNameError ablate_constitution
-agree audit best_of calibrate console content_id diff_constitutions distill export from_row generate_problems hooks
-iterate judgement_from_row judgement_to_row label lint_constitution lint_prompt list_constitutions list_templates
-load_constitution load_engine load_reward_model load_template mask_secrets merge new_constitution open_reward open_run
-play read_records readable recognise render_constitution render_prompt revise robustness score serve spoken survey
-sweep test_constitution tiny_card to_row try_constitution unknown visible
+ExampleResults Exported ExportedModel HumanLabel InputError Iteration JudgeReward Judged Judgement LintResult
+Message MissingExtraError Options Order Outcome Pair Placed Preference Preview Principle Program Ranking Reading
+Record RenderedPrompt Report Request Response Revision Reward RewardModel RewardSource RewardTrainer RmjudgeError
+RobustnessReport Round RoundFigures RubricAblation RubricDiff RubricExampleResults RubricFile RubricGeneration
+RubricItem RubricTrial Run RunAudit RunChangedError RunError Score Shaping Solution Steps Survey Sweep SweepCell
+TaskSpec Template TemplateError TinyCard TrainingPlan UnknownNameError ablate_constitution ablate_rubric agree
+audit best_of calibrate console content_id diff_constitutions diff_rubrics distill export from_row
+generate_problems generate_rubrics hooks iterate judgement_from_row judgement_to_row label lint_constitution
+lint_prompt lint_rubric list_constitutions list_templates load_constitution load_engine load_reward_model
+load_rubric load_template mask_secrets merge new_constitution new_rubric open_reward open_run play read_records
+readable recognise render_constitution render_prompt render_rubric revise robustness score serve spoken survey
+sweep test_constitution test_rubric tiny_card to_row try_constitution try_rubric unknown visible
 """.split()
 
 

@@ -12,7 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from judge.constitution.parser import Draft, Entry, take_apart
+from judge.constitution.parser import Draft, take_apart
+from judge.constitution.yaml_entries import Entry
 from judge.errors import InputError, unknown
 from judge.records import Message, Pair, PairVerdict, content_id
 

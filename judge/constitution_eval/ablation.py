@@ -1,16 +1,16 @@
-"""Which principle earns its place: agreement with people with each one left out, and with each one alone.
+"""Which principle or criterion earns its place: agreement with people with each one left out, and with each alone.
 
 Every figure comes from the same answers; a principle that is left out is left out of the merging.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from judge.constitution.constitution import Constitution
 from judge.constitution_eval.principle_votes import PrincipleVotes
 from judge.errors import ConfigError, InputError, unknown
-from judge.records import HumanLabel, Pair, spoken
+from judge.records import HumanLabel, Pair, PairVerdict, spoken
 
 RESAMPLES = 2000
 
@@ -29,8 +29,8 @@ class PairMean(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrincipleWorth:
-    """What one principle is worth. alone, without: agreement with people of it alone, and of all the others.
-    gain: agreement of the whole minus that without it, pair by pair; below 0 it does harm."""
+    """What one principle, or one criterion, is worth. alone, without: agreement with people of it alone, and of all the
+    others. gain: agreement of the whole minus that without it, pair by pair; below 0 it does harm."""
 
     id: str
     text: str
@@ -116,39 +116,93 @@ def ablate(
     """
     if len(constitution.principles) < 2:
         raise ConfigError(f"{constitution.name} has one principle; leaving it out leaves nothing")
+    worths = worth_of_parts(
+        [(principle.id, principle.text) for principle in constitution.principles],
+        votes,
+        labels,
+        verdict=lambda vote, without: vote.verdict(constitution.without(without) if without else constitution),
+        alone=lambda vote, name: vote.alone(name),
+        seed=seed,
+        resamples=resamples,
+    )
+    return Ablation(
+        constitution=constitution.name,
+        hash=constitution.hash,
+        pairs=worths.pairs,
+        prompts=worths.prompts,
+        unlabelled=unlabelled + len(votes) - worths.pairs,
+        unreadable=worths.unreadable,
+        whole=worths.whole,
+        principles=worths.parts,
+        seed=seed,
+        resamples=resamples,
+    )
+
+
+class Voted(Protocol):
+    """A pair and what was said of it."""
+
+    @property
+    def pair(self) -> Pair: ...
+
+
+VotedT = TypeVar("VotedT", bound=Voted)
+
+
+class Worths(NamedTuple):
+    """What the parts of a whole are worth, the most useful first; see `Ablation` for the other figures."""
+
+    whole: PairMean
+    parts: tuple[PrincipleWorth, ...]
+    pairs: int
+    prompts: int
+    unreadable: int
+
+
+def worth_of_parts(
+    parts: Sequence[tuple[str, str]],
+    votes: Sequence[VotedT],
+    labels: Mapping[str, tuple[HumanLabel, ...]],
+    *,
+    verdict: Callable[[VotedT, str], PairVerdict | None],
+    alone: Callable[[VotedT, str], PairVerdict | None],
+    seed: int,
+    resamples: int,
+) -> Worths:
+    """The worth of each part of what pairs were judged by: a constitution's principles, a rubric's criteria.
+
+    Args:
+        parts: the id and the text of each.
+        votes: what was said of each pair.
+        labels: of people, by the pair's id; pairs without one are left out.
+        verdict: a vote, and the id of the part to leave out ("" for none) -> the verdict of all others together.
+        alone: a vote, and a part's id -> the verdict of that part alone.
+        seed, resamples: of the bootstrap.
+    """
     labelled = [vote for vote in votes if vote.pair.id in labels]
-    draw = _Draw([spoken(vote.pair.prompt) for vote in labelled], seed=seed, resamples=resamples)
+    draw = Draw([spoken(vote.pair.prompt) for vote in labelled], seed=seed, resamples=resamples)
 
     def column(verdicts: Iterable[str | None]) -> list[float | None]:
         return [agreement(v, labels[vote.pair.id]) for v, vote in zip(verdicts, labelled, strict=True)]
 
-    with_all = column(vote.verdict(constitution) for vote in labelled)
-    principles = []
-    for principle in constitution.principles:
-        rest = constitution.without(principle.id)
-        # Where only this principle could be read, the others together have nothing to say: a tie, as all abstain.
-        without = column(vote.verdict(rest) or ("tie" if vote.verdict(constitution) else None) for vote in labelled)
+    of_all = [verdict(vote, "") for vote in labelled]
+    with_all = column(of_all)
+    worths = []
+    for name, text in parts:
+        # Where only this part could be read, the others together have nothing to say: a tie, as all abstain.
+        rest = [verdict(vote, name) or ("tie" if whole else None) for vote, whole in zip(labelled, of_all, strict=True)]
+        without = column(rest)
         gain = [None if a is None or b is None else a - b for a, b in zip(with_all, without, strict=True)]
         worth = PrincipleWorth(
-            id=principle.id,
-            text=principle.text,
-            alone=draw.mean(column(vote.alone(principle.id) for vote in labelled)),
+            id=name,
+            text=text,
+            alone=draw.mean(column(alone(vote, name) for vote in labelled)),
             without=draw.mean(without),
             gain=draw.mean(gain, share=False),
         )
-        principles.append(worth)
-    return Ablation(
-        constitution=constitution.name,
-        hash=constitution.hash,
-        pairs=len(labelled),
-        prompts=draw.prompts,
-        unlabelled=unlabelled + len(votes) - len(labelled),
-        unreadable=with_all.count(None),
-        whole=draw.mean(with_all),
-        principles=tuple(sorted(principles, key=_usefulness)),
-        seed=seed,
-        resamples=resamples,
-    )
+        worths.append(worth)
+    ordered = tuple(sorted(worths, key=_usefulness))
+    return Worths(draw.mean(with_all), ordered, len(labelled), draw.prompts, with_all.count(None))
 
 
 def _usefulness(principle: PrincipleWorth) -> tuple[float, float]:
@@ -156,7 +210,7 @@ def _usefulness(principle: PrincipleWorth) -> tuple[float, float]:
     return -(principle.gain.value or 0.0), -(principle.alone.value or 0.0)
 
 
-class _Draw:
+class Draw:
     """Means over pairs with intervals, all on the same draws of prompts."""
 
     def __init__(self, prompts: Sequence[str], *, seed: int, resamples: int) -> None:

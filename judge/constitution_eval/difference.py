@@ -11,7 +11,8 @@ from judge.records import Pair, spoken
 from judge.runs.counts import Counts
 from judge.verdicts import p_first
 
-_FIELDS = ("text", "critique_request", "revision_request", "weight", "tags", "examples")
+Parts = Mapping[str, Mapping[str, str]]
+"""Id -> field -> its text, that of "text" always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,35 +65,34 @@ def _changes(before: Constitution, after: Constitution) -> Iterator[TextChange]:
         old, new = str(getattr(before, key)), str(getattr(after, key))
         if old != new:
             yield TextChange(kind="changed", what=key, words=word_diff(old, new))
-    earlier = {principle.id: principle for principle in before.principles}
-    later = {principle.id: principle for principle in after.principles}
-    for principle in before.principles:
-        if principle.id not in later:
-            yield TextChange(kind="removed", what=principle.id, words=word_diff(principle.text, ""))
-    for principle in after.principles:
-        if principle.id not in earlier:
-            yield TextChange(kind="added", what=principle.id, words=word_diff("", principle.text))
-        else:
-            yield from _principle_changes(earlier[principle.id], principle)
+    old_parts, new_parts = ({p.id: _fields(p) for p in constitution.principles} for constitution in (before, after))
+    yield from part_changes(old_parts, new_parts)
 
 
-def _principle_changes(old: Principle, new: Principle) -> Iterator[TextChange]:
-    for name in _FIELDS:
-        old_text, new_text = _text_of(old, name), _text_of(new, name)
-        if old_text != new_text:
-            yield TextChange(kind="changed", what=new.id, field=name, words=word_diff(old_text, new_text))
+def part_changes(before: Parts, after: Parts) -> Iterator[TextChange]:
+    """What changed in principles or criteria: those that are gone, then those of the new file, in their order."""
+    for name, fields in before.items():
+        if name not in after:
+            yield TextChange(kind="removed", what=name, words=word_diff(fields["text"], ""))
+    for name, fields in after.items():
+        if name not in before:
+            yield TextChange(kind="added", what=name, words=word_diff("", fields["text"]))
+            continue
+        for field, text in fields.items():
+            if before[name][field] != text:
+                yield TextChange(kind="changed", what=name, field=field, words=word_diff(before[name][field], text))
 
 
-def _text_of(principle: Principle, name: str) -> str:
-    match name:
-        case "weight":
-            return f"{principle.weight:g}"
-        case "tags":
-            return ", ".join(principle.tags)
-        case "examples":
-            return " | ".join(f"{e.prompt} / {e.first} / {e.second} / {e.verdict}" for e in principle.examples)
-        case _:
-            return str(getattr(principle, name))
+def _fields(principle: Principle) -> dict[str, str]:
+    examples = " | ".join(f"{e.prompt} / {e.first} / {e.second} / {e.verdict}" for e in principle.examples)
+    return {
+        "text": principle.text,
+        "critique_request": principle.critique_request,
+        "revision_request": principle.revision_request,
+        "weight": f"{principle.weight:g}",
+        "tags": ", ".join(principle.tags),
+        "examples": examples,
+    }
 
 
 def word_diff(before: str, after: str) -> str:

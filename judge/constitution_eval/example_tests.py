@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from judge.constitution.constitution import Constitution, Example, Principle
 from judge.constitution_eval.principle_votes import PrincipleJudge, PrincipleVotes
@@ -33,12 +33,23 @@ class ExampleResult:
         return {**asdict(self), "passed": self.passed}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExampleResults:
-    """What came of every example of a constitution, in the order of its file. without: principles that have none."""
+class OneResult(Protocol):
+    """What came of one example."""
 
-    constitution: str
-    results: tuple[ExampleResult, ...]
+    @property
+    def passed(self) -> bool: ...
+
+    def to_row(self) -> dict[str, Any]: ...
+
+
+ResultT = TypeVar("ResultT", bound=OneResult)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results(Generic[ResultT]):
+    """What came of every example, in the order of the file. without: the principles or criteria that have none."""
+
+    results: tuple[ResultT, ...]
     without: tuple[str, ...] = ()
 
     @property
@@ -46,7 +57,7 @@ class ExampleResults:
         """Whether every example comes out as it says."""
         return all(result.passed for result in self.results)
 
-    def __iter__(self) -> Iterator[ExampleResult]:
+    def __iter__(self) -> Iterator[ResultT]:
         return iter(self.results)
 
     def __len__(self) -> int:
@@ -55,6 +66,13 @@ class ExampleResults:
     def to_row(self) -> list[dict[str, Any]]:
         """Plain JSON values, an example each."""
         return [result.to_row() for result in self.results]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleResults(Results[ExampleResult]):
+    """What came of every example of a constitution."""
+
+    constitution: str
 
 
 def run_examples(

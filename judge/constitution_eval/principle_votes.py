@@ -6,22 +6,21 @@ sample.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
 from judge.constitution.constitution import Constitution, Sampling
-from judge.engines.base import Engine
-from judge.engines.jury import Judge, close_loaded, load_jury, prompt_wanted_by
+from judge.constitution_eval.trial_judge import TrialJudge
+from judge.engines.jury import Judge, prompt_wanted_by
 from judge.errors import ConfigError, InputError
 from judge.formats import OnBad
-from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement, Preference, Reading
 from judge.prompting.template import load_template
 from judge.records import Pair, PairVerdict, Record
 from judge.runs.counts import Counts
 from judge.runs.data import Data, DataSource, open_data, reject
-from judge.runs.scheduler import distinct, run
+from judge.runs.scheduler import distinct
 from judge.tasks import TASKS, Options, Program
 from judge.tasks.constitution_preference import PROMPT, Voice, check_principle, merge_principles, principled, said
 from judge.verdicts import preferred, unread
@@ -53,21 +52,7 @@ class PrincipleVotes(NamedTuple):
         return unread([reading for reading in self.readings if reading.principle == principle])
 
 
-@dataclass(slots=True)
-class MemorySink:
-    """The sink of a trial: judgements in memory."""
-
-    done: frozenset[str] = frozenset()
-    rows: dict[str, PrincipleVotes] = field(default_factory=dict)
-
-    def write(self, row: Mapping[str, Any], *, readable: bool) -> None:
-        self.rows[row["id"]] = row["votes"]
-
-    def sync(self) -> None:
-        """Nothing goes to a disk."""
-
-
-class PrincipleJudge:
+class PrincipleJudge(TrialJudge):
     """A judge that answers under principles: its engines, its prompt and how it is asked.
 
     Raises ConfigError for a prompt without a place for a principle, before any model is loaded.
@@ -81,19 +66,13 @@ class PrincipleJudge:
         options: Options | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        if not judges:
-            raise ConfigError("no judge is named; give --judge, such as vllm:MODEL")
-        self.options = replace(options or Options(), judges=len(judges))
         small = [judge for judge in judges if prompt_wanted_by(judge)]
         if small and not prompt:
             name = small[0] if isinstance(small[0], str) else "the embedded judge"
             raise ConfigError(f"{name} has not learnt to judge under a principle: name a real model, or a --prompt")
-        self.template = load_template("preference", prompt or PROMPT)
-        TASKS["preference"].check(self.template, self.options)
-        check_principle(self.template)
-        self._judges = judges
-        self.engines: list[Engine] = load_jury(judges, settings or {})
-        self.counts = Counts()
+        template = load_template("preference", prompt or PROMPT)
+        check_principle(template)
+        super().__init__(judges, template, task="preference", options=options, settings=settings)
 
     def vote(
         self,
@@ -103,13 +82,7 @@ class PrincipleJudge:
         watch: Callable[[Counts], None] = lambda counts: None,
     ) -> list[PrincipleVotes]:
         """What every principle says of every distinct pair, in their order; sampling rules are left aside."""
-        kept, order = MemorySink(), []
         constitution_for = constitution if callable(constitution) else lambda pair: constitution
-
-        def each() -> Iterator[Pair]:
-            for pair in pairs:
-                order.append(pair.id)
-                yield pair
 
         def whole(record: Record) -> Constitution:
             assert isinstance(record, Pair)
@@ -119,26 +92,12 @@ class PrincipleJudge:
             assert isinstance(record, Pair)
             return principled(record, self.template, self.options, constitution=whole(record))
 
-        def row(record: Record, judgement: Judgement) -> dict[str, Any]:
+        votes = []
+        for record, judgement in self.judge(pairs, program, watch=watch):
             assert isinstance(record, Pair) and isinstance(judgement, Preference)
             says = {p.id: said(judgement.readings, p.id) for p in whole(record).principles}
-            votes = PrincipleVotes(record, says, judgement.readings)
-            return {"id": record.id, "votes": votes, "judgement": judgement_to_row(judgement)}
-
-        run(
-            each(),
-            program,
-            self.engines,
-            kept,
-            row,
-            counts=self.counts,
-            watch=watch,
-        )
-        return [kept.rows[name] for name in dict.fromkeys(order)]
-
-    def close(self) -> None:
-        """Let go of the models; an engine of the caller's own stays open."""
-        close_loaded(self.engines, self._judges)
+            votes.append(PrincipleVotes(record, says, judgement.readings))
+        return votes
 
 
 def read_pairs(

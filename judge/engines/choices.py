@@ -43,6 +43,12 @@ class ChoiceTree:
         """Tokens of the longest node: what a prompt grows by when that node is asked."""
         return max(len(node) for node in self.nodes)
 
+    @property
+    def ends(self) -> list[Node]:
+        """The nodes that no other node goes on from: on the ways to them lie all nodes."""
+        begun = {node[:depth] for node in self.nodes for depth in range(len(node))}
+        return [node for node in self.nodes if node not in begun]
+
     def logprobs(self, scores: Mapping[Node, Mapping[int, float]]) -> dict[str, float]:
         """Natural log-probability of each answer among the answers: log p(a) - log sum_b p(b).
 

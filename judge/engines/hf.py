@@ -144,7 +144,7 @@ class HfEngine:
         ids, tree = self._chat.choices(request)
         self._check_length(len(ids) + tree.depth)
         self._trees[ticket] = (tree, {}, 0)
-        return [_Row(ticket, [*ids, *node], request, node=node) for node in tree.nodes]
+        return [_Row(ticket, [*ids, *node], request, node=node) for node in tree.ends]
 
     def _check_length(self, tokens: int) -> None:
         if tokens >= self._longest:
@@ -164,14 +164,17 @@ class HfEngine:
     # -- the model ----------------------------------------------------------------------------------------------------
 
     def _score(self, batch: list[_Row]) -> None:
-        """Log-probabilities of each row's next tokens: one forward pass, log_softmax over V in float32."""
-        logits, _, _ = self._prefill(batch)
-        logprobs = logits.float().log_softmax(-1)
-        for row, row_logprobs in zip(batch, logprobs, strict=True):
+        """Log-probabilities of the tokens at each row's node and at those on the way to it: one forward pass,
+        log_softmax over V in float32."""
+        kept = 1 + max(len(row.node or ()) for row in batch)
+        logits, _, _ = self._prefill(batch, kept)  # (B, kept, V)
+        for row, row_logits in zip(batch, logits, strict=True):
             tree, scores, cost = self._trees[row.ticket]
             assert row.node is not None
-            children = tree.nodes[row.node]
-            scores[row.node] = dict(zip(children, row_logprobs[children].tolist(), strict=True))
+            for depth in range(len(row.node) + 1):
+                logprobs = row_logits[depth - len(row.node) - 1].float().log_softmax(-1)
+                children = tree.nodes[row.node[:depth]]
+                scores[row.node[:depth]] = dict(zip(children, logprobs[children].tolist(), strict=True))
             self._trees[row.ticket] = (tree, scores, cost + len(row.ids))
             if len(scores) == len(tree.nodes):
                 self._finish_choices(row.ticket)
@@ -187,8 +190,8 @@ class HfEngine:
         """Decode until every row has ended; rows that have are dropped from the batch."""
         import torch
 
-        logits, cache, mask = self._prefill(batch)
-        rows = batch
+        logits, cache, mask = self._prefill(batch, 1)
+        logits, rows = logits[:, -1], batch
         while True:
             tokens = [self._next_token(row, row_logits) for row, row_logits in zip(rows, logits, strict=True)]
             alive = []
@@ -206,19 +209,22 @@ class HfEngine:
             last = torch.tensor([[row.out[-1]] for row in rows], device=self.device)  # (B, 1)
             place = mask.sum(1, keepdim=True) - 1
             logits, cache = self._forward(last, mask, place, cache)
+            logits = logits[:, -1]
 
-    def _prefill(self, batch: list[_Row]) -> tuple[Any, Any, Any]:
-        """Logits (B, V) after each row's last token, the cache, and the mask (B, T); rows are padded on the left."""
+    def _prefill(self, batch: list[_Row], kept: int) -> tuple[Any, Any, Any]:
+        """Logits (B, kept, V) after each row's last `kept` tokens, the cache, and the mask (B, T); rows are padded on
+        the left."""
         import torch
 
         longest = max(len(row.ids) for row in batch)
         ids = torch.tensor([[0] * (longest - len(row.ids)) + row.ids for row in batch], device=self.device)
         mask = torch.tensor([[0] * (longest - len(row.ids)) + [1] * len(row.ids) for row in batch], device=self.device)
         place = (mask.cumsum(1) - 1).clamp(min=0)
-        logits, cache = self._forward(ids, mask, place, None)
+        logits, cache = self._forward(ids, mask, place, None, kept)
         return logits, cache, mask
 
-    def _forward(self, ids: Any, mask: Any, place: Any, cache: Any) -> tuple[Any, Any]:
+    def _forward(self, ids: Any, mask: Any, place: Any, cache: Any, kept: int = 1) -> tuple[Any, Any]:
+        """Logits (B, kept, V) and the cache."""
         import torch
 
         with torch.inference_mode():
@@ -228,9 +234,9 @@ class HfEngine:
                 position_ids=place,
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=1,
+                logits_to_keep=kept,
             )
-        return output.logits[:, -1], output.past_key_values
+        return output.logits, output.past_key_values
 
     def _next_token(self, row: _Row, logits: Any) -> int:
         """Greedy at temperature 0; else a draw from the nucleus of mass top_p with the row's own generator."""

@@ -61,16 +61,15 @@ def read_prices(prices: str | Path | Prices | None) -> dict[str, Price]:
 
 
 def _load(path: Path) -> Any:
-    import yaml
+    from judge.yaml_input import YamlError, load_yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return load_yaml(path.read_text(encoding="utf-8"))
+    except YamlError as error:
+        raise InputError(f"{path}:{error.line}: not YAML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(f"{path}: cannot be read as a price file: {reason}") from None
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
-        raise InputError(f"{path}:{line}: not YAML: {getattr(error, 'problem', None) or error}") from None
 
 
 def _price(entry: Any, place: str) -> Price:

@@ -16,6 +16,7 @@ from judge.files import scan_rows
 from judge.formats.base import Format, Row
 from judge.formats.fields import assistant, conversation, need, number, offered, rest, text, user, values, wrong
 from judge.records import Conversation, HumanLabel, Record, Response, Rubric, RubricItem
+from judge.yaml_input import YamlError, compose, construct
 
 COLUMNS = ("rubric", "rubrics")
 OWN = "rmjudge"
@@ -118,14 +119,12 @@ def _listed_in(path: Path) -> list[tuple[str, Any]]:
     """The entries of a YAML or JSON file, each with its place."""
     try:
         source = path.read_text("utf-8")
-        tree = yaml.compose(source, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(source)
+        tree = compose(source)
+        value = construct(tree)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: no YAML: {getattr(error, 'problem', None) or error}") from None
+    except YamlError as error:
+        raise InputError(f"{path}:{error.line}: no YAML: {error}") from None
     if isinstance(value, Mapping) and isinstance(tree, yaml.MappingNode):
         key = next((name for name in ("criteria", *COLUMNS) if name in value), "")
         value, tree = value.get(key), next((child for name, child in tree.value if name.value == key), None)

@@ -21,7 +21,7 @@ from judge.formats import BadRow, OnBad, to_row
 from judge.jobs.label import label, need
 from judge.jobs.score import score
 from judge.jobs.scoring.scoring_model import ScoringModel
-from judge.records import Record
+from judge.records import Record, RubricItem
 from judge.run_files import read_lines
 from judge.runs.cluster.ray_job import Runner
 from judge.runs.cluster.workers import Workers
@@ -88,6 +88,7 @@ def audit(
     seed: int | None = None,
     one_order: bool | None = None,
     hard: bool | None = None,
+    rubric: str | Path | Sequence[RubricItem | Mapping[str, Any] | str] | None = None,
     retry_failures: bool = False,
     window: int = WINDOW,
     runner: Runner = "here",
@@ -99,7 +100,7 @@ def audit(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory; the probes lie beside it, the audit in it.
-        task, judges, prompt, settings, prices, max_cost, seed, one_order, hard, window, runner, workers: as
+        task, judges, prompt, settings, prices, max_cost, seed, one_order, hard, rubric, window, runner, workers: as
             `judge.label` takes them.
         model: a reward model instead of judges, as `judge.score` takes it; it has no task and no prompt.
         probe: swap, pad, restyle, flatter, author, inject: one or several; all of them where none is named.
@@ -133,7 +134,7 @@ def audit(
         run = score(model, file, out=out, settings=settings, **resuming)
     else:
         asking: dict[str, Any] = {"task": task, "judges": judges, "prompt": prompt, "settings": settings}
-        asking |= {"prices": prices, "max_cost": max_cost}
+        asking |= {"prices": prices, "max_cost": max_cost, "rubric": rubric}
         run = label(file, out=out, seed=seed, one_order=one_order, hard=hard, **asking, **resuming)
     run = add_skipped(run, bad) if bad else run
     verdicts: dict[str, Any] = {}

@@ -44,12 +44,17 @@ def new_constitution(path: str | Path) -> Path:
     Raises:
         ConfigError: where the file exists already, or its folder does not.
     """
+    return write_new(path, skeleton())
+
+
+def write_new(path: str | Path, text: str) -> Path:
+    """Write a file that does not exist yet."""
     file = Path(path)
     if file.exists():
         raise ConfigError(f"{file}: exists already; name another file")
     if not file.parent.is_dir():
         raise ConfigError(f"{file}: there is no folder '{file.parent}'")
-    file.write_text(skeleton(), encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     return file
 
 
@@ -110,8 +115,8 @@ def try_constitution(
     loaded = _load(constitution)
     bad: list[BadRow] = []
     on_bad = bad.append if skip_bad else None
-    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
-    with _judging(judges, prompt, settings, seed, one_order) as judge, _watching(len(pairs), progress) as watch:
+    pairs = read_pairs(needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
+    with _judging(judges, prompt, settings, seed, one_order) as judge, watching(len(pairs), progress) as watch:
         return replace(summarize(loaded, judge.vote(pairs, loaded, watch=watch)), skipped=len(bad))
 
 
@@ -145,11 +150,11 @@ def ablate_constitution(
     loaded = _load(constitution)
     bad: list[BadRow] = []
     on_bad = bad.append if skip_bad else None
-    pairs = read_pairs(_needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
+    pairs = read_pairs(needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
     annotator = human if isinstance(human, str) and not Path(human).exists() else ""
     labels = human_labels(pairs, pairs if annotator or human is None else read_pairs(human, on_bad=on_bad), annotator)
     labelled = [pair for pair in pairs if pair.id in labels]
-    with _judging(judges, prompt, settings, seed, one_order) as judge, _watching(len(labelled), progress) as watch:
+    with _judging(judges, prompt, settings, seed, one_order) as judge, watching(len(labelled), progress) as watch:
         votes = judge.vote(labelled, loaded, watch=watch)
     unlabelled = len(pairs) - len(labelled)
     ablation = ablate(loaded, votes, labels, unlabelled=unlabelled, seed=seed, resamples=resamples)
@@ -185,7 +190,7 @@ def diff_constitutions(
         return difference(old, new)
     bad: list[BadRow] = []
     pairs = read_pairs(data, format=format, limit=limit, on_bad=bad.append if skip_bad else None)
-    with _judging(judges, prompt, settings, seed, one_order) as judge, _watching(len(pairs), progress) as watch:
+    with _judging(judges, prompt, settings, seed, one_order) as judge, watching(len(pairs), progress) as watch:
         return replace(difference(old, new, judge=judge, pairs=pairs, watch=watch), skipped=len(bad))
 
 
@@ -213,7 +218,7 @@ def test_constitution(
     loaded = _load(constitution)
     if not any(principle.examples for principle in loaded.principles):
         raise ConfigError(f"{loaded.source or loaded.name}: no principle has examples, so there is nothing to test")
-    with _judging(judges, prompt, settings, seed, one_order) as judge, _watching(None, progress) as watch:
+    with _judging(judges, prompt, settings, seed, one_order) as judge, watching(None, progress) as watch:
         return run_examples(loaded, judge, watch=watch)
 
 
@@ -225,7 +230,7 @@ def _load(constitution: Named) -> Constitution:
 def _judging(judges: Judges, prompt: str, settings: Settings, seed: int, one_order: bool) -> Iterator[PrincipleJudge]:
     """The judge that the arguments name, let go at the end."""
     options = Options(seed=seed, one_order=one_order)
-    jury = _needed(as_judges(judges), "--judge")
+    jury = needed(as_judges(judges), "--judge")
     judge = PrincipleJudge(jury, prompt=prompt, options=options, settings=read_settings(settings))
     try:
         yield judge
@@ -234,12 +239,14 @@ def _judging(judges: Judges, prompt: str, settings: Settings, seed: int, one_ord
 
 
 @contextmanager
-def _watching(total: int | None, progress: bool) -> Iterator[Callable[[Counts], None]]:
+def watching(total: int | None, progress: bool) -> Iterator[Callable[[Counts], None]]:
+    """The progress of a trial of so many records."""
     with progress_bar(total, shown=progress) as watch:
         yield watch
 
 
-def _needed(value: Any, option: str) -> Any:
+def needed(value: Any, option: str) -> Any:
+    """The value of an option that must be given; raises ConfigError where it is not."""
     if value is None or (isinstance(value, Sequence) and not value):
         raise ConfigError(f"{option} is missing")
     return value

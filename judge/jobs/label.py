@@ -81,7 +81,7 @@ def label(
     Args:
         data: a path, a glob, a hub name, a run, rows as dicts, a `datasets.Dataset`, or a sequence of paths.
         out: the run directory.
-        task: preference, critique, score, checklist, classify, steps, outcome, ranking, or one of a plugin.
+        task: preference, critique, score, checklist, classify, multilabel, steps, outcome, ranking, or one of a plugin.
         judges: a spec ("vllm:MODEL", "vllm:MODEL?max_model_len=8192"), an `Engine`, or several of these: a jury.
         shard: "2/8" judges the second of eight shares, which `judge.merge` joins; `limit` counts the share's records.
         skip_bad: rows that cannot be judged go to failures.jsonl, counted; else the first reading names them and ends.

@@ -1,4 +1,4 @@
-"""`judge.lint_constitution`, `judge.lint_prompt`: everything that is wrong with files, each with its line."""
+"""`judge.lint_constitution`, `lint_rubric`, `lint_prompt`: everything that is wrong with files, each with its line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +7,10 @@ from typing import Any
 
 from judge.constitution import constitution as constitutions
 from judge.constitution.lint import lint as constitution_findings
+from judge.errors import ConfigError
 from judge.prompting import template as templates
 from judge.prompting.front_matter import Finding
+from judge.rubric.lint import lint as rubric_findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -60,6 +62,18 @@ def lint_constitution(*names: str | Path) -> LintResult:
     return LintResult(
         files=len(paths), findings=tuple(finding for path in paths for finding in constitution_findings(path))
     )
+
+
+def lint_rubric(*files: str | Path) -> LintResult:
+    """Everything that is wrong with rubrics.
+
+    Args:
+        files: of one rubric each, or of data (JSON lines) whose rows have rubrics of their own.
+    """
+    if not files:
+        raise ConfigError("judge.lint_rubric needs a file")
+    findings = tuple(finding for file in files for finding in rubric_findings(Path(file)))
+    return LintResult(files=len(files), findings=findings)
 
 
 def lint_prompt(*names: str | Path) -> LintResult:

@@ -60,6 +60,7 @@ def revise(
     max_tokens: int | None = None,
     retries: int | None = None,
     no_reference: bool | None = None,
+    language: str = "",
     retry_failures: bool = False,
     window: int = WINDOW,
     runner: Runner = "here",
@@ -79,6 +80,7 @@ def revise(
         shard: as `judge.label` takes it.
         skip_bad: rows that cannot be revised go to failures.jsonl with their places and reasons, and are counted;
             else the first reading of the data names them and ends.
+        language: what critiques and the referee's reasons are written in.
         settings: for those engines that know them; a mapping, or texts NAME=VALUE.
         patience: how long a server may be away before the run ends: "45s", "30m", "2h".
         prices, max_cost: as `judge.label` takes them.
@@ -103,7 +105,7 @@ def revise(
         judges=(judge, author or judge, referee or judge),
         constitution=named_constitution(constitution) or ("harmless" if paper else ""),
         format=format,
-        options=_options({**sampling, "retries": retries}, paper, reference=not no_reference),
+        options=_options({**sampling, "retries": retries, "language": language}, paper, reference=not no_reference),
         settings=read_settings(settings) | ({"patience": patience} if patience else {}),
         window=window,
         prices=read_prices(prices),

@@ -8,10 +8,10 @@ from judge.engines.jury import Judge, load_jury, prompt_wanted_by
 from judge.errors import ConfigError, unknown
 from judge.formats import OnBad
 from judge.judgements import Judgement
-from judge.prompting.template import language_request, list_templates, load_template
+from judge.prompting.template import list_templates, load_template
 from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.runs.data import reject
-from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
+from judge.runs.plan import EngineJob, Plan, constitution_entry, language_entry, read_constitution
 from judge.tasks import TASKS, Program
 from judge.tasks.constitution_preference import check_principle, under
 from judge.tasks.views import count_shortened
@@ -86,11 +86,6 @@ class LabelJob(EngineJob):
             "format": plan.format,
             "data": [source.entry() for source in plan.data],
         }
-
-
-def language_entry(language: str) -> dict[str, Any]:
-    """How a manifest names the text that asks for a language; nothing where none is asked for."""
-    return {"language": {"name": language, "hash": language_request()[2]}} if language else {}
 
 
 def _common_prompt(judges: Sequence[Judge], task: str) -> str:

@@ -16,6 +16,7 @@ from judge.engines.spec import parse_spec
 from judge.errors import ConfigError
 from judge.formats import OnBad
 from judge.judgements import Judgement
+from judge.prompting.template import language_request
 from judge.records import Record
 from judge.runs.cluster.worker import Answers, Feed, Recipe
 from judge.runs.counts import Counts
@@ -210,3 +211,8 @@ def constitution_entry(constitution: Constitution | None, clamp: Clamp | None = 
     if constitution is None:
         return None
     return {"name": constitution.name, "hash": constitution.hash, "clamp": clamp}
+
+
+def language_entry(language: str) -> dict[str, Any]:
+    """How a manifest names the text that asks for a language; nothing where none is asked for."""
+    return {"language": {"name": language, "hash": language_request()[2]}} if language else {}

@@ -39,7 +39,7 @@ def progress_bar(total: int | None, stream: TextIO | None = None, *, shown: bool
 
 
 def pace(counts: Counts, started_from: Counts, total: int | None, seconds: float) -> str:
-    """The words beside a bar: rows/s, tokens/s, cached share, unreadable, time left."""
+    """The words beside a bar: rows/s, tokens/s, cached share, unreadable, cost where there is one, time left."""
     rows = counts.rows - started_from.rows
     tokens = (counts.prompt_tokens + counts.output_tokens) - (started_from.prompt_tokens + started_from.output_tokens)
     seconds = max(seconds, 1e-9)
@@ -49,6 +49,8 @@ def pace(counts: Counts, started_from: Counts, total: int | None, seconds: float
         f"{counts.cached_share:.0%} cached",
         f"{counts.unreadable} unreadable",
     ]
+    if counts.costs:
+        words.append(f"${counts.cost:,.2f}")
     if total is not None and rows:
         words.append(f"{span((total - counts.rows - counts.duplicates) * seconds / rows)} left")
     return ", ".join(words)

@@ -1,7 +1,7 @@
 """The job of critique and revision: its prompts, its roles and what its manifest says."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from judge.judgements import Judgement
 from judge.prompting.template import Template, load_template
 from judge.records import Record, Response, Solution
 from judge.runs.data import reject
-from judge.runs.plan import EngineJob, Plan, constitution_entry, read_constitution
+from judge.runs.plan import EngineJob, Plan, constitution_entry, language_entry, read_constitution
 from judge.tasks import Program
 from judge.tasks.revision import Loop, Prompts, Roles, revision
 from judge.tasks.views import responses
@@ -41,6 +41,11 @@ class RevisionJob(EngineJob):
             raise ConfigError("principles are drawn from a constitution; name one")
         by_principle = self.constitution is not None
         self.prompts = choose_prompts(plan.judges, named or {}, by_principle=by_principle, thought=thought)
+        if language := plan.options.language:  # not the author's text: it goes on from the response
+            critique, referee = (
+                replace(prompt, language=language) for prompt in (self.prompts.critique, self.prompts.preference)
+            )
+            self.prompts = replace(self.prompts, critique=critique, preference=referee)
         super().__init__(plan, load_jury(distinct, plan.settings), prompt=self.prompts.critique.name)
 
     def records(self, on_bad: OnBad | None = None) -> Iterator[Record]:
@@ -81,6 +86,7 @@ class RevisionJob(EngineJob):
             "judges": [engine.describe() for engine in self.engines],
             "roles": self.roles._asdict(),
             "options": self.plan.options.manifest_entry(),
+            **language_entry(self.plan.options.language),
             "format": self.plan.format,
             "data": [source.entry() for source in self.plan.data],
         }

@@ -116,6 +116,21 @@ def score(met: Iterable[tuple[RubricItem, float]]) -> float:
     return gates * min(max(points, 0.0), 1.0)
 
 
+def expected_score(judgement: Checklist, rubric: Rubric) -> float | None:
+    """The score that a part of a judged rubric, or the same criteria with other points, would have given.
+
+    None where a criterion of it could not be read, or none is decided.
+    """
+    decided = []
+    for item in rubric:
+        p_met = judgement.expected.get(item.label)
+        if p_met is not None:
+            decided.append((item, p_met))
+        elif item.label not in judgement.abstained:
+            return None
+    return score(decided) if decided else None
+
+
 def _unfit(record: Any, options: Options) -> str:
     if record.rubric or options.checklist:
         return ""

@@ -169,7 +169,7 @@ def first_wrong(verdicts: Sequence[StepVerdict | None]) -> int | None:
 def check_prompt(template: Template, options: Options) -> None:
     """Raise ConfigError for a prompt that asks about more or fewer steps a call than the options say."""
     if options.turns:
-        raise ConfigError("turns: the task 'steps' judges every turn of a trajectory (accepted: no turns)")
+        raise ConfigError("turns: the task 'steps' judges each turn of the response (accepted: no turns)")
     single = "index" in template.variables
     if single != options.each_step:
         asks, wanted = ("one step", "all steps") if single else ("all steps", "one step")

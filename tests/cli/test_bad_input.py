@@ -85,7 +85,7 @@ def test_a_file_that_is_not_there(judged):
 
 def test_records_of_another_kind(judged):
     said = judged([good(1)], task="steps")
-    assert said == "data.jsonl:1: a pair; the task 'steps' judges: solution"
+    assert said == "data.jsonl:1: a pair; the task 'steps' judges: solution, response"
 
 
 def test_labels_without_texts(judged):

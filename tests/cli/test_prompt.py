@@ -17,6 +17,7 @@ def test_list_names_every_prompt_of_a_task(cli: "Cli") -> None:
         "steps/all",
         "steps/brief",
         "steps/default",
+        "steps/trajectory",
         "steps/verdict",
     ]
     rows = json.loads(cli("prompt", "list", "--json").stdout)

@@ -37,6 +37,7 @@ CALLS = {
     "constitution": "try_constitution",
     "data": "survey",
     "prompt": "render_prompt",
+    "rubric": "generate_rubrics",
     "tiny": "generate_problems",
 }
 """What a group of commands is called by from Python; a verb has a function of its own name."""

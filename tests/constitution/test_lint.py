@@ -14,7 +14,8 @@ from string import ascii_lowercase
 import pytest
 
 from judge.constitution.constitution import load_constitution, shipped
-from judge.constitution.lint import _Said, _twins, _words, lint
+from judge.constitution.lint import lint
+from judge.constitution.wording import twins, words_of
 from judge.errors import InputError
 
 HEAD = "name: mine\nversion: 1\ndescription: What a test needs.\n"
@@ -234,17 +235,16 @@ def drawn_principles(count: int, vocabulary: int, seed: int) -> list[str]:
 @pytest.mark.parametrize(("vocabulary", "seed"), [(3, 1), (6, 2), (12, 3)])
 def test_twins_are_those_that_comparing_every_pair_finds(vocabulary: int, seed: int) -> None:
     texts = drawn_principles(120, vocabulary, seed)
-    sayings = [_Said(f"p{number}", _words(text), number, True) for number, text in enumerate(texts)]
-    every: dict[str, list[str]] = {}
-    for first, second in combinations(sayings, 2):
-        union = {*first.words} | {*second.words}
-        shared = len({*first.words} & {*second.words}) / len(union)
-        ordered = SequenceMatcher(None, first.words, second.words, autojunk=False).ratio()
+    statements = [words_of(text) for text in texts]
+    every: dict[int, list[int]] = {}
+    for (early, first), (late, second) in combinations(enumerate(statements), 2):
+        shared = len({*first} & {*second}) / len({*first} | {*second})
+        ordered = SequenceMatcher(None, first, second, autojunk=False).ratio()
         if max(shared, ordered) >= 0.8:
-            every.setdefault(second.id, []).append(first.id)
-    found: dict[str, list[str]] = {}
-    for first, second in _twins(sayings):
-        found.setdefault(second.id, []).append(first.id)
+            every.setdefault(late, []).append(early)
+    found: dict[int, list[int]] = {}
+    for late, early in twins(statements):
+        found.setdefault(late, []).append(early)
     assert every
     assert found == {late: early[:3] for late, early in every.items()}
 

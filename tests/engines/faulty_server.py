@@ -1,8 +1,8 @@
-"""A judge's server that fails in every way, as a process: `faulty_server.py PORT SHARE DOWN_AFTER DOWN_SECONDS`.
+"""A server that fails in every way, as a process: `faulty_server.py PORT SHARE DOWN_AFTER DOWN_SECONDS [UPSTREAM]`.
 
 A share of the requests, drawn by a seed, meets one of `FAULTS`; after so many requests the server is down for a while,
-once. It finds the better response by the word GOOD; a request with the word CURSED fails in the same way each time.
-`GET /faults` says how many requests there were, and how many met which fault.
+once. It finds the better response by the word GOOD, or asks a real server at the port UPSTREAM; a request with the word
+CURSED fails in the same way each time. `GET /faults` says how many requests there were, and how many met which fault.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ DRIP_SECONDS = 0.05
 class FaultyJudge:
     """Counts what it does."""
 
-    def __init__(self, share: float, down_after: int, down_seconds: float) -> None:
+    def __init__(self, share: float, down_after: int, down_seconds: float, upstream: int = 0) -> None:
+        self._upstream = upstream
         self._share, self._down_after, self._down_seconds = share, down_after, down_seconds
         self._draw = random.Random(0)
         self._down = asyncio.Event()
@@ -68,8 +69,20 @@ class FaultyJudge:
         text = str(body["messages"])
         fault = text.partition("CURSED ")[2].partition(".")[0] or fault
         self._seen[fault or "good"] += 1
+        if self._upstream:
+            return await self._fail(writer, fault, await self._forward(body))
         content = {"choices": [{"message": {"content": verdict(body)}, "finish_reason": "stop"}]}
         return await self._fail(writer, fault, answer(content))
+
+    async def _forward(self, body: dict) -> bytes:
+        """The whole answer of the real server."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        data = json.dumps(body).encode()
+        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: upstream\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Connection: close\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        given = await reader.read()
+        writer.close()
+        return answer(json.loads(given.partition(b"\r\n\r\n")[2]))
 
     async def _fail(self, writer: asyncio.StreamWriter, fault: str, good: bytes) -> bool:
         match fault:
@@ -106,4 +119,6 @@ class FaultyJudge:
 
 
 if __name__ == "__main__":
-    asyncio.run(FaultyJudge(float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])).serve(int(sys.argv[1])))
+    port, share, down_after, down_seconds, *upstream = sys.argv[1:]
+    judge = FaultyJudge(float(share), int(down_after), float(down_seconds), *map(int, upstream))
+    asyncio.run(judge.serve(int(port)))

@@ -181,12 +181,34 @@ def test_a_cancelled_batch_ends_the_run_and_the_next_go_asks_the_rest(api: Batch
     assert (run.counts.labelled, run.counts.calls, set(api.billed.values())) == (4, 8, {1})
 
 
+def test_equal_requests_are_told_apart(api: BatchApi) -> None:
+    """The engine by itself: the same request three times under way, and once more when all are answered."""
+    engine = judge.load_engine(spec(api))
+    request = judge.Request(messages=(judge.Message("user", "GOOD or BAD?"),))
+    for ticket in range(3):
+        engine.submit(ticket, request)
+    done = engine.step()
+    engine.submit(3, request)
+    done += engine.step()
+    engine.close()
+    assert [(ticket, completion.text) for ticket, completion in done] == [(n, "[[A]]") for n in range(4)]
+    assert sorted(api.billed.values()) == [1, 1, 2]
+
+
 def test_a_jury_of_a_batch_and_a_quick_judge(api: BatchApi, tmp_path: Path) -> None:
     rules = tmp_path / "rules.jsonl"
     rules.write_text('{"match": ".", "text": "[[A]]"}\n')
     api.seconds = 0.3
     run = judge.label(rows(3), judges=[spec(api), f"scripted:{rules}"], out=tmp_path / "run", **HARD)
     assert (run.counts.labelled, run.counts.calls, len(api.billed)) == (3, 12, 6)
+
+
+def test_a_server_that_is_not_there_costs_no_reply_of_the_other_juror(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.jsonl"
+    rules.write_text('{"match": ".", "text": "[[A]]"}\n')
+    away = "openai:http://127.0.0.1:9/v1#m?batch=true&patience=1s"
+    with pytest.raises(judge.EngineError, match=r"judge 2 gave out: no good answer .* of 3 unfinished rows is kept"):
+        judge.label(rows(3), judges=[f"scripted:{rules}", away], out=tmp_path / "run", **HARD)
 
 
 def test_wrong_settings_are_named_at_once(api: BatchApi) -> None:

@@ -101,7 +101,8 @@ def check(outcome: Outcome, count: int) -> None:
     for fault, cause in CAUSES.items():
         assert cause in reasons[f"CURSED {fault}."]
     assert all(reason.startswith("engine error: ") for reason in reasons.values())
-    assert len(outcome.failures) < len(CAUSES) + count / 100
+    assert not any("refused" in reason for reason in reasons.values())  # the server was down, no request is to blame
+    assert len(outcome.failures) <= len(CAUSES) + 1 + count / 1000
     met = sum(number for fault, number in outcome.faults.items() if fault not in ("good", "requests"))
     assert met > 0.15 * outcome.faults["requests"]
     assert set(outcome.faults) == {"requests", "good", "429", "500", "cut", "stall", "garbage", "half", "torn", "drip"}

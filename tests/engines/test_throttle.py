@@ -37,6 +37,14 @@ def test_half_as_many_after_a_refusal_and_one_more_after_a_round() -> None:
     assert throttle.limit == 8  # what the user set
 
 
+def test_a_round_allows_a_sixteenth_of_many_more() -> None:
+    clock = Clock()
+    throttle = Throttle(64, clock)
+    throttle.busy(clock.now, 0.0)
+    throttle.answered(clock.now, "a")
+    assert throttle.limit == 32 + 4 / 32
+
+
 def test_a_round_is_cut_once_and_never_below_one() -> None:
     clock = Clock()
     throttle = Throttle(8, clock)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 import judge
+from judge.engines.base import Request
+from judge.engines.scripted import ScriptedEngine
 from judge.runs.data import Shard
 from tests.conftest import Cli
 
@@ -96,6 +98,23 @@ def test_bad_rows_of_the_data_are_listed_once(tmp_path: Path, asking: dict[str, 
     merged = judge.merge(parts, out=tmp_path / "merged")
     assert (merged.counts.skipped, whole.counts.skipped) == (1, 1)
     assert sorted_lines(tmp_path / "merged") == sorted_lines(tmp_path / "whole")
+
+
+def test_shards_of_a_revision_bring_their_training_data(tmp_path: Path) -> None:
+    def answer(request: Request) -> str:
+        return "[[A]]" if "verdict" in request.messages[-1].content.lower() else f"Better: {len(request.key)}"
+
+    engine = ScriptedEngine(answer)
+    asking: dict[str, Any] = {"judge": engine, "constitution": "harmless", "progress": False}
+    rows = [{"prompt": f"Say {n}.", "response": f"No {n}."} for n in range(8)]
+    whole = judge.revise(rows, out=tmp_path / "whole", **asking)
+    parts = [judge.revise(rows, out=tmp_path / f"p{n}", shard=f"{n}/2", **asking) for n in (1, 2)]
+    merged = judge.merge(parts, out=tmp_path / "merged")
+    assert sorted_lines(tmp_path / "merged") == sorted_lines(tmp_path / "whole")
+    for name in whole.written:
+        one, other = ((tmp_path / run / name).read_text().splitlines() for run in ("merged", "whole"))
+        assert sorted(one) == sorted(other)
+    assert merged.counts.rows == 8
 
 
 def test_from_the_command_line(cli: Cli, tmp_path: Path) -> None:

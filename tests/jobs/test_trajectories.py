@@ -133,6 +133,46 @@ def test_steps_of_a_trajectory_agree_with_people_and_are_written_back(tmp_path: 
     assert text["labels"] == [True, True, False, False] and text["completions"] == list(before.steps)
 
 
+SHAREGPT = {
+    "conversations": [
+        {"from": "human", "value": ASK["content"]},
+        {"from": "function_call", "value": json.dumps({"name": "cancel", "arguments": {"order": "A-17"}})},
+        {"from": "observation", "value": "done"},
+        {"from": "gpt", "value": "It is cancelled."},
+    ],
+    "system": "Be brief.",
+    "tools": json.dumps(TOOLS),
+}
+FILES: dict[str, dict[str, Any]] = {
+    "openai": {"messages": [{"role": "system", "content": "Be brief."}, ASK, *way("A-17")], "tools": TOOLS},
+    "trl": {"prompt": [ASK], "completion": way("A-17"), "tools": TOOLS},
+    "sharegpt": SHAREGPT,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("to", ["openai", "rmjudge"])
+def test_every_file_is_judged_by_turns_written_and_read_again(tmp_path: Path, name: str, to: str) -> None:
+    data = write(tmp_path / "data.jsonl", FILES[name])
+    ((_, before),) = read_records(data)
+    assert isinstance(before, Response) and len(before.response) == 3
+    engine = rules(tmp_path, ("(?s)<step_to_check>.*tool_result", "[[wrong]]"), ("", "[[right]]"))
+    run = judge.label(data, task="steps", prompt="trajectory", judges=engine, out=tmp_path / "run", progress=False)
+    judge.export(run, to=to, out=tmp_path / "out", validation=0.0)
+    ((_, after),) = read_records(tmp_path / "out" / "train.jsonl")
+    assert isinstance(after, Solution)
+    assert (after.prompt, after.turns, after.id) == (before.prompt, before.response, as_steps(before).id)
+    if to == "openai":
+        assert after.meta["ratings"] == [1, -1]
+    # As wholes they come back in their own shape.
+    whole = judge.label(data, task="outcome", judges=engine, out=tmp_path / "whole", progress=False)
+    judge.export(whole, to=name, kind="sft", out=tmp_path / "sft", validation=0.0)
+    (row,) = [json.loads(line) for line in (tmp_path / "sft" / "train.jsonl").read_text().splitlines()]
+    assert row == FILES[name]
+    ((_, again),) = read_records(tmp_path / "sft" / "train.jsonl")
+    assert again == before
+
+
 def test_a_response_is_judged_by_its_turns_and_one_of_one_turn_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,7 +306,7 @@ def test_the_second_turn_alone_as_mt_bench_judges_it(tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--turns", "first"], "unknown value of turns 'first'"),
-        (["--turns", "last", "-t", "steps"], "judges every turn of a trajectory"),
+        (["--turns", "last", "-t", "steps"], "judges each turn of the response"),
         (["--turns", "last", "-t", "ranking"], "a ranking in one call judges whole responses (accepted: a tournament)"),
     ],
 )
@@ -313,3 +353,17 @@ def test_pairs_are_read_from_what_trl_writes(tmp_path: Path) -> None:
     ((_, pair),) = read_records(write(tmp_path / "data.jsonl", row))
     assert isinstance(pair, Pair) and len(pair.first) == 3 and len(pair.second) == 1
     assert pair.prompt[0].tools == tuple(TOOLS)
+
+
+def test_a_revision_is_criticised_in_a_language(tmp_path: Path) -> None:
+    engine = rules(
+        tmp_path,
+        (r"(?s)in words in German.*Write the critique", "Es fehlt ein Beispiel."),
+        (r"(?s)Es fehlt ein Beispiel.*Write the revised response", "<revised_response>\nbetter\n</revised_response>"),
+        (r"(?s)in words in German.*<response_a>\nbetter", "Verdict: [[A]]"),
+        (r"(?s)in words in German.*<response_b>\nbetter", "Verdict: [[B]]"),
+    )
+    data = write(tmp_path / "data.jsonl", {"prompt": "p", "response": "r"})
+    run = judge.revise(data, judge=engine, out=tmp_path / "run", rounds=1, language="German", progress=False)
+    (row,) = run.rows()
+    assert row["judgement"]["verdict"] == "better" and run.config["language"]["name"] == "German"

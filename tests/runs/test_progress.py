@@ -17,6 +17,7 @@ def test_the_pace_is_that_of_this_go():
 
 def test_no_time_is_foretold_without_a_total_or_a_row():
     assert "left" not in pace(Counts(labelled=5), Counts(), None, 1.0)
+    assert pace(Counts(labelled=5, costs={"a": 1.5, "b": 0.25}), Counts(), None, 1.0).endswith("0 unreadable, $1.75")
     assert "left" not in pace(Counts(), Counts(), 10, 1.0)
 
 

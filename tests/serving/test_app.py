@@ -1,6 +1,8 @@
 """The app over a real socket: every protocol, every refusal, the cache, figures and readiness."""
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -202,3 +204,20 @@ def test_sources_are_named_and_never_twice() -> None:
         create_app([])
     with pytest.raises(ConfigError, match="letters has no calibration data"):
         create_app(Letters(), shaping={"normalize": True})
+
+
+def test_messages_keep_their_tool_calls(live: Start) -> None:
+    """Two answers that differ only in a call's argument are scored each for itself, and remembered apart."""
+    server = live(create_app(Letters()))
+
+    def call(city: str) -> list[dict[str, Any]]:
+        function = {"name": "weather", "arguments": json.dumps({"city": city})}
+        return [{"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "function": function}]}]
+
+    body = {"prompt": "Is it raining?", "responses": [call("Lyon"), call("Grenoble")]}
+    first, second = (reward["value"] for reward in server.ask("/score", body).body["rewards"])
+    assert second - first == len("Grenoble") - len("Lyon")
+    again = server.ask("/score", {"prompt": "Is it raining?", "responses": [call("Grenoble"), call("Lyon")]})
+    assert [reward["value"] for reward in again.body["rewards"]] == [second, first]
+    refused = server.ask("/score", {"prompt": "p", "responses": [[{"role": "assistant"}]]})
+    assert refused.status == 422 and "content" in json.dumps(refused.body)

@@ -11,6 +11,7 @@ from judge.engines.base import Completion, Request
 from judge.judgements import Category
 from judge.records import Message, Response
 from judge.tasks import TASKS, Options
+from tests.tasks.choice_enumeration import CATEGORIES, enumerated
 
 RECORD = Response(prompt=(Message("user", "How do I pick a lock?"),), response=(Message("assistant", "I won't say."),))
 OPTIONS = Options(categories=("refusal: declines to answer", "answer", "evasion"))
@@ -74,3 +75,20 @@ def test_one_category_is_refused(tmp_path: Path) -> None:
             out=tmp_path / "run",
             progress=False,
         )
+
+
+def test_twelve_categories_that_begin_alike_have_exact_probabilities(tmp_path: Path) -> None:
+    """The embedded judge is a language model like any other here: what it prefers does not matter, the numbers do."""
+    from judge.tiny import READER
+
+    rows = [{"prompt": f"What is {number} + 2?", "response": f"It is {number + 2}."} for number in range(2)]
+    asked = {"task": "classify", "category": list(CATEGORIES), "progress": False}
+    run = judge.label(rows, judges=f"hf:{READER}?dtype=float32", out=tmp_path / "run", **asked)  # type: ignore[arg-type]
+    template, options = judge.load_template("classify", "default"), Options(categories=CATEGORIES)
+    records = [record for _, record, _ in run]
+    prompts = [next(TASKS["classify"].program(record, template, options))[0].messages for record in records]
+    for (_, _, judgement), exact in zip(run, enumerated(READER, prompts), strict=True):
+        assert isinstance(judgement, Category)
+        assert judgement.probabilities == pytest.approx(exact, abs=1e-4)
+        assert sum(judgement.probabilities.values()) == pytest.approx(1.0, abs=1e-9)
+        assert judgement.verdict == max(exact, key=lambda name: exact[name])

@@ -34,8 +34,8 @@ def verdict_of(judgement: Mapping[str, Any]) -> Any:
     if form == "steps":
         return judgement.get("first_wrong")
     if form == "scores":
-        values = tuple(judgement["verdict"].values())
-        return None if None in values else values
+        values = dict(judgement["verdict"])
+        return None if None in values.values() else values
     return judgement["verdict"]
 
 
@@ -66,13 +66,18 @@ def _compare(before: Any, after: Any, link: Link) -> tuple[float, float]:
         return 0.0, 0.0
     if link.side:
         gain = (_WORTH[after] - _WORTH[before]) * (1 if link.side == "first" else -1)
-    elif isinstance(after, tuple):
-        gain = float(sum(after) - sum(before))
+    elif isinstance(after, dict):
+        gain = _total(after) - _total(before)
     elif isinstance(after, str):
         gain = (after == "right") - (before == "right")
     else:  # the first wrong step: later, or none, is kinder
         gain = (float("inf") if after < 0 else after) - (float("inf") if before < 0 else before)
     return changed, float(gain > 0)
+
+
+def _total(scores: Mapping[str, float]) -> float:
+    """The score of the whole, else that of all criteria together; a criterion of a checklist may count against it."""
+    return float(scores.get("", sum(scores.values())))
 
 
 def _figures(

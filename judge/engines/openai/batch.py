@@ -11,7 +11,6 @@ import queue
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
@@ -25,7 +24,7 @@ from judge.engines.openai.answers import Failure, parse, read_reply
 from judge.engines.openai.batch_parts import Part, PartStore
 from judge.engines.openai.batch_server import BatchServer
 from judge.engines.openai.engine import NOT_GOING_ON, OpenAIEngine, read_choice, seconds_of
-from judge.errors import ConfigError, EngineError
+from judge.errors import ConfigError, EngineError, RmjudgeError
 
 MOST_REQUESTS = 50_000  # of a file, as OpenAI documents it
 MOST_BYTES = 200_000_000
@@ -74,7 +73,7 @@ class BatchEngine(OpenAIEngine):
         self._server_calls: BatchServer | None = None
         self._answers: queue.SimpleQueue[Answers | Exception] = queue.SimpleQueue()
         self._lock = threading.Lock()  # of the four below: parts are settled on the event loop
-        self._names: Counter[str] = Counter()  # custom id without its ordinal -> how often it was asked here
+        self._ordinals: dict[str, tuple[int, int]] = {}  # custom id without ordinal -> asked and unanswered so often
         self._asked: dict[str, tuple[int, Request]] = {}  # custom id -> its ticket and request, until answered
         self._unsent: list[str] = []  # custom ids that no part holds yet
         self._held_by: dict[str, Part] = {}  # custom id -> the part under way that holds it
@@ -134,7 +133,10 @@ class BatchEngine(OpenAIEngine):
     def ready(self) -> bool:
         """Whether `step` would return at once; what has waited long enough is submitted."""
         if self._answers.empty() and time.monotonic() - self._submitted > LINGER_SECONDS:
-            self._flush()
+            try:
+                self._flush()
+            except RmjudgeError as error:
+                self._answers.put(error)
         return not self._answers.empty()
 
     def close(self) -> None:
@@ -146,13 +148,22 @@ class BatchEngine(OpenAIEngine):
             self._temporary.cleanup()
 
     def _name(self, request: Request) -> str:
-        """A request's custom id: of its content and key, and of how often the same was asked before."""
+        """A request's custom id: of its content and key, and of how many of the same are unanswered."""
         content = orjson.dumps(
             [self._model, {**asdict(request), "judge": 0}], option=orjson.OPT_SORT_KEYS, default=dict
         )
         digest = blake2b(content, digest_size=14).hexdigest()
-        self._names[digest] += 1
-        return f"{digest}{self._names[digest] - 1:04x}"
+        asked, unanswered = self._ordinals.get(digest, (0, 0))
+        self._ordinals[digest] = asked + 1, unanswered + 1
+        return f"{digest}{asked:04x}"
+
+    def _take(self, custom_id: str) -> tuple[int, Request]:
+        """The ticket and the request of a custom id, which is answered with that."""
+        digest = custom_id[:-4]
+        asked, unanswered = self._ordinals.pop(digest)
+        if unanswered > 1:
+            self._ordinals[digest] = asked, unanswered - 1
+        return self._asked.pop(custom_id)
 
     # -- parts --------------------------------------------------------------------------------------------------------
 
@@ -246,7 +257,7 @@ class BatchEngine(OpenAIEngine):
                 )
             if part.tries >= self._tries:
                 for custom_id in rest:
-                    ticket, _ = self._asked.pop(custom_id)
+                    ticket, _ = self._take(custom_id)
                     answers.append((ticket, Completion(text=failures.get(custom_id, reason), finish="error")))
                 rest = set()
             ordered = sorted(rest, key=lambda custom_id: self._asked[custom_id][0])
@@ -270,7 +281,7 @@ class BatchEngine(OpenAIEngine):
 
     def _completion(self, custom_id: str, line: Mapping[str, Any], *, counted: bool = False) -> tuple[int, Completion]:
         """The completion of a request, which is done with that. counted: an earlier attempt has counted its tokens."""
-        ticket, request = self._asked.pop(custom_id)
+        ticket, request = self._take(custom_id)
         content = _content(line)
         result = content if isinstance(content, Failure) else _read(content, request)
         if isinstance(result, Failure):

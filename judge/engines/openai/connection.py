@@ -116,23 +116,27 @@ class Connection:
     ) -> T | Failure:
         """Try again as long as patience lasts. alive: whether the server answers another request well; None for calls,
         of which nothing but the server can be at fault."""
-        tries, since = 0, time.monotonic()
+        since = time.monotonic()
+        failures = odd = to_blame = 0
         while True:
+            began = time.monotonic()
             result = await attempt()
             if not isinstance(result, Failure) or result.kind == "refused":
                 return result
-            tries += 1
-            if result.kind == "odd" and tries >= min(ODD_TRIES, self._attempts):
+            failures, to_blame = failures + 1, to_blame + (result.kind in ("sick", "misaddressed"))
+            odd += result.kind == "odd"
+            if result.kind == "odd" and odd >= min(ODD_TRIES, self._attempts):
                 return result
-            if result.kind == "misaddressed" and tries >= START_TRIES:
+            if result.kind == "misaddressed" and failures >= START_TRIES:
                 if self._good < 0:
                     raise EngineError(f"{self.address.shown} (model '{self._model}') {result.reason}")
                 if alive is None:
                     return result
-            to_blame = result.kind in ("sick", "misaddressed") and tries >= self._attempts
-            if to_blame and alive is not None and (self._good > since or await alive()):
-                return result
-            await self.pause(result, tries, since)
+            if to_blame >= self._attempts and alive is not None:
+                if self._good > began or await alive():
+                    return result
+                to_blame = 0  # it is down for all: what failed so far says nothing about this request
+            await self.pause(result, failures, since)
 
     async def ask_once(
         self, url: str, body: Mapping[str, Any], read: Callable[[Any], T | Failure], *, timeout: float | None = None

@@ -1,8 +1,8 @@
 """How many requests are under way at once: as many as a server takes, found out by its answers.
 
-Additive increase, multiplicative decrease, as in TCP (Chiu and Jain 1989): each round of good answers allows one
-request more, up to what the user set; a server that asks to wait halves the number, one that slows down lowers it by a
-fifth.
+Additive increase, multiplicative decrease, as in TCP (Chiu and Jain 1989): each round of good answers allows a
+sixteenth of what the user set more (one request at least), up to that; a server that asks to wait halves the number,
+one that slows down lowers it by a fifth.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+ROUNDS = 16  # of good answers lead from one request at once to as many as the user set
 BUSY_CUT = 0.5
 SLOW_CUT = 0.8
 SLOW = 3.0  # answers that take so many times longer than usual, smoothed, are late
@@ -37,6 +38,7 @@ class Throttle:
         """most: the upper bound, and where it begins."""
         self.limit = float(most)
         self._most = most
+        self._more = max(1.0, most / ROUNDS)
         self._clock = clock
         self._under_way = 0
         self._opens = -1.0  # until then the server asked for silence
@@ -69,7 +71,7 @@ class Throttle:
 
     def answered(self, began: float, kind: Hashable) -> None:
         """A good answer to a request of some kind; those of one kind take about equally long."""
-        self.limit = min(self.limit + 1.0 / self.limit, float(self._most))
+        self.limit = min(self.limit + self._more / self.limit, float(self._most))
         seconds = self._clock() - began
         pace = self._paces.setdefault(kind, _Pace(seconds, seconds))
         pace.smoothed += SMOOTHING * (seconds - pace.smoothed)

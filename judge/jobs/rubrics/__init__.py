@@ -1,0 +1,1 @@
+"""`judge.…_rubric`: rubrics written, checked and tried."""

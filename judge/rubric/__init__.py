@@ -1,0 +1,1 @@
+"""Rubrics: written by hand or by a model, checked, tried on a judge, and measured against people."""
