@@ -28,7 +28,7 @@ class LatencyEngine:
     """See the module.
 
     tell: answer with the process and the GPUs that it sees instead. dies: every process dies at its first answer.
-    tensor_parallel_size: taken, and nothing more.
+    together: no answer before so many processes are at work. tensor_parallel_size: taken, and nothing more.
     """
 
     def __init__(
@@ -39,10 +39,11 @@ class LatencyEngine:
         slots: int = 8,
         tell: bool = False,
         dies: bool = False,
+        together: int = 1,
         tensor_parallel_size: int = 1,
     ) -> None:
         self._dies_at = 1 if dies else DIES_AT
-        self._dies = dies
+        self._dies, self._together = dies, together
         self._folder, self._latency, self._slots, self._tell = Path(folder), latency, slots, tell
         self._waiting: deque[tuple[int, Request]] = deque()
         self._running: list[tuple[float, int, Request]] = []  # a heap by the time at which each is due
@@ -57,6 +58,8 @@ class LatencyEngine:
         self._waiting.append((ticket, request))
 
     def step(self) -> list[tuple[int, Completion]]:
+        while self._together > 1 and len(list((self._folder / "workers").iterdir())) < self._together:
+            time.sleep(0.01)
         if self._order == "hang":
             time.sleep(10_000)
         latency = self._latency * (SLOWER if self._order == "slow" else 1)

@@ -1,13 +1,14 @@
 """Ray workers that die, lag and are more than one: the same rows, in what time.
 
-    python benchmarks/ray_workers.py             all three, about six minutes
+    python benchmarks/ray_workers.py             all four, about seven minutes
     python benchmarks/ray_workers.py --only kill
 
 kill: four workers, one killed every ten seconds, then the driver killed and the command repeated; are the rows those
 of one process? two: the rows a second of two workers, beside one. slow: four workers of which one takes five times as
-long, beside the time in which they could do it with perfect shares. The engine answers 16 requests at once, each in
-0.2 s, so processors are not what is measured; a row is two calls. Ray's own start counts in `seconds` and not in
-`at work`, which goes from the first row to the last. Prints JSON.
+long, beside the time in which they could do it with perfect shares. driver: rows that the driver reads, hands out and
+writes in a second of its processor, with an engine that answers at once. Else the engine answers 16 requests at once,
+each in 0.2 s, so processors are not what is measured; a row is two calls. Ray's own start counts in `seconds` and not
+in `at work`, which goes from the first row to the last. Prints JSON.
 """
 
 import argparse
@@ -36,7 +37,8 @@ class Bench:
         self.folder = folder
         install(folder / "site")
         paths = os.pathsep.join(filter(None, (str(folder / "site"), os.environ.get("PYTHONPATH", ""))))
-        self._env = {**os.environ, "PYTHONPATH": paths}
+        # Without Ray's own watch on memory, which kills workers where other programs fill it.
+        self.env = {**os.environ, "PYTHONPATH": paths, "RAY_memory_monitor_refresh_ms": "0"}
 
     def data(self, rows: int) -> Path:
         path = self.folder / f"{rows}.jsonl"
@@ -55,7 +57,7 @@ class Bench:
         command = [sys.executable, "-m", "judge.cli.main", "label", str(self.data(rows)), "--task=preference", "--hard"]
         command += [f"--judge={engine}", f"--window={WINDOW}", f"--out={self.folder / out}", "--quiet", "--json"]
         command += ["--runner=ray", f"--workers={workers}"] if workers else []
-        return subprocess.Popen(command, env=self._env, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL)
 
     def rows(self, out: str) -> list[bytes]:
         path = self.folder / out / "labels.jsonl"
@@ -127,15 +129,27 @@ def slow(bench: Bench, rows: int = 6_400) -> dict[str, Any]:
     }
 
 
+def driver(bench: Bench, rows: int = 20_000) -> dict[str, Any]:
+    """What the driver itself can do."""
+    judges = f"latency:{bench.orders('driver')}?latency=0&slots=1024"
+    keywords = {"task": "preference", "judges": judges, "hard": True, "out": str(bench.folder / "driver")}
+    code = "import judge, sys, time; judge.label({data!r}, runner='ray', workers=2, progress=False, **{keywords!r}); "
+    code += "print(time.process_time())"
+    command = [sys.executable, "-c", code.format(data=str(bench.data(rows)), keywords=keywords)]
+    seconds = float(subprocess.run(command, env=bench.env, check=True, stdout=subprocess.PIPE).stdout)
+    assert len(bench.rows("driver")) == rows
+    return {"rows": rows, "processor seconds": round(seconds, 1), "rows a second": round(rows / seconds)}
+
+
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("kill", "two", "slow"))
+    parser.add_argument("--only", choices=("kill", "two", "slow", "driver"))
     only = parser.parse_args().only
     figures: dict[str, Any] = {"benchmark": "ray_workers"}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        for measure in (kill, two, slow):
+        for measure in (kill, two, slow, driver):
             if only in (None, measure.__name__):
                 figures[measure.__name__] = measure(bench)
     print(json.dumps(figures, indent=2))

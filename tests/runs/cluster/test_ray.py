@@ -43,6 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         sys.path.remove(str(ENGINE.parent))
     install(site)
     env = {"PYTHONPATH": str(site), "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    env["RAY_memory_monitor_refresh_ms"] = "0"  # else Ray kills workers where other programs fill the memory
     env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     command = [sys.executable, "-c", CLUSTER]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -78,6 +79,7 @@ def lines(run: judge.Run | Path, name: str = "labels.jsonl") -> list[bytes]:
 
 
 def label(data: Path, out: Path, orders: Path, latency: float = 0.01, **keywords: Any) -> judge.Run:
+    (orders / "workers").mkdir(exist_ok=True)
     judges = f"latency:{orders}?latency={latency}&slots=4"
     asking: dict[str, Any] = {"task": "preference", "hard": True, "window": 8, "progress": False}
     return judge.label(data, judges=judges, out=out, **{**asking, **keywords})
@@ -110,7 +112,7 @@ def test_workers_that_die_or_hang_cost_nothing(on_ray: dict[str, str], tmp_path:
     here = label(data, tmp_path / "here", tmp_path)
     for order in ("die", "hang"):
         (tmp_path / order).touch()
-    run = label(data, tmp_path / "ray", tmp_path, runner="ray", workers=3)
+    run = label(data, tmp_path / "ray", tmp_path, settings={"together": 3}, runner="ray", workers=3)
     taken = [name for order in ("die", "hang") for name in tmp_path.glob(f"{order}.*")]
     assert len(taken) == 2
     assert lines(run) == lines(here)
@@ -144,7 +146,7 @@ def test_a_killed_driver_leaves_no_lock_and_the_same_command_goes_on(on_ray: dic
 
 def test_each_worker_has_gpus_of_its_own(on_ray: dict[str, str], tmp_path: Path) -> None:
     data = pairs(tmp_path / "pairs.jsonl", 40)
-    settings = {"tell": True, "tensor_parallel_size": 2}
+    settings = {"tell": True, "tensor_parallel_size": 2, "together": 2}
     run = label(data, tmp_path / "ray", tmp_path, task="critique", settings=settings, runner="ray", workers=2)
     told = {reading["text"] for row in run.rows() for reading in row["judgement"]["readings"]}
     gpus = sorted(text.split()[1] for text in told)
@@ -166,7 +168,7 @@ def test_the_pool_grows_with_the_work_and_shrinks_at_its_end(
     monkeypatch.setattr("judge.runs.cluster.ray_pool._IDLE_SECONDS", 0.3)
     data = pairs(tmp_path / "pairs.jsonl", 30)
     data.write_text(data.read_text().replace('"7?"', '"take your time"'))
-    run = label(data, tmp_path / "ray", tmp_path, latency=0.1, runner="ray", workers="1:3")
+    run = label(data, tmp_path / "ray", tmp_path, latency=0.1, settings={"together": 3}, runner="ray", workers="1:3")
     assert run.counts.rows == 30
     assert max(sizes) == 3
     assert sizes[-1] == 2

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from judge.engines import ENGINES, load_engine
+from judge.engines.prices import Price
 from judge.engines.scripted import ScriptedEngine
 from judge.errors import ConfigError, EngineError, InputError
 from judge.records import Message, Pair
 from judge.runs.cluster.dispatcher import Item
 from judge.runs.cluster.worker import Recipe, Worker
+from judge.runs.counts import Counts
 from judge.runs.labelling import LabelJob
 from judge.runs.plan import Plan, gpus_of
 from judge.runs.runner import Answer
@@ -58,6 +60,20 @@ def test_rows_come_back_with_what_their_own_requests_cost(rules: str) -> None:
     assert len(worker.exchange([item(20)], 5.0)) == 1  # it waits for more, and goes on
     worker.close()
     assert worker.exchange([item(21)], 5.0) == []
+
+
+def test_rows_come_back_with_what_they_cost_in_dollars(rules: str) -> None:
+    model = load_engine(rules).describe()["model"]
+    price = Price(prompt=0.0, completion=1_000_000.0)  # a dollar a word
+    plan = Plan(data=(), task="preference", judges=(rules,), prices={model: price}, options=Options(soft=False))
+    worker = Worker(LabelJob(plan).recipe())
+    (answer,) = worker.exchange([item(1)], 5.0)
+    worker.close()
+    # Two orders, each answered by the one word [[A]].
+    assert answer.spent.costs == {model: 2.0}
+    counts = Counts(calls=1, costs={model: 1.0, "other": 4.0})
+    counts.add_spent(answer.spent)
+    assert (counts.calls, counts.costs) == (3, {model: 3.0, "other": 4.0})
 
 
 def test_a_worker_that_cannot_be_made_says_why() -> None:
