@@ -36,6 +36,8 @@ _SLOW = {"frame": 4} | dict.fromkeys(
 )
 _PRODUCTS = frozenset({"indent", "tojson", "join", "expandtabs", "translate", "xmlattr"})
 _FORMATS = frozenset({"format", "format_map"})
+# Tuples, for isinstance is asked often: unions are made anew each time, and are slower.
+_TEXTS, _HOLDERS, _EMPTY = (str, bytes), (Collection, Namespace), (jinja2.Undefined, Context)
 
 
 class TooMuch(SecurityError):
@@ -94,16 +96,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
         @jinja2.pass_context
         def bounded(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
-            spend(STEP + most(name, value, (*args, *kwargs.values())) + measure(value) * slow)
-            match wants:
-                case "context":
-                    return held(function(context, value, *args, **kwargs))
-                case "eval_context":
-                    return held(function(context.eval_ctx, value, *args, **kwargs))
-                case "environment":
-                    return held(function(self, value, *args, **kwargs))
-                case _:
-                    return held(function(value, *args, **kwargs))
+            given = (*args, *kwargs.values()) if kwargs else args
+            spend(STEP + most(name, value, given) + measure(value) * slow)
+            if not wants:
+                return held(function(value, *args, **kwargs))
+            passed = {"context": context, "eval_context": context.eval_ctx, "environment": self}[wants]
+            return held(function(passed, value, *args, **kwargs))
 
         self.filters[name] = bounded
 
@@ -135,9 +133,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
 def measure(value: Any) -> int:
     """The characters of a text, or all that a value holds, each thing as often as it is held. Raises TooMuch."""
-    if isinstance(value, str | bytes):
+    if isinstance(value, _TEXTS):
         return len(value)
-    if not isinstance(value, Collection | Namespace) or isinstance(value, jinja2.Undefined | Context):
+    if not isinstance(value, _HOLDERS) or isinstance(value, _EMPTY):
         return 1 + value.bit_length() // 3 if isinstance(value, int) else 1
     if isinstance(value, range):
         return len(value)
@@ -151,9 +149,9 @@ def _measure_parts(value: Any) -> int:
         size += STEP * len(parts)
         spend(STEP * len(parts))  # the walk itself is work, and ends where the budget does
         for part in parts:
-            if isinstance(part, str | bytes):
+            if isinstance(part, _TEXTS):
                 size += len(part)
-            elif isinstance(part, Collection | Namespace) and not isinstance(part, range | jinja2.Undefined | Context):
+            elif isinstance(part, _HOLDERS) and not isinstance(part, (range, *_EMPTY)):
                 waiting.append(part)
     return size
 
@@ -170,7 +168,9 @@ def most(name: str, value: Any, args: Sequence[Any]) -> int:
     """The most characters that a filter or method could make of a value, given these arguments."""
     if not args and name not in _FORMATS:
         return 0
-    largest = max((abs(arg) if isinstance(arg, int) else measure(arg) for arg in args), default=0)
+    largest = 0
+    for arg in args:
+        largest = max(largest, abs(arg) if isinstance(arg, int) else measure(arg))
     if name in _FORMATS:
         return _formatted(str(value), largest)
     if name == "replace" and isinstance(value, str) and len(args) > 1:
@@ -217,7 +217,7 @@ def _number(bits: int) -> int:
 
 def held(value: Any) -> Any:
     """A value whose size is paid for; an iterator that pays for each item it gives."""
-    if isinstance(value, str | bytes):
+    if isinstance(value, _TEXTS):
         spend(len(value))
     elif isinstance(value, Iterator):
         return _each(value)
