@@ -32,7 +32,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # constraints.txt was made with CPU builds. For CUDA, vLLM of the same version brings a few packages of its own.
 CPU_ONLY := apache-tvm-ffi|intel-cmplr-lib-ur|intel-openmp|triton
 
-.PHONY: help venv demo test coverage real real-model lint format bench soak clean
+.PHONY: help venv demo test coverage real real-model lint format bench fuzz soak clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -95,6 +95,9 @@ format: $(READY) ## rewrite the code as ruff would have it
 
 bench: $(READY) ## every figure of benchmarks/README.md that needs no other hardware
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+fuzz: $(READY) ## a million hostile inputs to every reader; what fails is kept in build/fuzz (ARGS="COUNT SEED")
+	@$(BIN)/python -m tests.fuzz.running $(if $(ARGS),$(ARGS),1000000)
 
 soak: $(READY) ## the long endurance tests
 	@$(BIN)/python -m pytest -m soak $(ARGS)

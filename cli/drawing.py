@@ -31,8 +31,13 @@ def say(*words: object, end: str = "\n", error: bool = False) -> None:
 
 
 def show_json(value: object) -> None:
-    """A value on several lines of JSON."""
-    say(json.dumps(value, indent=2, ensure_ascii=False))
+    """A value on several lines of JSON, which has no word for NaN: it is null."""
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        plain = json.loads(json.dumps(value), parse_constant=lambda name: None)
+        text = json.dumps(plain, indent=2, ensure_ascii=False)
+    say(text)
 
 
 def show_either(value: object, drawn: Callable[[], None], *, as_json: bool) -> None:

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from judge.errors import InputError, RunError
 from judge.hub import hub_rows
+from judge.json_input import load_json
 
 Row = dict[str, Any]
 LABELS = "labels.jsonl"  # a run directory is read from these
@@ -97,7 +98,7 @@ def saved_files(folder: Path) -> list[Path]:
     if not (folder / "state.json").is_file():
         return []
     try:
-        parts = json.loads((folder / "state.json").read_text("utf-8"))["_data_files"]
+        parts = load_json((folder / "state.json").read_text("utf-8"))["_data_files"]
         return [folder / part["filename"] for part in parts]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{folder}/state.json: not that of a saved data set") from None
@@ -209,7 +210,7 @@ def write_chunks(path: str | Path, chunks: Iterable[str | bytes], *, compress: b
         with os.fdopen(handle, "wb") as raw:
             out: BinaryIO = cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0)) if compress else raw
             for chunk in chunks:
-                out.write(chunk.encode() if isinstance(chunk, str) else chunk)
+                out.write(chunk.encode(errors="backslashreplace") if isinstance(chunk, str) else chunk)
             if compress:
                 out.close()
             raw.flush()
@@ -336,7 +337,7 @@ def _kind(value: Any) -> str:
 
 def _decode(line: str | bytes, place: str) -> Row | InputError:
     try:
-        value = json.loads(line if isinstance(line, str) else line.decode())
+        value = load_json(line if isinstance(line, str) else line.decode())
     except json.JSONDecodeError as error:
         column = min(error.pos, len(error.doc.rstrip())) + 1
         return InputError(f"{place}: broken JSON at column {column}: {error.msg}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
-from judge.errors import unknown
+from judge.errors import InputError, unknown
 from judge.records import OutcomeVerdict, PairVerdict, StepVerdict
 from judge.registry import task_table
 
@@ -229,6 +229,15 @@ class Judgement(Protocol):
     def readings(self) -> tuple[Reading, ...]: ...
 
 
+def chance(value: Any, name: str) -> float | None:
+    """A probability of a row, None where it states none. Raises InputError for what is no number from 0 to 1."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"'{name}' is {str(value)[:40]!r} (accepted: a probability, 0 to 1)")
+    return float(value)
+
+
 def readable(judgement: Judgement) -> bool:
     """Whether every verdict of it could be read."""
     verdict = judgement.verdict
@@ -279,8 +288,7 @@ class Shape:
 
     def p(self, judgement: Judgement) -> float | None:
         """The probability of the first label, None where it is not stated."""
-        value = getattr(judgement, self.probability) if self.probability else None
-        return None if value is None else float(value)
+        return chance(getattr(judgement, self.probability), self.probability) if self.probability else None
 
 
 def shape_of(task: str) -> Shape:
@@ -290,8 +298,8 @@ def shape_of(task: str) -> Shape:
         UnknownNameError: neither rmjudge nor an installed package has the task.
     """
     tasks = task_table()
-    if task not in tasks:
-        raise unknown("task", task, tasks)
+    if not isinstance(task, str) or task not in tasks:
+        raise unknown("task", str(task), tasks)
     shape: Shape = tasks[task].shape
     return shape
 

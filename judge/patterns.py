@@ -6,6 +6,7 @@ by the package `regex`, which can; a pattern means what it means to `re`, which 
 
 import re
 import time
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -30,7 +31,9 @@ def compile_pattern(pattern: str) -> "re.Pattern[str]":
     if len(pattern) > MAX_LENGTH:
         raise PatternError(f"{len(pattern):,} characters; accepted: up to {MAX_LENGTH:,}")
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # "[[" in a set: what it means today is what is meant
+            re.compile(pattern)
     except (re.error, RecursionError, OverflowError, ValueError) as error:
         raise PatternError(str(error)) from None
     if _unrolled(pattern) > MAX_UNROLLED:

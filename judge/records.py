@@ -19,6 +19,15 @@ StepVerdict = Literal["right", "wrong", "neutral"]
 OutcomeVerdict = Literal["right", "wrong"]
 
 
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def whole_characters(text: str) -> str:
+    """The text as UTF-8 can write it: half a character (a lone surrogate, as cut JSON has it) becomes U+FFFD. Servers
+    and tokenizers take nothing else."""
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation.

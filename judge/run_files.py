@@ -4,7 +4,6 @@ A line is a judged row or, in failures.jsonl, a row of the data that could not b
 `{"id", "kind": "bad", "place": "file:line", "reason"}`.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from judge.errors import InputError
 from judge.files import LABELS, from_json
+from judge.json_input import load_json
 
 __all__ = [
     "FAILURES",
@@ -85,7 +85,7 @@ def _lines(path: Path) -> Iterator[RowLine]:
 
 def _is_json(line: bytes) -> bool:
     try:
-        json.loads(line)
+        load_json(line)
     except ValueError:
         return False
     return True

@@ -20,6 +20,7 @@ from judge.engines.choices import ChoiceTree
 from judge.engines.models import Source
 from judge.engines.thinking import Marks, marks_of
 from judge.errors import EngineError
+from judge.pretrained import pretrained
 
 PLAIN = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 """The template `plain`: the turns' texts one below the other, for a model that knows no chat (prompts */few-shot)."""
@@ -84,8 +85,8 @@ class Chat:
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                source.location, revision=source.revision or None, trust_remote_code=trust_remote_code
+            tokenizer = pretrained(
+                AutoTokenizer, source.location, revision=source.revision or None, trust_remote_code=trust_remote_code
             )
         except (OSError, ValueError) as error:
             raise EngineError(f"no tokenizer for '{source.name}': {str(error).splitlines()[0]}") from error

@@ -20,6 +20,7 @@ from judge.engines.choices import ChoiceTree, Node, likeliest
 from judge.engines.models import choose_dtype, config_of, fingerprint, locate, versions
 from judge.engines.thinking import split_thinking
 from judge.errors import EngineError
+from judge.pretrained import pretrained
 
 THINKING_TOKENS = 8192  # how much longer than max_tokens a reply of a model that thinks aloud may be
 MOST_ROWS = 64
@@ -319,8 +320,10 @@ class HfEngine:
         quiet: Any = logging
         quiet.disable_progress_bar()
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(
+            model: Any = pretrained(
+                AutoModelForCausalLM,
                 self._source.location,
+                weights=True,
                 revision=self._source.revision or None,
                 dtype=getattr(torch, self.dtype),
                 trust_remote_code=self._trust_remote_code,

@@ -1,6 +1,5 @@
 """What can be known of a model without loading it: where it is, what it is, and the number type it runs in."""
 
-import json
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from judge.errors import EngineError
+from judge.json_input import load_json
+from judge.pretrained import check_directory, pretrained
 
 SMALL = 256 * 2**20  # bytes of weights up to which float32 costs nothing worth saving
 WHOLE = 64 * 2**20  # bytes up to which a file is hashed whole, beyond which by its size and both ends
@@ -45,12 +46,13 @@ def locate(model: str, *, revision: str = "", name: str = "") -> Source:
 def config_of(source: Source) -> dict[str, Any]:
     """The model's config.json as a dict; of a hub model through transformers."""
     if source.path is not None:
-        config: dict[str, Any] = json.loads((source.path / "config.json").read_text(encoding="utf-8"))
+        check_directory(source.path, weights=True)
+        config: dict[str, Any] = load_json((source.path / "config.json").read_text(encoding="utf-8"))
         return config
     from transformers import AutoConfig
 
     try:
-        loaded = AutoConfig.from_pretrained(source.location, revision=source.revision or None)
+        loaded = pretrained(AutoConfig, source.location, revision=source.revision or None)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise EngineError(f"'{source.name}' is neither a directory here nor a loadable hub model: {reason}") from error

@@ -5,7 +5,6 @@ the folder it lies in). A completion is found by its request's key, "record id/a
 looked at, so another prompt's verdict pattern can be tried on the same replies.
 """
 
-import json
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from judge.engines.base import Completion, Request
 from judge.errors import EngineError, InputError
 from judge.files import file_hash, read_rows
 from judge.formats.pairs import llmbar
+from judge.json_input import load_json
 from judge.run_files import ROW_FILES, read_lines, row_files
 
 KEPT_ROWS = 256
@@ -140,7 +140,7 @@ class RunStore:
             return ()
         number, offset = self._places[record_id]
         self._streams[number].seek(offset)
-        row = json.loads(self._streams[number].readline())
+        row = load_json(self._streams[number].readline())
         self._kept[record_id] = row["judgement"].get("readings", ())
         if len(self._kept) > KEPT_ROWS:
             self._kept.popitem(last=False)

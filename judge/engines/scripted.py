@@ -23,6 +23,7 @@ from typing import Any
 
 from judge.engines.base import Completion, Request
 from judge.errors import EngineError, InputError
+from judge.json_input import load_json
 
 Answer = Callable[[Request], Completion | str]
 
@@ -179,7 +180,7 @@ def read_rules(path: Path) -> list[Rule]:
 def _rule(line: str, place: str) -> Rule:
     accepted = [field.name for field in fields(Rule)]
     try:
-        row = json.loads(line)
+        row = load_json(line)
     except ValueError as error:
         raise InputError(f"{place}: not JSON: {error}") from None
     if not isinstance(row, dict) or not isinstance(row.get("match"), str) or not isinstance(row.get("text"), str):

@@ -24,6 +24,7 @@ from judge.formats.fields import (
     wrong,
 )
 from judge.formats.trl import split_messages
+from judge.json_input import load_json
 from judge.records import Conversation, Message, Pair, Response, Solution
 
 _OTHERS = ("prompt", "completion", "completions", "response", "responses", "first", "second", "steps")
@@ -165,7 +166,7 @@ def sharegpt_call(call: Row) -> dict[str, Any]:
     body = call["function"]
     arguments = body.get("arguments")
     with suppress(ValueError, RecursionError, TypeError):
-        arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+        arguments = load_json(arguments) if isinstance(arguments, str) else arguments
     return {"name": body["name"], "arguments": arguments}
 
 

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, TypeVar, cast
 
 from judge.errors import InputError
+from judge.json_input import load_json
 from judge.records import Conversation, HumanLabel, Message, Role
 
 Row = Mapping[str, Any]
@@ -93,7 +94,7 @@ def values(row: Row, name: str, accepted: str = "a list") -> list[Any]:
 def _list(value: Any, name: str, accepted: str) -> list[Any]:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            value = json.loads(value)
+            value = load_json(value)
         except (ValueError, RecursionError):
             raise wrong(name, value, accepted) from None
     if not isinstance(value, list | tuple):
@@ -192,7 +193,7 @@ def conversation(value: Any, role: Role, name: str, *, empty: bool = False) -> C
 def _messages_in(value: str) -> list[Any] | None:
     """The messages that a CSV cell holds as JSON; None when it is just a text."""
     try:
-        parsed = json.loads(value)
+        parsed = load_json(value)
     except (ValueError, RecursionError):
         return None
     fits = all(isinstance(item, dict) and {"role", "content"} <= item.keys() for item in parsed)
@@ -283,7 +284,7 @@ def _sharegpt(value: Row, name: str, *, empty: bool) -> Message:
     if speaker in _SHAREGPT_CALLS:
         written = need(value, "value")
         try:
-            parsed = json.loads(written) if isinstance(written, str) else written
+            parsed = load_json(written) if isinstance(written, str) else written
         except (ValueError, RecursionError):
             parsed = None
         listed = parsed if isinstance(parsed, list) else [parsed]
@@ -300,7 +301,7 @@ def tools(value: Any, name: str = "tools") -> tuple[Mapping[str, Any], ...]:
     for index, tool in enumerate(listed):
         if isinstance(tool, str):
             with suppress(ValueError, RecursionError):
-                listed[index] = tool = json.loads(tool)
+                listed[index] = tool = load_json(tool)
         if not isinstance(tool, Mapping):
             raise wrong(f"{name}[{index}]", tool, "a tool, an object with its name and parameters")
     return tuple(listed)

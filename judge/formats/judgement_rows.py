@@ -33,10 +33,12 @@ def judgement_to_row(judgement: Judgement) -> dict[str, Any]:
 def judgement_from_row(row: Row) -> Judgement:
     """The judgement of a row; raises InputError without a place."""
     task = need(row, "task")
-    if task not in task_table():
+    if not isinstance(task, str) or task not in task_table():
         raise wrong("judgement.task", task, ", ".join(shapes()))
     values = {name: value for name, value in row.items() if name != "task"}
-    judgement: Judgement = _from_row(values, shape_of(task).judgement, "judgement")
+    shape = shape_of(task)
+    judgement: Judgement = _from_row(values, shape.judgement, "judgement")
+    shape.p(judgement)  # raises for what is no probability
     return judgement
 
 
@@ -55,6 +57,8 @@ def _to_row(value: Any) -> dict[str, Any]:
 
 
 def _from_row(row: Row, kind: type, name: str) -> Any:
+    if not isinstance(row, Mapping):
+        raise wrong(name, row, "an object")
     accepted = {field.name: field for field in _fields(kind)}
     values: dict[str, Any] = {}
     for key, value in row.items():

@@ -33,7 +33,7 @@ def vote(row: Row) -> list[Pair]:
 
 def _until(row: Row, name: str, turn: int) -> Conversation:
     messages = conversation(need(row, name), "user", name, empty=True)
-    if len(messages) < 2 * turn:
+    if not 0 < 2 * turn <= len(messages):
         raise InputError(f"field '{name}': found {len(messages)} messages (accepted: two a turn, turn {turn})")
     return messages[: 2 * turn]
 

@@ -108,7 +108,7 @@ def from_table(row: Row, labels: Iterable[str]) -> Record:
 
 def _kind(row: Row) -> str:
     if "kind" in row:
-        if row["kind"] not in _BODY:
+        if not isinstance(row["kind"], str) or row["kind"] not in _BODY:
             raise wrong("kind", row["kind"], ", ".join(_BODY))
         return str(row["kind"])
     for kind, names in _BODY.items():
@@ -218,9 +218,9 @@ def _order(label: Row, count: int) -> tuple[int, ...]:
 
 
 def _fits(row: Row) -> bool:
-    if row.get("kind") in _BODY:
-        return True
-    return "kind" not in row and any(all(name in row for name in names) for names in _BODY.values())
+    if isinstance(row.get("kind"), str):
+        return row["kind"] in _BODY
+    return any(all(name in row for name in names) for names in _BODY.values())
 
 
 NAME = "rmjudge"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from yaml.nodes import MappingNode, SequenceNode
 
 from judge.errors import InputError
 from judge.files import scan_rows
@@ -125,10 +125,10 @@ def _listed_in(path: Path) -> list[tuple[str, Any]]:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
     except YamlError as error:
         raise InputError(f"{path}:{error.line}: no YAML: {error}") from None
-    if isinstance(value, Mapping) and isinstance(tree, yaml.MappingNode):
+    if isinstance(value, Mapping) and isinstance(tree, MappingNode):
         key = next((name for name in ("criteria", *COLUMNS) if name in value), "")
         value, tree = value.get(key), next((child for name, child in tree.value if name.value == key), None)
-    if not isinstance(value, list) or not value or not isinstance(tree, yaml.SequenceNode):
+    if not isinstance(value, list) or not value or not isinstance(tree, SequenceNode):
         raise InputError(f"{path}: no list of criteria in it (accepted: a list, or an object with 'criteria')")
     return [(f"{path}:{node.start_mark.line + 1}", entry) for entry, node in zip(value, tree.value, strict=True)]
 

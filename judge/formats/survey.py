@@ -263,7 +263,12 @@ def _facts(survey: Survey) -> Iterator[tuple[str, str]]:
         yield "human labels", f"on {survey.labelled:,}: {', '.join(names)}{f', {more} more' if more else ''}"
     yield from ((f"  {name}", line) for name, line in label_lines(survey))
     for task, verdicts in survey.judged.items():
-        yield f"judged: {task}", ", ".join(f"{verdict} {count:,}" for verdict, count in sorted(verdicts.items()))
+        yield (
+            f"judged: {task}",
+            ", ".join(
+                f"{verdict} {count:,}" for verdict, count in sorted(verdicts.items(), key=lambda item: str(item[0]))
+            ),
+        )
 
 
 def as_json(result: Survey) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from judge.errors import InputError
 from judge.hooks.gathering import Gatherer
 from judge.hooks.scorer import Column, Completion, HookScorer, Rewarded, Source
+from judge.json_input import load_json
 from judge.rewards.shaping import Shaping
 
 
@@ -103,7 +104,7 @@ _BATCH = ("data_sources", "solution_strs", "ground_truths", "extra_infos")
 
 @lru_cache(maxsize=4)
 def _compute_score(model: str, options: str) -> Callable[..., Any]:
-    return verl_reward(model, **json.loads(options))
+    return verl_reward(model, **load_json(options))
 
 
 def _filled(values: Sequence[Any] | None, count: int) -> list[Any]:

@@ -29,6 +29,7 @@ from judge.jobs.check_progress import check_progress
 from judge.jobs.distill import distill
 from judge.jobs.label import label, need
 from judge.jobs.reward_model import RewardModel, load_reward_model
+from judge.json_input import load_json
 from judge.records import Message, Response, Solution
 from judge.rewards.checkpoint.metadata import REWARD_FILE
 from judge.rewards.reward import Reward, RewardSource
@@ -269,7 +270,7 @@ class _Loop:
         """The figures of the policy after a round, by the reward of that round (of round 0 by the first)."""
         path = place / "figures.json"
         if path.exists():
-            return RoundFigures(**json.loads(path.read_text("utf-8")))
+            return RoundFigures(**load_json(path.read_text("utf-8")))
         place.mkdir(exist_ok=True)
         answered = answers_to(
             self.held, place / "held-out.jsonl", self._policy(number), self.config, f"held-out-{number}"
@@ -368,7 +369,7 @@ def _claimed(folder: Path, config: IterationConfig, data: Sequence[Any]) -> Path
     wanted = json.loads(to_json({**config.to_dict(), "data": list(data)}))
     path = folder / ITERATE_FILE
     if path.exists():
-        there = json.loads(path.read_text("utf-8"))
+        there = load_json(path.read_text("utf-8"))
         changed = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
         if changed:
             shown = ", ".join(f"{name} {there.get(name)!r} is now {wanted.get(name)!r}" for name in changed)

@@ -12,6 +12,7 @@ from judge.hooks.scorer import HookScorer
 from judge.hooks.trl import TrlReward
 from judge.iteration.answers import Answered
 from judge.iteration.config import IterationConfig
+from judge.pretrained import pretrained
 from judge.prompting.template import load_template
 from judge.records import Conversation, Message, Response, spoken
 from judge.rewards.reward import RewardSource
@@ -138,10 +139,10 @@ def _arguments(out: Path, config: IterationConfig) -> dict[str, Any]:
 def _loaded(policy: str | Path) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(policy)
+    tokenizer = pretrained(AutoTokenizer, policy)
     if not tokenizer.chat_template:
         raise ConfigError(f"policy {policy}: has no chat template")
-    return AutoModelForCausalLM.from_pretrained(policy, dtype="float32"), tokenizer
+    return pretrained(AutoModelForCausalLM, policy, weights=True, dtype="float32"), tokenizer
 
 
 def _run(trainer: Any, tokenizer: Any, out: Path) -> None:

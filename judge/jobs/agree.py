@@ -1,7 +1,6 @@
 """`judge.agree`: can these judges, or these reward models, stand in for people?"""
 
 import gc
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from judge.agreement.schema import Audit
 from judge.agreement.serialization import AUDIT_FILE, audit_from_row
 from judge.errors import ConfigError, InputError, unknown
 from judge.formats import BadRow, OnBad, from_row, judgement_from_row, to_row
+from judge.json_input import load_json
 from judge.report.report import Report
 from judge.report.robustness import RobustnessReport
 from judge.run_files import MANIFEST
@@ -283,7 +283,7 @@ def _audit_of(audit: "str | Path | Audit") -> Audit:
     path = Path(audit)
     file = path / AUDIT_FILE if path.is_dir() else path
     try:
-        return audit_from_row(json.loads(file.read_text("utf-8")))
+        return audit_from_row(load_json(file.read_text("utf-8")))
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, AttributeError) as error:

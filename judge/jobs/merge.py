@@ -1,6 +1,5 @@
 """`judge.merge`: join the shards of a run into the run that one process would have made."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from judge.errors import ConfigError, InputError
 from judge.exports.export import write_revised
 from judge.files import staged_directory
+from judge.json_input import load_json
 from judge.run_files import LABELS
 from judge.runs.counts import Counts, add_costs
 from judge.runs.data import Shard
@@ -107,7 +107,7 @@ def _rows(run: Run) -> Iterator[tuple[dict[str, Any], bool]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    row = json.loads(line)
+                    row = load_json(line)
                     yield row, path.name == LABELS and "id" in row
                 except (ValueError, TypeError):
                     raise InputError(f"{path}:{number}: not a row of a run; was the file changed by hand?") from None

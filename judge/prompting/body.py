@@ -18,7 +18,7 @@ from jinja2.runtime import Context
 from judge.errors import TemplateError
 from judge.prompting.delimiters import frame
 from judge.prompting.limits import BoundedEnvironment, render_bounded
-from judge.records import Conversation, Message, Role
+from judge.records import Conversation, Message, Role, whole_characters
 
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 _TURNS, _FRAMES = "_turns", "_frames"
@@ -29,6 +29,7 @@ _FAULTS = (
     ArithmeticError,
     LookupError,
     AttributeError,
+    AssertionError,
     RecursionError,
     MemoryError,
     RuntimeError,
@@ -106,7 +107,7 @@ class Messages(Extension):
         return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
 
     def _add(self, context: Context, role: Role, caller: Callable[[], str]) -> str:
-        context[_TURNS].append(Message(role, caller().strip()))
+        context[_TURNS].append(Message(role, whole_characters(caller().strip())))
         return ""
 
 

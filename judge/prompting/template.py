@@ -86,10 +86,10 @@ def in_language(turns: Conversation, language: str) -> Conversation:
     So the prompts' own files, and their hashes, are the same for every language.
     """
     body, path, _ = language_request()
-    asked = compile_body(body, path).render({"language": language})[0].content
+    request = compile_body(body, path).render({"language": language})[0].content
     if turns[0].role != "system":
-        return (Message("system", asked), *turns)
-    return (replace(turns[0], content=f"{turns[0].content}\n\n{asked}"), *turns[1:])
+        return (Message("system", request), *turns)
+    return (replace(turns[0], content=f"{turns[0].content}\n\n{request}"), *turns[1:])
 
 
 def load_template(task: str, name_or_path: str) -> Template:

@@ -1,6 +1,5 @@
 """What every report can do: be saved as JSON or as a page, be loaded again, and show itself in a notebook."""
 
-import json
 from abc import ABC, abstractmethod
 from html import escape
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from judge.errors import InputError
 from judge.files import to_json, write_atomic
+from judge.json_input import load_json
 
 FRAME_HEIGHT = 720
 
@@ -64,7 +64,7 @@ class SavedReport(ABC):
             InputError: for a file that cannot be read or holds no such report.
         """
         try:
-            return cls.from_row(json.loads(Path(path).read_text("utf-8")))
+            return cls.from_row(load_json(Path(path).read_text("utf-8")))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, AttributeError, RecursionError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
+from judge.pretrained import pretrained
 from judge.records import content_id
 from judge.rewards.checkpoint.metadata import backbone_parent, refuse_finished
 from judge.rewards.checkpoint.save_load import loading_conflict, save
@@ -271,7 +272,7 @@ def load_tokenizer(backbone: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(backbone)
+        tokenizer = pretrained(AutoTokenizer, backbone)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EngineError(f"the tokenizer of '{backbone}' cannot be loaded: {reason}") from None

@@ -78,7 +78,7 @@ class Counts:
                 self.reasons[reason] += 1
         else:
             self.labelled += 1
-        self.verdicts.update(tally(judgement))
+        self.verdicts.update(map(str, tally(judgement)))
         for compared in judgement.get("rounds", (judgement,)):
             consistent = compared.get("consistent")
             if consistent is not None:
@@ -119,21 +119,21 @@ def add_costs(costs: Mapping[str, float], more: Mapping[str, float]) -> dict[str
 
 def _reason(judgement: Mapping[str, Any]) -> str:
     """Why a row is unreadable: the reason of its first unreadable reading, else the row's own."""
-    readings = judgement.get("readings") or ()
+    readings = [reading for reading in judgement.get("readings") or () if isinstance(reading, Mapping)]
     reasons = (reading.get("reason") for reading in readings if reading.get("verdict") is None)
-    return next((reason for reason in reasons if reason), judgement.get("reason") or "")
+    return str(next((reason for reason in reasons if reason), judgement.get("reason") or ""))
 
 
 def tally(judgement: Mapping[str, Any]) -> Iterable[str]:
     """The verdicts of a judgement's row in words that repeat: a critique's text and an order of responses do not."""
-    shape, verdict = shape_of(judgement["task"]), judgement.get("verdict")
+    shape, verdict = shape_of(judgement.get("task", "")), judgement.get("verdict")
     if shape.tally is not None:
         return shape.tally(judgement)
     match shape.form:
         case "label":
-            return [verdict] if verdict is not None else []
+            return [str(verdict)] if verdict is not None else []
         case "steps":
-            return [step for step in verdict or () if step is not None]
+            return [str(step) for step in verdict or () if step is not None]
         case "scores":
             return [f"{name} {score}".strip() for name, score in (verdict or {}).items() if score is not None]
         case "order" | "text":

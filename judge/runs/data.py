@@ -57,6 +57,10 @@ class DataSource(Protocol):
         """Whether it still begins with the content that an entry names."""
         ...
 
+    def state(self) -> Any:
+        """What is another one after its content was overwritten in place; costs nothing to ask."""
+        ...
+
     def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
         """Its records with their places; on_bad is told of each row that is wrong, without it InputError names them."""
         ...
@@ -118,6 +122,13 @@ class FileSource:
             return False
         return _hash_file(Path(self.name), size) == (size, entry["hash"])
 
+    def state(self) -> Any:
+        if self.streamed:
+            return ()
+        # A file that was replaced has another number; whoever reads it still reads the old one.
+        found = {str(path): path.stat() for path in files_of(Path(self.name))}
+        return {(name, stat.st_ino): (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
     def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
         return read_records(self.name, format=format, on_bad=on_bad)
 
@@ -136,6 +147,9 @@ class RowSource:
     def begins_with(self, entry: Mapping[str, Any]) -> bool:
         count = entry.get("rows")
         return isinstance(count, int) and count <= len(self.table) and _hash_rows(self.table, count) == entry["hash"]
+
+    def state(self) -> Any:
+        return ()
 
     def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
         return records_from(self._rows(), name=self.name, format=format, on_bad=on_bad)
@@ -194,6 +208,9 @@ class ShardSource:
 
     def begins_with(self, entry: Mapping[str, Any]) -> bool:
         return entry.get("shard") == str(self.shard) and self.source.begins_with(entry)
+
+    def state(self) -> Any:
+        return self.source.state()
 
     def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
         return (placed for placed in self.source.records(format, on_bad) if self.shard.holds(placed[1].id))

@@ -8,7 +8,6 @@ A row has an `id` and a `judgement`, or stands for a row of the data that was sk
 """
 
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from judge.errors import RunError
 from judge.files import to_json
 from judge.run_files import FAILURES, LABELS, is_skipped
 from judge.runs.id_set import IdSet
+from judge.json_input import load_json
 
 _SYNC_ROWS = 4096
 _SYNC_SECONDS = 1.0
@@ -57,7 +57,7 @@ class Journal:
                 for row in file.rows():
                     self.done.add(row["id"])
                     if seen is not None:
-                        seen(row, file is self._labels)
+                        _show(seen, row, file.path, readable=file is self._labels)
             _sync_directory(directory)
         except OSError as error:
             self._let_go()
@@ -169,14 +169,26 @@ class _RowFile:
         )
 
 
+def _show(
+    seen: Callable[[Mapping[str, Any], bool], None], row: Mapping[str, Any], path: Path, *, readable: bool
+) -> None:
+    try:
+        seen(row, readable)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+        raise RunError(f"{path}: the row {row['id'][:40]} is none of a run ({what}); was the file changed?") from None
+
+
 def _row(line: bytes) -> Mapping[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        row = json.loads(line)
+        row = load_json(line)
     except ValueError:
         return None
-    return row if isinstance(row, dict) and "id" in row and ("judgement" in row or is_skipped(row)) else None
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+        return None
+    return row if isinstance(row.get("judgement"), dict) or is_skipped(row) else None
 
 
 def _sync_directory(directory: Path) -> None:

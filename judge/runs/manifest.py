@@ -18,6 +18,7 @@ from judge.secrets import masked
 from judge.files import write_atomic
 from judge.run_files import LABELS, MANIFEST
 from judge.runs.counts import Counts
+from judge.json_input import load_json
 
 _ABSENT = "(absent)"
 
@@ -26,7 +27,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     """The manifest of a run directory, None when it has none; RunError when it has rows without one."""
     path = directory / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = load_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         rows = directory / LABELS
         if rows.is_file() and rows.stat().st_size:
@@ -36,15 +37,31 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
         raise RunError(f"{path}: cannot be read as a run's manifest: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
         raise RunError(f"{path}: not a run's manifest: it has no 'config'")
+    manifest["attempts"] = manifest["attempts"] if type(manifest.get("attempts")) is int else 0
+    manifest["seconds"] = manifest["seconds"] if type(manifest.get("seconds")) in (int, float) else 0.0
     if "goes" in manifest:  # what versions up to 0.1 called the attempts
         manifest["attempts"] = manifest.pop("goes")
     return manifest
 
 
+def _numbers(value: Any) -> dict[str, Any]:
+    """The whole numbers of an object; what else a hand wrote there counts as absent."""
+    return {name: entry for name, entry in value.items() if type(entry) is int} if isinstance(value, dict) else {}
+
+
+def _spent(cost: Any) -> tuple[dict[str, float], float]:
+    """The dollars by model, and those that were saved."""
+    try:
+        return {str(entry["model"]): float(entry["dollars"]) for entry in cost["models"]}, float(cost["saved"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return {}, 0.0
+
+
 def counts_of(manifest: Mapping[str, Any]) -> Counts:
     """The counts that a manifest holds."""
-    counts, tokens = manifest.get("counts", {}), manifest.get("tokens", {})
-    cost = manifest.get("cost") or {}
+    counts, tokens = (_numbers(manifest.get(name)) for name in ("counts", "tokens"))
+    verdicts = manifest["counts"].get("verdicts") if counts else None
+    costs, saved = _spent(manifest.get("cost"))
     return Counts(
         labelled=counts.get("labelled", 0),
         unreadable=counts.get("unreadable", 0),
@@ -53,13 +70,13 @@ def counts_of(manifest: Mapping[str, Any]) -> Counts:
         shortened=counts.get("shortened", 0),
         both_orders=counts.get("both_orders", 0),
         flips=counts.get("flips", 0),
-        verdicts=Counter(counts.get("verdicts", {})),
+        verdicts=Counter(_numbers(verdicts)),
         calls=tokens.get("calls", 0),
         prompt_tokens=tokens.get("prompt", 0),
         cached_tokens=tokens.get("cached", 0),
         output_tokens=tokens.get("output", 0),
-        costs={entry["model"]: entry["dollars"] for entry in cost.get("models", ())},
-        saved=cost.get("saved", 0.0),
+        costs=costs,
+        saved=saved,
     )
 
 

@@ -1,6 +1,5 @@
 """The one reader of run directories: what a run was made with, what it came to, and its judged records as objects."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ from judge.records import Record
 from judge.run_files import FAILURES, LABELS, MANIFEST, is_skipped, read_lines, read_skipped, row_files
 from judge.runs.counts import Counts
 from judge.runs.manifest import counts_of, read_manifest
+from judge.json_input import load_json
 
 if TYPE_CHECKING:
     import datasets
@@ -74,7 +74,7 @@ class Run:
         with path.open("rb") as file:
             for _, offset, place in index:
                 file.seek(offset)
-                yield _judged(place, json.loads(file.readline()))
+                yield _judged(place, load_json(file.readline()))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of labels.jsonl as they stand in the file, in its order."""
@@ -166,7 +166,7 @@ def first_row(path: Path) -> Any:
     with path.open("rb") as file:
         for line in file:
             try:
-                row = json.loads(line)
+                row = load_json(line)
             except ValueError:
                 return None
             if not (isinstance(row, dict) and is_skipped(row)):
@@ -190,7 +190,7 @@ def _judged(place: str, row: dict[str, Any]) -> Judged:
     try:
         judgement = judgement_from_row(row.pop("judgement"))
         return Judged(place, from_row(row), judgement)
-    except (InputError, TypeError, KeyError) as error:
+    except (InputError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise InputError(f"{place}: {error}") from None
 
 

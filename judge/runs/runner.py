@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from judge.engines.base import Completion
-from judge.errors import EngineError, InputError, RunError
+from judge.errors import EngineError, InputError, RmjudgeError, RunChangedError, RunError
 from judge.formats import BadRow, OnBad, to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
@@ -39,6 +39,8 @@ from judge.runs.scheduler import Sink, distinct
 
 _MANIFEST_SECONDS = 30.0
 _COST_SECONDS = 2.0  # of a run that costs money: a kill forgets no more than what was spent in this time
+OVERWRITTEN = "overwritten"
+"""The entry of a manifest that names data which was overwritten while the run read it."""
 
 
 class Job(Protocol):
@@ -172,12 +174,12 @@ def resume(
         CostLimitError: when what is left would cost more than the limit.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
-    out = Path(out)
-    on_bad = ignore if skip_bad else None
+    out, on_bad = Path(out), ignore if skip_bad else None
     next(job.records(on_bad), None)  # a file that is not there or not known is named by its reader, not by its hash
+    states = [source.state() for source in job.data]
     config, before = job.config(), read_manifest(out)
     if before is not None:
-        check_same(out, before, _grown(before, config, job.data))
+        _check_same(out, before, _grown(before, config, job.data))
     with Interrupt().listening() as interrupt:
         total = count_records(job, limit, check, on_bad)
         manifest = {**(before or new_manifest(config)), "config": config, "finished": None}
@@ -202,11 +204,11 @@ def resume(
                     saving = _saving(watch, save)
                     job.execute(Attempt(out, journal, counts, manifest, limit, saving, interrupt, skip, total))
                 manifest["finished"] = now()
-            except BaseException:
-                with suppress(RunError):  # what broke the loop is the better message
+            finally:
+                _note_overwritten(manifest, job.data, states)
+                with suppress(*((RunError,) if manifest["finished"] is None else ())):  # what broke the loop is better
                     save()
-                raise
-            save()
+    _refuse_mixed(out, manifest)
     _check_hopeless(counts, out)
     return Run(directory=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started)
 
@@ -247,6 +249,34 @@ def count_records(
 
 def ignore(bad: BadRow) -> None:
     """Pass over a bad row: it is counted by another reading of the data."""
+
+
+def _note_overwritten(manifest: dict[str, Any], sources: Sequence[DataSource], states: Sequence[Any]) -> None:
+    """Note in a run's manifest the data that was overwritten while the run read it; rows at its end are no harm."""
+    for source, entry, state in zip(sources, manifest["config"].get("data", ()), states, strict=False):
+        try:
+            current = source.state()
+        except (InputError, OSError):  # it is gone; whoever reads it again will say so
+            continue
+        same_file = isinstance(state, dict) and state.keys() == current.keys()
+        if same_file and state != current and not source.begins_with(entry):
+            manifest[OVERWRITTEN] = sorted({*manifest.get(OVERWRITTEN, ()), source.name})
+            manifest["finished"] = None
+
+
+def _check_same(out: Path, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    _refuse_mixed(out, before)
+    check_same(out, before, config)
+
+
+def _refuse_mixed(out: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise RunChangedError for a run whose rows come from two versions of its data."""
+    if names := manifest.get(OVERWRITTEN):
+        shown = ", ".join(map(str, names)) if isinstance(names, list) else str(names)
+        raise RunChangedError(
+            f"{out}: {shown} was overwritten while it was judged, so the rows come from two versions of it; "
+            "name another --out"
+        )
 
 
 def _check_hopeless(counts: Counts, out: Path) -> None:

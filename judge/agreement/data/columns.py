@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from judge.errors import InputError
-from judge.judgements import Shape, shape_of, shapes
+from judge.judgements import Shape, chance, shape_of, shapes
 from judge.records import MORE, content_id, plain_rows
 
 Row = Mapping[str, Any]
@@ -311,7 +311,7 @@ class Columns:
             case "label":
                 named = self.shape.nominal and verdict is not None
                 value = self._code(verdict) if named else self._codes.get(verdict, math.nan)
-                judge.probability[index] = _number(judgement.get(shape.probability))
+                judge.probability[index] = _number(chance(judgement.get(shape.probability), shape.probability))
                 if shape.paired:
                     self._orders(judge, index, judgement)
                 else:

@@ -4,7 +4,6 @@ A source hands out (position, row) and gives single rows back by position, so th
 text and still shows the few it picks.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 from judge.agreement.data.columns import Columns, JudgeColumns, Row
 from judge.errors import InputError
+from judge.json_input import load_json
 from judge.run_files import is_skipped
 
 RUN_FILES = ("labels.jsonl", "failures.jsonl")
@@ -75,7 +75,7 @@ class OwnFile:
         with self.path.open("rb") as stream:
             for position in sorted(positions):
                 stream.seek(position)
-                rows[position] = json.loads(stream.readline())
+                rows[position] = load_json(stream.readline())
         return rows
 
     def place(self, position: int) -> str:
@@ -114,7 +114,7 @@ class Rows:
 def _lenient(line: bytes, place: str, error: ValueError) -> Any:
     """What the standard library reads and the fast reader does not (NaN, lone surrogates)."""
     try:
-        return json.loads(line)
+        return load_json(line)
     except ValueError:
         raise InputError(f"{place}: broken JSON: {error}") from None
 
@@ -196,7 +196,7 @@ def _no_label(columns: Columns) -> str:
     return f"no human label in it that fits the task {columns.task} (found: {found}; accepted: {accepted})"
 
 
-_BROKEN = (KeyError, TypeError, ValueError, AttributeError)
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What a row raises that rmjudge has not written: columns.py takes rows as they should be, for speed."""
 
 

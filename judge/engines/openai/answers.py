@@ -91,17 +91,28 @@ def server_words(body: bytes) -> str:
     return _line(mask_secrets(_words(content)))
 
 
-def _words(content: Any) -> str:
-    if isinstance(content, list):
-        return "; ".join(_words(entry) for entry in content[:8])
-    if not isinstance(content, dict):
+def _words(content: Any, depth: int = 0) -> str:
+    if isinstance(content, list) and depth < 8:
+        return "; ".join(_words(entry, depth + 1) for entry in content[:8])
+    if isinstance(content, str | int | float | None):
         return str(content)
+    if not isinstance(content, dict) or depth >= 8:
+        return _written(content)
     for name in ("error", "message", "detail", "msg", "errors"):
         if content.get(name):
             place = content.get("loc")
             where = ".".join(str(part) for part in place if part != "body") if isinstance(place, list) else ""
-            return f"{where}: {_words(content[name])}" if where else _words(content[name])
-    return orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS).decode()
+            words = _words(content[name], depth + 1)
+            return f"{where}: {words}" if where else words
+    return _written(content)
+
+
+def _written(content: Any) -> str:
+    """A value as JSON; what it is where it is nested too deeply for that."""
+    try:
+        return orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        return f"a {type(content).__name__} that is nested too deeply"
 
 
 def _line(text: str) -> str:
@@ -136,7 +147,7 @@ def first_choice(content: Any) -> dict[str, Any] | Failure:
 
 
 def _brief(content: Any) -> str:
-    return _line(mask_secrets(orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()))[:120]
+    return _line(mask_secrets(_written(content)))[:120]
 
 
 def read_reply(content: Any, request: Request) -> Completion | Failure:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from judge.errors import ConfigError, InputError
 from judge.files import write_atomic
+from judge.json_input import load_json
 
 if TYPE_CHECKING:
     from judge.jobs.scoring.scoring_model import ScoringModel
@@ -59,7 +60,7 @@ def read_calibration(path: str | Path, model: "ScoringModel | None" = None) -> "
     from judge.rewards.evaluation.calibration import Calibration
 
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
+        content = load_json(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("calibration"), dict):

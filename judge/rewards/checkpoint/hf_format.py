@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import EngineError
+from judge.json_input import load_json
 from judge.rewards.config import RewardConfig
 
 SEQUENCE, TOKEN = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
@@ -137,14 +138,14 @@ def readable_by_transformers_4(folder: Path, tokenizer: Any) -> None:
     """
     tokenizer_file, config_file = folder / "tokenizer_config.json", folder / "config.json"
     if tokenizer_file.is_file():
-        saved = json.loads(tokenizer_file.read_text("utf-8"))
+        saved = load_json(tokenizer_file.read_text("utf-8"))
         saved.setdefault("model_input_names", list(tokenizer.model_input_names))
         if saved.get("tokenizer_class") == "TokenizersBackend":
             saved["tokenizer_class"] = "PreTrainedTokenizerFast"
         if isinstance(saved.get("extra_special_tokens"), list):
             saved["additional_special_tokens"] = saved.pop("extra_special_tokens")
         tokenizer_file.write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    saved = json.loads(config_file.read_text("utf-8")) if config_file.is_file() else {}
+    saved = load_json(config_file.read_text("utf-8")) if config_file.is_file() else {}
     rotary = dict(saved.get("rope_parameters") or {})
     if "rope_theta" in rotary:  # one for all layers: 4 knows no others
         saved["rope_theta"] = rotary.pop("rope_theta")
@@ -261,7 +262,7 @@ def read_head(folder: Path) -> HeadWeights:
     from safetensors import safe_open
 
     index = folder / INDEX
-    shards: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"] if index.is_file() else {}
+    shards: dict[str, str] = load_json(index.read_text("utf-8"))["weight_map"] if index.is_file() else {}
     tensors: dict[str, Tensor] = {}
     for name in (f"{layer}.{part}" for layer in _HEAD_LAYERS for part in ("weight", "bias")):
         with safe_open(folder / shards.get(name, WEIGHTS), framework="pt") as file:

@@ -12,6 +12,7 @@ from typing import Any
 
 from judge.errors import ConfigError, InputError, RunError
 from judge.files import file_hash, write_atomic
+from judge.json_input import load_json
 from judge.rewards.config import RewardConfig
 
 REWARD_FILE = "reward.json"
@@ -68,7 +69,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """
     path = folder / REWARD_FILE
     try:
-        metadata = json.loads(path.read_text("utf-8"))
+        metadata = load_json(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         reason = f"not a reward model (it has no {REWARD_FILE})" if folder.is_dir() else "no such directory"
         raise InputError(f"{folder}: {reason}") from None
@@ -76,6 +77,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(metadata, dict):
         raise InputError(f"{path}: not a reward model's description (it is no object)")
+    if not isinstance(metadata.get("format", 0), int | float):
+        raise InputError(f"{path}: 'format' is {str(metadata['format'])[:40]!r} (accepted: a whole number)")
     if metadata.get("format", 0) > FORMAT:
         raise InputError(f"{path}: format {metadata['format']} is newer than this rmjudge reads ({FORMAT}); update it")
     config = metadata.get("config", metadata.pop("settings", None))

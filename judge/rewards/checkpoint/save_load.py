@@ -8,7 +8,6 @@
 `reward.json` is written last: a directory without it is not a model.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -20,6 +19,8 @@ from torch import Tensor
 
 from judge.errors import EngineError, RunError
 from judge.files import staged_directory
+from judge.json_input import load_json
+from judge.pretrained import pretrained
 from judge.rewards.checkpoint.hf_format import (
     ADAPTER,
     HeadWeights,
@@ -299,7 +300,7 @@ def _saved_dtype(folder: Path, config: RewardConfig) -> str:
     path = folder / "config.json"
     if not path.is_file():
         return config.model.dtype if config.model.lora_rank else "float32"
-    hf_config = json.loads(path.read_text("utf-8"))
+    hf_config = load_json(path.read_text("utf-8"))
     return str(hf_config.get("dtype") or hf_config.get("torch_dtype") or "float32")
 
 
@@ -307,7 +308,7 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return pin_date(AutoTokenizer.from_pretrained(folder))
+        return pin_date(pretrained(AutoTokenizer, folder))
     except (OSError, ValueError) as error:
         raise EngineError(f"{folder}: its tokenizer cannot be loaded: {_first_line(error)}") from error
 

@@ -6,7 +6,6 @@ separator's tokens, as TRL's trainer for process rewards did it; the verdict is 
 A special token or a tag of the chat template inside the data is read as plain text.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judge.errors import ConfigError
-from judge.records import Conversation, Message, spoken, tagged
+from judge.json_input import load_json
+from judge.records import Conversation, Message, spoken, tagged, whole_characters
 from judge.rewards.data.chat_template import ChatTemplate, RefusedError
 from judge.rewards.data.examples import Example
 from judge.rewards.data.markers import Markers
@@ -249,6 +249,7 @@ class ExampleTokenizer:
         return self._tokenised([text], False)[0]
 
     def _tokenised(self, texts: list[str], special: bool) -> list[Ids]:
+        texts = [whole_characters(text) for text in texts]
         rows = self.tokenizer(texts, add_special_tokens=special, truncation=False, verbose=False)["input_ids"]
         return [np.array(row, dtype=np.int32) for row in rows]
 
@@ -272,7 +273,7 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     """A tool call as chat templates read it: its arguments an object, not JSON in a text."""
     body = dict(call["function"] if isinstance(call.get("function"), Mapping) else call)
     with suppress(ValueError, RecursionError, TypeError):
-        body["arguments"] = json.loads(body["arguments"])
+        body["arguments"] = load_json(body["arguments"])
     return (
         {"type": "function", **call, "function": body} if "function" in call else {"type": "function", "function": body}
     )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from judge.errors import EngineError
+from judge.pretrained import pretrained
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.tokenize import ExampleTokenizer
@@ -118,7 +119,7 @@ def _load(model: PublishedModel, settings: ReadingSettings) -> Any:
     remote = model.form == "remote"
     try:
         if remote:
-            config = AutoConfig.from_pretrained(model.folder, trust_remote_code=True)
+            config = pretrained(AutoConfig, model.folder, trust_remote_code=True)
             known = "AutoModelForSequenceClassification" in (getattr(config, "auto_map", None) or {})
             auto: Any = AutoModelForSequenceClassification if known else AutoModel
         else:
@@ -126,8 +127,8 @@ def _load(model: PublishedModel, settings: ReadingSettings) -> Any:
         dtype = getattr(torch, settings.dtype or saved_dtype(config))
         more = {"trust_remote_code": True} if remote else {}
         with quiet():
-            loaded, report = auto.from_pretrained(
-                model.folder, config=config, dtype=dtype, output_loading_info=True, use_safetensors=True, **more
+            loaded, report = pretrained(
+                auto, model.folder, weights=True, config=config, dtype=dtype, output_loading_info=True, **more
             )
     except (OSError, RuntimeError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
         raise unloadable(model, error) from None

@@ -4,7 +4,6 @@ What transformers' `…ForSequenceClassification` of a causal model computes is 
 read at the rightmost token that is not the padding token. The heads of the table in makers.py are read at the last.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
+from judge.json_input import load_json
+from judge.pretrained import pretrained
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.checkpoint.padding import text_endings
 from judge.rewards.checkpoint.save_load import LoadedModel
@@ -113,7 +114,7 @@ def load_config(model: PublishedModel) -> Any:
     """The config as transformers reads it, without code of its makers'."""
     from transformers import AutoConfig
 
-    saved = json.loads((model.folder / "config.json").read_text("utf-8"))
+    saved = load_json((model.folder / "config.json").read_text("utf-8"))
     saved.pop("auto_map", None)
     saved.pop("model_type")
     try:
@@ -127,7 +128,7 @@ def load_tokenizer(model: PublishedModel, settings: ReadingSettings) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return pin_date(AutoTokenizer.from_pretrained(model.folder, trust_remote_code=settings.trust_remote_code))
+        return pin_date(pretrained(AutoTokenizer, model.folder, trust_remote_code=settings.trust_remote_code))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise EngineError(f"{model.name}: its tokenizer cannot be loaded: {first_line(error)}") from None
     except Exception as error:  # tokenizers raises bare Exceptions for a broken tokenizer.json
@@ -196,7 +197,7 @@ def _backbone(model: PublishedModel, hf_config: Any, config: RewardConfig) -> An
     from transformers import AutoModel
 
     dtype = getattr(torch, config.model.dtype)
-    return prepare(AutoModel.from_pretrained(model.folder, config=hf_config, dtype=dtype), config)
+    return prepare(pretrained(AutoModel, model.folder, weights=True, config=hf_config, dtype=dtype), config)
 
 
 def _head(model: PublishedModel, hf_config: Any) -> PublishedHead:

@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from judge.errors import ConfigError
+from judge.pretrained import pretrained
 from judge.rewards.checkpoint.hf_format import SEQUENCE
 from judge.rewards.checkpoint.save_load import HEAD_FILE
 from judge.rewards.config import RewardConfig
@@ -118,7 +119,7 @@ def pool_own(
         raise ConfigError(
             f"{folder}: the engine vllm computes one linear head alone; this model says more (accepted: transformers)"
         )
-    tokenizer = pin_date(AutoTokenizer.from_pretrained(folder))
+    tokenizer = pin_date(pretrained(AutoTokenizer, folder))
     written = ExampleTokenizer(tokenizer, "scalar", config.data.max_length)
     fitted = None if calibration is None else Calibration.from_dict(calibration)
     return Pooled(folder, written, config, dtype=dtype, calibration=fitted)

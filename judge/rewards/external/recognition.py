@@ -3,7 +3,6 @@
 No weights are loaded and no torch is imported, so that what cannot be read is refused at once, in one line.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any, Literal
 
 from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash
+from judge.json_input import load_json
+from judge.pretrained import tensor_shapes, weight_files
 from judge.rewards.config import RewardConfig
 from judge.rewards.external.makers import MAKERS, VALUE_HEAD, Maker, process_convention
 from judge.rewards.registry import EXTERNAL_PRMS
 
-CONFIG, INDEX = "config.json", "model.safetensors.index.json"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+CONFIG = "config.json"
 Form = Literal["classifier", "head", "process", "remote"]
 
 
@@ -58,7 +58,7 @@ class PublishedModel:
 
     def hashes(self) -> dict[str, str]:
         """The hash of each file of its weights."""
-        return {path.name: file_hash(path) for path in _weight_files(self.folder, self.name)}
+        return {path.name: file_hash(path) for path in weight_files(self.folder, self.name)}
 
     def reward_config(self, weights: Mapping[str, float] | None = None) -> RewardConfig:
         """The model in our own terms.
@@ -210,7 +210,7 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
             )
         raise InputError(f"{name}: not a reward model (it has neither reward.json nor {CONFIG})")
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = load_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(config, dict) or not config.get("model_type"):
@@ -218,49 +218,11 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _weight_files(folder: Path, name: str) -> list[Path]:
-    """The files of its weights; InputError where there are none, or pickles alone."""
-    index = folder / INDEX
-    if index.is_file():
-        try:
-            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{index}: cannot be read: {error}") from None
-        for shard in sorted(shards):
-            if not (folder / shard).is_file():
-                raise InputError(f"{name}: the weights {shard} are missing ({INDEX} names them)")
-        return [folder / shard for shard in sorted(shards)]
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        names = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-        pickles = [file for file in names if not file.startswith("training_args")]
-        if pickles:
-            raise InputError(
-                f"{name}: its weights are a pickle ({pickles[0]}), which can run any code when it is opened; "
-                "save it as safetensors first (docs/rewards-at-work.md)"
-            )
-        raise InputError(f"{name}: it has no weights (*.safetensors)")
-    return files
-
-
 def _tensors(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor, from the headers; InputError for a file that is shorter than its header says."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path in _weight_files(folder, name):
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            try:
-                header = json.loads(file.read(length)) if 8 + length <= size else None
-                entries = {key: entry for key, entry in (header or {}).items() if key != "__metadata__"}
-                end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-                shapes |= {key: tuple(entry["shape"]) for key, entry in entries.items()}
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(f"{path}: no safetensors file (its header cannot be read)") from None
-        if header is None or 8 + length + end > size:
-            wanted = 8 + length + (end if header else 0)
-            raise InputError(f"{path}: cut off: it has {size:,} bytes, its header speaks of {wanted:,} at least")
-    return shapes
+    """The shape of each tensor; InputError where there are no weights, or none that can be read."""
+    if not weight_files(folder, name):
+        raise InputError(f"{name}: it has no weights (*.safetensors)")
+    return tensor_shapes(folder, name)
 
 
 def _hub_name(folder: Path) -> str:

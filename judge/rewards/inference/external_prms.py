@@ -9,7 +9,6 @@
 No code of a model's directory is run: the two with heads of their own are a plain backbone and the head's tensors.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -21,6 +20,8 @@ from jinja2 import TemplateError
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
+from judge.json_input import load_json
+from judge.pretrained import pretrained
 from judge.records import Conversation, Record, spoken
 from judge.rewards.checkpoint.hf_format import quiet
 from judge.rewards.config import RewardConfig
@@ -73,7 +74,7 @@ class ExternalPrm:
 
         self.convention: Convention = EXTERNAL_PRMS.load(name)
         try:
-            self.tokenizer = pin_date(AutoTokenizer.from_pretrained(folder))
+            self.tokenizer = pin_date(pretrained(AutoTokenizer, folder))
             with quiet():
                 model = self.convention.load(folder, self.tokenizer, getattr(torch, dtype or "float32"))
         except ConfigError:
@@ -278,7 +279,7 @@ class BackboneWithHead(nn.Module):
 def _load_classes(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
     from transformers import AutoModelForTokenClassification
 
-    model = AutoModelForTokenClassification.from_pretrained(folder, dtype=dtype)
+    model = pretrained(AutoModelForTokenClassification, folder, weights=True, dtype=dtype)
     if model.config.num_labels != 2:
         raise ConfigError(f"{folder}: {model.config.num_labels} labels; the convention 'trl' has two, wrong and right")
     return TokenClassifier(model)
@@ -289,14 +290,14 @@ def _load_words(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     good, bad = tokenizer("+ -", add_special_tokens=False)["input_ids"][-2:]
-    return NextWord(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), good, bad)
+    return NextWord(pretrained(AutoModelForCausalLM, folder, weights=True, dtype=dtype), good, bad)
 
 
 def _load_replies(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     good, bad = (tokenizer(word)["input_ids"][-1] for word in "+-")
-    return NextWord(AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), good, bad)
+    return NextWord(pretrained(AutoModelForCausalLM, folder, weights=True, dtype=dtype), good, bad)
 
 
 def _load_qwen(folder: Path, tokenizer: Any, dtype: torch.dtype) -> nn.Module:
@@ -314,10 +315,10 @@ def _backbone(folder: Path, dtype: torch.dtype) -> Any:
     """The AutoModel whose weights lie in the directory; its config may name a class that is the makers' own."""
     from transformers import AutoConfig, AutoModel
 
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = load_json((folder / "config.json").read_text("utf-8"))
     config.pop("auto_map", None)
     model_type = config.pop("model_type")
-    return AutoModel.from_pretrained(folder, config=AutoConfig.for_model(model_type, **config), dtype=dtype)
+    return pretrained(AutoModel, folder, weights=True, config=AutoConfig.for_model(model_type, **config), dtype=dtype)
 
 
 def _linear(tensors: dict[str, Tensor], name: str) -> nn.Linear:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError
+from judge.pretrained import pretrained
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Packed, Padded
 from judge.rewards.modeling.attention import PackedAttention
@@ -202,12 +203,12 @@ def _load_model(config: RewardConfig) -> Any:
     from transformers import AutoConfig, AutoModel
 
     try:
-        hf_config = AutoConfig.from_pretrained(name)
+        hf_config = pretrained(AutoConfig, name)
         refuse_encoder_decoder(hf_config, name)
         if config.model.quantization == "4bit" and hf_config.get_text_config().hidden_size % 64:
             raise ConfigError(f"quantization 4bit packs blocks of 64 weights; '{name}' is no multiple of that wide")
         with _quiet():
-            model = AutoModel.from_pretrained(name, **_precision(config, getattr(hf_config, "dtype", None)))
+            model = pretrained(AutoModel, name, weights=True, **_precision(config, getattr(hf_config, "dtype", None)))
     except ConfigError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:

@@ -7,6 +7,8 @@ from typing import Any
 
 from judge.errors import RunChangedError, RunError
 from judge.files import file_hash, write_atomic
+from judge.json_input import load_json
+from judge.pretrained import pretrained
 from judge.rewards.config import RewardConfig
 from judge.rewards.training.resume import STATE
 
@@ -25,7 +27,7 @@ def backbone_fingerprint(backbone: str) -> dict[str, str]:
     from transformers import AutoConfig
 
     try:
-        commit = getattr(AutoConfig.from_pretrained(backbone), "_commit_hash", None)
+        commit = getattr(pretrained(AutoConfig, backbone), "_commit_hash", None)
     except (OSError, ValueError, KeyError):
         return {}  # what is wrong is said when it is loaded
     return {"commit": str(commit)} if commit else {}
@@ -79,7 +81,7 @@ def was_saving(out: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        earlier = json.loads(path.read_text("utf-8"))
+        earlier = load_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}; remove its folder to begin anew") from None
     return dict(earlier)

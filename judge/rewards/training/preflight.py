@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from judge.errors import ConfigError, RmjudgeError
+from judge.pretrained import pretrained
 from judge.rewards.config import RewardConfig
 from judge.rewards.modeling.backbone import mixed_precision, refuse_encoder_decoder, weights_dtype
 from judge.rewards.modeling.backbone import prepare as prepare_backbone
@@ -51,7 +52,7 @@ def empty_backbone(config: RewardConfig) -> Any:
     from transformers import AutoConfig, AutoModel
 
     try:
-        hf_config = AutoConfig.from_pretrained(config.model.backbone)
+        hf_config = pretrained(AutoConfig, config.model.backbone)
         refuse_encoder_decoder(hf_config, config.model.backbone)
         with torch.device("meta"):
             dtype = weights_dtype(config, getattr(hf_config, "dtype", None))

@@ -32,11 +32,11 @@ class ChatMessage(BaseModel):
 
     def message(self, field: str) -> Message:
         """The turn; RefusedError (422) for one that says nothing."""
-        said = self.model_dump(exclude_none=True)
+        fields = self.model_dump(exclude_none=True)
         if isinstance(self.content, list):
-            said["content"] = "".join(part.text for part in self.content)
+            fields["content"] = "".join(part.text for part in self.content)
         try:
-            return message(said, field, empty=True)
+            return message(fields, field, empty=True)
         except InputError as error:
             raise invalid(str(error), field) from None
 
