@@ -121,7 +121,7 @@ DATA = (
             },
         }
     ),
-    _lines({"input": "a ки b ки", "label": "a + b -", "task": "GSM8K"}),
+    _lines({"input": "p Step 1: a ки\nStep 2: b ки", "label": "p Step 1: a +\nStep 2: b -", "task": "GSM8K"}),
     _lines(
         {"id": "1", "generator": "g", "problem": "p", "steps": ["a", "b"], "final_answer_correct": True, "label": -1}
     ),
@@ -142,8 +142,10 @@ DATA = (
 
 
 def read_data(content: bytes, folder: Path) -> None:
-    """As JSONL, JSON and CSV by turns; each record is written, read again and put into a prompt."""
-    path = folder / f"data{('.jsonl', '.jsonl', '.json', '.csv', '.tsv')[len(content) % 5]}"
+    """As JSONL or JSON by turns, or as a table; each record is written, read again and put into a prompt."""
+    objects = content.lstrip()[:1] in (b"{", b"[")
+    suffix = (".jsonl", ".jsonl", ".json")[len(content) % 3] if objects else (".csv", ".csv", ".tsv")[len(content) % 3]
+    path = folder / f"data{suffix}"
     path.write_bytes(content)
     bad: list[BadRow] = []
     template = load_template("preference", "default")
