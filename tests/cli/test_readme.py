@@ -50,7 +50,8 @@ LINE = re.compile(r"^(?:\$ | {4})?(rmjudge .*?)(?:(?: {2}| >).*)?$", re.MULTILIN
 def test_every_command_on_a_page_has_the_options_that_it_is_given(page):
     text = page.read_text(encoding="utf-8")
     prose = FENCE.sub("", text)
-    lines = LINE.findall("\n".join(FENCE.findall(text))) + re.findall(r"^ {4}(rmjudge .*)$", prose, re.MULTILINE)
+    fenced = re.sub(r" *\\\n *", " ", "\n".join(FENCE.findall(text)))  # a command may go on on the next line
+    lines = LINE.findall(fenced) + re.findall(r"^ {4}(rmjudge .*)$", prose, re.MULTILINE)
     for line in lines:
         parse(line)
     for line in re.findall(r"`(rmjudge [^`]+)`", prose):
