@@ -45,6 +45,7 @@ def pretrained(auto: Any, location: str | Path, *, weights: bool = False, **opti
     folder = Path(location)
     if folder.is_dir():
         check_directory(folder, weights=weights)
+        _check_tokenizer(folder)
     # None, the default, would ask on the terminal whether to run the directory's code.
     given: dict[str, Any] = {"trust_remote_code": False, **({"use_safetensors": True} if weights else {}), **options}
     try:
@@ -81,6 +82,18 @@ def check_directory(folder: Path, *, weights: bool) -> None:
             raise InputError(f"{path}: '{name}' is {str(value)[:40]}, more than a model has")
         if abs(value) > 2**63:
             raise InputError(f"{path}: '{name}' has {len(str(value)):,} digits, more than a model needs")
+
+
+def _check_tokenizer(folder: Path) -> None:
+    """Raise InputError for a longest text that is no number, on which transformers stumbles at the first text."""
+    path = folder / "tokenizer_config.json"
+    try:
+        config = load_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return  # whoever loads it says what is wrong
+    longest = config.get("model_max_length") if isinstance(config, dict) else None
+    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float)):
+        raise InputError(f"{path}: 'model_max_length' is {str(longest)[:40]!r} (accepted: a number)")
 
 
 def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

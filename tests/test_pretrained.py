@@ -97,6 +97,12 @@ def test_the_command_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "its weights are a pickle" in error
 
 
+def test_a_longest_text_in_words(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": "long"}')
+    with pytest.raises(InputError, match="'model_max_length' is 'long'"):
+        pretrained(Loader, tmp_path)
+
+
 def test_a_good_directory_passes() -> None:
     check_directory(Path(READER), weights=True)
 
