@@ -275,7 +275,7 @@ SAID = {"task": "preference", "verdict": "first"}
     [
         ({"judgement": {}}, "no field 'task' (found: nothing)"),
         ({"judgement": {**SAID, "readings": [{}]}}, "no field 'verdict' (found: nothing)"),
-        ({"judgement": {**SAID, "p_first": "high"}}, "no row of rmjudge: could not convert string to float: 'high'"),
+        ({"judgement": {**SAID, "p_first": "high"}}, "'p_first' is 'high' (accepted: a probability, 0 to 1)"),
         ({"judgement": {"task": "outcome", "verdict": "right"}}, "its verdict is of the task outcome, those before"),
         ({"judgement": SAID, "kind": "bear"}, "field 'kind': found \"bear\" (accepted: pair, "),
         ({"judgement": SAID, "first": "one"}, "no row of rmjudge: "),
