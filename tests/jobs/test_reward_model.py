@@ -84,7 +84,7 @@ def test_a_score_is_the_members_mean_with_their_spread(llama: Path, tmp_path: Pa
     other = model.score("w7 w6", NO)
     differences = [first - second for first, second in zip(reward.members, other.members, strict=True)]
     variance = sum((difference - sum(differences) / 3) ** 2 for difference in differences) / 3
-    assert both.difference == pytest.approx(float(reward) - float(other))
+    assert both.difference == pytest.approx(float(reward) - float(other), abs=1e-6)
     assert both.std == pytest.approx(variance**0.5, abs=1e-5)
 
 
