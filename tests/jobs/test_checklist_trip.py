@@ -7,6 +7,7 @@ import pytest
 import judge
 from judge.agreement.analyses.probe_sensitivity import Link, moved, verdict_of
 from judge.engines.base import Completion
+from tests.rewards.models import save
 from tests.rubric.support import choice, judge_by
 
 GREETS = {"criterion": "Begins with Hello.", "name": "greets", "points": 2}
@@ -62,3 +63,30 @@ def test_another_criterion_that_is_left_out_is_another_verdict() -> None:
     verdicts = {"one": verdict_of(before), "other": verdict_of(after)}
     (result,) = moved(verdicts, [Link("one", "pad", "", "other")], {"pad": "…"}, seed=0, resamples=100)
     assert (result.moved.value, result.toward.value, result.lost) == (1.0, 0.0, 0)
+
+
+def test_a_model_learns_an_objective_a_criterion(tmp_path: Path) -> None:
+    """`w10` greets and `w20` does not; both have words, but where a response ends with `w9` the judge cannot say."""
+    rows = [
+        {"prompt": f"w{6 + row % 40}", "response": f"{('w10', 'w20')[row % 2]} w{30 + row % 7}{' w9' * (row % 8 == 0)}"}
+        for row in range(48)
+    ]
+
+    def knows(criterion: str, response: str) -> Completion:
+        if "words" in criterion:
+            return choice(0.0, 1.0) if response.endswith("w9") else choice(0.9)
+        return choice(0.9 if response.startswith("w10") else 0.1)
+
+    run = judge.label(
+        rows, task="checklist", judges=judge_by(knows), rubric=[GREETS, WORDS], out=tmp_path / "run", progress=False
+    )
+    backbone = save(tmp_path / "llama", "llama")
+    settings = {"epochs": 6.0, "batch_size": 4, "learning_rate": 3e-3, "dtype": "float32"}
+    model = judge.distill(
+        run, kind="multi", backbone=str(backbone), out=tmp_path / "m", settings=settings, progress=False
+    )
+    greeting, other = (model.score("w7", f"{word} w31") for word in ("w10", "w20"))
+    assert greeting.objectives is not None and other.objectives is not None
+    assert set(greeting.objectives) >= {"greets", "words"}
+    assert greeting.objectives["greets"] > other.objectives["greets"] + 0.3  # told 0.9 of one and 0.1 of the other
+    assert abs(greeting.objectives["words"] - other.objectives["words"]) < 0.2  # told 0.9 of both
