@@ -17,7 +17,7 @@ def test_a_pattern_that_goes_back_and_forth_stops() -> None:
         find_all(compile_pattern("(a|aa)+$"), "a" * 40 + "!", seconds=0.2)
     with pytest.raises(PatternTimeout):
         fits(compile_pattern("(a|aa)+"), "a" * 40 + "!", seconds=0.2)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10  # without the limit: years
 
 
 def test_a_reply_on_which_the_pattern_is_not_done_is_unreadable() -> None:
@@ -58,7 +58,7 @@ def test_lint_names_such_a_pattern(tmp_path) -> None:  # type: ignore[no-untyped
     assert (
         "'verdict' may take very long on a reply; repeats inside repeats, such as (a+)+, go back and forth" in messages
     )
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 10  # without the bound: minutes
     path.write_text(text % r"\[\[(x|y)\]\]")
     assert not [finding for finding in lint(path) if "very long" in finding.message]
 

@@ -44,7 +44,7 @@ def test_what_would_do_harm_is_refused_with_its_line_at_once(text: str, line: in
     start = time.process_time()
     with pytest.raises(YamlError) as refusal:
         load_yaml(text)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 10  # without the bound: minutes
     assert str(refusal.value).startswith(problem)
     assert refusal.value.line == line
 
