@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 import pytest
 from hypothesis import settings
 
+os.environ["RAY_AUTH_MODE"] = "disabled"  # Ray reads it once, at its import, which vLLM brings about
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # No network and no telemetry, here and in every process that a test starts.
