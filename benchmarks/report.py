@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from judge.report.page import write_page
+from judge.report.report import Report
 from tests.report.sample import report
 
 OPENED = "performance.timing.domContentLoadedEventEnd - performance.timing.responseEnd"
@@ -44,7 +44,7 @@ def main() -> int:
         for rows in options.rows:
             whole = report(max(rows, 1))
             start = time.perf_counter()
-            write_page(whole, path)
+            Report(whole).save(path)
             took = time.perf_counter() - start
             size = path.stat().st_size / 1e6
             print(f"{rows:>7,} disagreements   written in {took:.2f} s   {size:.1f} MB   opened in {opened(path)}")

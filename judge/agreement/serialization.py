@@ -12,7 +12,6 @@ from judge.agreement.robustness.schema import VERSION as ROBUSTNESS_VERSION
 from judge.agreement.robustness.schema import Robustness
 from judge.agreement.schema import VERSION, AgreementReport, Audit
 from judge.errors import InputError
-from judge.files import to_json as encode
 
 T = TypeVar("T")
 
@@ -36,11 +35,6 @@ def to_row(report: AgreementReport) -> dict[str, Any]:
     """The report as JSON values; what is not finite is null, for JSON has no word for it."""
     row: dict[str, Any] = _finite(asdict(report))
     return row
-
-
-def to_json(report: AgreementReport) -> str:
-    """The report as one line of JSON."""
-    return encode(to_row(report))
 
 
 def audit_to_row(audit: Audit) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
-from pathlib import Path
 from re import sub
 from typing import Any
 
@@ -18,7 +17,6 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from judge.agreement.best_of.schema import BestOf
 from judge.agreement.robustness.schema import Robustness
 from judge.agreement.schema import AgreementReport, BaselineChange, JudgeReport, Unit
-from judge.files import write_atomic
 from judge.report import charts, words
 from judge.report.rows import BYTES, ROWS, carry
 from judge.report.svg import Sheet
@@ -41,18 +39,6 @@ class RobustnessView:
     slug: str
     heading: str
     charts: dict[str, str]
-
-
-def write_page(
-    report: AgreementReport,
-    path: str | Path,
-    *,
-    rows: int = ROWS,
-    size: int = BYTES,
-    robustness: Sequence[Robustness] = (),
-) -> None:
-    """Write the page of a report; it carries at most `rows` disagreements and about `size` bytes of them."""
-    write_atomic(path, page(report, rows=rows, size=size, robustness=robustness).encode())
 
 
 def page(report: AgreementReport, *, rows: int = ROWS, size: int = BYTES, robustness: Sequence[Robustness] = ()) -> str:

@@ -10,7 +10,8 @@ import pytest
 
 from judge.agreement.best_of.build import build
 from judge.agreement.best_of.schema import BestOfConfig, Candidates
-from judge.report.page import best_of_page, write_page
+from judge.report.page import best_of_page
+from judge.report.report import Report
 from tests.report.sample import HOSTILE, report
 
 pytestmark = pytest.mark.browser
@@ -84,7 +85,7 @@ class Opened:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_page(report(200), path)
+    Report(report(200)).save(path)
     return path
 
 
@@ -232,7 +233,7 @@ def test_contrast_is_enough_for_every_text(browser: Any, path: Path, scheme: str
 
 def test_a_hundred_thousand_rows_open_at_once(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "many.html"
-    write_page(report(100_000), path)
+    Report(report(100_000)).save(path)
     assert path.stat().st_size < 12_000_000
     opened = Opened(browser, path)
     carried = int(opened.said().split()[0].replace(",", ""))

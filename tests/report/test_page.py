@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from judge.agreement.schema import AgreementReport, Coverage, Figure, Flag, Headline, JudgeReport
-from judge.report.page import page, write_page
+from judge.report.page import page
+from judge.report.report import Report
 from judge.report.rows import carry, inert
 from tests.report.sample import HOSTILE, disagreements, figure, report
 
@@ -151,6 +152,6 @@ def test_a_report_of_three_rows_is_a_page(tmp_path: Path) -> None:
         flags=(),
         judges=(judge,),
     )
-    write_page(small, tmp_path / "page.html")
+    Report(small).save(tmp_path / "page.html")
     text = " ".join(Tags((tmp_path / "page.html").read_text("utf-8")).text)
     assert "Too few to say" in text and "too few rows to say" in text and "There is none" in text

@@ -11,8 +11,9 @@ from judge.agreement.analyses.win_rates import estimates, label_next
 from judge.agreement.build import AgreementConfig, Inputs, report
 from judge.agreement.data.table import Table, build
 from judge.agreement.schema import AgreementReport, Bias
-from judge.agreement.serialization import from_row, to_json
+from judge.agreement.serialization import from_row
 from judge.agreement.statistics.bootstrap import Resampler
+from judge.report.report import Report
 from tests.agreement.support import Row, columns, judged, pair_row, votes
 
 
@@ -142,4 +143,4 @@ def test_a_report_comes_back_from_its_json() -> None:
     made: AgreementReport = report(
         Inputs(columns({"j": said}, [votes(row, "ffs") for row in rows])), AgreementConfig(resamples=50)
     )
-    assert from_row(json.loads(to_json(made))) == made
+    assert from_row(json.loads(Report(made).to_json())) == made
