@@ -115,13 +115,13 @@ def _roundings(saved: Path, rounded: Path, texts: _Texts, reference: Rows, dtype
     alone = _one_by_one(loaded, texts)
     padded = _batch(loaded, collator_for(loaded, layout="padded"), texts.records)
     loaded = load(saved, dtype="float32", device="cpu")
-    by_weights = _compare("", lambda: _one_by_one(loaded, texts), reference).largest
-    by_arithmetic = _compare("", lambda: alone, reference).largest
-    by_company = _compare("", lambda: padded, alone).largest
-    computed = f"scores move by {by_arithmetic:.1e}, and by {by_company:.1e} with the batch (not judged)"
+    by_weights = f"scores move by {_largest(_one_by_one(loaded, texts), reference):.1e}"
+    by_arithmetic = (
+        f"scores move by {_largest(alone, reference):.1e}, and by {_largest(padded, alone):.1e} with the batch"
+    )
     return [
-        LoaderDifference(f"rmjudge, weights rounded to {dtype}", None, f"scores move by {by_weights:.1e} (not judged)"),
-        LoaderDifference(f"rmjudge, computed in {dtype}", None, computed),
+        LoaderDifference(f"rmjudge, weights rounded to {dtype}", None, f"{by_weights} (not judged)"),
+        LoaderDifference(f"rmjudge, computed in {dtype}", None, f"{by_arithmetic} (not judged)"),
     ]
 
 
@@ -169,12 +169,16 @@ def _compare(loader: str, run: Callable[[], Rows], reference: Rows) -> LoaderDif
         return LoaderDifference(loader, None, f"not installed: {error.name or error}")
     except (EngineError, OSError, RuntimeError, TypeError, ValueError) as error:  # theirs raise what they like
         return LoaderDifference(loader, float("inf"), next(iter(str(error).splitlines()), type(error).__name__))
-    scale = max(1.0, *(float(row.abs().max()) for row in reference))
     for got, wanted in zip(rows, reference, strict=True):
         if got.shape != wanted.shape:
             return LoaderDifference(loader, float("inf"), f"shape {tuple(got.shape)} instead of {tuple(wanted.shape)}")
-    differences = (float((a.float() - b.float()).abs().max()) for a, b in zip(rows, reference, strict=True))
-    return LoaderDifference(loader, max(differences) / scale)
+    return LoaderDifference(loader, _largest(rows, reference))
+
+
+def _largest(rows: Rows, reference: Rows) -> float:
+    """The largest difference, in units of the largest reference where that is above 1."""
+    scale = max(1.0, *(float(row.abs().max()) for row in reference))
+    return max(float((a.float() - b.float()).abs().max()) for a, b in zip(rows, reference, strict=True)) / scale
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
