@@ -38,6 +38,11 @@ class PrincipleWorth:
     without: PairMean
     gain: PairMean
 
+    def to_row(self) -> dict[str, Any]:
+        """Plain JSON values, an estimate as a mapping."""
+        estimates = {name: getattr(self, name)._asdict() for name in ("alone", "without", "gain")}
+        return {**asdict(self), **estimates}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ablation:
@@ -59,11 +64,8 @@ class Ablation:
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values, an estimate as a mapping."""
-        row = asdict(self)
-        row["whole"] = self.whole._asdict()
-        for principle, entry in zip(self.principles, row["principles"], strict=True):
-            entry |= {name: getattr(principle, name)._asdict() for name in ("alone", "without", "gain")}
-        return row
+        principles = [principle.to_row() for principle in self.principles]
+        return {**asdict(self), "whole": self.whole._asdict(), "principles": principles}
 
 
 def agreement(verdict: str | None, human: Sequence[HumanLabel]) -> float | None:

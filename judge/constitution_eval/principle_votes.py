@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from judge.constitution.constitution import Constitution, Sampling
-from judge.constitution_eval.trial_judge import TrialJudge
-from judge.engines.jury import Judge, prompt_wanted_by
-from judge.errors import ConfigError, InputError
+from judge.constitution_eval.trial_judge import TrialJudge, refuse_untaught
+from judge.engines.jury import Judge
+from judge.errors import InputError
 from judge.formats import OnBad
 from judge.judgements import Judgement, Preference, Reading
 from judge.prompting.template import load_template
@@ -66,10 +66,8 @@ class PrincipleJudge(TrialJudge):
         options: Options | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        small = [judge for judge in judges if prompt_wanted_by(judge)]
-        if small and not prompt:
-            name = small[0] if isinstance(small[0], str) else "the embedded judge"
-            raise ConfigError(f"{name} has not learnt to judge under a principle: name a real model, or a --prompt")
+        if not prompt:
+            refuse_untaught(judges, "to judge under a principle")
         template = load_template("preference", prompt or PROMPT)
         check_principle(template)
         super().__init__(judges, template, task="preference", options=options, settings=settings)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from judge.engines.base import Engine
-from judge.engines.jury import Judge, close_loaded, load_jury
+from judge.engines.jury import Judge, close_loaded, load_jury, prompt_wanted_by
 from judge.errors import ConfigError
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
@@ -14,6 +14,14 @@ from judge.records import Record
 from judge.runs.counts import Counts
 from judge.runs.scheduler import run
 from judge.tasks import TASKS, Options, Program
+
+
+def refuse_untaught(judges: Sequence[Judge], what: str) -> None:
+    """Raise ConfigError for a judge that knows its own prompts alone, and so has not learnt this."""
+    small = [judge for judge in judges if prompt_wanted_by(judge)]
+    if small:
+        name = small[0] if isinstance(small[0], str) else "the embedded judge"
+        raise ConfigError(f"{name} has not learnt {what}: name a real model, or a --prompt")
 
 
 @dataclass(slots=True)

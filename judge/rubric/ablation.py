@@ -37,11 +37,8 @@ class RubricAblation:
 
     def to_row(self) -> dict[str, Any]:
         """Plain JSON values, an estimate as a mapping."""
-        row = asdict(self)
-        row["whole"] = self.whole._asdict()
-        for criterion, entry in zip(self.criteria, row["criteria"], strict=True):
-            entry |= {name: getattr(criterion, name)._asdict() for name in ("alone", "without", "gain")}
-        return row
+        criteria = [criterion.to_row() for criterion in self.criteria]
+        return {**asdict(self), "whole": self.whole._asdict(), "criteria": criteria}
 
 
 def ablate(

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from judge.constitution_eval.trial_judge import TrialJudge
-from judge.engines.jury import Judge, prompt_wanted_by
-from judge.errors import ConfigError
+from judge.constitution_eval.trial_judge import TrialJudge, refuse_untaught
+from judge.engines.jury import Judge
 from judge.judgements import Checklist, Judgement
 from judge.prompting.template import load_template
 from judge.records import Pair, PairVerdict, Record, Response, Rubric, RubricItem, content_id, plain
@@ -40,10 +39,8 @@ class CriterionJudge(TrialJudge):
         options: Options | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        small = [judge for judge in judges if prompt_wanted_by(judge)]
-        if small and not prompt:
-            name = small[0] if isinstance(small[0], str) else "the embedded judge"
-            raise ConfigError(f"{name} has not learnt the task 'checklist': name a real model, or a --prompt")
+        if not prompt:
+            refuse_untaught(judges, "the task 'checklist'")
         template = load_template("checklist", prompt or TASKS["checklist"].prompt(Options()).name)
         super().__init__(judges, template, task="checklist", options=options, settings=settings)
 
