@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from judge.cli import options as o
 from judge.cli.drawing import draw, say
 
 app = typer.Typer(add_completion=False)
@@ -34,8 +35,6 @@ Robustness = Annotated[
 Baseline = Annotated[
     Path | None, typer.Option("--baseline", help="A report saved with --json; exit 1 when a figure is worse.")
 ]
-Resamples = Annotated[int, typer.Option("--resamples", min=0, help="Draws of the bootstrap; 0: no intervals.")]
-Seed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")]
 Epsilon = Annotated[float, typer.Option("--epsilon", min=0, help="Allowance of the alternative-annotator test.")]
 Margin = Annotated[float, typer.Option("--margin", min=0, help="Agreement this close to people's is equivalent.")]
 Shown = Annotated[int, typer.Option("--shown", min=0, help="Rows of disagreement in the report.")]
@@ -65,8 +64,8 @@ def agree(
     audit: Audits = None,
     robustness: Robustness = None,
     baseline: Baseline = None,
-    resamples: Resamples = 1000,
-    seed: Seed = 0,
+    resamples: o.Resamples = 1000,
+    seed: o.FixedSeed = 0,
     epsilon: Epsilon = 0.1,
     margin: Margin = 0.05,
     shown: Shown = 500,

@@ -11,10 +11,7 @@ from judge.cli.drawing import say, show_either
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The principles that a judge is held to.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A shipped constitution's name, or a .yaml file.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 Data = Annotated[list[str] | None, typer.Option("--data", "-d", help="Files with pairs of responses; several: again.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Seed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")]
 OneOrder = Annotated[bool, typer.Option("--one-order", help="Ask a pair only as it stands.")]
 
 
@@ -27,7 +24,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to writ
 
 
 @app.command("list")
-def list_all(json: Json = False) -> None:
+def list_all(json: o.AsJson = False) -> None:
     """The shipped constitutions."""
     import judge
     from judge.cli.constitution_view import draw_list
@@ -42,7 +39,7 @@ def show(
     name: Name,
     rendered: Annotated[bool, typer.Option("--rendered", help="As the judge sees it: the prompt of each.")] = False,
     prompt: o.Prompt = None,
-    json: Json = False,
+    json: o.AsJson = False,
 ) -> None:
     """A constitution as a person reads it, or with --rendered as the judge sees it."""
     import judge
@@ -59,7 +56,7 @@ def show(
 @app.command()
 def lint(
     files: Annotated[list[str] | None, typer.Argument(help="Names or files; else all shipped ones.")] = None,
-    json: Json = False,
+    json: o.AsJson = False,
 ) -> int:
     """Everything that is wrong with constitutions, each with its line; exit 1 if anything is."""
     import judge
@@ -80,11 +77,11 @@ def try_out(
     format: o.Format = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    seed: Seed = 0,
+    seed: o.FixedSeed = 0,
     one_order: OneOrder = False,
     shown: Annotated[int, typer.Option("--show", min=0, help="How many pairs to show where principles differ.")] = 5,
-    json: Json = False,
-    quiet: Quiet = False,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> None:
     """Judge a sample under each principle alone and all together, and show where they disagree."""
     from judge import try_constitution
@@ -110,20 +107,18 @@ def try_out(
 def ablate(
     name: Name,
     data: Data = None,
-    human: Annotated[
-        str | None, typer.Option("--human", help="A file with human labels, or one annotator; else the data's own.")
-    ] = None,
+    human: o.PeopleOrAnnotator = None,
     judge: o.Judge = None,
     limit: o.Limit = None,
     prompt: o.Prompt = None,
     format: o.Format = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    seed: Seed = 0,
+    seed: o.FixedSeed = 0,
     one_order: OneOrder = False,
-    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Draws of the bootstrap.")] = 2000,
-    json: Json = False,
-    quiet: Quiet = False,
+    resamples: o.AlwaysResamples = 2000,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> None:
     """Agreement with people with each principle left out and each alone, the most useful first."""
     from judge import ablate_constitution
@@ -158,10 +153,10 @@ def diff(
     format: o.Format = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    seed: Seed = 0,
+    seed: o.FixedSeed = 0,
     one_order: OneOrder = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> None:
     """What changed in words, and, with --data and --judge, which verdicts changed."""
     from judge import diff_constitutions
@@ -190,10 +185,10 @@ def examples(
     judge: o.Judge = None,
     prompt: o.Prompt = None,
     set: o.Set = None,
-    seed: Seed = 0,
+    seed: o.FixedSeed = 0,
     one_order: OneOrder = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> int:
     """Judge the principles' own examples; exit 1 if one of them does not come out as it says."""
     from judge import test_constitution

@@ -214,6 +214,16 @@ Workers = Annotated[
     ),
 ]
 
+# Of the verbs that examine (prompts, constitutions, rubrics, reports): short help, in no panels.
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+NoProgress = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+FixedSeed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")]
+Resamples = Annotated[int, typer.Option("--resamples", min=0, help="Draws of the bootstrap; 0: no intervals.")]
+AlwaysResamples = Annotated[int, typer.Option("--resamples", min=100, help="Draws of the bootstrap.")]
+PeopleOrAnnotator = Annotated[
+    str | None, typer.Option("--human", help="A file with human labels, or one annotator; else the data's own.")
+]
+
 
 def need(verb: str, **options: object) -> None:
     """Refuse a command line that lacks an option; the option of `out` is --out, DATA is an argument."""

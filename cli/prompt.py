@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from judge.cli import options as o
 from judge.cli.drawing import draw, say, show_json
 
 if TYPE_CHECKING:
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The prompts a judge is given.")
 
 Name = Annotated[str, typer.Argument(help="A shipped prompt, such as preference/default, or a .jinja file.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 FACTS = ("name", "task", "description", "labels", "verdict", "variables", "defaults", "based_on", "max_tokens")
 
 
 @app.command("list")
 def list_prompts(
-    task: Annotated[str, typer.Argument(help="Only the prompts of this task.")] = "", as_json: Json = False
+    task: Annotated[str, typer.Argument(help="Only the prompts of this task.")] = "", as_json: o.AsJson = False
 ) -> None:
     """The shipped prompts: what each asks, and how its verdict is read."""
     import judge
@@ -38,7 +38,7 @@ def list_prompts(
 
 
 @app.command()
-def show(name: Name, as_json: Json = False) -> None:
+def show(name: Name, as_json: o.AsJson = False) -> None:
     """A prompt as it is written."""
     import judge
 
@@ -57,7 +57,7 @@ def render(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Only the first N records.")] = 1,
     format_name: Annotated[str | None, typer.Option("--format", help="Force a family of formats.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Pass over rows that cannot be read.")] = False,
-    as_json: Json = False,
+    as_json: o.AsJson = False,
 ) -> None:
     """A prompt as the judge gets it, filled with the records of a file."""
     import judge
@@ -69,7 +69,7 @@ def render(
 @app.command()
 def lint(
     files: Annotated[list[str] | None, typer.Argument(help="Prompts by name or file; else all shipped ones.")] = None,
-    as_json: Json = False,
+    as_json: o.AsJson = False,
 ) -> int:
     """Everything that is wrong with prompts, each with its line; exit 1 if anything is."""
     import judge

@@ -70,8 +70,6 @@ PolicySet = Annotated[
     list[str] | None,
     typer.Option("--policy-set", metavar="NAME=VALUE", help="A setting of the policy.", rich_help_panel=_POLICY),
 ]
-Resamples = Annotated[int, typer.Option("--resamples", min=0, help="Draws of the bootstrap; 0: no intervals.")]
-Seed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")]
 Out = Annotated[
     list[Path] | None, typer.Option("--out", "-o", help="Write one self-contained HTML page, or NAME.json; several.")
 ]
@@ -103,8 +101,8 @@ def best_of(
     lower: o.Lower = 0.0,
     length_penalty: o.LengthPenalty = 0.0,
     length_target: o.LengthTarget = 0,
-    resamples: Resamples = 1000,
-    seed: Seed = 0,
+    resamples: o.Resamples = 1000,
+    seed: o.FixedSeed = 0,
     out: Out = None,
     json: o.Json = False,
     quiet: o.Quiet = False,

@@ -71,7 +71,7 @@ def iterate(
     truth_weight: o.TruthWeight = 0.0,
     length_penalty: o.LengthPenalty = 0.0,
     length_target: o.LengthTarget = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Every draw follows from it.")] = 0,
+    seed: o.FixedSeed = 0,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:

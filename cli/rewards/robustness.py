@@ -52,8 +52,6 @@ Dtype = Annotated[
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda; else a GPU if there is one.", rich_help_panel=_MODEL)
 ]
-Resamples = Annotated[int, typer.Option("--resamples", min=0, help="Draws of the bootstrap; 0: no intervals.")]
-Seed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N records of each data.")]
 Card = Annotated[bool, typer.Option("--card", help="Write the findings to the model's card, README.md.")]
 Out = Annotated[
@@ -77,8 +75,8 @@ def robustness(
     convention: Convention = None,
     dtype: Dtype = None,
     device: Device = None,
-    resamples: Resamples = 1000,
-    seed: Seed = 0,
+    resamples: o.Resamples = 1000,
+    seed: o.FixedSeed = 0,
     card: Card = False,
     out: Out = None,
     json: o.Json = False,

@@ -8,11 +8,6 @@ import typer
 from judge.cli import drawing
 from judge.cli import options as o
 
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Seed = Annotated[int, typer.Option("--seed", help="Every draw follows from it.")]
-Resamples = Annotated[int, typer.Option("--resamples", min=100, help="Draws of the bootstrap.")]
-
 
 def generate(
     data: o.Data = None,
@@ -39,10 +34,10 @@ def generate(
     votes: o.Votes = None,
     temperature: o.Temperature = None,
     max_tokens: o.MaxTokens = None,
-    seed: Seed = 0,
-    resamples: Resamples = 2000,
-    json: Json = False,
-    quiet: Quiet = False,
+    seed: o.FixedSeed = 0,
+    resamples: o.AlwaysResamples = 2000,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> None:
     """Let a model write rubrics, keep the criteria that tell better from worse answers, and compare with people.
 

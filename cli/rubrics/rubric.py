@@ -7,7 +7,7 @@ import typer
 
 from judge.cli import drawing
 from judge.cli import options as o
-from judge.cli.rubrics.generate import Json, Quiet, Resamples, Seed, generate
+from judge.cli.rubrics.generate import generate
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The criteria that answers are judged by.")
 app.command()(generate)
@@ -28,7 +28,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to writ
 @app.command()
 def lint(
     files: Annotated[list[str], typer.Argument(help="Rubrics, or .jsonl data whose rows have rubrics.")],
-    json: Json = False,
+    json: o.AsJson = False,
 ) -> int:
     """Everything that is wrong with rubrics, each with its line; exit 1 if anything is."""
     import judge
@@ -43,7 +43,7 @@ def show(
     file: File,
     rendered: Annotated[bool, typer.Option("--rendered", help="As the judge sees it: the prompt of each.")] = False,
     prompt: o.Prompt = None,
-    json: Json = False,
+    json: o.AsJson = False,
 ) -> None:
     """A rubric as a person reads it, or with --rendered as the judge sees it."""
     import judge
@@ -70,9 +70,9 @@ def try_out(
     format: o.Format = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    seed: Seed = 0,
-    json: Json = False,
-    quiet: Quiet = False,
+    seed: o.FixedSeed = 0,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> None:
     """Judge one answer, or a sample of answers, and show what is decided of each criterion."""
     from judge import try_rubric
@@ -100,19 +100,17 @@ def try_out(
 def ablate(
     file: File,
     data: Data = None,
-    human: Annotated[
-        str | None, typer.Option("--human", help="A file with human labels, or one annotator; else the data's own.")
-    ] = None,
+    human: o.PeopleOrAnnotator = None,
     judge: o.Judge = None,
     limit: o.Limit = None,
     prompt: o.Prompt = None,
     format: o.Format = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    seed: Seed = 0,
-    resamples: Resamples = 2000,
-    json: Json = False,
-    quiet: Quiet = False,
+    seed: o.FixedSeed = 0,
+    resamples: o.AlwaysResamples = 2000,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> None:
     """Agreement with people with each criterion left out and each alone, the most useful first."""
     from judge import ablate_rubric
@@ -146,9 +144,9 @@ def diff(
     format: o.Format = None,
     skip_bad: o.SkipBad = False,
     set: o.Set = None,
-    seed: Seed = 0,
-    json: Json = False,
-    quiet: Quiet = False,
+    seed: o.FixedSeed = 0,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> None:
     """What changed in words, and, with --data and --judge, which scores changed."""
     from judge import diff_rubrics
@@ -176,9 +174,9 @@ def examples(
     judge: o.Judge = None,
     prompt: o.Prompt = None,
     set: o.Set = None,
-    seed: Seed = 0,
-    json: Json = False,
-    quiet: Quiet = False,
+    seed: o.FixedSeed = 0,
+    json: o.AsJson = False,
+    quiet: o.NoProgress = False,
 ) -> int:
     """Judge the criteria's own examples; exit 1 if one of them does not come out as it says."""
     from judge import test_rubric
