@@ -15,7 +15,6 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
-from jinja2.ext import Extension
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
@@ -31,7 +30,7 @@ MAX_BYTES = 65_536
 _NODE = 50  # what a node in the body of a loop costs a round
 _MAX_DIGITS = 3_000
 # Per character: these look at each with Python code or a search.
-_SLOW = {"frame": 4} | dict.fromkeys(
+_SLOW = dict.fromkeys(
     "dictsort groupby pprint sort striptags title tojson unique urlencode urlize wordcount wordwrap xmlattr".split(), 20
 )
 _PRODUCTS = frozenset({"indent", "tojson", "join", "expandtabs", "translate", "xmlattr"})
@@ -118,8 +117,6 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         method = getattr(__obj, "__wrapped__", __obj)  # the sandbox wraps the methods that format
         name, owner = getattr(method, "__name__", ""), getattr(method, "__self__", None)
-        if isinstance(owner, Extension):
-            return __context.call(__obj, *args, **kwargs)
         if isinstance(owner, str | bytes | int | float | Collection):
             spend(STEP + most(name, owner, (*args, *kwargs.values())) + measure(owner))
         else:
@@ -234,7 +231,7 @@ def _each(items: Iterator[Any]) -> Iterator[Any]:
 
 def _written(value: Any) -> Any:
     """What an output writes, paid for before it becomes a text."""
-    spend(STEP + measure(value))
+    spend(STEP + (len(value) if isinstance(value, str) else measure(value)))
     return value
 
 
