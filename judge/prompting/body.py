@@ -17,8 +17,8 @@ from jinja2.runtime import Context
 
 from judge.errors import TemplateError
 from judge.prompting.delimiters import frame
-from judge.prompting.limits import STEP, BoundedEnvironment, render_bounded, spend
 from judge.records import Conversation, Message, Role, whole_characters
+from judge.sandbox.limits import STEP, BoundedEnvironment, render_bounded, spend
 
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 _TURNS, _FRAMES = "_turns", "_frames"
@@ -57,8 +57,7 @@ class Body:
         self.roles = tuple(role for role, _ in _blocks(self.tree))
         self.used = find_undeclared_variables(self.tree) - environment.globals.keys()
         _refuse_own_names(self.tree, source)
-        code = environment.compile(environment.bounded_tree(environment.parse(text, filename=source)), filename=source)
-        self.template = jinja2.Template.from_code(environment, code, environment.globals)
+        self.template = environment.bounded_template(text, source)
 
     def render(self, values: Mapping[str, Any]) -> Conversation:
         """The messages of the blocks, in order. Raises TemplateError with the line in the file."""

@@ -55,7 +55,7 @@ class Budget:
         """Raises TooMuch once nothing is left."""
         self.left -= cost if cost > 0 else 0
         if self.left < 0:
-            raise TooMuch("the prompt repeats or writes more than a prompt may (loops, repeated text, padding)")
+            raise TooMuch("the template repeats or writes more than it may (loops, repeated text, padding)")
 
 
 _budget: ContextVar[Budget] = ContextVar("budget")
@@ -68,9 +68,9 @@ def spend(cost: int) -> None:
         budget.spend(cost)
 
 
-def render_bounded(template: jinja2.Template, values: Mapping[str, Any]) -> str:
+def render_bounded(template: jinja2.Template, values: Mapping[str, Any], amount: int = BUDGET) -> str:
     """Render within the budget. Raises TooMuch."""
-    token = _budget.set(Budget())
+    token = _budget.set(Budget(amount))
     try:
         return template.render(values)
     finally:
@@ -104,11 +104,11 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
         self.filters[name] = bounded
 
-    def bounded_tree(self, tree: nodes.Template) -> nodes.Template:
-        """A tree in which loops and whatever else is not a filter, call or operator pays too; changes the tree."""
-        changed: nodes.Template = _Counted().visit(tree)
-        changed.set_environment(self)
-        return changed
+    def bounded_template(self, text: str, source: str) -> jinja2.Template:
+        """A template in which loops and whatever else is not a filter, call or operator pays too."""
+        tree: nodes.Template = _Counted().visit(self.parse(text, filename=source))
+        tree.set_environment(self)
+        return jinja2.Template.from_code(self, self.compile(tree, filename=source), self.globals)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         spend(STEP + _operation(operator, left, right))
