@@ -22,6 +22,7 @@ from parity import served
 import judge
 from judge.engines.tiny import MODEL as TINY
 
+PROMPT = "preference/verdict"  # a letter that the server chooses: what is counted here are rows, not what is right
 PROXY = Path(__file__).resolve().parents[1] / "tests" / "engines" / "faulty_server.py"
 
 
@@ -59,8 +60,8 @@ def label(rows: list[dict], url: str, out: Path, timeout: float) -> tuple[judge.
     run = judge.label(
         rows,
         task="preference",
-        prompt="preference/brief",
-        judges=f"openai:{url}#judge?server=plain&timeout={timeout}",
+        prompt=PROMPT,
+        judges=f"openai:{url}#judge?server=vllm&timeout={timeout}",
         one_order=True,
         hard=True,
         out=out,

@@ -48,9 +48,10 @@ class FaultyJudge:
                     break
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r")[0])
                 body = json.loads(await reader.readexactly(length))
-                if b"/v1/chat" not in head.partition(b"\r")[0]:
+                path = head.split()[1].decode()
+                if not self._upstream and not path.startswith("/v1/chat"):
                     writer.write(answer({"detail": "Not Found"}, "404 Not Found"))
-                elif not await self._reply(writer, body):
+                elif not await self._reply(writer, path, body):
                     break
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -58,7 +59,7 @@ class FaultyJudge:
         finally:
             writer.close()
 
-    async def _reply(self, writer: asyncio.StreamWriter, body: dict) -> bool:
+    async def _reply(self, writer: asyncio.StreamWriter, path: str, body: dict) -> bool:
         """Answer once, well or not; whether the connection stays open."""
         self._seen["requests"] += 1
         if self._down_seconds and self._seen["requests"] == self._down_after:
@@ -66,23 +67,24 @@ class FaultyJudge:
             return False
         chance = self._draw.random()
         fault = FAULTS[int(chance / self._share * len(FAULTS))] if chance < self._share else ""
-        text = str(body["messages"])
+        text = str(body.get("messages", ""))
         fault = text.partition("CURSED ")[2].partition(".")[0] or fault
         self._seen[fault or "good"] += 1
         if self._upstream:
-            return await self._fail(writer, fault, await self._forward(body))
+            return await self._fail(writer, fault, await self._forward(path, body))
         content = {"choices": [{"message": {"content": verdict(body)}, "finish_reason": "stop"}]}
         return await self._fail(writer, fault, answer(content))
 
-    async def _forward(self, body: dict) -> bytes:
+    async def _forward(self, path: str, body: dict) -> bytes:
         """The whole answer of the real server."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream)
         data = json.dumps(body).encode()
-        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: upstream\r\nContent-Type: application/json\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: upstream\r\nContent-Type: application/json\r\n"
         writer.write(f"{head}Connection: close\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
         given = await reader.read()
         writer.close()
-        return answer(json.loads(given.partition(b"\r\n\r\n")[2]))
+        status = given.split(b" ", 1)[1].partition(b"\r")[0].decode()
+        return answer(json.loads(given.partition(b"\r\n\r\n")[2]), status)
 
     async def _fail(self, writer: asyncio.StreamWriter, fault: str, good: bytes) -> bool:
         match fault:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -41,6 +42,23 @@ def test_an_endpoint_that_is_away_for_a_while_is_waited_for(
     server.reply = lambda body: (200, answer("back")) if monotonic() > away else (502, b"<html>Bad gateway</html>")
     found = answers(engine, [ask(f"{number}") for number in range(5)])
     assert [completion.text for completion in found] == ["back"] * 5
+
+
+def test_what_failed_in_an_outage_is_not_held_against_a_request(server: Server, ask: Ask, answers: Answers) -> None:
+    """Two tries of each request meet the outage, a third of one request its own fault; three would be its end."""
+    engine = load_engine(f"openai:{server.url}#judge-7b", server="plain", attempts=3)
+    tries: Counter[str] = Counter()
+
+    def reply(body: dict[str, Any]) -> tuple[int, Any]:
+        text = str(body["messages"])
+        tries[text] += 1
+        fails = 3 if "unlucky" in text else 2
+        return (503, {"error": "down"}) if tries[text] <= fails and "Hi" not in text else (200, answer("fine"))
+
+    server.reply = reply
+    found = answers(engine, [ask("unlucky"), *(ask(f"{number}") for number in range(5))])
+    assert [completion.text for completion in found] == ["fine"] * 6
+    engine.close()
 
 
 def test_a_single_404_after_a_good_answer_is_a_blip(server: Server, engine: Engine, ask: Ask, answers: Answers) -> None:

@@ -31,7 +31,8 @@ class Failure:
     kind: "busy" (asks to wait), "sick" (5xx, no connection, too late: passes by itself), "misaddressed" (wrong key,
     model or path; a passing fault once the server has answered well), "refused" (this request will never do), "odd" (a
     good status and a shape that cannot be read). reason: one line. wait: the seconds that the server asks for.
-    reached: whether a server answered at all. late: whether it answered too late.
+    reached: whether a server answered at all. late: whether it answered too late. connected: whether anybody took the
+    connection; where nobody did, that is no request's fault.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Failure:
     wait: float = 0.0
     reached: bool = True
     late: bool = False
+    connected: bool = True
 
 
 def parse(status: int, headers: Mapping[str, str], body: bytes) -> Any | Failure:

@@ -71,6 +71,7 @@ class Connection:
         self._throttle = Throttle(concurrency)
         self._session: aiohttp.ClientSession | None = None
         self._answered = False  # whether any answer ever came
+        self._asking = 0  # how many requests are under way or wait to be asked again
         self._good = -1.0  # when the last good answer came; -1 before the first
         self._logged = -_LOG_SECONDS
 
@@ -116,15 +117,25 @@ class Connection:
     ) -> T | Failure:
         """Try again as long as patience lasts. alive: whether the server answers another request well; None for calls,
         of which nothing but the server can be at fault."""
+        self._asking += 1
+        try:
+            return await self._try_again(attempt, alive)
+        finally:
+            self._asking -= 1
+
+    async def _try_again(
+        self, attempt: Callable[[], Awaitable[T | Failure]], alive: Callable[[], Awaitable[bool]] | None
+    ) -> T | Failure:
         since = time.monotonic()
-        failures = odd = to_blame = 0
+        failures = odd = to_blame = unclear = 0  # unclear: of those to blame, while nobody else was answered either
+        pardoned = False
         while True:
             began = time.monotonic()
             result = await attempt()
             if not isinstance(result, Failure) or result.kind == "refused":
                 return result
-            failures, to_blame = failures + 1, to_blame + (result.kind in ("sick", "misaddressed"))
-            odd += result.kind == "odd"
+            blamed = result.kind in ("sick", "misaddressed") and result.connected
+            failures, to_blame, odd = failures + 1, to_blame + blamed, odd + (result.kind == "odd")
             if result.kind == "odd" and odd >= min(ODD_TRIES, self._attempts):
                 return result
             if result.kind == "misaddressed" and failures >= START_TRIES:
@@ -133,10 +144,13 @@ class Connection:
                 if alive is None:
                     return result
             if to_blame >= self._attempts and alive is not None:
-                if self._good > began or await alive():
+                up = self._good > began or await alive()
+                if up and (pardoned or not unclear):
                     return result
-                to_blame = 0  # it is down for all: what failed so far says nothing about this request
+                # Down for all, or it was so a while ago: what failed then says nothing about this request.
+                to_blame, unclear, pardoned = (to_blame - unclear if up else 0), 0, pardoned or up
             await self.pause(result, failures, since)
+            unclear += blamed and self._asking > 1 and self._good < began
 
     async def ask_once(
         self, url: str, body: Mapping[str, Any], read: Callable[[Any], T | Failure], *, timeout: float | None = None
@@ -227,7 +241,8 @@ class Connection:
             reached = isinstance(error, aiohttp.ServerDisconnectedError)
             number = getattr(error, "errno", None)
             words = f"no connection: {os.strerror(number)}" if number and number > 0 else mask_secrets(str(error))
-            return Failure("sick", words or type(error).__name__, reached=reached)
+            connected = not isinstance(error, aiohttp.ClientConnectorError)
+            return Failure("sick", words or type(error).__name__, reached=reached, connected=connected)
         except (aiohttp.ClientError, ValueError) as error:  # an answer that is no HTTP, or torn
             return Failure("sick", f"a broken answer: {' '.join(mask_secrets(str(error)).split())[:200]}")
 
