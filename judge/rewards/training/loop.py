@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError, MissingExtraError
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import BatchMaker, batches
+from judge.rewards.data.collate import BatchMaker
 from judge.rewards.data.examples import Example
+from judge.rewards.data.grouping import BatchPlaces, group_keys, group_numbers, labels_alone
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.metrics import figures
 from judge.rewards.losses.pairwise import Loss
@@ -121,16 +122,17 @@ def count_steps(examples: Sequence[Example], config: RewardConfig, lengths: Sequ
         lengths: of the examples, in tokens.
         world: how many devices share a step.
     """
-    count = sum(1 for _ in batches(examples, config.training.batch_size, config.training.seed, 0, lengths=lengths))
-    return max(1, math.ceil(config.training.epochs * count / (config.training.gradient_accumulation_steps * world)))
+    numbers, _ = group_numbers(group_keys(examples))
+    training = config.training
+    of_epoch = len(BatchPlaces(numbers, lengths, training.batch_size, training.seed, epoch=0))
+    return max(1, math.ceil(training.epochs * of_epoch / (training.gradient_accumulation_steps * world)))
 
 
-def stream(examples: Sequence[Example], config: RewardConfig, lengths: Sequence[int]) -> Iterator[list[Example]]:
-    """Batches, epoch after epoch, without end."""
-    epoch = 0
-    while True:
-        yield from batches(examples, config.training.batch_size, config.training.seed, epoch, lengths=lengths)
-        epoch += 1
+def stream(examples: Sequence[Example], config: RewardConfig, lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Batches as places of examples, epoch after epoch, without end."""
+    numbers, _ = group_numbers(group_keys(examples))
+    for epoch in count():
+        yield from BatchPlaces(numbers, lengths, config.training.batch_size, config.training.seed, epoch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +217,8 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     model.train()
     began = time.monotonic() - position.seconds
     while position.step < steps:
-        step_batches = list(islice(remaining, chunk))[rank::world]
+        places = list(islice(remaining, chunk))[rank::world]
+        step_batches = [[job.examples[place] for place in batch] for batch in places]
         learning_rate = set_learning_rate(optimizers, lr_factor(position.step, steps, config))
         _backward(job, model, accelerator, step_batches, position, recent)
         norm = updates.apply()
@@ -335,16 +338,18 @@ def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], dev
     order = sorted(range(len(examples)), key=lambda place: lengths[place])
     batches_of_places = [order[start : start + size] for start in range(0, len(order), size)]
 
-    def compute(places: Sequence[int]) -> Tensor:
-        rewards: Tensor = model(job.collate([examples[place] for place in places]).to(device))
-        return rewards.float().cpu()
+    def compute(places: Sequence[int]) -> tuple[Tensor, list[int]]:
+        batch = [examples[place] for place in places]
+        rewards: Tensor = model(job.collate(batch).to(device))
+        return rewards.float().cpu(), [job.reads(example) for example in batch]
 
     by_place: dict[int, Tensor] = {}
-    for places, rewards in zip(batches_of_places, shared(job.model, batches_of_places, compute), strict=True):
-        by_place.update(zip(places, rewards.split([job.reads(examples[place]) for place in places]), strict=True))
+    for places, computed in zip(batches_of_places, shared(job.model, batches_of_places, compute), strict=True):
+        rewards, reads = computed
+        by_place.update(zip(places, rewards.split(reads), strict=True))
     in_order = [by_place[place] for place in range(len(examples))]
     model.train(training)
-    return torch.cat(in_order), job.targets(examples)
+    return torch.cat(in_order), job.targets(labels_alone(examples))
 
 
 def _evaluate(

@@ -16,10 +16,11 @@ from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import prepare, training_job
+from judge.rewards.distill import training_job
 from judge.rewards.losses.registry import plain_loss
 from judge.rewards.modeling import quantization
 from judge.rewards.modeling.quantization import bitsandbytes
+from judge.rewards.preparation import prepare
 from judge.rewards.training.loop import (
     Trained,
     TrainingJob,

@@ -1,4 +1,4 @@
-from judge.runs.id_set import IdSet
+from judge.id_set import IdSet
 from judge.records import content_id
 
 

@@ -25,12 +25,12 @@ class IdSet:
         return self._count
 
     def __contains__(self, content_id: object) -> bool:
-        key = _key(str(content_id))
+        key = id_key(str(content_id))
         return self._slots[self._slot(key)] == key
 
     def add(self, content_id: str) -> bool:
         """Put an id in; whether it is new."""
-        key = _key(content_id)
+        key = id_key(content_id)
         slot = self._slot(key)
         if self._slots[slot] == key:
             return False
@@ -56,7 +56,8 @@ class IdSet:
                 self._slots[self._slot(key)] = key
 
 
-def _key(content_id: str) -> int:
+def id_key(content_id: str) -> int:
+    """The 64 bits by which an id is told from others; never 0."""
     # 0 marks an empty slot, so the one id that begins with 64 zero bits shares the key 1.
     try:
         return int(content_id[:16], 16) or 1
