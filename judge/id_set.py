@@ -6,6 +6,7 @@ It can add and find, and refuses to forget or to list what it holds.
 """
 
 from array import array
+from contextlib import suppress
 from hashlib import blake2b
 
 _SMALLEST = 1 << 10
@@ -59,7 +60,8 @@ class IdSet:
 def id_key(content_id: str) -> int:
     """The 64 bits by which an id is told from others; never 0."""
     # 0 marks an empty slot, so the one id that begins with 64 zero bits shares the key 1.
-    try:
-        return int(content_id[:16], 16) or 1
-    except ValueError:  # not one of ours: a row that was written by hand
-        return int.from_bytes(blake2b(content_id.encode(errors="replace"), digest_size=8).digest()) or 1
+    with suppress(ValueError):
+        if len(content_id) == 32:
+            return int(content_id[:16], 16) or 1
+    # Not one of ours: a row that was written by hand.
+    return int.from_bytes(blake2b(content_id.encode(errors="replace"), digest_size=8).digest()) or 1

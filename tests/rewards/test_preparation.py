@@ -1,5 +1,6 @@
 """What is prepared lies on the disk: written once, whole or not at all, read by whoever learns from the same data."""
 
+import gc
 import json
 import os
 import signal
@@ -264,12 +265,13 @@ def test_memory_grows_by_some_bytes_an_example(llama: Path) -> None:
     def measured(count: int) -> tuple[int, int]:
         tracemalloc.start()
         prepared = prepare(streamed(count), RewardConfig.of(backbone=str(llama), kind="scalar"))
+        gc.collect()
         held, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(prepared.examples) + len(prepared.validation) == count
         return held, peak
 
-    measured(10)
+    measured(4_000)  # what is made once
     (few, few_peak), (more, more_peak) = measured(4_000), measured(12_000)
     assert (more - few) / 8_000 < 70
     assert (more_peak - few_peak) / 8_000 < 400

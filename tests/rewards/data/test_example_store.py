@@ -1,5 +1,6 @@
 """Examples on the disk: what is read is what was written, in any part and order, and nothing is tokenized again."""
 
+import gc
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -266,10 +267,12 @@ def test_an_example_takes_some_fifty_bytes_of_memory_whatever_its_texts(collate:
 
         tracemalloc.start()
         on_disk, _ = stored(made(), collate.tokenizer)
+        gc.collect()
         held, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert isinstance(on_disk, StoredExamples)
         return held
 
+    growth(1_000)  # what is made once
     few, many = growth(1_000), growth(6_000)
     assert 44 <= (many - few) / 5_000 < 60

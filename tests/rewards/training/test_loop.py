@@ -140,7 +140,7 @@ def test_steps_batches_and_epochs_add_up(llama: Path) -> None:
     )  # ceil(1.5 * 6 / 2)
     assert count_steps(made.examples, RewardConfig.of(batch_size=4), lengths, world=4) == 2  # ceil(6 / 4)
     coming = stream(made.examples, made.config, lengths)
-    epochs = [[one.id for _ in range(6) for one in next(coming)] for _ in range(2)]
+    epochs = [[made.examples[place].id for _ in range(6) for place in next(coming)] for _ in range(2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(one.id for one in made.examples)
     assert epochs[0] != epochs[1]
 
