@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up. A room may import itself and rooms of the rows above its own in this list, nothing else.
 FLOORS: list[set[str]] = [
-    {"id_set", "json_input", "patterns", "secrets", "terminal", "yaml_input"},
+    {"id_set", "json_input", "patterns", "sandbox", "secrets", "terminal", "yaml_input"},
     {"errors", "records"},
     {"pretrained"},
     {"hub", "registry"},
@@ -42,6 +42,7 @@ GROUND = {
     "json_input",
     "patterns",
     "pretrained",
+    "sandbox",
     "secrets",
     "terminal",
     "yaml_input",
