@@ -29,8 +29,9 @@ class LabelSource(NamedTuple):
 
         A run's rows without a verdict are counted as dropped, so they are part of it.
         """
+        sources = [(parent["kind"], parent.get("hash", parent["path"])) for parent in self.parents]
         failures = [path for parent in self.parents if (path := Path(parent["path"]) / FAILURES).is_file()]
-        return content_id(self.parents, [file_hash(path) for path in failures], self.labels)
+        return content_id(sources, [file_hash(path) for path in failures], self.labels)
 
 
 def label_source(
