@@ -1,8 +1,10 @@
 """What is prepared lies on the disk: written once, whole or not at all, read by whoever learns from the same data."""
 
+import errno
 import gc
 import json
 import os
+import resource
 import signal
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from judge.errors import InputError, RmjudgeError, RunChangedError
+from judge.errors import InputError, RmjudgeError, RunChangedError, RunError
 from judge.judgements import Preference
 from judge.records import Message, Pair
 from judge.rewards.config import RewardConfig
@@ -240,6 +242,43 @@ def test_a_folder_waits_for_the_one_who_writes(tmp_path: Path) -> None:
 def _told(out: Path, log: Path) -> None:
     with example_folder(out, "key") as folder:
         log.write_text(str(folder.about))
+
+
+def full(out: Path, rows: list[Labelled], told: Path, backbone: Path) -> None:
+    """Prepare where no file can have more than 100 KB, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    try:
+        prepare(rows, config(backbone), out=out, source="x")
+    except RmjudgeError as error:
+        told.write_text(str(error))
+
+
+@pytest.mark.usefixtures("quiet_tokenizers")
+def test_a_full_disk_ends_in_a_line(llama: Path, tmp_path: Path) -> None:
+    out, told = tmp_path / "model", tmp_path / "told"
+    child = forked(lambda: full(out, many(1_200), told, llama))
+    assert os.waitpid(child, 0)[1] == 0
+    assert told.read_text() == f"{out}/state/examples.new/examples: cannot be written: File too large"
+    assert not out.exists()
+
+
+def test_a_disk_without_locks_keeps_nothing(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network disks have none; they cannot be made here."""
+
+    def refused(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.lockf", refused)
+    prepared = prepare(pairs(24), config(llama), out=tmp_path / "model", source="x")
+    assert len(list(prepared.examples)) + len(list(prepared.validation)) == 24
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_named(llama: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file" / "model", Path("/proc/none/model")):
+        with pytest.raises(RunError, match=f"{out}: cannot be written"):
+            prepare(pairs(24), config(llama), out=out, source="x")
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------

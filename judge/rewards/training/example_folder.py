@@ -70,26 +70,25 @@ def example_folder(out: Path | None, key: str) -> Iterator[ExampleFolder]:
     Raises:
         RunError: where the directory cannot be written.
     """
-    if out is None or not key:
+    existed = out is not None and out.exists()
+    lock = _lock(out) if out is not None and key else None
+    if out is None or lock is None:
+        if out is not None:
+            _remove_empty(out, existed)
         with TemporaryDirectory(prefix="rmjudge-") as name:
             yield ExampleFolder(Path(name))
         return
-    state, existed = out / STATE, out.exists()
-    discard = partial(_discard, out, existed)
+    kept, fresh = out / STATE / EXAMPLES, out / STATE / _FRESH
     try:
-        with _locked(state / _LOCK, out):
-            kept, fresh = state / EXAMPLES, state / _FRESH
-            shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
-            about = _about(kept, key)
-            try:
-                yield ExampleFolder(fresh if about is None else kept, key, about, discard)
-                if about is None:
-                    _publish(fresh, kept)
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
-    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
+        about = _about(kept, key)
+        yield ExampleFolder(fresh if about is None else kept, key, about, partial(_discard, out, existed))
+        if about is None:
+            _publish(fresh, kept)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        _unlock(lock, out)
         _remove_empty(out, existed)
-        raise
 
 
 def _nothing() -> None:
@@ -110,32 +109,39 @@ def _remove_empty(out: Path, existed: bool) -> None:
             folder.rmdir()
 
 
-@contextmanager
-def _locked(path: Path, out: Path) -> Iterator[None]:
-    """Let one process in at a time; the others wait. The file is removed by whoever leaves."""
-    try:
-        descriptor = _lock(path)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
+def _lock(out: Path) -> int | None:
+    """Let one process in at a time, the others wait: the descriptor of the lock; None on a disk that has no locks.
 
-
-def _lock(path: Path) -> int:
+    Raises:
+        RunError: where the directory cannot be written.
+    """
+    path = out / STATE / _LOCK
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _opened(path, out)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # whoever left removed the empty folder
-            continue
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            _unlock(descriptor, out)
+            return None
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         os.close(descriptor)  # removed by the process that was waited for
+
+
+def _opened(path: Path, out: Path) -> int:
+    try:
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # whoever left removed the empty folder
+                return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _unlock(descriptor: int, out: Path) -> None:
+    (out / STATE / _LOCK).unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def _about(folder: Path, key: str) -> Mapping[str, Any] | None:
