@@ -217,8 +217,7 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
     model.train()
     began = time.monotonic() - position.seconds
     while position.step < steps:
-        places = list(islice(remaining, chunk))[rank::world]
-        step_batches = [[job.examples[place] for place in batch] for batch in places]
+        step_batches = list(islice(remaining, chunk))[rank::world]
         learning_rate = set_learning_rate(optimizers, lr_factor(position.step, steps, config))
         _backward(job, model, accelerator, step_batches, position, recent)
         norm = updates.apply()
@@ -261,16 +260,17 @@ def _backward(
     job: TrainingJob,
     model: Any,
     accelerator: Any,
-    step_batches: Sequence[Sequence[Example]],
+    step_batches: Sequence[Sequence[int]],
     position: Position,
     recent: RecentBatches,
 ) -> None:
-    """Forward and backward of each batch of a step; gradients are shared between devices after the last."""
-    for place, examples in enumerate(step_batches, 1):
+    """Forward and backward of each batch of a step, places of examples; gradients are shared after the last."""
+    for turn, places in enumerate(step_batches, 1):
+        examples = [job.examples[place] for place in places]
         targets, rewards, size = job.targets(examples), [], 0
         parts = job.parts(examples)
         for number, part in enumerate(parts, 1):
-            is_last = place == len(step_batches) and number == len(parts)
+            is_last = turn == len(step_batches) and number == len(parts)
             with nullcontext() if is_last else accelerator.no_sync(model):
                 batch = job.collate(part.examples).to(accelerator.device)
                 rewards.append(model(batch))
