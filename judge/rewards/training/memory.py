@@ -61,7 +61,7 @@ class MemoryEstimate:
     """Bytes by what they are for.
 
     Attributes:
-        base: the process before training: Python, libraries, the examples; of a GPU its context.
+        base: the process before training: Python, libraries, an index of the examples; of a GPU its context.
         weights: that learn and that stand still, with their half-precision copies for the products.
         gradients: of the weights that learn.
         optimizer: its states.
