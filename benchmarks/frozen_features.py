@@ -21,9 +21,9 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import BatchMaker
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
-from judge.rewards.distill import load_tokenizer
 from judge.rewards.losses.registry import training_loss
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
+from judge.rewards.preparation import load_tokenizer
 from judge.rewards.training.frozen_features import FrozenFeatures
 from judge.rewards.training.loop import TrainingJob, make_accelerator, train
 

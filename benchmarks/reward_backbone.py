@@ -33,7 +33,8 @@ from judge.formats import read_records
 from judge.records import Pair
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator
-from judge.rewards.data.examples import Example, examples, split
+from judge.rewards.data.examples import Example, examples
+from judge.rewards.data.grouping import split
 
 REAL = Path(__file__).resolve().parents[1] / "build" / "real" / "SmolLM2-135M-Instruct"
 LENGTH, BATCH = 512, 8
@@ -171,7 +172,8 @@ class _Clock:
 def ours(pairs: Pairs, asked: argparse.Namespace) -> dict[str, Any]:
     """`rmjudge distill`'s loop."""
     from judge.engines.spec import read_settings
-    from judge.rewards.distill import PreparedTraining, training_job
+    from judge.rewards.distill import training_job
+    from judge.rewards.preparation import PreparedTraining
     from judge.rewards.training.loop import make_accelerator, predict, train
     from judge.rewards.training.training_log import NoCallback
 

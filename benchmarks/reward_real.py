@@ -34,7 +34,8 @@ import numpy as np
 from judge.formats import read_records
 from judge.records import Message, Pair
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.examples import Example, examples, split
+from judge.rewards.data.examples import Example, examples
+from judge.rewards.data.grouping import split
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
@@ -141,7 +142,8 @@ def backbone() -> str:
 
 def ours(pairs: Pairs, asked: argparse.Namespace, **given: Any) -> dict[str, Any]:
     """`rmjudge distill`'s loop; (first, second) rewards of each test pair, a row of C each."""
-    from judge.rewards.distill import PreparedTraining, training_job
+    from judge.rewards.distill import training_job
+    from judge.rewards.preparation import PreparedTraining
     from judge.rewards.training.loop import make_accelerator, predict, train
 
     config = RewardConfig.of(

@@ -305,7 +305,7 @@ def _examples(case: Case, count: int) -> list[Any]:
 
 def _in_order(examples: list[Any], config: Any) -> list[Any]:
     """The examples placed so that the loop's drawn batches are data's own batches, in their order."""
-    from judge.rewards.data.collate import batches
+    from judge.rewards.data.grouping import batches
 
     drawn = [
         one for batch in batches(examples, 8, config.training.seed, 0, lengths=[0] * len(examples)) for one in batch

@@ -38,11 +38,13 @@ from judge.formats import read_records
 from judge.records import Message, Pair
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator
-from judge.rewards.data.examples import Example, examples, split
-from judge.rewards.distill import PreparedTraining, load_tokenizer, training_job
+from judge.rewards.data.examples import Example, examples
+from judge.rewards.data.grouping import split
+from judge.rewards.distill import training_job
 from judge.rewards.modeling.feature_bank import FeatureBank
 from judge.rewards.modeling.reward_model import RewardModule
 from judge.rewards.modeling.uncertainty import Members, Uncertainty, fit_dropout, fit_laplace, fit_refit
+from judge.rewards.preparation import PreparedTraining, load_tokenizer
 from judge.rewards.training.after_training import statements_of
 from judge.rewards.training.loop import TrainingJob, make_accelerator, predict, train
 from judge.tiny import READER

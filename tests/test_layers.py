@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up. A room may import itself and rooms of the rows above its own in this list, nothing else.
 FLOORS: list[set[str]] = [
-    {"json_input", "patterns", "sandbox", "secrets", "terminal", "yaml_input"},
+    {"id_set", "json_input", "patterns", "sandbox", "secrets", "terminal", "yaml_input"},
     {"errors", "records"},
     {"pretrained"},
     {"hub", "registry"},
@@ -38,6 +38,7 @@ FLOORS: list[set[str]] = [
 ]
 # These read rows that others wrote, and know nothing of who wrote them.
 GROUND = {
+    "id_set",
     "json_input",
     "patterns",
     "pretrained",
@@ -66,6 +67,7 @@ WINGS: dict[str, list[set[str]]] = {
         {"checkpoint"},
         {"inference"},
         {"external"},
+        {"preparation"},
         {"distill"},
     ],
     "agreement": [

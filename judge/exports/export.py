@@ -16,8 +16,8 @@ from judge.exports.card import data_card
 from judge.exports.examples import EXAMPLES, Example, prompt_key
 from judge.exports.writers import SAYS_TIES, WRITERS, Row
 from judge.files import staged_directory, to_json, write_rows
+from judge.id_set import IdSet
 from judge.records import Record, RubricItem
-from judge.runs.id_set import IdSet
 from judge.runs.reader import Judged, Run, open_run
 from judge.tasks import TASKS
 

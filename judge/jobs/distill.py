@@ -11,7 +11,7 @@ from judge.runs.data import Data
 
 if TYPE_CHECKING:
     from judge.jobs.training.evaluation import EvalData
-    from judge.rewards.distill import PreparedTraining
+    from judge.rewards.preparation import PreparedTraining
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,134 +1,30 @@
-"""The whole way from labelled records to a model directory: examples, split, training, calibration, card.
-
-Everything that can be refused is refused in `prepare`, before any weight is loaded or any file written.
-"""
+"""From what was prepared to a model directory: training, calibration, red flags, card."""
 
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
-from judge.pretrained import pretrained
 from judge.records import content_id
-from judge.rewards.checkpoint.metadata import backbone_parent, refuse_finished
+from judge.rewards.checkpoint.metadata import backbone_parent
 from judge.rewards.checkpoint.save_load import loading_conflict, save
-from judge.rewards.config import RewardConfig
-from judge.rewards.data.chat_template import pin_date
-from judge.rewards.data.collate import Collator, Layout
-from judge.rewards.data.examples import Example, Labelled, check, examples, objectives_of, split
-from judge.rewards.data.gate_pairs import apart, gate_pairs
-from judge.rewards.data.held_out import held_out_of
+from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
-from judge.rewards.data.tokenize import CUT
-from judge.rewards.data.weights import weighted
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.evaluation.curves import CURVES, curves
 from judge.rewards.evaluation.model_card import CARD, model_card
-from judge.rewards.losses.pairwise import Loss
-from judge.rewards.losses.registry import default_loss, loss_name_of, plain_loss, training_loss
+from judge.rewards.losses.registry import plain_loss, training_loss
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
-from judge.rewards.modeling.states import longest_text
+from judge.rewards.preparation import PreparedTraining
 from judge.rewards.training.after_training import complete_model, evaluate_model, set_score_scale, standardize
-from judge.rewards.training.claim import (
-    backbone_fingerprint,
-    begin_saving,
-    claim,
-    refuse_other,
-    was_saving,
-)
-from judge.rewards.training.frozen_features import FrozenFeatures, can_be_cached, frozen_features
-from judge.rewards.training.loop import (
-    LOGS,
-    Evaluator,
-    Trained,
-    TrainingJob,
-    count_steps,
-    make_accelerator,
-    train,
-)
-from judge.rewards.training.preflight import empty_backbone, preflight
+from judge.rewards.training.claim import begin_saving, claim, refuse_other
+from judge.rewards.training.frozen_features import FrozenFeatures, Joined, can_be_cached, frozen_features
+from judge.rewards.training.loop import Evaluator, Trained, TrainingJob, make_accelerator, train
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.selection import EVAL, check_best_by
 from judge.rewards.training.shards import is_sharded
 from judge.rewards.training.training_log import TrainingCallback, peak_memory
-
-SKIPPED = "could not be read"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedTraining:
-    """What a training will learn from.
-
-    Attributes:
-        config: with its loss and objectives filled in.
-        labels: "judge" or "human".
-        parents: what the labels were made from.
-        tokenizer: of the backbone.
-        collate: makes batches.
-        examples: to train on.
-        validation: held out, whole prompts at a time.
-        dropped: rows that were left out, by reason.
-        cut: examples whose prompt was too long.
-        tokens: of all training examples, a prompt counted once for all its responses.
-        steps: of the optimizer, on one device.
-        gate_pairs: what the gate of a gated model is fitted to, of prompts that are not held out.
-        loss: the caller's own, instead of the configuration's.
-    """
-
-    config: RewardConfig
-    labels: str
-    parents: Sequence[Mapping[str, Any]]
-    tokenizer: Any
-    collate: Collator
-    examples: list[Example]
-    validation: list[Example]
-    dropped: "Counter[str]"
-    cut: int
-    tokens: int
-    steps: int
-    gate_pairs: Sequence[Example] = ()
-    loss: Loss | None = None
-
-    @property
-    def loss_name(self) -> str:
-        """The configuration's loss, or where the caller's own stands: `module.function`."""
-        return self.config.loss_name if self.loss is None else loss_name_of(self.loss)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Counts as plain values."""
-        prompts = {example.group for example in (*self.examples, *self.validation)}
-        left_out = sorted(self.collate.tokenizer.template.leaves_out)
-        return {
-            "kind": self.config.model.kind,
-            "backbone": self.config.model.backbone,
-            "loss": self.loss_name,
-            "labels": self.labels,
-            "examples": len(self.examples),
-            "validation_examples": len(self.validation),
-            "prompts": len(prompts),
-            "prompts_cut": self.cut,
-            "tokens_per_epoch": self.tokens,
-            "steps": self.steps,
-            "dropped": [{"reason": reason, "count": count} for reason, count in sorted(self.dropped.items())],
-            **({"template_leaves_out": left_out} if left_out else {}),
-        }
-
-    def fingerprint(self) -> dict[str, Any]:
-        """What must be the same for an interrupted training to go on."""
-        every = (*self.examples, *self.validation, *self.gate_pairs)
-        ids = [[example.id, content_id(repr(example))] for example in every]
-        told = {} if self.loss is None else {"loss": self.loss_name}
-        return {
-            "config": self.config.to_dict(),
-            "labels": self.labels,
-            "data": content_id(ids),
-            "tokens": self.collate.fingerprint((*self.examples, *self.validation)),
-            "backbone": backbone_fingerprint(self.config.model.backbone),
-            **told,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,142 +64,6 @@ class Distilled:
             **({"evaluations": evaluations} if (evaluations := self.evaluations) else {}),
             "flags": list(self.flags),
         }
-
-
-def prepare(
-    labelled: Iterable[Labelled],
-    config: RewardConfig,
-    *,
-    labels: str = "judge",
-    parents: Sequence[Mapping[str, Any]] = (),
-    out: Path | None = None,
-    skipped: Sequence[object] = (),
-    validation: Iterable[Labelled] | None = None,
-    validation_labels: str = "human",
-    loss: Loss | None = None,
-) -> PreparedTraining:
-    """Read, drop with counts, split and tokenize.
-
-    Args:
-        labelled: records with their judgements.
-        config: of the reward model.
-        labels: "judge" takes the judgements, "human" the people's labels.
-        parents: what the labels were made from, for the model's metadata.
-        out: the model directory, which must not be there, unless an interrupted training of the same kind lies in it.
-        skipped: the rows that could not be read, complete once `labelled` is read to its end; they count as dropped.
-        validation: records to hold out instead of a part of `labelled`.
-        validation_labels: whose labels of those are taken.
-        loss: the caller's own, instead of the configuration's.
-
-    Raises:
-        RmjudgeError: for anything that would go wrong later.
-    """
-    if out is not None:
-        refuse(out)
-    if not config.model.backbone:
-        raise ConfigError("a reward model needs a backbone (accepted: a model directory, a name on the hub, tiny)")
-    if loss is None:
-        training_loss(config)
-    scored, pairs = apart(labelled) if config.model.has_gate else (labelled, [])
-    made, dropped = examples(scored, config.model.kind, labels)
-    dropped += Counter({SKIPPED: len(skipped)})
-    config = _with_loss(_with_objectives(config, made), made, loss)
-    tokenizer = load_tokenizer(config.model.backbone)
-    collate = _collator(config, tokenizer)
-    fitted = collate.fit(made)
-    dropped += Counter({reason: count for reason, count in fitted.counts.items() if reason != CUT})
-    if not fitted.examples:
-        raise InputError(
-            f"no example is left: {_reasons(dropped)} (max_length is {collate.tokenizer.max_length} tokens)"
-        )
-    check(fitted.examples, config.model.kind)
-    if validation is None:
-        training, held_out = split(fitted.examples, config.data.validation_fraction, config.split_seed)
-    else:
-        training, held_out = fitted.examples, held_out_of(validation, validation_labels, collate, fitted.examples)
-    training = weighted(training, config)
-    lengths = collate.lengths(training)
-    prepared = PreparedTraining(
-        config=config,
-        labels=labels,
-        parents=parents,
-        tokenizer=tokenizer,
-        collate=collate,
-        examples=training,
-        validation=held_out,
-        dropped=dropped,
-        cut=fitted.counts[CUT],
-        tokens=sum(lengths),
-        steps=count_steps(training, config, lengths),
-        gate_pairs=gate_pairs(pairs, training, held_out, config, labels, collate) if config.model.has_gate else (),
-        loss=loss,
-    )
-    if out is not None:
-        refuse_other(prepared.fingerprint(), out)
-    return prepared
-
-
-def _collator(config: RewardConfig, tokenizer: Any) -> Collator:
-    """What makes the batches; RmjudgeError for a training that could not begin."""
-    layout: Layout = "packed" if config.model.encoder == "joint" else "apart"
-    preflight(config)
-    return Collator(
-        tokenizer,
-        config.model.kind,
-        max_tokens(config),
-        layout,
-        shared_prefix=config.data.shared_prefix,
-        cache_size=10**9,
-        every_token=config.model.head == "likelihood",
-    )
-
-
-def refuse(out: Path) -> None:
-    """RunError for a directory that holds anything but the states of an interrupted training."""
-    refuse_finished(out)
-    if out.is_dir():
-        names = sorted(path.name for path in out.iterdir() if path.name not in (STATE, LOGS))
-        if names and not was_saving(out):
-            raise RunError(f"{out}: is not empty ({', '.join(names[:3])}); name a directory that is not there yet")
-
-
-def load_tokenizer(backbone: str) -> Any:
-    """The tokenizer that lies with a backbone, its template's date pinned; EngineError where there is none."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = pretrained(AutoTokenizer, backbone)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EngineError(f"the tokenizer of '{backbone}' cannot be loaded: {reason}") from None
-    return pin_date(tokenizer)
-
-
-def max_tokens(config: RewardConfig) -> int:
-    """max_length, or the positions that the backbone reads where those are fewer; its config alone is read."""
-    empty = empty_backbone(config)
-    if empty is None:
-        return config.data.max_length  # whatever is wrong is said when the weights are loaded
-    return longest_text(empty, config.data.max_length)
-
-
-def _with_objectives(config: RewardConfig, made: Sequence[Example]) -> RewardConfig:
-    """A multi-objective model has the objectives that were scored, unless some of them were named."""
-    if config.model.kind != "multi":
-        return config
-    scored = objectives_of(made)
-    for name in config.model.objectives:
-        if name not in scored:
-            raise unknown("objective", name, scored)
-    return config if config.model.objectives else config.updated(objectives=scored)
-
-
-def _with_loss(config: RewardConfig, made: Sequence[Example], loss: Loss | None) -> RewardConfig:
-    """A loss that fits the examples, where none was named; ConfigError where it does not go with the other settings."""
-    config = config.updated(loss=default_loss(config, made))
-    if loss is None:
-        training_loss(config)
-    return config
 
 
 def distill(
@@ -383,8 +143,8 @@ def training_job(prepared: PreparedTraining, evaluators: Mapping[str, Evaluator]
 def _features(prepared: PreparedTraining, job: TrainingJob, out: Path, accelerator: Any) -> FrozenFeatures:
     """The features of a backbone that stands still, kept in the training's state under its hash."""
     settings, backbone = prepared.config.to_dict(), backbone_parent(prepared.config.model.backbone)
-    key = content_id([prepared.fingerprint()["data"], settings["model"], settings["data"], backbone])
-    every, model = [*job.examples, *job.validation], cast(RewardModule, job.model)
+    key = content_id([prepared.fingerprint()["examples"], settings["model"], settings["data"], backbone])
+    every, model = Joined((job.examples, job.validation)), cast(RewardModule, job.model)
     return frozen_features(model, prepared.collate, every, out / STATE, key, accelerator)
 
 
@@ -452,7 +212,3 @@ def _calibration_errors(calibration: Calibration) -> dict[str, float]:
     """Expected calibration errors before and after calibration, as figures."""
     errors = {"ece_before_calibration": calibration.before, "ece_after_calibration": calibration.after}
     return {name: error.value for name, error in errors.items() if error is not None}
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "there are none"

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from judge.errors import RunError
 from judge.files import to_json
+from judge.id_set import IdSet
 from judge.run_files import FAILURES, LABELS, is_skipped
-from judge.runs.id_set import IdSet
 from judge.json_input import load_json
 
 _SYNC_ROWS = 4096

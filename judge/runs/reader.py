@@ -1,5 +1,7 @@
 """The one reader of run directories: what a run was made with, what it came to, and its judged records as objects."""
 
+import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,15 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from judge.errors import InputError, MissingExtraError, RunError
 from judge.files import to_json
 from judge.formats import BadRow, from_row, judgement_from_row
+from judge.json_input import load_json
 from judge.judgements import Judgement
 from judge.records import Record
 from judge.run_files import FAILURES, LABELS, MANIFEST, is_skipped, read_lines, read_skipped, row_files
 from judge.runs.counts import Counts
 from judge.runs.manifest import counts_of, read_manifest
-from judge.json_input import load_json
 
 if TYPE_CHECKING:
     import datasets
+
+_CONTENT_ID = re.compile("[0-9a-f]{32}")
 
 
 class Judged(NamedTuple):
@@ -70,11 +74,10 @@ class Run:
         path = self.directory / LABELS
         if not path.is_file():
             return
-        index = sorted((line.row["id"], line.offset, line.place) for line in read_lines(path))
         with path.open("rb") as file:
-            for _, offset, place in index:
+            for offset, number in _in_id_order(path):
                 file.seek(offset)
-                yield _judged(place, load_json(file.readline()))
+                yield _judged(f"{path}:{number}", load_json(file.readline()))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of labels.jsonl as they stand in the file, in its order."""
@@ -184,6 +187,28 @@ def skipped_in(directory: Path) -> Iterator[BadRow]:
 def judged_in(path: Path) -> Iterator[Judged]:
     """The judgements of one row file, in its order; raises InputError with the place of a row that is none."""
     return (_judged(line.place, line.row) for line in read_lines(path))
+
+
+def _in_id_order(path: Path) -> Iterator[tuple[int, int]]:
+    """The byte at which each judged row begins and its line number, in the order of the ids; 32 bytes of memory each."""
+    import numpy as np
+
+    ids, starts = bytearray(), array("q")
+    for line in read_lines(path):
+        row_id = line.row["id"]
+        if not _CONTENT_ID.fullmatch(row_id):  # a row that was written by hand
+            lines = sorted((line.row["id"], line.offset, _number(line.place)) for line in read_lines(path))
+            yield from ((offset, number) for _, offset, number in lines)
+            return
+        ids += bytes.fromhex(row_id)
+        starts.extend((line.offset, _number(line.place)))
+    halves = np.frombuffer(ids, dtype=">u8").reshape(-1, 2)
+    for row in np.lexsort((halves[:, 1], halves[:, 0])):
+        yield starts[2 * row], starts[2 * row + 1]
+
+
+def _number(place: str) -> int:
+    return int(place.rpartition(":")[2])
 
 
 def _judged(place: str, row: dict[str, Any]) -> Judged:

@@ -20,10 +20,10 @@ from typing import Any, Protocol, runtime_checkable
 from judge.engines.base import Completion, Engine, Request
 from judge.engines.prices import Budget
 from judge.errors import ConfigError, CostLimitError, EngineError
+from judge.id_set import IdSet
 from judge.judgements import Judgement, readable
 from judge.records import Record
 from judge.runs.counts import Counts
-from judge.runs.id_set import IdSet
 from judge.tasks.base import Program
 
 WINDOW = 1024

@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid
 from torch.utils.data import Dataset, IterableDataset
 
 import judge
-from judge.errors import ConfigError, InputError, RunChangedError
+from judge.errors import ConfigError, InputError, RmjudgeError, RunChangedError
 from judge.files import write_rows
 from judge.jobs.training.progress import figures
 from judge.judgements import Preference
@@ -168,6 +168,31 @@ def test_killed_and_taken_up_again(plain: judge.RewardModel, llama: Path, tmp_pa
     watch = Watch()
     assert weights(trainer(Mapped(rows(40)), llama, out, callbacks=[watch]).train()) == weights(plain)
     assert watch.steps == list(range(9, 17))  # on from the state of step 8
+
+
+def test_what_was_tokenized_is_read_from_the_state(plain: judge.RewardModel, llama: Path, tmp_path: Path) -> None:
+    """By a file's content: the same under another name is the same data, a further row is another."""
+    data, out = tmp_path / "pairs.jsonl", tmp_path / "model"
+    about = out / "state" / "examples" / "about.json"
+    write_rows(data, rows(40))
+    write_rows(tmp_path / "other.jsonl", rows(40))
+    first = trainer(data, llama, out)
+    written = about.stat().st_ino
+    again = trainer(tmp_path / "other.jsonl", llama, out, learning_rate=0.5)
+    assert about.stat().st_ino == written
+    assert list(again.prepared.examples) == list(first.prepared.examples)
+    again = trainer(rows(41), llama, out)
+    assert about.stat().st_ino != written and len(again.prepared.examples) == 29
+    assert weights(first.train()) == weights(plain)
+
+
+def test_a_trainer_that_is_refused_or_never_trains_leaves_nothing(llama: Path, tmp_path: Path) -> None:
+    for wrong in ({"eval": {"x": [{"prompt": "w6"}]}}, {"best_by": "accurracy"}):
+        with pytest.raises(RmjudgeError):
+            trainer(rows(20), llama, tmp_path / "model", **wrong)
+        assert not list(tmp_path.iterdir())
+    assert trainer(rows(20), llama, tmp_path / "model").prepared.steps > 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_validation_data_of_ones_own_holds_nothing_else_out(llama: Path, tmp_path: Path) -> None:

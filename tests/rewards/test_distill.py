@@ -17,7 +17,8 @@ from judge.records import Message, Pair, Response
 from judge.rewards.checkpoint.save_load import load
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import distill, max_tokens, prepare
+from judge.rewards.distill import distill
+from judge.rewards.preparation import max_tokens, prepare
 from judge.rewards.training.claim import FINGERPRINT, begin_saving, claim, refuse_other
 from judge.rewards.training.resume import STATE
 from tests.rewards.training.test_loop import StopAt, asked, outcomes, pairs, solutions

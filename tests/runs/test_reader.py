@@ -48,6 +48,15 @@ def test_a_run_gives_its_judgements_by_id_and_its_rows_as_they_stand(tmp_path: P
     assert (run.task, run.counts.rows, run.counts.unreadable, run.counts.verdicts["first"]) == ("preference", 4, 1, 3)
 
 
+def test_rows_with_ids_of_another_kind_come_in_their_order_too(tmp_path: Path) -> None:
+    labels = make(tmp_path / "run") / "labels.jsonl"
+    first, second, third = (pair(number) for number in (0, 1, 3))
+    labels.write_text(labels.read_text().replace(first.id, "b").replace(third.id, "A"))
+    prompts = [judged.record.prompt for judged in open_run(tmp_path / "run")]
+    by_id = {"b": first.prompt, second.id: second.prompt, "A": third.prompt}
+    assert prompts == [by_id[name] for name in sorted(by_id)]
+
+
 def test_a_run_shows_its_counts(tmp_path: Path) -> None:
     run = open_run(make(tmp_path / "a<b"))
     assert repr(run) == f"Run('{tmp_path}/a<b', task='preference', rows=4, first=3, unreadable=1)"

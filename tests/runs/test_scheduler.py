@@ -13,7 +13,7 @@ from judge.errors import ConfigError, EngineError
 from judge.judgements import Outcome
 from judge.records import Message, Response
 from judge.runs.counts import Counts
-from judge.runs.id_set import IdSet
+from judge.id_set import IdSet
 from judge.runs.kept_replies import KeptReplies
 from judge.runs.scheduler import run
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from judge.rewards.checkpoint.save_load import LoadedModel
     from judge.rewards.data.examples import Example
     from judge.rewards.data.targets import Targets
-    from judge.rewards.distill import PreparedTraining
     from judge.rewards.evaluation.noise import PromptSums
+    from judge.rewards.preparation import PreparedTraining
     from judge.rewards.training.loop import Evaluator, TrainingJob
 
 EvalData = Mapping[str, Data] | Sequence[Data] | Data
@@ -165,12 +165,12 @@ def _check_task(part: _EvalSource, records: Sequence[Record], config: RewardConf
 
 def _labelled(part: _EvalSource, prepared: "PreparedTraining", format: str | None) -> "Evaluator":
     """The figures of the validation part on labelled data."""
-    from judge.rewards.data.examples import examples
+    from judge.rewards.data.example_store import stored
+    from judge.rewards.data.examples import ExampleStream
 
-    config = prepared.config
     source = label_source([part.source], None, format)
-    made, _ = examples(source.labelled, config.model.kind, source.labels)
-    fitted = prepared.collate.fit(made).examples
+    stream = ExampleStream(source.labelled, prepared.config.model.kind, source.labels)
+    fitted, _ = stored(stream, prepared.collate.tokenizer)
     if not fitted:
         raise InputError(f"eval {part.source.name}: every row is longer than max_length")
 
@@ -202,9 +202,10 @@ def evaluate(job: "TrainingJob", data: "LabelSource | Sequence[Example]") -> dic
     Raises:
         InputError: for data in which nothing can be compared.
     """
+    from judge.rewards.data.grouping import count_groups
     from judge.rewards.evaluation.metrics import figures
 
-    made = _fitting(job, data) if isinstance(data, LabelSource) else list(data)
+    made = _fitting(job, data) if isinstance(data, LabelSource) else data
     if not made:
         raise InputError("no examples to evaluate on: nothing was held out, or nothing fits max_length")
     rewards, targets, sums = rewards_of(job, made)
@@ -212,19 +213,20 @@ def evaluate(job: "TrainingJob", data: "LabelSource | Sequence[Example]") -> dic
     if sums is not None and (interval := sums.interval()) is not None:
         low, high = interval
         metrics |= {f"{sums.figure}_low": low, f"{sums.figure}_high": high}
-    return metrics | {"examples": len(made), "prompts": len({example.group for example in made})}
+    return metrics | {"examples": len(made), "prompts": count_groups(made)}
 
 
 def rewards_of(job: "TrainingJob", made: "Sequence[Example]") -> "tuple[Tensor, Targets, PromptSums | None]":
     """Rewards and targets of examples, and the sums behind their main figure."""
     import torch
 
+    from judge.rewards.data.grouping import labels_alone
     from judge.rewards.evaluation.noise import prompt_sums
     from judge.rewards.training.loop import predict
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rewards, targets = predict(job, job.model.to(device), made, device)
-    return rewards, targets, prompt_sums(rewards, targets, made, job.config)
+    return rewards, targets, prompt_sums(rewards, targets, labels_alone(made), job.config)
 
 
 def _fitting(job: "TrainingJob", source: LabelSource) -> "list[Example]":

@@ -8,8 +8,8 @@ from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash
 from judge.formats import OnBad, from_row, judgement_from_row
 from judge.judgements import Judgement
-from judge.records import Record
-from judge.run_files import LABELS
+from judge.records import Record, content_id
+from judge.run_files import FAILURES, LABELS
 from judge.runs.data import DataSource, RowSource, reject
 from judge.runs.reader import holds_judgements, judged_in, open_run
 
@@ -23,6 +23,15 @@ class LabelSource(NamedTuple):
     labelled: Iterator[Labelled]
     labels: str
     parents: list[dict[str, Any]]
+
+    def key(self) -> str:
+        """Names the labelled records by the content of their files (of the hub by their names) and whose labels count.
+
+        A run's rows without a verdict are counted as dropped, so they are part of it.
+        """
+        sources = [(parent["kind"], parent.get("hash", parent["path"])) for parent in self.parents]
+        failures = [path for parent in self.parents if (path := Path(parent["path"]) / FAILURES).is_file()]
+        return content_id(sources, [file_hash(path) for path in failures], self.labels)
 
 
 def label_source(

@@ -23,8 +23,8 @@ from judge.runs.data import Data, open_data
 
 if TYPE_CHECKING:
     from judge.jobs.training.evaluation import EvalData
-    from judge.rewards.distill import PreparedTraining
     from judge.rewards.evaluation.noise import PromptSums
+    from judge.rewards.preparation import PreparedTraining
 
 SWEEP_FILE = "sweep.json"
 Grid = Mapping[str, Sequence[Any]] | Iterable[str]
@@ -160,7 +160,7 @@ class _Trained(NamedTuple):
 def _train(trainer: RewardTrainer, cell: Mapping[str, Any], path: Path) -> _Trained:
     """Train a cell, or find it finished; then its figure on the validation part, prompt by prompt."""
     from judge.jobs.training.evaluation import evaluation_job, rewards_of
-    from judge.rewards.distill import refuse
+    from judge.rewards.preparation import refuse
 
     prepared = trainer.prepared
     if not prepared.validation:

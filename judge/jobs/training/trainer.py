@@ -14,13 +14,14 @@ from judge.formats import BadRow
 from judge.jobs.label import need
 from judge.jobs.reward_model import RewardModel
 from judge.jobs.training.label_source import LabelSource, label_source
+from judge.records import content_id
 from judge.rewards.config import RewardConfig
 from judge.rewards.settings import RewardSettings
 from judge.runs.data import Data, open_data
 
 if TYPE_CHECKING:
     from judge.jobs.training.evaluation import EvalData
-    from judge.rewards.distill import PreparedTraining
+    from judge.rewards.preparation import PreparedTraining
     from judge.rewards.training.loop import TrainingJob
     from judge.rewards.training.training_log import TrainingCallback
 
@@ -77,7 +78,7 @@ class RewardTrainer:
             InputError: for data that cannot be read or holds nothing to learn.
             RunError: where `out` holds something else.
         """
-        from judge.rewards.distill import prepare
+        from judge.rewards.preparation import prepare
         from judge.rewards.training.selection import check_best_by
 
         config, loss = config_of(settings, named)
@@ -98,14 +99,19 @@ class RewardTrainer:
             validation=None if held_out is None else held_out.labelled,
             validation_labels="human" if held_out is None else held_out.labels,
             loss=loss,
+            source="" if dry_run else _source_key(source, held_out, format, skip_bad),
         )
         self._callbacks, self._progress = callbacks, progress
         self._evaluators = {}
-        if eval is not None:
-            from judge.jobs.training.evaluation import evaluators
+        try:
+            if eval is not None:
+                from judge.jobs.training.evaluation import evaluators
 
-            self._evaluators = evaluators(eval, self.prepared)
-        check_best_by(config, validation=bool(self.prepared.validation), data=self._evaluators)
+                self._evaluators = evaluators(eval, self.prepared)
+            check_best_by(config, validation=bool(self.prepared.validation), data=self._evaluators)
+        except BaseException:
+            self.prepared.discard()
+            raise
 
     def train(self) -> RewardModel:
         """Train, calibrate, look for what is wrong, and write the model directory.
@@ -165,6 +171,12 @@ class RewardTrainer:
 
 def _labelled(data: Data, labels: str | None, format: str | None) -> LabelSource:
     return label_source(open_data(data), labels, format)
+
+
+def _source_key(source: LabelSource, held_out: LabelSource | None, format: str | None, skip_bad: bool) -> str:
+    """Names the records of a training by their content."""
+    keys = [part.key() for part in (source, held_out) if part is not None]
+    return content_id(keys, format, skip_bad)
 
 
 def config_of(

@@ -8,10 +8,9 @@ share the tokens that they begin with: those are computed once. Documents are to
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
-from random import Random
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -19,8 +18,9 @@ import torch
 from torch import Tensor
 
 from judge.errors import InputError
+from judge.rewards.data.example_store import CHUNK, StoredExamples, fitting
 from judge.rewards.data.examples import Example
-from judge.rewards.data.tokenize import ExampleTokenizer, Ids, Text, Tokens, common_prefix, fit
+from judge.rewards.data.tokenize import ExampleTokenizer, Ids, Text, Tokens, common_prefix
 
 Layout = Literal["packed", "padded", "apart"]
 BatchType = TypeVar("BatchType")
@@ -178,7 +178,7 @@ class BatchMaker(Protocol):
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """A batch of all the examples."""
 
-    def lengths(self, examples: Sequence[Example]) -> list[int]:
+    def lengths(self, examples: Sequence[Example]) -> Sequence[int]:
         """Tokens of each example."""
 
     def fit(self, examples: Sequence[Example]) -> "Fitted":
@@ -240,10 +240,12 @@ class Collator:
 
     def fit(self, examples: Sequence[Example]) -> Fitted:
         """The examples that fit max_length, and counts of those that were cut or dropped; call it before `batches`."""
-        kept, tokens, counts = fit(self.tokenizer, examples)
-        for example, tokenized in zip(kept, tokens, strict=True):
-            self._remember(example, tokenized)
-        return Fitted(kept, counts)
+        kept: list[Example] = []
+        counts: Counter[str] = Counter()
+        for example, tokens in fitting(examples, self.tokenizer, counts):
+            self._remember(example, tokens)
+            kept.append(example)
+        return Fitted(kept, +counts)
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """A batch of all the examples.
@@ -265,12 +267,12 @@ class Collator:
             case "apart":
                 return self._two(tokens, texts)
 
-    def lengths(self, examples: Sequence[Example]) -> list[int]:
+    def lengths(self, examples: Sequence[Example]) -> Sequence[int]:
         """Tokens of each example, its prompt counted once: what a packed batch computes."""
-        return [
-            max(text.start for text in tokenized.texts) + sum(len(text.ids) - text.start for text in tokenized.texts)
-            for tokenized in self._tokens(examples)
-        ]
+        if isinstance(examples, StoredExamples) and examples.store.tokenizer is self.tokenizer:
+            return examples.lengths
+        parts = (examples[start : start + CHUNK] for start in range(0, len(examples), CHUNK))
+        return [tokenized.length for part in parts for tokenized in self._tokens(part)]
 
     def fingerprint(self, examples: Sequence[Example]) -> str:
         """A hash of the examples' tokens and of where they are read: it tells tokenizers and chat templates apart."""
@@ -281,14 +283,22 @@ class Collator:
         return digest.hexdigest()
 
     def _tokens(self, examples: Sequence[Example]) -> list[Tokens]:
-        missing = [example for example in examples if _key(example) not in self._cache]
+        known = [self._known(example) for example in examples]
+        missing = [example for example, tokens in zip(examples, known, strict=True) if tokens is None]
         fresh: dict[Any, Tokens] = {}
         for example, tokenized in zip(missing, self.tokenizer(missing), strict=True):
             if isinstance(tokenized, str):
                 raise InputError(f"{example.id}: {tokenized} ({self.tokenizer.max_length} tokens)")
             fresh[_key(example)] = tokenized
             self._remember(example, tokenized)
-        return [fresh[key] if (key := _key(example)) in fresh else self._cache[key] for example in examples]
+        return [tokens or fresh[_key(example)] for example, tokens in zip(examples, known, strict=True)]
+
+    def _known(self, example: Example) -> Tokens | None:
+        """Tokens that lie on the disk with the example, or that are remembered."""
+        if example.stored is not None and example.stored[0].tokenizer is self.tokenizer:
+            store, place = example.stored
+            return store.tokens(place)
+        return self._cache.get(_key(example)) if self._cache else None
 
     def _remember(self, example: Example, tokens: Tokens) -> None:
         if len(self._cache) < self._cache_size:
@@ -427,62 +437,3 @@ class _Row:
 
 def _key(example: Example) -> Any:
     return (example.prompt, example.responses, example.steps)
-
-
-def batches(
-    examples: Sequence[Example], size: int, seed: int, epoch: int, *, lengths: Sequence[int] | None = None
-) -> Iterator[list[Example]]:
-    """Batches for one epoch: whole groups, equal lengths together, in a drawn order.
-
-    The order depends on seed and epoch alone. Groups are drawn, every 50 batches' worth of them is sorted by length and
-    cut into batches, and the batches are shuffled. A group larger than a batch is one batch.
-
-    Args:
-        examples: of the epoch.
-        size: about how many examples a batch has.
-        seed: of the draw.
-        epoch: 0-based.
-        lengths: of the examples in tokens; characters where they are not given.
-    """
-    rng = Random(f"{seed}:{epoch}")
-    sizes = lengths if lengths is not None else [_characters(example) for example in examples]
-    members: dict[str, list[int]] = {}
-    for place, example in enumerate(examples):
-        members.setdefault(example.group, []).append(place)
-    groups = list(members.values())
-    rng.shuffle(groups)
-    filled: list[list[int]] = []
-    for pool in _pools(groups, 50 * size):
-        pool.sort(key=lambda group: max(sizes[place] for place in group))
-        filled += _filled(pool, size)
-    rng.shuffle(filled)
-    return ([examples[place] for place in batch] for batch in filled)
-
-
-def _pools(groups: list[list[int]], wanted: int) -> Iterator[list[list[int]]]:
-    pool: list[list[int]] = []
-    count = 0
-    for group in groups:
-        pool.append(group)
-        count += len(group)
-        if count >= wanted:
-            yield pool
-            pool, count = [], 0
-    if pool:
-        yield pool
-
-
-def _filled(groups: list[list[int]], size: int) -> list[list[int]]:
-    """Consecutive groups joined while they fit."""
-    filled: list[list[int]] = []
-    for group in groups:
-        if filled and len(filled[-1]) + len(group) <= size:
-            filled[-1] += group
-        else:
-            filled.append(list(group))
-    return filled
-
-
-def _characters(example: Example) -> int:
-    texts = (message.content for response in (example.prompt, *example.responses) for message in response)
-    return sum(map(len, texts)) + sum(map(len, example.steps))

@@ -5,14 +5,20 @@ dropped with a count.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from judge.errors import ConfigError, InputError, unknown
+from judge.id_set import IdSet
 from judge.judgements import Judgement
 from judge.records import Conversation, Record, content_id, plain
 from judge.rewards.data.label_conversion import UNLABELLED, StepProbabilities, by_judge, by_people, teachers, unfit
 from judge.rewards.registry import KINDS
+
+if TYPE_CHECKING:
+    from judge.rewards.data.example_store import ExampleStore
 
 TWICE = "labelled twice"
 LABELS = ("judge", "human")
@@ -38,6 +44,8 @@ class Example:
         weight: in the loss.
         step_weights: of each step, None where it was not judged; empty where all weigh the same.
         votes: how many people gave the label, of a solution one a step; empty where that is unknown.
+        stored: the files that hold it and its tokens, and its place in them; None for one that was made in memory. A
+            copy with changes has none.
     """
 
     id: str
@@ -56,94 +64,121 @@ class Example:
     # Not in the text of an example, by which an interrupted training knows its data: the settings decide them.
     step_weights: tuple[float | None, ...] = field(default=(), repr=False)
     votes: tuple[int, ...] = field(default=(), repr=False)
+    stored: "tuple[ExampleStore, int] | None" = field(default=None, init=False, repr=False, compare=False)
 
 
 Labelled = tuple[Record, Judgement | None]
 
 
-def examples(labelled: Iterable[Labelled], kind: str, labels: str = "judge") -> tuple[list[Example], "Counter[str]"]:
-    """Examples for a kind of model, and how many rows were dropped for which reason.
+class ExampleStream:
+    """The examples of labelled records, made while they are read.
 
     Args:
         labelled: records with their judgements; the first row of an id wins.
         kind: of the model.
         labels: "judge" takes the judgements, "human" the people's labels of the same records.
 
-    Returns:
-        The examples, and the number of dropped rows by reason.
-
-    Raises:
-        ConfigError: when no row at all holds labels that the kind can be made from.
-        InputError: when no row is left.
+    Attributes:
+        dropped: the number of dropped rows by reason, complete once all are read.
     """
-    if kind not in KINDS:
-        raise unknown("kind", kind, KINDS)
-    if labels not in LABELS:
-        raise unknown("labels", labels, LABELS)
-    made: list[Example] = []
-    dropped: Counter[str] = Counter()
-    seen: set[str] = set()
-    tasks: set[str] = set()
-    for record, judgement in labelled:
-        targets = by_judge(record, judgement, kind) if labels == "judge" else by_people(record, kind)
-        tasks.add(judgement.task if judgement is not None and labels == "judge" else record.kind)
-        if isinstance(targets, dict) and (record_id := record.id) in seen:
+
+    def __init__(self, labelled: Iterable[Labelled], kind: str, labels: str = "judge") -> None:
+        if kind not in KINDS:
+            raise unknown("kind", kind, KINDS)
+        if labels not in LABELS:
+            raise unknown("labels", labels, LABELS)
+        self._labelled, self._kind, self._labels = labelled, kind, labels
+        self._seen, self._tasks = IdSet(), set[str]()
+        self.dropped: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Example]:
+        """Each example; raises as `check` does once all are read."""
+        for record, judgement in self._labelled:
+            example = self.make(record, judgement)
+            if example is not None:
+                yield example
+        self.check()
+
+    def make(self, record: Record, judgement: Judgement | None) -> Example | None:
+        """The example of one record, None where it is dropped, which is counted."""
+        by_judges = self._labels == "judge"
+        targets = by_judge(record, judgement, self._kind) if by_judges else by_people(record, self._kind)
+        self._tasks.add(judgement.task if judgement is not None and by_judges else record.kind)
+        if isinstance(targets, dict) and not self._seen.add(record_id := record.id):
             targets = TWICE
         if isinstance(targets, str):
-            dropped[targets] += 1
-            continue
-        seen.add(record_id)
-        made.append(Example(id=record_id, group=content_id(plain(record.prompt)), prompt=record.prompt, **targets))
-    if not made:
-        raise _nothing_left(kind, labels, tasks, dropped)
-    return made, dropped
+            self.dropped[targets] += 1
+            return None
+        return Example(id=record_id, group=content_id(plain(record.prompt)), prompt=record.prompt, **targets)
+
+    def check(self) -> None:
+        """See that there was an example.
+
+        Raises:
+            ConfigError: when no row at all holds labels that the kind can be made from.
+            InputError: when no row is left.
+        """
+        if not len(self._seen):
+            raise _nothing_left(self._kind, self._labels, self._tasks, self.dropped)
 
 
-def check(made: Sequence[Example], kind: str) -> None:
-    """Raise InputError when the examples hold nothing to learn: every pair a tie, one class only, one score only."""
-    if all(example.p_first is not None and abs(example.p_first - 0.5) < 1e-3 for example in made):
-        raise InputError(f"all {len(made)} pairs are ties: there is nothing to learn from them")
-    if kind == "outcome":
-        sides = {example.p_correct >= 0.5 for example in made if example.p_correct is not None}
-        if len(sides) == 1:
-            only = "correct" if sides.pop() else "wrong"
-            raise InputError(f"all {len(made)} answers are {only}: an outcome model needs both")
-    if kind == "process":
-        _check_steps(made)
-    scores = [(name, value) for example in made for row in example.scores for name, value in row.items()]
-    if scores and len(set(scores)) == len({name for name, _ in scores}):
-        raise InputError(f"all {len(made)} rows have the same score: there is nothing to learn from them")
+def examples(labelled: Iterable[Labelled], kind: str, labels: str = "judge") -> tuple[list[Example], "Counter[str]"]:
+    """Examples for a kind of model, and how many rows were dropped for which reason; see `ExampleStream`."""
+    stream = ExampleStream(labelled, kind, labels)
+    return list(stream), stream.dropped
 
 
-def _check_steps(made: Sequence[Example]) -> None:
-    judged = [shares for example in made for shares in example.step_probabilities if shares is not None]
-    classes = {shares.index(max(shares)) for shares in judged}
-    if len(classes) == 1:
-        raise InputError(
-            f"all {len(judged)} steps are {('right', 'wrong', 'neutral')[classes.pop()]}: a process model needs both"
-        )
+class LabelSummary:
+    """Which labels examples have, gathered while they pass by.
 
-
-def split(made: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Training and validation examples, whole groups on either side; the same groups whatever order they come in.
-
-    Groups are drawn until about `share` of all examples are held out; one group stays for training at least.
+    Attributes:
+        count: of the examples.
+        objectives: the names that are scored.
+        compared: whether some have a preference or an order.
+        outcomes: whether some are said to be right or wrong.
     """
-    groups = Counter(example.group for example in made)
-    held: set[str] = set()
-    wanted, taken = share * len(made), 0
-    for group in sorted(groups, key=lambda group: content_id(seed, group))[:-1]:
-        if taken + groups[group] / 2 <= wanted:
-            held.add(group)
-            taken += groups[group]
-    return [example for example in made if example.group not in held], [
-        example for example in made if example.group in held
-    ]
 
+    def __init__(self, examples: Iterable[Example] = ()) -> None:
+        self.count = 0
+        self.objectives: set[str] = set()
+        self.compared = self.outcomes = False
+        self._all_tied, self._steps = True, 0
+        self._sides: set[bool] = set()
+        self._classes: set[int] = set()
+        self._scores: dict[str, float] = {}
+        self._scores_differ = False
+        for example in examples:
+            self.add(example)
 
-def objectives_of(made: Iterable[Example]) -> tuple[str, ...]:
-    """The names of the objectives that are scored, sorted."""
-    return tuple(sorted({name for example in made for row in example.scores for name in row}))
+    def add(self, example: Example) -> None:
+        """Take an example in."""
+        self.count += 1
+        p_first, p_correct = example.p_first, example.p_correct
+        self.compared = self.compared or p_first is not None or bool(example.order)
+        self._all_tied = self._all_tied and p_first is not None and abs(p_first - 0.5) < 1e-3
+        if p_correct is not None:
+            self.outcomes = True
+            self._sides.add(p_correct >= 0.5)
+        for shares in example.step_probabilities:
+            if shares is not None:
+                self._steps += 1
+                self._classes.add(shares.index(max(shares)))
+        for name, value in chain.from_iterable(scores.items() for scores in example.scores):
+            self.objectives.add(name)
+            self._scores_differ = self._scores_differ or self._scores.setdefault(name, value) != value
+
+    def check(self, kind: str) -> None:
+        """Raise InputError for nothing to learn: every pair a tie, one class only, one score only."""
+        if self._all_tied:
+            raise InputError(f"all {self.count} pairs are ties: there is nothing to learn from them")
+        if kind == "outcome" and len(self._sides) == 1:
+            only = "correct" if True in self._sides else "wrong"
+            raise InputError(f"all {self.count} answers are {only}: an outcome model needs both")
+        if kind == "process" and len(self._classes) == 1:
+            only = ("right", "wrong", "neutral")[min(self._classes)]
+            raise InputError(f"all {self._steps} steps are {only}: a process model needs both")
+        if self._scores and not self._scores_differ:
+            raise InputError(f"all {self.count} rows have the same score: there is nothing to learn from them")
 
 
 def _nothing_left(kind: str, labels: str, tasks: Iterable[str], dropped: Mapping[str, int]) -> ConfigError | InputError:

@@ -1,85 +1,98 @@
 """What the gate of a multi-objective model is fitted to: preferences between two responses to one prompt."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean, pstdev
 
-from judge.errors import InputError
+import numpy as np
+
 from judge.records import Conversation, Pair, content_id
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import Collator
-from judge.rewards.data.examples import Example, Labelled, examples
+from judge.rewards.data.example_rows import from_row, to_row
+from judge.rewards.data.examples import Example, ExampleStream, Labelled
+from judge.rewards.data.grouping import group_keys, group_numbers
+
+NO_PAIRS = (
+    "gated: a gate is fitted to preferences between two responses to one prompt, and the data has none "
+    "(accepted: pairs beside the scores, or several scored responses to a prompt)"
+)
 
 
-def apart(labelled: Iterable[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
-    """Rows that are scored, and pairs, which only a gate can learn from."""
-    rows = list(labelled)
-    pairs = [row for row in rows if isinstance(row[0], Pair)]
-    return [row for row in rows if not isinstance(row[0], Pair)], pairs
-
-
-def gate_pairs(
-    pairs: Sequence[Labelled],
-    training: Sequence[Example],
-    validation: Sequence[Example],
-    config: RewardConfig,
-    labels: str,
-    collate: Collator,
-) -> list[Example]:
-    """Pairs with a preference; where there are none, those of scored responses to one prompt, by their scores' sum.
+class PairsBeside:
+    """Pairs that stand among scored rows: only a gate can learn from them.
 
     Args:
-        pairs: rows that are pairs; those of prompts that are held out are left out.
-        training: examples with scores.
-        validation: those that are held out.
-        config: the objectives and their weights.
         labels: "judge" or "human", whose preferences are taken.
-        collate: what does not fit it is left out.
-
-    Raises:
-        InputError: when there is neither.
+        file: keeps those with a preference while the rows are read.
     """
-    made = examples(pairs, "scalar", labels)[0] if pairs else by_scores(training, config)
-    held_out = {example.group for example in validation}
-    decided = [example for example in made if example.p_first not in (None, 0.5) and example.group not in held_out]
-    fitting = collate.fit(decided).examples
-    if not fitting:
-        raise InputError(
-            "gated: a gate is fitted to preferences between two responses to one prompt, and the data has none "
-            "(accepted: pairs beside the scores, or several scored responses to a prompt)"
-        )
-    return fitting
+
+    def __init__(self, labels: str, file: Path) -> None:
+        self._stream, self.file = ExampleStream((), "scalar", labels), file
+        self.present = False
+
+    def scored(self, labelled: Iterable[Labelled]) -> Iterator[Labelled]:
+        """The rows that are scored; the pairs among them are set apart.
+
+        Raises:
+            InputError: where there are pairs, and none can be read.
+        """
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("wb") as file:
+            for record, judgement in labelled:
+                if not isinstance(record, Pair):
+                    yield record, judgement
+                    continue
+                self.present = True
+                example = self._stream.make(record, judgement)
+                if example is not None and example.p_first not in (None, 0.5):
+                    file.write(to_row(example))
+        if self.present:
+            self._stream.check()
+
+    def __iter__(self) -> Iterator[Example]:
+        """The pairs with a preference, once all rows were read."""
+        with self.file.open("rb") as file:
+            yield from map(from_row, file)
 
 
-def by_scores(scored: Sequence[Example], config: RewardConfig) -> list[Example]:
+def by_scores(scored: Sequence[Example], config: RewardConfig) -> Iterator[Example]:
     """Pairs of responses to one prompt whose weighed sums of standardised scores differ; the higher one is better."""
     objectives = config.model.objectives
     weights = config.model.objective_weights or (1.0,) * len(objectives)
-    scale = {}
-    for name in objectives:
-        values = [row[name] for example in scored for row in example.scores if name in row]
-        scale[name] = pstdev(values) or 1.0 if values else 1.0
-    by_prompt: dict[str, list[tuple[Example, float]]] = defaultdict(list)
-    for example in scored:
-        for response, row in zip(example.responses, example.scores, strict=True):
-            if all(name in row for name in objectives):
-                total = fmean(
-                    weight * row[name] / scale[name] for weight, name in zip(weights, objectives, strict=True)
+    values = {name: array("d") for name in objectives}
+    complete = array("q")  # examples with a response that every objective is known of
+    for place, example in enumerate(scored):
+        for row in example.scores:
+            for name in objectives:
+                if name in row:
+                    values[name].append(row[name])
+        if any(all(name in row for name in objectives) for row in example.scores):
+            complete.append(place)
+    scale = {name: (pstdev(known) or 1.0) if known else 1.0 for name, known in values.items()}
+    places = np.array(complete, dtype=np.int64)
+    numbers, _ = group_numbers(group_keys(scored)[places])
+    members = places[np.argsort(numbers, kind="stable")]
+    for of_group in np.split(members, np.cumsum(np.bincount(numbers))[:-1]):
+        responses = [
+            (
+                _alone(example, response),
+                fmean(weight * row[name] / scale[name] for weight, name in zip(weights, objectives, strict=True)),
+            )
+            for example in (scored[place] for place in of_group.tolist())
+            for response, row in zip(example.responses, example.scores, strict=True)
+            if all(name in row for name in objectives)
+        ]
+        for (first, total), (second, other) in combinations(responses, 2):
+            if total != other and first.responses != second.responses:
+                yield Example(
+                    id=content_id(first.id, second.id),
+                    group=first.group,
+                    prompt=first.prompt,
+                    responses=(*first.responses, *second.responses),
+                    p_first=float(total > other),
                 )
-                by_prompt[example.group].append((_alone(example, response), total))
-    return [
-        Example(
-            id=content_id(first.id, second.id),
-            group=first.group,
-            prompt=first.prompt,
-            responses=(*first.responses, *second.responses),
-            p_first=float(total > other),
-        )
-        for responses in by_prompt.values()
-        for (first, total), (second, other) in combinations(responses, 2)
-        if total != other and first.responses != second.responses
-    ]
 
 
 def _alone(example: Example, response: Conversation) -> Example:

@@ -6,7 +6,6 @@ separator's tokens, as TRL's trainer for process rewards did it; the verdict is 
 A special token or a tag of the chat template inside the data is read as plain text.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -48,6 +47,11 @@ class Tokens:
     texts: tuple[Text, ...]
     prompt: Ids | None = None
     cut: int = 0
+
+    @property
+    def length(self) -> int:
+        """How many tokens there are, the prompt's counted once."""
+        return max(text.start for text in self.texts) + sum(len(text.ids) - text.start for text in self.texts)
 
 
 def common_prefix(sequences: Sequence[Ids]) -> int:
@@ -277,20 +281,3 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     return (
         {"type": "function", **call, "function": body} if "function" in call else {"type": "function", "function": body}
     )
-
-
-def fit(tokenizer: ExampleTokenizer, examples: Sequence[Example]) -> tuple[list[Example], list[Tokens], "Counter[str]"]:
-    """The examples that fit, their tokens, and how many were cut (CUT) or dropped, by reason."""
-    kept: list[Example] = []
-    fitting: list[Tokens] = []
-    counts: Counter[str] = Counter()
-    for start in range(0, len(examples), 1000):
-        part = examples[start : start + 1000]
-        for example, tokens in zip(part, tokenizer(part), strict=True):
-            if isinstance(tokens, str):
-                counts[tokens] += 1
-                continue
-            counts[CUT] += tokens.cut > 0
-            kept.append(example)
-            fitting.append(tokens)
-    return kept, fitting, +counts

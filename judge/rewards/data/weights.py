@@ -3,13 +3,15 @@
 Validation examples keep the weight 1: what is compared is the plain loss.
 """
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from judge.errors import ConfigError, InputError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
+from judge.rewards.data.grouping import changed
 
 
 class _Label(NamedTuple):
@@ -19,7 +21,7 @@ class _Label(NamedTuple):
     votes: int
 
 
-def weighted(made: Sequence[Example], config: RewardConfig) -> list[Example]:
+def weighted(made: Sequence[Example], config: RewardConfig) -> Sequence[Example]:
     """Examples with the weights that `example_weights` and `class_balance` ask for.
 
     p_c are the probabilities of a label's C classes (of a pair and of an outcome two), n the people behind it:
@@ -44,16 +46,22 @@ def weighted(made: Sequence[Example], config: RewardConfig) -> list[Example]:
     if data.class_balance and kind not in ("outcome", "process"):
         raise ConfigError(f"class_balance is for outcome and process models; kind {kind} compares or scores")
     if not data.example_weights and not data.class_balance:
-        return list(made)
-    labels = [_labels(example, config) for example in made]
-    weights = [[_certainty(label, data.example_weights) for label in of_example] for of_example in labels]
-    if data.class_balance:
-        weights = _balanced(labels, weights)
-    known = [weight for of_example in weights for weight in of_example if weight is not None]
-    if not sum(known):
+        return made
+    factors = _balance(made, config) if data.class_balance else None
+    known = array(
+        "d", (weight for example in made for weight in _weights(example, config, factors) if weight is not None)
+    )
+    total = sum(known)
+    if not total:
         raise InputError(f"example_weights {data.example_weights}: every label is even, and nothing is left to learn")
-    mean = sum(known) / len(known)
-    return [_with_weights(*pair, mean, kind) for pair in zip(made, weights, strict=True)]
+    mean = total / len(known)
+    return changed(made, lambda example: _with_weights(example, _weights(example, config, factors), mean, kind))
+
+
+def _weights(example: Example, config: RewardConfig, factors: Mapping[int, float] | None) -> list[float | None]:
+    """The weight of each label of an example before they are made 1 on average."""
+    weighting = config.data.example_weights
+    return [_balanced(label, _certainty(label, weighting), factors) for label in _labels(example, config)]
 
 
 def _labels(example: Example, config: RewardConfig) -> list[_Label | None]:
@@ -82,34 +90,24 @@ def _certainty(label: _Label | None, weighting: str) -> float | None:
     return distance * known
 
 
-def _balanced(
-    labels: Sequence[Sequence[_Label | None]], weights: Sequence[Sequence[float | None]]
-) -> list[list[float | None]]:
-    """Weights times what makes every class weigh the same; a class that no label has is left out."""
+def _balance(made: Iterable[Example], config: RewardConfig) -> dict[int, float]:
+    """What makes every class weigh the same, by class; a class that no label has is left out."""
     mass: dict[int, float] = {}
-    for label, weight in _pairs(labels, weights):
-        for number, share in enumerate(label.shares):
-            mass[number] = mass.get(number, 0.0) + weight * share
-    total, present = sum(mass.values()), [number for number, value in mass.items() if value > 0]
-    factor = {number: total / (len(present) * mass[number]) for number in present}
-    return [
-        [
-            None
-            if label is None or weight is None
-            else weight * sum(share * factor.get(number, 0.0) for number, share in enumerate(label.shares))
-            for label, weight in zip(*of_example, strict=True)
-        ]
-        for of_example in zip(labels, weights, strict=True)
-    ]
-
-
-def _pairs(
-    labels: Sequence[Sequence[_Label | None]], weights: Sequence[Sequence[float | None]]
-) -> Iterable[tuple[_Label, float]]:
-    for of_example in zip(labels, weights, strict=True):
-        for label, weight in zip(*of_example, strict=True):
+    for example in made:
+        for label in _labels(example, config):
+            weight = _certainty(label, config.data.example_weights)
             if label is not None and weight is not None:
-                yield label, weight
+                for number, share in enumerate(label.shares):
+                    mass[number] = mass.get(number, 0.0) + weight * share
+    total, present = sum(mass.values()), [number for number, value in mass.items() if value > 0]
+    return {number: total / (len(present) * mass[number]) for number in present}
+
+
+def _balanced(label: _Label | None, weight: float | None, factors: Mapping[int, float] | None) -> float | None:
+    """A weight times what its classes are multiplied by; without factors the weight."""
+    if label is None or weight is None or factors is None:
+        return weight
+    return weight * sum(share * factors.get(number, 0.0) for number, share in enumerate(label.shares))
 
 
 def _with_weights(example: Example, weights: Sequence[float | None], mean: float, kind: str) -> Example:

@@ -6,7 +6,7 @@ A flag is raised by a stated threshold, and where it rests on a sample only beyo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from judge.records import spoken
+from judge.records import content_id, spoken
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Example
+from judge.rewards.data.grouping import changed, labels_alone
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.calibration import Calibration
 from judge.rewards.evaluation.statements import combined, statements_of
@@ -92,21 +93,20 @@ def find_red_flags(evidence: Evidence) -> RedFlags:
     return RedFlags(figures=figures, flags=tuple(flags))
 
 
-def reversed_order(examples: Sequence[Example]) -> list[Example]:
+def reversed_order(examples: Sequence[Example]) -> Sequence[Example]:
     """The same examples with their responses the other way round, labels too: their rewards must not move."""
-    reversed_examples = []
-    for example in examples:
-        last = len(example.responses) - 1
-        reversed_examples.append(
-            replace(
-                example,
-                responses=example.responses[::-1],
-                p_first=None if example.p_first is None else 1 - example.p_first,
-                order=tuple(last - place for place in example.order),
-                scores=example.scores[::-1],
-            )
-        )
-    return reversed_examples
+    return changed(examples, _reversed)
+
+
+def _reversed(example: Example) -> Example:
+    last = len(example.responses) - 1
+    return replace(
+        example,
+        responses=example.responses[::-1],
+        p_first=None if example.p_first is None else 1 - example.p_first,
+        order=tuple(last - place for place in example.order),
+        scores=example.scores[::-1],
+    )
 
 
 Found = tuple[dict[str, float], str]
@@ -166,9 +166,7 @@ def _order(evidence: Evidence) -> Found:
     """Whether a response's reward depends on its place among the others."""
     if evidence.reversed_rewards is None or evidence.config.model.kind == "process" or not len(evidence.rewards):
         return {}, ""
-    places = torch.cat(
-        [torch.arange(len(example.responses)).flip(0) + start for start, example in _starts(evidence.examples)]
-    )
+    places = torch.cat([torch.arange(count).flip(0) + start for start, count in _starts(evidence.examples)])
     apart = float((evidence.rewards.cpu() - evidence.reversed_rewards.cpu()[places]).abs().max())
     scale = max(1.0, float(evidence.rewards.abs().max()))
     if apart > MAX_ORDER_SHIFT * scale:
@@ -226,7 +224,8 @@ def _length(evidence: Evidence) -> Found:
         [[float(len(spoken(response)))] for example in evidence.examples for response in example.responses],
         dtype=torch.float64,
     )
-    statements = statements_of(evidence.rewards, evidence.targets, evidence.examples, evidence.config, evidence.reward)
+    labels = labels_alone(evidence.examples)
+    statements = statements_of(evidence.rewards, evidence.targets, labels, evidence.config, evidence.reward)
     if statements is not None and statements.about == "pair" and evidence.targets.scores is None:
         longer = evidence.targets.pairs(lengths).difference[:, 0].numpy()
         return _longer(statements.logit(), statements.labels[:, 0], longer)
@@ -289,13 +288,13 @@ def _calibrated(evidence: Evidence) -> Found:
 
 def _labels(evidence: Evidence) -> Found:
     """Pairs that stand in the data in both orders, with verdicts that contradict each other."""
-    sides: dict[tuple[str, frozenset[str]], dict[str, float]] = {}
+    sides: dict[str, dict[str, float]] = {}
     both_orders = contradictions = 0
     for example in evidence.examples:
         if example.p_first is None or len(example.responses) != 2:
             continue
-        first, second = (spoken(response) for response in example.responses)
-        judged = sides.setdefault((example.group, frozenset((first, second))), {})
+        first, second = (content_id(spoken(response)) for response in example.responses)
+        judged = sides.setdefault(content_id(example.group, *sorted((first, second))), {})
         if second in judged:
             both_orders += 1
             contradictions += (judged[second] - 0.5) * (example.p_first - 0.5) > 0
@@ -336,13 +335,12 @@ def _labels_of_reads(evidence: Evidence) -> Floats | None:
     return None
 
 
-def _starts(examples: Sequence[Example]) -> list[tuple[int, Example]]:
-    """Where each example's reads begin."""
-    starts, start = [], 0
+def _starts(examples: Sequence[Example]) -> Iterator[tuple[int, int]]:
+    """Where each example's reads begin, and how many there are."""
+    start = 0
     for example in examples:
-        starts.append((start, example))
+        yield start, len(example.responses)
         start += len(example.responses)
-    return starts
 
 
 def _error(share: float, count: int) -> float:

@@ -5,14 +5,13 @@ name stands in `judge.rewards.registry.LOSSES`, or in the entry point group `rmj
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from judge.errors import ConfigError, unknown
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets, mean_weight
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.regularizers import REGULARIZERS, with_regularizers
@@ -87,14 +86,17 @@ def plain_loss(config: RewardConfig) -> Loss:
     return get_loss(config.loss_name, **config.loss.arguments)
 
 
-def default_loss(config: RewardConfig, examples: Iterable[Example]) -> str:
-    """The loss that was named; else the kind's own, and where its examples hold scores or outcomes alone, theirs."""
-    if config.loss.name or config.model.kind in ("multi", "outcome", "process"):
+def default_loss(config: RewardConfig, *, compared: bool, outcomes: bool) -> str:
+    """The loss that was named; else the kind's own, and where its examples hold scores or outcomes alone, theirs.
+
+    Args:
+        config: of the reward model.
+        compared: whether some examples have a preference or an order.
+        outcomes: whether some are said to be right or wrong.
+    """
+    if config.loss.name or config.model.kind in ("multi", "outcome", "process") or compared:
         return config.loss_name
-    labelled = list(examples)
-    if any(example.p_first is not None or example.order for example in labelled):
-        return config.loss_name
-    return "outcome_cross_entropy" if any(example.p_correct is not None for example in labelled) else "regression"
+    return "outcome_cross_entropy" if outcomes else "regression"
 
 
 def loss_name_of(loss: Loss) -> str:

@@ -6,6 +6,7 @@ Scores teach what each objective means; only comparisons tell how much it counts
 section 3.2): everything but the gate is frozen.
 """
 
+from array import array
 from collections.abc import Sequence
 
 import torch
@@ -49,18 +50,22 @@ def fit_gate(
     """
     if model.gate is None:
         raise ConfigError("this model has no gate to fit (accepted: kind multi, gated)")
-    pairs = [example for example in examples if example.p_first is not None and len(example.responses) == 2]
-    if not pairs:
+    places, labels = array("q"), array("d")
+    for place, example in enumerate(examples):
+        if example.p_first is not None and len(example.responses) == 2:
+            places.append(place)
+            labels.append(example.p_first)
+    if not places:
         raise InputError("a gate is fitted to pairs with a preference; there is none")
-    values, features = _read_pairs(model, collate, pairs, batch_size)
-    labels = torch.tensor([pair.p_first for pair in pairs], device=values.device)
+    values, features = _read_pairs(model, collate, examples, places, batch_size)
+    wanted = torch.tensor(labels.tolist(), device=values.device)
     model.gate.requires_grad_(True)
     optimizer = torch.optim.AdamW(model.gate.parameters(), lr=learning_rate, weight_decay=weight_decay)
     loss = values.new_zeros(())
     for _ in range(steps):
         combined = model.combined(values, model.gate(features))[:, 0]
         difference = combined[0::2] - combined[1::2]
-        loss = nn.functional.binary_cross_entropy_with_logits(difference, labels)
+        loss = nn.functional.binary_cross_entropy_with_logits(difference, wanted)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -70,13 +75,13 @@ def fit_gate(
 
 @torch.no_grad()
 def _read_pairs(
-    model: RewardModule, collate: BatchMaker, pairs: list[Example], batch_size: int
+    model: RewardModule, collate: BatchMaker, examples: Sequence[Example], places: Sequence[int], batch_size: int
 ) -> tuple[Tensor, Tensor]:
-    """(2E, M) values and (2E, H) features of both responses of each pair, in evaluation."""
+    """(2E, M) values and (2E, H) features of both responses of the pairs at some places, in evaluation."""
     training = model.training
     model.eval()
     device = next(model.parameters()).device
-    starts = range(0, len(pairs), batch_size)
-    outputs = [model.read(collate(pairs[start : start + batch_size]).to(device)) for start in starts]
+    parts = (places[start : start + batch_size] for start in range(0, len(places), batch_size))
+    outputs = [model.read(collate([examples[place] for place in part]).to(device)) for part in parts]
     model.train(training)
     return torch.cat([output.values for output in outputs]), torch.cat([output.features for output in outputs])

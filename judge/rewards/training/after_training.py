@@ -7,10 +7,12 @@ All of it is fitted to what scoring gives, so calibration, figures and scores sp
 """
 
 import random
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Batch
 from judge.rewards.data.examples import Example
+from judge.rewards.data.grouping import labels_alone
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.calibration import Calibration, calibrate
 from judge.rewards.evaluation.metrics import figures
@@ -218,9 +221,15 @@ def standardize(model: RewardModule, targets: Targets) -> Targets:
 
 def set_score_scale(model: RewardModule, examples: Sequence[Example]) -> None:
     """Give a multi-objective model the mean and deviation of each objective's labels; of a constant one 1."""
-    for place, name in enumerate(model.config.model.objectives):
-        scores = [row[name] for example in examples for row in example.scores if name in row]
-        labels = torch.tensor(scores, dtype=torch.float64)
+    objectives = model.config.model.objectives
+    scores = {name: array("d") for name in objectives}
+    for example in examples:
+        for row in example.scores:
+            for name in objectives:
+                if name in row:
+                    scores[name].append(row[name])
+    for place, name in enumerate(objectives):
+        labels = torch.tensor(np.asarray(scores[name]))
         scale = float(labels.std(correction=0)) if len(labels) else 0.0
         model.score_mean[place] = float(labels.mean()) if len(labels) else 0.0
         model.score_scale[place] = scale if scale > 0 else 1.0
@@ -242,7 +251,8 @@ def evaluate_model(
     rewards, combined, targets = predict_scores(job, held_out, device)
     validation = {"loss": job.validation_loss(rewards, targets), **figures(rewards, targets, config)}
     reward = None if config.model.kind == "process" else combined
-    calibration = calibrate(rewards, targets, held_out, config, method=config.calibration.method, reward=reward)
+    labels = labels_alone(held_out)
+    calibration = calibrate(rewards, targets, labels, config, method=config.calibration.method, reward=reward)
     trained_on = job.examples[: max(len(held_out), MIN_EXAMPLES)]
     training_rewards, _, training_targets = predict_scores(job, trained_on, device)
     evidence = Evidence(
@@ -264,7 +274,7 @@ def _sample(examples: Sequence[Example], seed: int) -> Sequence[Example]:
     """At most MAX_EXAMPLES of the examples, drawn by the seed."""
     if len(examples) <= MAX_EXAMPLES:
         return examples
-    return random.Random(seed).sample(list(examples), MAX_EXAMPLES)
+    return [examples[place] for place in random.Random(seed).sample(range(len(examples)), MAX_EXAMPLES)]
 
 
 def _model(job: TrainingJob) -> RewardModule:

@@ -37,7 +37,7 @@ def refuse_other(fingerprint: Mapping[str, Any], out: Path, processes: int | Non
     """See that an interrupted training in a directory, if there is one, is this one.
 
     Args:
-        fingerprint: what must be the same: "config", "labels", "data", "tokens", "backbone".
+        fingerprint: what must be the same: "config", "labels", "examples", "tokens", "backbone".
         out: the model directory.
         processes: that share a step; None looks away from their number.
 
@@ -101,7 +101,9 @@ def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[
     ]
     if not same_work and earlier.get("processes", 1) != wanted["processes"]:
         changes.append(_other_processes(first, second, int(earlier.get("processes", 1)), wanted["processes"]))
-    if earlier.get("data") != wanted["data"]:
+    if "examples" not in earlier:
+        changes.append("an earlier version began it, whose examples cannot be compared with these")
+    elif earlier["examples"] != wanted["examples"]:
         changes.append("the data is another")
     elif earlier.get("tokens", wanted["tokens"]) != wanted["tokens"]:
         changes.append("the tokenizer or its chat template makes other tokens of the data")

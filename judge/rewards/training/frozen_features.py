@@ -4,20 +4,24 @@
 
 What stands still gives the same features in every epoch, as long as nothing is drawn in it: they are computed in
 evaluation, so the backbone's dropout is off. They lie in tensors (R, F) beside the training's state, so an interrupted
-training does not compute them again.
+training does not compute them again, and are read from the disk when they are needed.
 """
 
+import json
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from judge.records import Conversation
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, Features, Fitted
 from judge.rewards.data.examples import Example
@@ -25,6 +29,8 @@ from judge.rewards.modeling.reward_model import RewardModule
 
 BATCH_TOKENS = 8192
 Watch = Callable[[int, int], None]  # examples that are done, and all of them
+NewTable = Callable[[Sequence[int], torch.dtype], Tensor]  # an empty tensor of a shape
+_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.float64: "F64"}
 
 
 def can_be_cached(config: RewardConfig) -> bool:
@@ -53,19 +59,23 @@ class FrozenFeatures:
         autocast: Callable[[], AbstractContextManager[Any]] | None = None,
     ) -> None:
         self._model, self._collate, self._autocast = model, collate, autocast or nullcontext
-        self._rows: dict[Any, dict[Any, int]] = {}  # of each example, the table's row of each response
-        self._table: Tensor | None = None
+        self._rows: dict[int, int] = {}  # of each text of an example, its row in the tables
+        self._tables: list[Tensor] = []
+        self._starts: list[int] = []  # of the tables, in rows
 
     def __call__(self, examples: Sequence[Example]) -> Features:
         """The features of all reads of the examples, in their order; those that are not known are computed."""
-        missing = [example for example in examples if _key(example) not in self._rows]
+        missing = [example for example in examples if _keys(example)[0] not in self._rows]
         if missing:
             self.add(missing, self.compute(missing))
-        assert self._table is not None
-        rows = [row for example in examples for row in self._places(example)]
-        return Features(self._table[torch.tensor(rows)])
+        rows = [self._row(row) for example in examples for row in self._places(example)]
+        return Features(torch.stack(rows))
 
-    def lengths(self, examples: Sequence[Example]) -> list[int]:
+    def _row(self, row: int) -> Tensor:
+        number = bisect_right(self._starts, row) - 1
+        return self._tables[number][row - self._starts[number]]
+
+    def lengths(self, examples: Sequence[Example]) -> Sequence[int]:
         """Tokens of each example, as the collator counts them: batches are those of a training without a cache."""
         return self._collate.lengths(examples)
 
@@ -75,27 +85,39 @@ class FrozenFeatures:
 
     def add(self, examples: Sequence[Example], features: Tensor) -> None:
         """Remember features (R, F) of examples, in their order."""
-        row = 0 if self._table is None else len(self._table)
-        self._table = features if self._table is None else torch.cat([self._table, features])
+        row = self._starts[-1] + len(self._tables[-1]) if self._tables else 0
+        self._starts.append(row)
+        self._tables.append(features)
         for example in examples:
-            self._rows[_key(example)] = {text: row + place for place, text in enumerate(_texts(example))}
+            self._rows.update((key, row + place) for place, key in enumerate(_keys(example)))
             row += _reads(example)
 
     @torch.no_grad()
-    def compute(self, examples: Sequence[Example], watch: Watch | None = None) -> Tensor:
-        """Features (R, F) of examples, in their order, on the CPU; examples of like length are computed together."""
+    def compute(self, examples: Sequence[Example], watch: Watch | None = None, new: NewTable | None = None) -> Tensor:
+        """Features (R, F) of examples, in their order, on the CPU; examples of like length are computed together.
+
+        Args:
+            examples: that fit the collator.
+            watch: is told how many are done.
+            new: makes the tensor; None makes it in memory.
+        """
         training, device = self._model.training, next(self._model.parameters()).device
         self._model.eval()
-        by_place: dict[int, Tensor] = {}
+        ends = list(accumulate(_reads(example) for example in examples))
+        table, done = torch.empty(0), 0
         for places in self._batches(examples):
             batch = [examples[place] for place in places]
             with self._autocast():
                 features = self._model.read(self._collate(batch).to(device)).features.cpu()
-            by_place.update(zip(places, features.split([_reads(example) for example in batch]), strict=True))
+            if not len(table):
+                table = (new or _in_memory)((ends[-1], *features.shape[1:]), features.dtype)
+            for place, rows in zip(places, features.split([_reads(example) for example in batch]), strict=True):
+                table[ends[place] - len(rows) : ends[place]] = rows
+            done += len(places)
             if watch is not None:
-                watch(len(by_place), len(examples))
+                watch(done, len(examples))
         self._model.train(training)
-        return torch.cat([by_place[place] for place in range(len(examples))])
+        return table
 
     def _batches(self, examples: Sequence[Example]) -> Iterator[list[int]]:
         """Places of examples, longest first, so many that each batch computes some BATCH_TOKENS tokens."""
@@ -110,11 +132,8 @@ class FrozenFeatures:
             yield batch
 
     def _places(self, example: Example) -> Iterator[int]:
-        rows = self._rows[_key(example)]
-        if example.steps:
-            yield from range(rows[example.steps], rows[example.steps] + len(example.steps))
-        else:
-            yield from (rows[response] for response in example.responses)
+        rows = [self._rows[key] for key in _keys(example)]
+        yield from range(rows[0], rows[0] + len(example.steps)) if example.steps else rows
 
 
 def frozen_features(
@@ -144,7 +163,7 @@ def frozen_features(
     shares = [examples[process::world] for process in range(world)]
     files = [folder / f"features-{process + 1}-of-{world}.safetensors" for process in range(world)]
     if shares[rank] and _kept(files[rank], key) is None:
-        _keep(files[rank], key, features.compute(shares[rank], watch))
+        _write(files[rank], key, lambda new: features.compute(shares[rank], watch, new))
     accelerator.wait_for_everyone()
     for share, file in zip(shares, files, strict=True):
         kept = _kept(file, key) if share else None
@@ -162,19 +181,71 @@ def _kept(file: Path, key: str) -> Tensor | None:
         return None
 
 
-def _keep(file: Path, key: str, features: Tensor) -> None:
+def _write(file: Path, key: str, compute: Callable[[NewTable], Tensor]) -> None:
+    """Have features computed into a safetensors file, which gets its name when it is whole.
+
+    It is mapped into memory, so the features may be more than fit there.
+    """
     fresh = file.with_suffix(".new")
-    save_file({"features": features.contiguous()}, fresh, metadata={"key": key})
-    os.replace(fresh, file)
+
+    def new(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        size = int(np.prod(shape)) * dtype.itemsize
+        entry = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": [0, size]}
+        header = json.dumps({"__metadata__": {"key": key}, "features": entry}).encode()
+        header += b" " * (-len(header) % 8)
+        with fresh.open("wb") as opened:
+            opened.write(len(header).to_bytes(8, "little") + header)
+            opened.flush()
+            os.posix_fallocate(opened.fileno(), 0, 8 + len(header) + size)  # or a full disk would end the process
+        mapped = np.memmap(fresh, np.uint8, "r+", offset=8 + len(header))
+        return torch.from_numpy(mapped).view(dtype).view(*shape)
+
+    compute(new)
+    fresh.replace(file)
 
 
-def _key(example: Example) -> Any:
-    """Equal for an example and the same one with its responses in another order."""
-    return (example.prompt, frozenset(example.responses), example.steps)
+def _in_memory(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    return torch.empty(*shape, dtype=dtype)
 
 
-def _texts(example: Example) -> Sequence[Any]:
-    return [example.steps] if example.steps else example.responses
+class Joined(Sequence[Example]):
+    """Parts of the examples one after another; each is read when it is asked for.
+
+    Args:
+        parts: of the examples.
+        places: in all of them; all where they are not given.
+    """
+
+    def __init__(self, parts: Sequence[Sequence[Example]], places: range | None = None) -> None:
+        self._parts, self._ends = parts, list(accumulate(map(len, parts)))
+        self._places = range(self._ends[-1]) if places is None else places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Joined": ...
+
+    def __getitem__(self, place: int | slice) -> "Example | Joined":
+        if isinstance(place, slice):
+            return Joined(self._parts, self._places[place])
+        wanted = self._places[place]
+        number = bisect_right(self._ends, wanted)
+        return self._parts[number][wanted - (self._ends[number - 1] if number else 0)]
+
+
+def _keys(example: Example) -> list[int]:
+    """64 bits of each text of an example, of a solution of its steps: equal for the same texts in another order."""
+    responses = [_hash(response) for response in example.responses]
+    whole = hash((_hash(example.prompt), frozenset(responses), example.steps))
+    return [whole] if example.steps else [hash((whole, response)) for response in responses]
+
+
+def _hash(conversation: Conversation) -> int:
+    return hash(tuple((turn.role, turn.content, repr(turn.more)) for turn in conversation))
 
 
 def _reads(example: Example) -> int:

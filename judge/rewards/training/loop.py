@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from judge.errors import ConfigError, EngineError, MissingExtraError
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import BatchMaker, batches
+from judge.rewards.data.collate import BatchMaker
 from judge.rewards.data.examples import Example
+from judge.rewards.data.grouping import BatchPlaces, group_keys, group_numbers, labels_alone
 from judge.rewards.data.targets import Targets
 from judge.rewards.evaluation.metrics import figures
 from judge.rewards.losses.pairwise import Loss
@@ -121,16 +122,17 @@ def count_steps(examples: Sequence[Example], config: RewardConfig, lengths: Sequ
         lengths: of the examples, in tokens.
         world: how many devices share a step.
     """
-    count = sum(1 for _ in batches(examples, config.training.batch_size, config.training.seed, 0, lengths=lengths))
-    return max(1, math.ceil(config.training.epochs * count / (config.training.gradient_accumulation_steps * world)))
+    numbers, _ = group_numbers(group_keys(examples))
+    training = config.training
+    of_epoch = len(BatchPlaces(numbers, lengths, training.batch_size, training.seed, epoch=0))
+    return max(1, math.ceil(training.epochs * of_epoch / (training.gradient_accumulation_steps * world)))
 
 
-def stream(examples: Sequence[Example], config: RewardConfig, lengths: Sequence[int]) -> Iterator[list[Example]]:
-    """Batches, epoch after epoch, without end."""
-    epoch = 0
-    while True:
-        yield from batches(examples, config.training.batch_size, config.training.seed, epoch, lengths=lengths)
-        epoch += 1
+def stream(examples: Sequence[Example], config: RewardConfig, lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Batches as places of examples, epoch after epoch, without end."""
+    numbers, _ = group_numbers(group_keys(examples))
+    for epoch in count():
+        yield from BatchPlaces(numbers, lengths, config.training.batch_size, config.training.seed, epoch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,16 +260,17 @@ def _backward(
     job: TrainingJob,
     model: Any,
     accelerator: Any,
-    step_batches: Sequence[Sequence[Example]],
+    step_batches: Sequence[Sequence[int]],
     position: Position,
     recent: RecentBatches,
 ) -> None:
-    """Forward and backward of each batch of a step; gradients are shared between devices after the last."""
-    for place, examples in enumerate(step_batches, 1):
+    """Forward and backward of each batch of a step, places of examples; gradients are shared after the last."""
+    for turn, places in enumerate(step_batches, 1):
+        examples = [job.examples[place] for place in places]
         targets, rewards, size = job.targets(examples), [], 0
         parts = job.parts(examples)
         for number, part in enumerate(parts, 1):
-            is_last = place == len(step_batches) and number == len(parts)
+            is_last = turn == len(step_batches) and number == len(parts)
             with nullcontext() if is_last else accelerator.no_sync(model):
                 batch = job.collate(part.examples).to(accelerator.device)
                 rewards.append(model(batch))
@@ -337,16 +340,18 @@ def predict(job: TrainingJob, model: nn.Module, examples: Sequence[Example], dev
     order = sorted(range(len(examples)), key=lambda place: lengths[place])
     batches_of_places = [order[start : start + size] for start in range(0, len(order), size)]
 
-    def compute(places: Sequence[int]) -> Tensor:
-        rewards: Tensor = model(job.collate([examples[place] for place in places]).to(device))
-        return rewards.float().cpu()
+    def compute(places: Sequence[int]) -> tuple[Tensor, list[int]]:
+        batch = [examples[place] for place in places]
+        rewards: Tensor = model(job.collate(batch).to(device))
+        return rewards.float().cpu(), [job.reads(example) for example in batch]
 
     by_place: dict[int, Tensor] = {}
-    for places, rewards in zip(batches_of_places, shared(job.model, batches_of_places, compute), strict=True):
-        by_place.update(zip(places, rewards.split([job.reads(examples[place]) for place in places]), strict=True))
+    for places, computed in zip(batches_of_places, shared(job.model, batches_of_places, compute), strict=True):
+        rewards, reads = computed
+        by_place.update(zip(places, rewards.split(reads), strict=True))
     in_order = [by_place[place] for place in range(len(examples))]
     model.train(training)
-    return torch.cat(in_order), job.targets(examples)
+    return torch.cat(in_order), job.targets(labels_alone(examples))
 
 
 def _evaluate(

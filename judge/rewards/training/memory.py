@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.collate import Batch, Collator, Packed, batches
+from judge.rewards.data.collate import Batch, Collator, Packed
 from judge.rewards.data.examples import Example
+from judge.rewards.data.grouping import BatchPlaces, group_keys, group_numbers
 from judge.rewards.modeling.attention import PackedAttention
 from judge.rewards.modeling.backbone import adapter_names, mixed_precision
 from judge.rewards.modeling.cpu_attention import MAX_SAVED_BYTES
@@ -59,7 +61,7 @@ class MemoryEstimate:
     """Bytes by what they are for.
 
     Attributes:
-        base: the process before training: Python, libraries, the examples; of a GPU its context.
+        base: the process before training: Python, libraries, an index of the examples; of a GPU its context.
         weights: that learn and that stand still, with their half-precision copies for the products.
         gradients: of the weights that learn.
         optimizer: its states.
@@ -106,8 +108,8 @@ def estimate_memory(
     if collate.layout == "packed" and _reads_padded(model, config):
         collate.layout = "padded"
     training = _workload(collate(_largest_pass(collate, examples, config)))
-    longest = sorted(zip(collate.lengths(validation), validation, strict=True), key=lambda pair: pair[0])
-    held_out = [example for _, example in longest[-config.training.batch_size :]]
+    longest = np.argsort(collate.lengths(validation), kind="stable")
+    held_out = [validation[place] for place in longest[-config.training.batch_size :].tolist()]
     evaluation = _workload(collate(held_out)) if held_out else Workload()
     return estimate(model, config, training, evaluation, process_base(config, len(examples)))
 
@@ -174,11 +176,16 @@ def _reads_padded(model: Any, config: RewardConfig) -> bool:
 def _largest_pass(collate: Collator, examples: Sequence[Example], config: RewardConfig) -> Sequence[Example]:
     """The examples of the largest batch, or of its largest part under `batch_tokens`."""
     training, lengths = config.training, collate.lengths(examples)
-    passes: list[list[Example]] = []
-    for batch in batches(examples, training.batch_size, training.seed, 0, lengths=lengths):
-        most = training.batch_tokens
-        passes += pieces_of(batch, collate.lengths(batch), most) if most else [batch]
-    return max(passes, key=lambda batch: sum(collate.lengths(batch)))
+    numbers, _ = group_numbers(group_keys(examples))
+    largest: tuple[int, Sequence[int]] = (0, ())
+    for batch in BatchPlaces(numbers, lengths, training.batch_size, training.seed, epoch=0):
+        groups, tokens = numbers[batch].tolist(), [lengths[place] for place in batch]
+        whole = [list(range(len(batch)))]
+        for piece in pieces_of(groups, tokens, training.batch_tokens) if training.batch_tokens else whole:
+            count = sum(tokens[number] for number in piece)
+            if count > largest[0]:
+                largest = count, [batch[number] for number in piece]
+    return [examples[place] for place in largest[1]]
 
 
 def _workload(batch: Batch) -> Workload:

@@ -58,9 +58,10 @@ def parts_of(
         reads: how often a model of the kind reads an example.
     """
     targets = targets_of(examples)
-    pieces = pieces_of(examples, lengths, max_tokens) if max_tokens else [examples]
-    if len(pieces) < 2:
+    places = pieces_of([example.group for example in examples], lengths, max_tokens) if max_tokens else []
+    if len(places) < 2:
         return [Part(examples, targets, 1.0)]
+    pieces = [[examples[place] for place in piece] for piece in places]
     piece_targets = [targets_of(piece) for piece in pieces]
     sizes = [sum(map(reads, piece)) for piece in pieces]
     try:
@@ -72,17 +73,23 @@ def parts_of(
     return [Part(*part) for part in zip(pieces, piece_targets, shares, strict=True)]
 
 
-def pieces_of(examples: Sequence[Example], lengths: Sequence[int], max_tokens: int) -> list[list[Example]]:
-    """Consecutive groups joined while their tokens are no more than so many."""
-    pieces: list[list[Example]] = []
+def pieces_of(groups: Sequence[object], lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Consecutive groups joined while their tokens are no more than so many: places of examples.
+
+    Args:
+        groups: of the examples.
+        lengths: of the examples.
+        max_tokens: of a piece; a group of more is a piece by itself.
+    """
+    pieces: list[list[int]] = []
     filled = 0
-    for _, places in groupby(range(len(examples)), key=lambda place: examples[place].group):
+    for _, places in groupby(range(len(groups)), key=groups.__getitem__):
         group = list(places)
         tokens = sum(lengths[place] for place in group)
         if not pieces or filled + tokens > max_tokens:
             pieces.append([])
             filled = 0
-        pieces[-1] += [examples[place] for place in group]
+        pieces[-1] += group
         filled += tokens
     return pieces
 

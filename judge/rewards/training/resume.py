@@ -88,7 +88,7 @@ def checkpoint(accelerator: Any, folder: Path, step: int) -> None:
     accelerator.save_state(str(fresh))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        _sync(fresh)
+        force_to_disk(fresh)
         os.replace(fresh, place / f"step-{step}")
         for old in place.glob("step-*"):
             if old.name != f"step-{step}":
@@ -117,7 +117,8 @@ def resume(accelerator: Any, folder: Path) -> int:
     return newest
 
 
-def _sync(folder: Path) -> None:
+def force_to_disk(folder: Path) -> None:
+    """Return once all files of a folder are on the disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

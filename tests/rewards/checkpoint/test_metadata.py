@@ -14,7 +14,8 @@ import pytest
 from judge.errors import InputError
 from judge.rewards.checkpoint.metadata import FORMAT, REWARD_FILE, read_metadata
 from judge.rewards.config import GROUPS, RewardConfig
-from judge.rewards.distill import distill, prepare
+from judge.rewards.distill import distill
+from judge.rewards.preparation import prepare
 from tests.rewards.training.test_loop import outcomes, pairs, solutions
 
 KEY = re.compile(r"[a-z][a-z0-9_]*")

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from judge.errors import InputError
-from judge.rewards.data.collate import Apart, Collator, Document, Packed, Padded, batches
+from judge.rewards.data.collate import Apart, Collator, Document, Packed, Padded
 from judge.rewards.data.examples import Example
+from judge.rewards.data.grouping import batches
 from judge.rewards.data.tokenize import CUT, EMPTY, REFUSED, TOO_LONG, ExampleTokenizer, common_prefix
 from tests.rewards.models import example, pairs, said, tokenizer, words
 

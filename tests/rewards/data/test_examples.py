@@ -8,7 +8,8 @@ import pytest
 from judge.errors import ConfigError, InputError, UnknownNameError
 from judge.judgements import Critique, Judgement, Order, Outcome, Preference, Reading, Score, Steps
 from judge.records import HumanLabel, Message, Pair, Ranking, Record, Response, Solution
-from judge.rewards.data.examples import TWICE, Example, check, examples, objectives_of, split
+from judge.rewards.data.examples import TWICE, Example, LabelSummary, examples
+from judge.rewards.data.grouping import split
 from judge.rewards.data.label_conversion import ALIKE, EMPTY, UNLABELLED, UNREADABLE
 
 
@@ -70,7 +71,7 @@ def test_scores_are_the_expected_ones_where_there_are_any() -> None:
     judgement = Score(verdict={"help": 4, "harm": 2, "style": None}, expected={"help": 3.5, "harm": None})
     assert one(response, judgement, "multi").scores == ({"help": 3.5, "harm": 2.0},)
     assert one(response, judgement, "scalar").scores == ({"": 2.75},)  # (3.5 + 2) / 2
-    assert objectives_of([one(response, judgement, "multi")]) == ("harm", "help")
+    assert LabelSummary([one(response, judgement, "multi")]).objectives == {"harm", "help"}
 
 
 def test_one_run_of_steps_teaches_process_and_outcome() -> None:
@@ -191,17 +192,17 @@ def test_nothing_to_learn_is_said_in_one_line(rows: Any, kind: str, labels: str,
 def test_ties_alone_one_class_alone_and_one_score_alone_teach_nothing() -> None:
     tied = one(pair(), Preference(verdict="tie", p_first=0.5), "scalar")
     with pytest.raises(InputError, match="all 2 pairs are ties"):
-        check([tied, tied], "scalar")
-    check([tied, one(pair(), Preference(verdict="first", p_first=0.9), "scalar")], "scalar")
+        LabelSummary([tied, tied]).check("scalar")
+    LabelSummary([tied, one(pair(), Preference(verdict="first", p_first=0.9), "scalar")]).check("scalar")
     right = one(solution(), Outcome(verdict="right", p_correct=0.7), "outcome")
     with pytest.raises(InputError, match="all 1 answers are correct"):
-        check([right], "outcome")
+        LabelSummary([right]).check("outcome")
     steps = one(solution("a", "b"), Steps(verdict=("wrong", "wrong"), first_wrong=0), "process")
     with pytest.raises(InputError, match="all 2 steps are wrong"):
-        check([steps], "process")
+        LabelSummary([steps]).check("process")
     scored = one(Response(prompt=asked(), response=said("4")), Score(verdict={"": 3}), "scalar")
     with pytest.raises(InputError, match="all 2 rows have the same score"):
-        check([scored, scored], "scalar")
+        LabelSummary([scored, scored]).check("scalar")
 
 
 # ---- the split -------------------------------------------------------------------------------------------------------

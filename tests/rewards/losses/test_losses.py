@@ -11,7 +11,7 @@ from torch import Tensor
 from judge.errors import ConfigError, UnknownNameError
 from judge.records import Conversation, Message
 from judge.rewards.config import RewardConfig
-from judge.rewards.data.examples import Example
+from judge.rewards.data.examples import Example, LabelSummary
 from judge.rewards.data.targets import Targets
 from judge.rewards.losses.registry import default_loss, get_loss, loss_reads, training_loss
 from judge.rewards.losses.regularizers import with_regularizers
@@ -476,11 +476,15 @@ def test_kinds_and_losses_fit() -> None:
 
 
 def test_the_default_loss_goes_by_the_labels() -> None:
-    assert default_loss(RewardConfig.of(), [pair()]) == "bradley_terry"
-    assert default_loss(RewardConfig.of(), [one(scores=({"": 1.0},))]) == "regression"
-    assert default_loss(RewardConfig.of(kind="hierarchical"), [one(p_correct=1.0)]) == "outcome_cross_entropy"
-    assert default_loss(RewardConfig.of(loss="focal"), [one(scores=({"": 1.0},))]) == "focal"
-    assert default_loss(RewardConfig.of(kind="process"), [solution((1.0, 0.0, 0.0))]) == "step_cross_entropy"
+    def loss(example: Example, **settings: Any) -> str:
+        labels = LabelSummary([example])
+        return default_loss(RewardConfig.of(**settings), compared=labels.compared, outcomes=labels.outcomes)
+
+    assert loss(pair()) == loss(ranking(1, 0, of=2)) == "bradley_terry"
+    assert loss(one(scores=({"": 1.0},))) == "regression"
+    assert loss(one(p_correct=1.0), kind="hierarchical") == "outcome_cross_entropy"
+    assert loss(one(scores=({"": 1.0},)), loss="focal") == "focal"
+    assert loss(solution((1.0, 0.0, 0.0)), kind="process") == "step_cross_entropy"
 
 
 def test_targets_of_a_mixed_batch() -> None:

@@ -10,8 +10,8 @@ import transformers
 from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator
-from judge.rewards.distill import max_tokens
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
+from judge.rewards.preparation import max_tokens
 from tests.rewards.models import WORDS, example, tokenizer, words
 
 SMALL: dict[str, Any] = {

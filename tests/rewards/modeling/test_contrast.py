@@ -12,9 +12,10 @@ from judge.errors import ConfigError
 from judge.rewards.checkpoint.save_load import load
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.targets import Targets
-from judge.rewards.distill import distill, prepare
+from judge.rewards.distill import distill
 from judge.rewards.modeling.feature_bank import FeatureBank
 from judge.rewards.modeling.reward_model import RewardModule
+from judge.rewards.preparation import prepare
 from judge.rewards.training.loop import make_accelerator, predict, train
 from tests.rewards.modeling.test_feature_bank import unit
 from tests.rewards.models import example

@@ -10,9 +10,9 @@ import torch
 from judge.errors import ConfigError
 from judge.rewards.checkpoint.save_load import load, save
 from judge.rewards.config import RewardConfig
-from judge.rewards.distill import load_tokenizer
 from judge.rewards.modeling.likelihood_head import OFFSET, SLOPE, LikelihoodHead
 from judge.rewards.modeling.reward_model import build_reward_model
+from judge.rewards.preparation import load_tokenizer
 from tests.rewards.models import example
 from tests.rewards.models import save as save_model
 

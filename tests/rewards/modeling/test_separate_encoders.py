@@ -11,12 +11,13 @@ from judge.errors import ConfigError
 from judge.rewards.checkpoint.save_load import export_merged, load
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Apart
-from judge.rewards.distill import distill, prepare
+from judge.rewards.distill import distill
 from judge.rewards.inference.scoring import collator_for, compute_rewards
 from judge.rewards.modeling.encoders import pooled
 from judge.rewards.modeling.quantization import bitsandbytes
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from judge.rewards.modeling.states import hidden_states
+from judge.rewards.preparation import prepare
 from judge.rewards.training.loop import make_accelerator, train
 from tests.rewards.models import example, save, tokenizer, words
 from tests.rewards.test_distill import config

@@ -21,7 +21,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from judge.rewards.config import RewardConfig
-from judge.rewards.distill import distill, prepare
+from judge.rewards.distill import distill
+from judge.rewards.preparation import prepare
 from judge.rewards.training.claim import SAVING
 from judge.rewards.training.resume import STATE
 from tests.rewards.test_distill import scores
@@ -77,7 +78,7 @@ def _work(kind: str, backbone: str, processes: int, out: Path, rank: int, port: 
             os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
             os.environ |= {"LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         config = settings(kind, backbone, processes)
-        distill(prepare(LABELLED[kind](32), config, out=out), out)
+        distill(prepare(LABELLED[kind](32), config, out=out, source=kind), out)
         code = 0
     except BaseException as error:
         (out.parent / "error.txt").write_text(f"{type(error).__name__}: {error}")

@@ -17,7 +17,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from judge.rewards.config import RewardConfig
-from judge.rewards.distill import distill, prepare
+from judge.rewards.distill import distill
+from judge.rewards.preparation import prepare
 from tests.rewards.training.test_after_training import scored
 from tests.rewards.training.test_loop import StopAt, pairs, solutions
 
@@ -56,7 +57,9 @@ def _work(settings: dict[str, Any], rank: int, port: int) -> None:
         if settings["sharded"]:
             os.environ |= FSDP
         out, labelled = Path(settings["out"]), LABELLED[settings["labelled"]](settings["count"])
-        prepared = prepare(labelled, RewardConfig.of(backbone=settings["backbone"], **settings["config"]), out=out)
+        config = RewardConfig.of(backbone=settings["backbone"], **settings["config"])
+        source = f"{settings['count']} {settings['labelled']}"
+        prepared = prepare(labelled, config, out=out, source=source)
         stop = StopAt(settings["stop"]) if settings["stop"] else None
         try:
             done = distill(prepared, out, stop)

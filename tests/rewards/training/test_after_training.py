@@ -15,9 +15,10 @@ from judge.judgements import Preference, Score
 from judge.records import HumanLabel, Message, Pair, Response
 from judge.rewards.checkpoint.save_load import load, save
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import distill, prepare
+from judge.rewards.distill import distill
 from judge.rewards.inference.scoring import collator_for, compute_rewards
 from judge.rewards.modeling.reward_model import RewardModule
+from judge.rewards.preparation import prepare
 from judge.rewards.training.after_training import complete_model, predict_scores
 from judge.rewards.training.loop import TrainingJob
 from tests.rewards.test_distill import config

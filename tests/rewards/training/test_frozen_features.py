@@ -12,11 +12,11 @@ from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Features
 from judge.rewards.data.examples import Example
 from judge.rewards.data.targets import Targets
-from judge.rewards.distill import load_tokenizer
 from judge.rewards.evaluation.red_flags import reversed_order
 from judge.rewards.losses.registry import training_loss
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
-from judge.rewards.training.frozen_features import FrozenFeatures, can_be_cached, frozen_features
+from judge.rewards.preparation import load_tokenizer
+from judge.rewards.training.frozen_features import FrozenFeatures, Joined, can_be_cached, frozen_features
 from judge.rewards.training.loop import TrainingJob, make_accelerator, train
 from tests.rewards.models import pairs, said
 
@@ -122,6 +122,30 @@ def test_kept_features_are_read_under_their_key_alone(llama: Path, tmp_path: Pat
     file.write_bytes(file.read_bytes()[:-10])  # a disk that was full
     mended, recomputed = features("b")
     assert recomputed > 0 and torch.equal(first, mended)
+
+
+def test_parts_are_one_after_another_and_shares_are_every_so_many() -> None:
+    every = Joined((EXAMPLES[:5], [], EXAMPLES[5:]))
+    assert list(every) == EXAMPLES and every[-1] == EXAMPLES[-1]
+    assert list(every[1::3]) == EXAMPLES[1::3] and list(every[1::3][1:3]) == EXAMPLES[4:8:3]
+    assert len(Joined(([], []))) == 0
+
+
+def test_features_on_the_disk_are_those_in_memory_in_any_precision(llama: Path, tmp_path: Path) -> None:
+    """24 reads of 32 numbers; bf16 has a file of half the size, 24 · 32 · 2 bytes behind its header."""
+    sizes = []
+    for dtype in ("float32", "bfloat16"):
+        model, tokenizer = made(llama, dtype=dtype)
+        accelerator = make_accelerator(model.config, tmp_path)
+        collate, folder = model.collator(tokenizer), tmp_path / dtype
+        folder.mkdir()
+        in_memory = FrozenFeatures(model, collate, accelerator.autocast).compute(EXAMPLES)
+        cache = frozen_features(model, collate, EXAMPLES, folder, "a", accelerator)
+        assert torch.equal(cache(EXAMPLES).values, in_memory) and in_memory.shape == (24, 32)
+        (file,) = folder.iterdir()
+        sizes.append((in_memory.dtype.itemsize, file.stat().st_size))
+    for width, size in sizes:
+        assert 0 < size - 24 * 32 * width < 200
 
 
 def test_what_reads_more_than_features_is_not_cached() -> None:

@@ -16,10 +16,11 @@ from judge.judgements import Outcome, Preference, Steps
 from judge.records import Message, Pair, Response, Solution
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.examples import Labelled
-from judge.rewards.distill import prepare, training_job
+from judge.rewards.distill import training_job
 from judge.rewards.losses.registry import plain_loss
 from judge.rewards.modeling import quantization
 from judge.rewards.modeling.quantization import bitsandbytes
+from judge.rewards.preparation import prepare
 from judge.rewards.training.loop import (
     Trained,
     TrainingJob,
@@ -139,7 +140,7 @@ def test_steps_batches_and_epochs_add_up(llama: Path) -> None:
     )  # ceil(1.5 * 6 / 2)
     assert count_steps(made.examples, RewardConfig.of(batch_size=4), lengths, world=4) == 2  # ceil(6 / 4)
     coming = stream(made.examples, made.config, lengths)
-    epochs = [[one.id for _ in range(6) for one in next(coming)] for _ in range(2)]
+    epochs = [[made.examples[place].id for _ in range(6) for place in next(coming)] for _ in range(2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(one.id for one in made.examples)
     assert epochs[0] != epochs[1]
 

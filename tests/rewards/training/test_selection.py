@@ -8,7 +8,8 @@ import torch
 
 from judge.errors import ConfigError
 from judge.rewards.config import RewardConfig
-from judge.rewards.distill import distill, prepare
+from judge.rewards.distill import distill
+from judge.rewards.preparation import prepare
 from judge.rewards.training.loop import make_accelerator
 from judge.rewards.training.resume import STATE
 from judge.rewards.training.selection import best_figure, check_best_by, is_better

@@ -6,6 +6,7 @@ It can add and find, and refuses to forget or to list what it holds.
 """
 
 from array import array
+from contextlib import suppress
 from hashlib import blake2b
 
 _SMALLEST = 1 << 10
@@ -25,12 +26,12 @@ class IdSet:
         return self._count
 
     def __contains__(self, content_id: object) -> bool:
-        key = _key(str(content_id))
+        key = id_key(str(content_id))
         return self._slots[self._slot(key)] == key
 
     def add(self, content_id: str) -> bool:
         """Put an id in; whether it is new."""
-        key = _key(content_id)
+        key = id_key(content_id)
         slot = self._slot(key)
         if self._slots[slot] == key:
             return False
@@ -56,9 +57,11 @@ class IdSet:
                 self._slots[self._slot(key)] = key
 
 
-def _key(content_id: str) -> int:
+def id_key(content_id: str) -> int:
+    """The 64 bits by which an id is told from others; never 0."""
     # 0 marks an empty slot, so the one id that begins with 64 zero bits shares the key 1.
-    try:
-        return int(content_id[:16], 16) or 1
-    except ValueError:  # not one of ours: a row that was written by hand
-        return int.from_bytes(blake2b(content_id.encode(errors="replace"), digest_size=8).digest()) or 1
+    with suppress(ValueError):
+        if len(content_id) == 32:
+            return int(content_id[:16], 16) or 1
+    # Not one of ours: a row that was written by hand.
+    return int.from_bytes(blake2b(content_id.encode(errors="replace"), digest_size=8).digest()) or 1

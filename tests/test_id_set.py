@@ -1,4 +1,4 @@
-from judge.runs.id_set import IdSet
+from judge.id_set import IdSet
 from judge.records import content_id
 
 
@@ -27,6 +27,12 @@ def test_an_id_of_zero_bits_is_held_like_any_other():
     assert "0" * 32 not in held
     assert held.add("0" * 32)
     assert "0" * 32 in held
+
+
+def test_short_ids_of_hand_written_rows_stay_apart():
+    held = IdSet()
+    assert all(held.add(str(number)) for number in range(100))
+    assert held.add("00") and not held.add("0")
 
 
 def test_a_hundred_thousand_ids_take_eight_bytes_a_slot():
