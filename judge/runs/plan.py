@@ -18,6 +18,7 @@ from judge.formats import OnBad
 from judge.judgements import Judgement
 from judge.prompting.template import language_request
 from judge.records import Record
+from judge.runs.cluster.leases import leased
 from judge.runs.cluster.worker import Answers, Feed, Recipe
 from judge.runs.counts import Counts
 from judge.runs.data import DataSource
@@ -130,17 +131,18 @@ class EngineJob(ABC):
         """How a worker is made that judges as this job does.
 
         Raises:
-            ConfigError: for an engine of the caller's own, which no other process can have, and for what one process
-                has to keep an eye on: a cost limit, batches on a server.
+            ConfigError: for an engine of the caller's own, which no other process can have, and for batches on a server.
         """
         if not all(isinstance(judge, str) for judge in self.plan.judges):
             raise ConfigError("Ray's workers load the judges themselves: name each by a spec, such as 'vllm:MODEL'")
-        if self.plan.max_cost is not None:
-            raise ConfigError("a cost limit holds for one process: leave out max_cost, or the runner ray")
         if any(isinstance(engine, Durable) for engine in self.engines):
-            raise ConfigError("a batch endpoint is asked by one process: leave out batch=true, or the runner ray")
+            raise ConfigError(
+                "a batch endpoint works while nobody waits for it, and which batches are under way is written in the run, "
+                "by one process: leave out batch=true, or the runner ray"
+            )
         gpus, spread = gpus_of(self.plan)
-        return Recipe(self.rebuilt(replace(self.plan, data=())), self.plan.window, gpus, spread)
+        build = self.rebuilt(replace(self.plan, data=()))
+        return Recipe(build, self.plan.window, gpus, spread, self.budget.limit)
 
     def work(self, feed: Feed) -> None:
         """Judge what a feed gives; see Work."""
@@ -148,7 +150,7 @@ class EngineJob(ABC):
         run_waiting(
             feed,
             lambda record: answers.program(record.id, self.program(record)),
-            self.engines,
+            leased(self.engines, self.budget, feed.lease),
             answers,
             self.row,
             counts=Counts(),

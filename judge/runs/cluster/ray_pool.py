@@ -1,17 +1,19 @@
 """Ray actors that judge: started, started again when they die, more while records wait, fewer when they do not."""
 
 import logging
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from judge.errors import EngineError, RmjudgeError
-from judge.runs.cluster.dispatcher import Dispatcher
-from judge.runs.cluster.worker import Recipe, Worker
+from judge.runs.cluster.dispatcher import Dispatcher, Item
+from judge.runs.cluster.leases import Ledger
+from judge.runs.cluster.worker import Handover, Recipe, Worker
 from judge.runs.cluster.workers import Workers
 from judge.runs.runner import Answer
 
@@ -49,7 +51,8 @@ class RayPool:
         recipe: how a worker is made.
         workers: how many there may be.
         dispatcher: who holds which records.
-        accept: what is done with each answer that comes first.
+        accept: what is done with each answer; also told whether it came first.
+        ledger: what a run with a cost limit may still cost.
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class RayPool:
         recipe: Recipe,
         workers: Workers,
         dispatcher: Dispatcher,
-        accept: Callable[[Answer], None],
+        accept: Callable[[Answer, bool], None],
+        ledger: Ledger | None = None,
     ) -> None:
         self._ray, self._recipe, self._workers, self._dispatcher = ray, recipe, workers, dispatcher
-        self._accept, self._most = accept, workers.most
+        self._accept, self._ledger, self._most = accept, ledger, workers.most
         self._started = time.monotonic()
         self._numbers = iter(range(1 << 30))
         self._slots: dict[int, _Slot] = {}
@@ -84,23 +88,40 @@ class RayPool:
         self._fit()
         for slot in self._ready(seconds):
             try:
-                answers: list[Answer] = self._ray.get(slot.call)
+                handover: Handover = self._ray.get(slot.call)
             except self._ray.exceptions.RayError as error:
                 self._bury(slot, error)
                 continue
             slot.up = self._any_up = True
-            self._take(slot, answers)
+            self._take(slot, handover.answers)
+            if self._ledger is not None:
+                self._ledger.report(slot.number, handover.usage)
             self._hand_out(slot)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the cost limit leaves no worker anything to ask."""
+        holders = (number for number in self._slots if self._dispatcher.held_by(number))
+        return self._ledger is not None and self._ledger.exhausted(holders)
+
+    def suspend(self) -> None:
+        """Take up what was said of records that the cost limit leaves unfinished."""
+        calls = {slot.actor.suspend.remote(): slot for slot in self._slots.values() if slot.up}
+        self._take_up(calls, _CLOSE_SECONDS, lambda answers: answers)
 
     def drain(self) -> None:
         """Take up what workers have finished and not handed over yet."""
         calls = {slot.call: slot for slot in self._slots.values() if slot.up}
+        self._take_up(calls, 2 * _EXCHANGE_SECONDS, lambda handover: handover.answers)
+
+    def _take_up(self, calls: dict[Any, _Slot], seconds: float, answers_of: Callable[[Any], list[Answer]]) -> None:
+        """Take up the last answers of workers, as far as they come in so many seconds."""
         if not calls:
             return
-        ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=2 * _EXCHANGE_SECONDS)
+        ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=seconds)
         for call in ready:
             with suppress(self._ray.exceptions.RayError):
-                self._take(calls[call], self._ray.get(call))
+                self._take(calls[call], answers_of(self._ray.get(call)))
 
     def close(self) -> None:
         """Let workers with nothing to do close their models, and end all."""
@@ -126,19 +147,22 @@ class RayPool:
 
     def _take(self, slot: _Slot, answers: list[Answer]) -> None:
         for answer in answers:
+            first = True
             if answer.row is None:
                 self._dispatcher.give_back(slot.number, answer.id, answer.kept)
-            elif not self._dispatcher.finish(slot.number, answer.id):
-                continue  # another worker was faster
-            else:
+            elif first := self._dispatcher.finish(slot.number, answer.id):
                 slot.deaths, slot.rows = 0, True
-            self._accept(answer)
+            self._accept(answer, first)
 
     def _hand_out(self, slot: _Slot) -> None:
         items = self._dispatcher.take(slot.number)
         if self._dispatcher.held_by(slot.number):
             slot.busy = time.monotonic()
-        slot.call = slot.actor.exchange.remote(items, _EXCHANGE_SECONDS)
+        slot.call = self._exchange(slot, items, _EXCHANGE_SECONDS)
+
+    def _exchange(self, slot: _Slot, items: Sequence[Item], seconds: float) -> Any:
+        lease = math.inf if self._ledger is None else self._ledger.offer(slot.number)
+        return slot.actor.exchange.remote(items, seconds, lease)
 
     def _bury(self, slot: _Slot, error: Exception) -> None:
         """Hand a dead worker's records to others, and start it again unless it dies again and again."""
@@ -146,6 +170,8 @@ class RayPool:
         if not isinstance(fault, EngineError):
             raise fault
         lost = self._dispatcher.lose(slot.number)
+        if self._ledger is not None:
+            self._ledger.lose(slot.number)
         # An engine that gave out says so after all its patience: without a row in between, once is enough.
         gave_out = isinstance(error, self._ray.exceptions.RayTaskError)
         slot.deaths += 1
@@ -201,7 +227,7 @@ class RayPool:
         actor = self._ray.remote(Worker).options(scheduling_strategy=strategy, max_restarts=0, **options)
         slot.actor = actor.remote(self._recipe, str(Path.cwd()))
         slot.up, slot.rows, slot.busy = False, False, time.monotonic()
-        slot.call = slot.actor.exchange.remote([], 0.0)  # records are handed out once it is up
+        slot.call = self._exchange(slot, [], 0.0)  # records are handed out once it is up
 
     def _bundle(self) -> dict[str, float]:
         return {"CPU": 1, **({"GPU": self._gpus} if self._gpus else {})}

@@ -18,7 +18,7 @@ from judge.engines import ENGINES
 from judge.runs.cluster.ray_job import SHARDS
 from judge.runs.cluster.ray_pool import RayPool
 from judge.runs.journal import Journal
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Cli
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install 'rmjudge[ray]'")
 
@@ -194,6 +194,31 @@ def test_a_cluster_that_is_not_there_is_one_line(
     monkeypatch.setenv("RAY_ADDRESS", "nothing at all")
     with pytest.raises(judge.EngineError, match="Ray: the cluster at nothing at all cannot be joined: .+"):
         label(pairs(tmp_path / "pairs.jsonl", 4), tmp_path / "ray", tmp_path, runner="ray")
+
+
+def test_a_cost_limit_holds_and_a_higher_one_goes_on(
+    on_ray: dict[str, str], cli: Cli, tmp_path: Path
+) -> None:
+    """A call costs a dollar, and three at most: the eighth is asked when seven of ten dollars are spent, and no ninth."""
+    data = pairs(tmp_path / "pairs.jsonl", 12)
+    (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
+    model = judge.load_engine(f"scripted:{tmp_path / 'rules.jsonl'}").describe()["model"]
+    (tmp_path / "prices.json").write_text(json.dumps({model: {"prompt": 0, "completion": 1_000_000}}))
+    command = ["label", data.name, "--task=preference", "--hard", "--one-order", "--max-tokens=3", "--window=4", "--quiet"]
+    command += ["--judge=scripted:rules.jsonl", "--prices=prices.json", "--runner=ray", "--workers=2", "--out=ray"]
+    for _ in range(2):  # what is spent stays spent
+        stopped = cli(*command, "--max-cost=10", env=on_ray)
+        assert (stopped.rc, stopped.stdout) == (1, "")
+        assert stopped.stderr.endswith(
+            "the cost limit of $10.00 is reached: $8.0000 spent, 8 rows are judged; "
+            "the same command with a higher limit goes on\n"
+        )
+    assert len(lines(tmp_path / "ray")) == 8
+    finished = json.loads(cli(*command, "--max-cost=20", "--json", env=on_ray).stdout)
+    assert (finished["counts"]["rows"], finished["cost"]["dollars"]) == (12, 12.0)
+    here = cli(*command[:-3], "--out=here")
+    assert here.rc == 0
+    assert lines(tmp_path / "ray") == lines(tmp_path / "here")
 
 
 def test_revise_audit_and_score_are_those_of_one_machine(on_ray: dict[str, str], tmp_path: Path) -> None:
