@@ -70,6 +70,8 @@ def _scan(file: Path | RemoteFile) -> Iterator[Scanned]:
     packed = last.suffix in PACKED
     suffix = (last.with_suffix("").suffix if packed else last.suffix).lower()
     if suffix not in SUFFIXES or (packed and suffix in (".parquet", ".arrow")):
+        if isinstance(file, RemoteFile):
+            file.info()  # it may be a directory, or not be there
         accepted = ", ".join(SUFFIXES)
         raise InputError(f"{name}: unknown kind of file '{last.suffix}' (accepted: {accepted}, .gz and .zst of texts)")
     if suffix in (".parquet", ".arrow"):
@@ -103,8 +105,8 @@ def file_hash(path: str | Path) -> str:
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)
-        except (OSError, EOFError) as error:
-            raise InputError(f"{file}: cannot be read: {getattr(error, 'strerror', '') or error}") from None
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()
 
 

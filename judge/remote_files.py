@@ -21,7 +21,17 @@ WAITS = (0.5, 2.0, 8.0)
 STALLED_SECONDS = 60
 CHECKSUMS = ("md5Hash", "Content-MD5", "content_md5", "ETag", "etag", "e_tag", "Digest")
 """How stores call what changes with a file's content, the best of them first."""
-CHANGED = ("generation", "version_id", "LastModified", "Last-Modified", "last_modified", "updated", "mtime", "created")
+CHANGED = (
+    "generation",
+    "VersionId",
+    "version_id",
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "updated",
+    "mtime",
+    "created",
+)
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _COLLAPSED = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # what pathlib makes of it
 _WEB = ("http", "https")
@@ -196,7 +206,7 @@ class _Pieces(io.RawIOBase):
             self._opened.seek(self._position)
         data: bytes = self._opened.read(count)
         if not data and self._size is not None and self._position < self._size:
-            raise EOFError(f"it ends at byte {self._position:,} of {self._size:,}")
+            raise OSError(f"it ends at byte {self._position:,} of {self._size:,}")
         return data
 
     def _let_go(self) -> None:
@@ -229,11 +239,13 @@ _SCHEMES = ("s3", "gs", "az", "abfs", "http", "https", "hdfs", "ftp", "sftp", "s
 
 
 def _web_settings() -> dict[str, Any]:
-    """A file may be read for days, so there is no limit for the whole, but one for silence."""
+    """A file may be read for days, so there is no limit for the whole, but one for silence. Its bytes come as they are
+    stored: a server calls a `.gz` compressed, and aiohttp would unpack it."""
     from aiohttp import ClientTimeout
 
     timeout = ClientTimeout(total=None, sock_connect=STALLED_SECONDS, sock_read=STALLED_SECONDS)
-    return {"client_kwargs": {"timeout": timeout, "trust_env": True}}
+    as_stored: dict[str, Any] = {"headers": {"Accept-Encoding": "identity"}, "auto_decompress": False}
+    return {"client_kwargs": {"timeout": timeout, "trust_env": True, **as_stored}}
 
 
 def _plain_path(url: str) -> str:

@@ -89,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
             data, status = data[int(asked[1]) : int(asked[2] or len(data)) + 1], 206
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
+        if path.endswith(".gz"):
+            self.send_header("Content-Encoding", "gzip")  # as many servers do
         if etag := self.server.etags.get(path):
             self.send_header("ETag", etag)
         self.end_headers()
@@ -264,6 +266,7 @@ def test_runs_and_people_s_labels_are_read_from_elsewhere(memory: Any, tmp_path:
 def test_what_cannot_be_read_is_one_line(memory: Any, web: Web, tmp_path: Path) -> None:
     memory.pipe("/a.jsonl", TEXT + b'{"prompt": \n')
     memory.pipe("/a.txt", TEXT)
+    memory.pipe("/data/a.jsonl", TEXT)
     memory.pipe("/a.parquet", b"no such thing")
     web.files["/a.jsonl.gz"] = b"no such thing"
     wrong = {
@@ -273,6 +276,7 @@ def test_what_cannot_be_read_is_one_line(memory: Any, web: Web, tmp_path: Path) 
         "http://127.0.0.1:9/a.jsonl": "cannot be read: Cannot connect to host 127.0.0.1:9",
         f"{web.url}/a.jsonl.gz": "broken gzip file",
         "memory://a.jsonl": "memory://a.jsonl:4: broken JSON",
+        "memory://data": "memory://data: a directory; name one file, or memory://data/*.jsonl",
         "memory://a.txt": "unknown kind of file '.txt'",
         "memory://a.parquet": "broken Parquet",
     }

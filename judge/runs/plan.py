@@ -142,7 +142,7 @@ class EngineJob(ABC):
             )
         gpus, spread = gpus_of(self.plan)
         build = self.rebuilt(replace(self.plan, data=()))
-        return Recipe(build, self.plan.window, gpus, spread, self.budget.limit)
+        return Recipe(build, self.plan.window, gpus, spread, self.budget.limit, computes=gpus > 0)
 
     def work(self, feed: Feed) -> None:
         """Judge what a feed gives; see Work."""

@@ -71,6 +71,7 @@ class RayPool:
         self._slots: dict[int, _Slot] = {}
         self._any_up = False
         self._gpus = recipe.gpus if ray.cluster_resources().get("GPU") else 0
+        self._cpus = _share_of_cores(ray, workers.most) if recipe.computes and not self._gpus else 1
 
     @property
     def size(self) -> int:
@@ -223,14 +224,14 @@ class RayPool:
             placement_group=slot.group, placement_group_bundle_index=0, placement_group_capture_child_tasks=spread
         )
         # A model that is spread gives each of its GPUs to a child actor of vLLM's, in the same group.
-        options = {"num_cpus": 0 if spread else 1, "num_gpus": 0 if spread else self._gpus}
+        options = {"num_cpus": 0 if spread else self._cpus, "num_gpus": 0 if spread else self._gpus}
         actor = self._ray.remote(Worker).options(scheduling_strategy=strategy, max_restarts=0, **options)
         slot.actor = actor.remote(self._recipe, str(Path.cwd()))
         slot.up, slot.rows, slot.busy = False, False, time.monotonic()
         slot.call = self._exchange(slot, [], 0.0)  # records are handed out once it is up
 
     def _bundle(self) -> dict[str, float]:
-        return {"CPU": 1, **({"GPU": self._gpus} if self._gpus else {})}
+        return {"CPU": self._cpus, **({"GPU": self._gpus} if self._gpus else {})}
 
     def _remove(self, slot: _Slot) -> None:
         from ray.util.placement_group import remove_placement_group
@@ -252,6 +253,12 @@ def _fault(ray: Any, error: Exception) -> RmjudgeError:
         return cause if isinstance(cause, RmjudgeError) else EngineError(f"a Ray worker failed: {cause!r}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return EngineError(f"a Ray worker died: {lines[0] if lines else type(error).__name__}")
+
+
+def _share_of_cores(ray: Any, workers: int) -> int:
+    """How many cores a worker has that computes on them: a part of what is free, on one machine. Ray tells torch."""
+    largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=1)
+    return max(1, int(min(largest, ray.available_resources().get("CPU", 0) // workers)))
 
 
 def _words(resources: dict[str, float]) -> str:

@@ -47,6 +47,7 @@ class Recipe(NamedTuple):
         gpus: that a worker takes where the cluster has any.
         spread: whether these may lie on several machines, as vLLM's own Ray executor allows.
         limit: the most that the run may cost, in dollars; infinite where there is no limit.
+        computes: whether it runs a model itself, with all the cores that it can have where it has no GPU.
     """
 
     build: Callable[[], Work]
@@ -54,6 +55,7 @@ class Recipe(NamedTuple):
     gpus: int = 0
     spread: bool = False
     limit: float = math.inf
+    computes: bool = False
 
 
 class Handover(NamedTuple):
