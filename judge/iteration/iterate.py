@@ -34,7 +34,7 @@ from judge.records import Message, Response, Solution
 from judge.rewards.checkpoint.metadata import REWARD_FILE
 from judge.rewards.reward import Reward, RewardSource
 from judge.rewards.shaping import Shaping
-from judge.runs.cluster.ray_job import Runner
+from judge.runs.cluster.ray_job import Runner, check_runner
 from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, open_data
 
@@ -155,6 +155,7 @@ def iterate(
     """
     need("iterate", out=out)
     assert out is not None
+    check_runner(runner, workers)
     jury = as_judges(judges)
     models: dict[str, Any] = {"policy": str(policy), "judges": _names(jury), "kind": kind, "backbone": str(backbone)}
     labelling: dict[str, Any] = {"labels": labels, "task": task, "held_out": held_out, "tolerance": tolerance}

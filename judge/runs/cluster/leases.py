@@ -211,6 +211,11 @@ class Ledger:
         """What is neither spent nor leased."""
         return self.limit - math.fsum([self._gone, *(usage.lease for usage in self._usages.values())])
 
+    @property
+    def short(self) -> bool:
+        """Whether a worker waits for money."""
+        return any(usage.next is not None for usage in self._usages.values())
+
     def offer(self, worker: int) -> float:
         """The lease that a worker is sent now: what it needs and as much again, while no other one waits for money;
         else its share of what is left."""

@@ -54,25 +54,33 @@ def on_runner(job: Distributable, runner: Runner, workers: int | str | Workers) 
     """The job itself, or the same on a Ray cluster.
 
     Raises:
-        ConfigError: for an unknown runner, several workers without one, and a job that others cannot do.
+        ConfigError: for a job that others cannot do; and what `check_runner` raises.
+    """
+    size = check_runner(runner, workers)
+    return RayJob(job, size) if runner == "ray" else job
+
+
+def check_runner(runner: Runner, workers: int | str | Workers) -> Workers:
+    """How many workers there may be.
+
+    Raises:
+        ConfigError: for an unknown runner, and for several workers without one.
         MissingExtraError: where ray is not installed.
     """
     if runner not in RUNNERS:
         raise unknown("value of runner", runner, RUNNERS)
     size = Workers.of(workers)
-    if runner == "ray":
-        return RayJob(job, size)
-    if size != (1, 1):
+    if runner == "here" and size != (1, 1):
         raise ConfigError("workers are those of a cluster: name runner='ray' (on the command line --runner ray) too")
-    return job
+    if runner == "ray" and find_spec("ray") is None:
+        raise MissingExtraError("the runner ray needs ray: pip install 'rmjudge[ray]'")
+    return size
 
 
 class RayJob:
     """A job executed by workers on a Ray cluster: the one that RAY_ADDRESS names, else one of this machine's own."""
 
     def __init__(self, job: Distributable, workers: Workers) -> None:
-        if find_spec("ray") is None:
-            raise MissingExtraError("the runner ray needs ray: pip install 'rmjudge[ray]'")
         self._job, self._workers, self._recipe = job, workers, job.recipe()
 
     @property

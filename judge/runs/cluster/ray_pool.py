@@ -156,7 +156,8 @@ class RayPool:
             self._accept(answer, first)
 
     def _hand_out(self, slot: _Slot) -> None:
-        items = self._dispatcher.take(slot.number)
+        # What waits for money is not late, and would be paid for twice.
+        items = self._dispatcher.take(slot.number, again=self._ledger is None or not self._ledger.short)
         if self._dispatcher.held_by(slot.number):
             slot.busy = time.monotonic()
         slot.call = self._exchange(slot, items, _EXCHANGE_SECONDS)
@@ -171,8 +172,6 @@ class RayPool:
         if not isinstance(fault, EngineError):
             raise fault
         lost = self._dispatcher.lose(slot.number)
-        if self._ledger is not None:
-            self._ledger.lose(slot.number)
         # An engine that gave out says so after all its patience: without a row in between, once is enough.
         gave_out = isinstance(error, self._ray.exceptions.RayTaskError)
         slot.deaths += 1
@@ -242,6 +241,8 @@ class RayPool:
         self._slots.pop(slot.number, None)
 
     def _kill_actor(self, slot: _Slot) -> None:
+        if self._ledger is not None:
+            self._ledger.lose(slot.number)
         with suppress(Exception):
             self._ray.kill(slot.actor)
 

@@ -90,7 +90,9 @@ def test_a_worker_alone_is_leased_what_it_needs_and_as_much_again() -> None:
     assert (ledger.offer(0), ledger.free) == (8, 10)
     ledger.report(0, Usage(lease=8, spent=1, reserved=4, wanted=2, next=1))
     assert (ledger.offer(0), ledger.free) == (13, 5)  # 1 + 2 x (4 + 2)
+    assert ledger.short
     ledger.report(0, Usage(lease=13, spent=9, reserved=2))
+    assert not ledger.short
     assert (ledger.offer(0), ledger.free) == (13, 5)
     ledger.report(0, Usage(lease=13, spent=10, reserved=8))
     assert (ledger.offer(0), ledger.free) == (18, 0)  # there is no more

@@ -221,6 +221,28 @@ def test_a_cost_limit_holds_and_a_higher_one_goes_on(
     assert lines(tmp_path / "ray") == lines(tmp_path / "here")
 
 
+def test_rubrics_are_generated_as_on_one_machine(on_ray: dict[str, str], tmp_path: Path) -> None:
+    """The author proposes two criteria; good answers meet both, bad ones neither, so both separate and stay."""
+    rules = [
+        {"match": "You write rubrics", "text": "<rubric>\n[+5] It is right.\n[+1] It has words.\n</rubric>"},
+        {"match": "<candidate_response>\\s*good", "text": "yes"},
+        {"match": "", "text": "no"},
+    ]
+    (tmp_path / "rules.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules))
+    data = [
+        {"prompt": f"{n}?", "first": f"good {n}", "second": f"bad {n}", "human": [{"annotator": "p", "verdict": "first"}]}
+        for n in range(8)
+    ]
+    written = []
+    for runner in ("here", "ray"):
+        out, judges = tmp_path / runner, f"scripted:{tmp_path / 'rules.jsonl'}"
+        made = judge.generate_rubrics(data, judges=judges, out=out, runner=runner, held_out=0.25, progress=False)
+        assert [candidate.item.text for candidate in made.kept[:2]] == ["It is right.", "It has words."]
+        assert (made.prompts, made.agreement.value) == (8, 1.0)
+        written.append(made.file.read_bytes())
+    assert written[0] == written[1]
+
+
 def test_revise_audit_and_score_are_those_of_one_machine(on_ray: dict[str, str], tmp_path: Path) -> None:
     data = pairs(tmp_path / "pairs.jsonl", 12)
     judges = f"latency:{tmp_path}?latency=0.001"
