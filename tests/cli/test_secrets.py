@@ -88,7 +88,10 @@ def test_no_secret_is_written_or_shown(
         ("http://me:w/o?rd@h/v1", "http://***@h/v1"),
         ("https://h/v1?x=1&api_key=abc&y=2#m", "https://h/v1?x=1&api_key=***&y=2#m"),
         ("sftp://me:pass@h/a.jsonl", "sftp://***@h/a.jsonl"),
-        ("https://h/a?X-Amz-Credential=abc&X-Amz-Signature=def", "https://h/a?X-Amz-Credential=***&X-Amz-Signature=***"),
+        (
+            "https://h/a?X-Amz-Credential=abc&X-Amz-Signature=def",
+            "https://h/a?X-Amz-Credential=***&X-Amz-Signature=***",
+        ),
         ("Incorrect API key provided: sk-proj-abcdef12.", "Incorrect API key provided: ***."),
         ("Authorization: Bearer abc.def-gh1", "Authorization: Bearer ***"),
         ('{"api_key": "x1"}', '{"api_key": "***"}'),
