@@ -215,7 +215,7 @@ def test_a_cost_limit_holds_and_a_higher_one_goes_on(
         )
     assert len(lines(tmp_path / "ray")) == 8
     finished = json.loads(cli(*command, "--max-cost=20", "--json", env=on_ray).stdout)
-    assert (finished["counts"]["rows"], finished["cost"]["dollars"]) == (12, 12.0)
+    assert (finished["rows"], finished["cost"]["dollars"]) == (12, 12.0)
     here = cli(*command[:-3], "--out=here")
     assert here.rc == 0
     assert lines(tmp_path / "ray") == lines(tmp_path / "here")
