@@ -220,8 +220,28 @@ def _beside(reference: str, rubric: Rubric) -> list[Any]:
     return [reference, *_identity(rubric)] if reference or rubric else []
 
 
+class _Identified:
+    """What has an id that its content makes, computed when it is first asked for."""
+
+    __slots__ = ("_id",)
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits, the same for the same content."""
+        try:
+            return self._id
+        except AttributeError:
+            object.__setattr__(self, "_id", self._content_id())
+            return self._id
+
+    _id: str
+
+    def _content_id(self) -> str:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(_Identified):
     """Two responses to one prompt, with a reference answer where one is known.
 
     `first` is the chosen one in data that says chosen/rejected.
@@ -244,8 +264,7 @@ class Pair:
         """Whether there are texts to judge."""
         return bool(self.first and self.second)
 
-    @property
-    def id(self) -> str:
+    def _content_id(self) -> str:
         if not self.judgeable:
             return content_id(self.kind, self.meta.get("key"))
         texts = plain(self.prompt), plain(self.first), plain(self.second)
@@ -257,7 +276,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(_Identified):
     """One response to a prompt, with a reference answer where one is known."""
 
     kind: ClassVar[str] = "response"
@@ -268,13 +287,12 @@ class Response:
     human: tuple[HumanLabel, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def id(self) -> str:
+    def _content_id(self) -> str:
         return content_id(self.kind, plain(self.prompt), plain(self.response), self.reference, *_identity(self.rubric))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Solution:
+class Solution(_Identified):
     """A solution written in steps, with the true answer where one is known.
 
     turns: of an agent's trajectory its turns; each turn of the agent is a step, and `steps` are made of them
@@ -294,14 +312,13 @@ class Solution:
         if self.turns:
             object.__setattr__(self, "steps", turn_steps(self.turns))
 
-    @property
-    def id(self) -> str:
+    def _content_id(self) -> str:
         written = plain(self.turns) if self.turns else self.steps
         return content_id(self.kind, plain(self.prompt), written, self.reference, *_identity(self.rubric))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranking:
+class Ranking(_Identified):
     """Two or more responses to one prompt, to be put in order, with a reference answer where one is known."""
 
     kind: ClassVar[str] = "ranking"
@@ -312,8 +329,7 @@ class Ranking:
     human: tuple[HumanLabel, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def id(self) -> str:
+    def _content_id(self) -> str:
         texts = plain(self.prompt), [plain(response) for response in self.responses]
         return content_id(self.kind, *texts, *_beside(self.reference, self.rubric))
 

@@ -52,15 +52,16 @@ def read_label(text: str, pattern: str, labels: Mapping[str, str], *, finish: st
         labels: verdict -> label; letter case is ignored.
         finish: how the reply ended, see Completion.
     """
+    if not pattern and text.strip() and (exact := next((name for name, label in labels.items() if label == text), "")):
+        return Label(exact, "", 0)
     verdicts = {folded(label): verdict for verdict, label in labels.items()}
     if pattern:
         label = read_verdict(text, pattern, lambda label: verdicts.get(folded(label)), finish=finish)
         return _on_this_scale(text, label, labels)
     if not text.strip():
         return Label(None, unfinished(finish) or EMPTY)
-    exact = next((verdict for verdict, label in labels.items() if label == text), None)
     word = folded(text)
-    verdict = exact or verdicts.get(word.strip()) or verdicts.get(word.strip(_MARKUP))
+    verdict = verdicts.get(word.strip()) or verdicts.get(word.strip(_MARKUP))
     return Label(None, _not_on_offer(text)) if verdict is None else Label(verdict, "", 0)
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # From the ground up. A room may import itself and rooms of the rows above its own in this list, nothing else.
 FLOORS: list[set[str]] = [
-    {"json_input", "patterns", "secrets", "terminal", "yaml_input"},
+    {"json_input", "patterns", "sandbox", "secrets", "terminal", "yaml_input"},
     {"errors", "records"},
     {"pretrained"},
     {"hub", "registry", "remote_files"},
@@ -42,6 +42,7 @@ GROUND = {
     "json_input",
     "patterns",
     "pretrained",
+    "sandbox",
     "secrets",
     "terminal",
     "yaml_input",

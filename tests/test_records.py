@@ -1,5 +1,6 @@
 """Ids come from content alone, and swapping is its own inverse."""
 
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,3 +79,16 @@ def test_a_pair_of_a_ranking() -> None:
 def test_spoken_text() -> None:
     assert spoken(PAIR.prompt) == "2 + 2?"
     assert spoken((*PAIR.prompt, *PAIR.first)) == "User: 2 + 2?\n\nAssistant: 4"
+
+
+def test_an_id_is_that_of_the_content_after_any_copy() -> None:
+    """It is computed once, and neither a changed copy nor a pickled one takes another record's."""
+    record = replace(PAIR)
+    first = record.id
+    assert record.id is record.id
+    changed = replace(record, second=(Message("assistant", "other"),))
+    assert changed.id != first
+    assert replace(changed, second=record.second).id == first
+    assert pickle.loads(pickle.dumps(record)) == record
+    assert pickle.loads(pickle.dumps(record)).id == first
+    assert replace(PAIR) == record  # asked for its id or not

@@ -158,26 +158,27 @@ class Chat:
         Not `continue_final_message`: it strips the white space that a prefill ends with, and templates that cut the
         thinking out of past turns cut into it. A template that takes no system turn gets it atop the first user turn.
         """
-        from jinja2.exceptions import TemplateError
-
         kwargs = self._kwargs if think else {**self._kwargs, "enable_thinking": False}
         rows = [{"role": role, "content": content} for role, content in messages]
         try:
             return self._apply(rows, kwargs)
-        except TemplateError as error:
+        except Exception as error:  # a template is anybody's code
             merged = _without_system(rows)
             if merged is None:
-                raise EngineError(f"the chat template of '{self._name}' refuses the conversation: {error}") from error
+                raise self._refused(error) from error
         try:
             return self._apply(merged, kwargs)
-        except TemplateError as error:
-            raise EngineError(f"the chat template of '{self._name}' refuses the conversation: {error}") from error
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> EngineError:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return EngineError(f"the chat template of '{self._name}' refuses the conversation: {reason}")
 
     def _apply(self, rows: list[dict[str, str]], kwargs: Mapping[str, Any]) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            rows, chat_template=self.template, tokenize=False, add_generation_prompt=True, **kwargs
-        )
-        return text
+        from judge.sandbox.chat_templates import render_chat
+
+        return render_chat(self.tokenizer, rows, ask=True, template=self.template, **kwargs)
 
     def _branch(self, text: str, choices: tuple[str, ...]) -> tuple[list[int], list[int], dict[str, list[int]]]:
         """Ids of the text; ids that text + choice shares for every choice; the rest of each, at least one token."""

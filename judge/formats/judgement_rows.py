@@ -17,10 +17,11 @@ from judge.registry import task_table
 
 
 class _Field(NamedTuple):
-    """A field of a class: its default, whether it holds a tuple, and the dataclass of that tuple's entries."""
+    """A field of a class: its default, whether it holds a mapping or a tuple, the dataclass of that tuple's entries."""
 
     name: str
     default: Any
+    mapped: bool
     listed: bool
     nested: type | None
 
@@ -44,15 +45,15 @@ def judgement_from_row(row: Row) -> Judgement:
 
 def _to_row(value: Any) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for name, default, listed, nested in _fields(value.__class__):
+    for name, default, mapped, listed, nested in _fields(value.__class__):
         entry = getattr(value, name)
         if entry == default and name != "verdict":
             continue
         if nested is not None:
             entry = [_to_row(part) for part in entry]
-        elif listed and entry is not None:
-            entry = list(entry)
-        row[name] = dict(entry) if isinstance(entry, Mapping) else entry
+        elif entry is not None and (listed or mapped):
+            entry = list(entry) if listed else dict(entry)
+        row[name] = entry
     return row
 
 
@@ -89,10 +90,17 @@ def _fields(kind: type) -> tuple[_Field, ...]:
         _Field(
             item.name,
             item.default_factory() if item.default_factory is not MISSING else item.default,
+            _is_mapping(hints[item.name]),
             *_tuple_of(hints[item.name]),
         )
         for item in fields(kind)
     )
+
+
+def _is_mapping(hint: Any) -> bool:
+    """Whether a type is a mapping (or None)."""
+    origins = (get_origin(option) or option for option in (hint, *get_args(hint)))
+    return any(isinstance(origin, type) and issubclass(origin, Mapping) for origin in origins)
 
 
 def _tuple_of(hint: Any) -> tuple[bool, type | None]:

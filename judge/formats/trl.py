@@ -126,10 +126,11 @@ def once(prompt: Conversation, responses: Sequence[Conversation]) -> tuple[Conve
 
 def _continues(prompt: str, text: str) -> bool:
     """Whether a text is the whole prompt and then an answer. A prompt of one word may begin an answer by chance."""
+    if not text.startswith(prompt):
+        return False
     stem = prompt.rstrip()
     after = text[len(prompt) :]
-    apart = not stem[-1:].isalnum() or not after[:1].isalnum()
-    return len(stem.split()) > 1 and text.startswith(prompt) and apart
+    return len(stem.split()) > 1 and (not stem[-1:].isalnum() or not after[:1].isalnum())
 
 
 def _head(prompt: Conversation, response: Conversation) -> Conversation:

@@ -4,7 +4,7 @@ Blocks are never found by splitting what was rendered, so no judged text can beg
 """
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +17,12 @@ from jinja2.runtime import Context
 
 from judge.errors import TemplateError
 from judge.prompting.delimiters import frame
-from judge.prompting.limits import BoundedEnvironment, render_bounded
 from judge.records import Conversation, Message, Role, whole_characters
+from judge.sandbox.limits import STEP, BoundedEnvironment, render_bounded, spend
 
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 _TURNS, _FRAMES = "_turns", "_frames"
+_MESSAGE = "!message"  # a filter's name that no template can write
 _FAULTS = (
     jinja2.TemplateError,
     TypeError,
@@ -56,8 +57,7 @@ class Body:
         self.roles = tuple(role for role, _ in _blocks(self.tree))
         self.used = find_undeclared_variables(self.tree) - environment.globals.keys()
         _refuse_own_names(self.tree, source)
-        code = environment.compile(environment.bounded_tree(environment.parse(text, filename=source)), filename=source)
-        self.template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
+        self.template = environment.bounded_template(text, source)
 
     def render(self, values: Mapping[str, Any]) -> Conversation:
         """The messages of the blocks, in order. Raises TemplateError with the line in the file."""
@@ -103,12 +103,14 @@ class Messages(Extension):
         body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
         for _, line in (inside for node in body for inside in _blocks(node)):
             parser.fail("a message block inside a message block", line)
-        call = self.call_method("_add", [nodes.ContextReference(), nodes.Const(token.value)])
-        return nodes.CallBlock(call, [], [], body).set_lineno(token.lineno)
+        add = nodes.Filter(None, _MESSAGE, [nodes.Const(token.value)], [], None, None)
+        return nodes.FilterBlock(body, add).set_lineno(token.lineno)
 
-    def _add(self, context: Context, role: Role, caller: Callable[[], str]) -> str:
-        context[_TURNS].append(Message(role, whole_characters(caller().strip())))
-        return ""
+
+@jinja2.pass_context
+def _add_message(context: Context, content: str, role: Role) -> str:
+    context.parent[_TURNS].append(Message(role, whole_characters(content.strip())))
+    return ""
 
 
 @lru_cache(maxsize=1)
@@ -117,15 +119,18 @@ def _environment() -> BoundedEnvironment:
         undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, extensions=[Messages]
     )
     environment.globals = {name: environment.globals[name] for name in ("range", "namespace")}
-    environment.bound("frame", _frame)
+    environment.filters |= {"frame": _frame, _MESSAGE: _add_message}
     return environment
 
 
 @jinja2.pass_context
 def _frame(context: Context, text: str, name: str) -> str:
+    """A text between its tags, paid for by its length: it is searched for tags, and copied."""
     if isinstance(text, jinja2.Undefined):
         str(text)  # raises, and says which name it was
-    return frame(text, name, context[_FRAMES])
+    framed = frame(text, name, context.parent[_FRAMES])
+    spend(STEP + 5 * len(framed))
+    return framed
 
 
 def _refuse_own_names(tree: nodes.Template, source: str) -> None:
@@ -139,9 +144,9 @@ def _refuse_own_names(tree: nodes.Template, source: str) -> None:
 
 def _blocks(tree: nodes.Node) -> Iterator[tuple[str, int]]:
     """The message blocks of a tree: role and line."""
-    for block in [tree, *tree.find_all(nodes.CallBlock)]:
-        if isinstance(block, nodes.CallBlock) and isinstance(block.call.node, nodes.ExtensionAttribute):
-            role = block.call.args[1]
+    for block in [tree, *tree.find_all(nodes.FilterBlock)]:
+        if isinstance(block, nodes.FilterBlock) and block.filter.name == _MESSAGE:
+            role = block.filter.args[0]
             assert isinstance(role, nodes.Const)
             yield role.value, block.lineno
 

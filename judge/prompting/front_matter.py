@@ -11,8 +11,8 @@ from yaml.nodes import MappingNode
 
 from judge.patterns import PatternError, PatternTimeout, compile_pattern, find_all, fits
 from judge.prompting.body import Body, compile_body
-from judge.prompting.limits import MAX_BYTES
 from judge.registry import task_table
+from judge.sandbox.limits import MAX_BYTES
 from judge.yaml_input import YamlError, compose, construct
 
 KEYS = ("task", "description", "labels", "verdict", "variables", "based_on", "max_tokens", "choice_prefix", "opening")

@@ -156,6 +156,8 @@ def shortened(turns: Conversation, longest: int) -> Conversation:
 
     Its first and its last `longest` / 2 characters stay, around a line that says how many are left out.
     """
+    if not any(_too_long(turn, longest) for turn in turns):
+        return turns
     return tuple(
         rewritten(turn, _without_middle(turn.content, longest)) if _too_long(turn, longest) else turn for turn in turns
     )

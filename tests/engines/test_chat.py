@@ -123,3 +123,12 @@ def test_a_template_that_refuses_names_itself(tokenizer: Any, ask: Ask) -> None:
     chat = Chat(tokenizer, name="small", template="{{ raise_exception('roles must alternate') }}")
     with pytest.raises(EngineError, match="template of 'small' refuses the conversation: roles must alternate"):
         chat.prompt(ask("Hi"))
+
+
+@pytest.mark.parametrize(
+    "template", ["{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "{{ 1 // 0 }}"]
+)
+def test_a_template_that_fails_or_has_no_end_is_one_line(template: str, tokenizer: Any, ask: Ask) -> None:
+    chat = Chat(tokenizer, name="small", template=template)
+    with pytest.raises(EngineError, match=r"^the chat template of 'small' refuses the conversation: [^\n]+$"):
+        chat.prompt(ask("Hi"))

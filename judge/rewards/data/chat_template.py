@@ -12,6 +12,9 @@ from datetime import date
 from functools import cache
 from typing import Any
 
+from judge.errors import EngineError
+from judge.sandbox.chat_templates import TooMuch, render_chat
+
 log = logging.getLogger(__name__)
 
 PINNED_DATE = date(2024, 7, 26)  # the day that Llama 3's templates fall back on where they are told none
@@ -34,6 +37,7 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._name = getattr(tokenizer, "name_or_path", "") or "this model"
         self.text = _text_of(tokenizer)
         self.leaves_out: set[str] = set()
 
@@ -58,18 +62,19 @@ class ChatTemplate:
         return self._accepted(turns, False, ())[0]
 
     def _accepted(self, turns: Turns, ask: bool, tools: Sequence[Any]) -> tuple[Turns, str]:
-        offered = {"tools": list(tools)} if tools else {}
         reason = ""
         for way in (turns, without := _without_system(turns), _alternating(without)):
             try:
-                text = self._tokenizer.apply_chat_template(way, tokenize=False, add_generation_prompt=ask, **offered)
+                text = render_chat(self._tokenizer, way, ask=ask, tools=tools)
+            except TooMuch as error:
+                raise EngineError(f"the chat template of '{self._name}' is refused: {error}") from None
             except Exception as error:  # noqa: BLE001 - a template is anybody's code
                 reason = reason or (str(error).strip().splitlines() or [type(error).__name__])[0]
                 continue
-            for role in roles_left_out(way, str(text)):
+            for role in roles_left_out(way, text):
                 self.leaves_out.add(role)
-                _say_once(getattr(self._tokenizer, "name_or_path", "") or "this model", role)
-            return way, str(text)
+                _say_once(self._name, role)
+            return way, text
         raise RefusedError(reason)
 
 

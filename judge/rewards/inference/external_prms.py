@@ -10,7 +10,7 @@ No code of a model's directory is run: the two with heads of their own are a pla
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from judge.rewards.data.tokenize import REFUSED, TOO_LONG
 from judge.rewards.inference.judgements import Calibrated, RawReward, Rule, Uncalibrated, judged, task_of, unreadable
 from judge.rewards.inference.scoring import Scored, solutions_of
 from judge.rewards.registry import EXTERNAL_PRMS
+from judge.sandbox.chat_templates import render_chat
 
 PROCESS = RewardConfig.of(kind="process")
 SHEPHERD_TAG, QWEN_TAG = "ки", "<extra_0>"
@@ -203,16 +204,21 @@ def _numbered(step: str, number: int) -> str:
     return step if step.startswith("Step ") else f"Step {number}: {step}"
 
 
+def _chat_ids(tokenizer: Any, turns: Sequence[Mapping[str, str]], *, ask: bool = False) -> list[int]:
+    ids: list[int] = tokenizer(render_chat(tokenizer, turns, ask=ask), add_special_tokens=False)["input_ids"]
+    return ids
+
+
 def _rlhflow(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
     """The first step follows the question in its turn; each turn is answered "+", and read where that is predicted."""
     turns: list[dict[str, str]] = []
     reads = []
     for number, step in enumerate(steps):
         turns.append({"role": "user", "content": f"{spoken(prompt)} {step}" if number == 0 else step})
-        so_far = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True)["input_ids"]
+        so_far = _chat_ids(tokenizer, turns, ask=True)
         reads.append(len(so_far) - 1)
         turns.append({"role": "assistant", "content": "+"})
-    return MarkedSolution(tokenizer.apply_chat_template(turns, tokenize=True)["input_ids"], reads)
+    return MarkedSolution(_chat_ids(tokenizer, turns), reads)
 
 
 def _qwen(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedSolution:
@@ -222,7 +228,7 @@ def _qwen(tokenizer: Any, prompt: Conversation, steps: Sequence[str]) -> MarkedS
         {"role": "user", "content": spoken(prompt)},
         {"role": "assistant", "content": "".join(f"{step}{QWEN_TAG}" for step in steps)},
     ]
-    ids = tokenizer.apply_chat_template(turns, tokenize=True)["input_ids"]
+    ids = _chat_ids(tokenizer, turns)
     tag = tokenizer.convert_tokens_to_ids(QWEN_TAG)
     return MarkedSolution(ids, [place for place, token in enumerate(ids) if token == tag])
 

@@ -15,7 +15,6 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
-from jinja2.ext import Extension
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
@@ -31,7 +30,7 @@ MAX_BYTES = 65_536
 _NODE = 50  # what a node in the body of a loop costs a round
 _MAX_DIGITS = 3_000
 # Per character: these look at each with Python code or a search.
-_SLOW = {"frame": 4} | dict.fromkeys(
+_SLOW = dict.fromkeys(
     "dictsort groupby pprint sort striptags title tojson unique urlencode urlize wordcount wordwrap xmlattr".split(), 20
 )
 _PRODUCTS = frozenset({"indent", "tojson", "join", "expandtabs", "translate", "xmlattr"})
@@ -56,7 +55,7 @@ class Budget:
         """Raises TooMuch once nothing is left."""
         self.left -= cost if cost > 0 else 0
         if self.left < 0:
-            raise TooMuch("the prompt repeats or writes more than a prompt may (loops, repeated text, padding)")
+            raise TooMuch("the template repeats or writes more than it may (loops, repeated text, padding)")
 
 
 _budget: ContextVar[Budget] = ContextVar("budget")
@@ -69,9 +68,9 @@ def spend(cost: int) -> None:
         budget.spend(cost)
 
 
-def render_bounded(template: jinja2.Template, values: Mapping[str, Any]) -> str:
+def render_bounded(template: jinja2.Template, values: Mapping[str, Any], amount: int = BUDGET) -> str:
     """Render within the budget. Raises TooMuch."""
-    token = _budget.set(Budget())
+    token = _budget.set(Budget(amount))
     try:
         return template.render(values)
     finally:
@@ -105,11 +104,11 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
         self.filters[name] = bounded
 
-    def bounded_tree(self, tree: nodes.Template) -> nodes.Template:
-        """A tree in which loops and whatever else is not a filter, call or operator pays too; changes the tree."""
-        changed: nodes.Template = _Counted().visit(tree)
-        changed.set_environment(self)
-        return changed
+    def bounded_template(self, text: str, source: str) -> jinja2.Template:
+        """A template in which loops and whatever else is not a filter, call or operator pays too."""
+        tree: nodes.Template = _Counted().visit(self.parse(text, filename=source))
+        tree.set_environment(self)
+        return jinja2.Template.from_code(self, self.compile(tree, filename=source), self.globals)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         spend(STEP + _operation(operator, left, right))
@@ -118,8 +117,6 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         method = getattr(__obj, "__wrapped__", __obj)  # the sandbox wraps the methods that format
         name, owner = getattr(method, "__name__", ""), getattr(method, "__self__", None)
-        if isinstance(owner, Extension):
-            return __context.call(__obj, *args, **kwargs)
         if isinstance(owner, str | bytes | int | float | Collection):
             spend(STEP + most(name, owner, (*args, *kwargs.values())) + measure(owner))
         else:
@@ -234,7 +231,7 @@ def _each(items: Iterator[Any]) -> Iterator[Any]:
 
 def _written(value: Any) -> Any:
     """What an output writes, paid for before it becomes a text."""
-    spend(STEP + measure(value))
+    spend(STEP + (len(value) if isinstance(value, str) else measure(value)))
     return value
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from judge.errors import TemplateError
 from judge.prompting.body import Body
-from judge.prompting.limits import BUDGET, STEP, Budget, TooMuch
 from judge.prompting.template import lint, load_template
+from judge.sandbox.limits import BUDGET, STEP, Budget, TooMuch
 
-MORE = "the prompt repeats or writes more than a prompt may"
+MORE = "the template repeats or writes more than it may"
 VALUES = {"prompt": "p" * 200, "first": "f" * 2000}
 
 

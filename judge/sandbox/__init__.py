@@ -1,0 +1,1 @@
+"""Jinja that others wrote, rendered within a budget: prompts, and the chat templates of models."""
