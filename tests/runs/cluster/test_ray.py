@@ -15,8 +15,8 @@ import pytest
 
 import judge
 from judge.engines import ENGINES
-from judge.runs.cluster.ray_job import SHARDS
-from judge.runs.cluster.ray_pool import RayPool
+from judge.runs.cluster.ray_job import SHARDS, _connected
+from judge.runs.cluster.ray_pool import RayPool, _share_of_cores
 from judge.runs.journal import Journal
 from tests.conftest import ROOT, Cli
 
@@ -177,6 +177,29 @@ def test_the_pool_grows_with_the_work_and_shrinks_at_its_end(
     assert run.counts.rows == 30
     assert max(sizes) == 3
     assert sizes[-1] == 2
+
+
+def test_a_model_judges_in_a_worker_as_in_this_process(on_ray: dict[str, str], tmp_path: Path) -> None:
+    """The embedded judge by transformers; `tests/real/test_ray.py` has vLLM and a real model."""
+    data = tmp_path / "pairs.jsonl"
+    row = {"prompt": "What is 2 + 2?", "chosen": "2 + 2 = 4", "rejected": "2 + 2 = 5"}
+    data.write_text(json.dumps(row) + "\n")
+    asking: dict[str, Any] = {"task": "preference", "judges": "tiny:hf", "one_order": True, "progress": False}
+    here = judge.label(data, out=tmp_path / "here", **asking)
+    ray = judge.label(data, out=tmp_path / "ray", runner="ray", **asking)
+    (judgement,), (other,) = ([row["judgement"] for row in run.rows()] for run in (here, ray))
+    assert other["verdict"] == judgement["verdict"]
+    assert other["p_first"] == pytest.approx(judgement["p_first"], abs=1e-4)
+    assert [reading["text"] for reading in other["readings"]] == [reading["text"] for reading in judgement["readings"]]
+
+
+def test_a_worker_that_computes_has_its_share_of_free_cores(on_ray: dict[str, str]) -> None:
+    """Six cores on one machine."""
+    with _connected(1) as ray:
+        deadline = time.monotonic() + 20
+        while ray.available_resources().get("CPU") != 6 and time.monotonic() < deadline:
+            time.sleep(0.1)  # workers of the test before are still going
+        assert [_share_of_cores(ray, workers) for workers in (1, 2, 4, 9)] == [6, 3, 1, 1]
 
 
 def test_a_cluster_without_room_is_named(
