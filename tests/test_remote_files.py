@@ -17,6 +17,7 @@ import judge
 from judge import remote_files
 from judge.errors import ConfigError, InputError, MissingExtraError, UnknownNameError
 from judge.files import file_hash, read_rows, write_rows
+from judge.jobs.training.label_source import label_source
 from judge.remote_files import is_remote, local_path
 from judge.runs.data import open_data
 from tests.conftest import Cli
@@ -255,9 +256,14 @@ def test_runs_and_people_s_labels_are_read_from_elsewhere(memory: Any, tmp_path:
     run = judge.label(data, out=tmp_path / "run", progress=False, **asking)
     memory.pipe("/labels.jsonl", (run.directory / "labels.jsonl").read_bytes())
     labels = [{"human": [{"annotator": "p", "verdict": verdict}]} for verdict in ("first", "second")]
-    rows = (row | people for row, people in zip(run.rows(), labels, strict=True))
-    write_rows(tmp_path / "people.jsonl", rows)
+    texts = ({name: value for name, value in row.items() if name != "judgement"} for row in run.rows())
+    write_rows(tmp_path / "people.jsonl", (row | people for row, people in zip(texts, labels, strict=True)))
     memory.pipe("/people.jsonl", (tmp_path / "people.jsonl").read_bytes())
+    (judged,) = open_data("memory://labels.jsonl")
+    learned = label_source([judged], None, None)
+    assert learned.labels == "judge" and len(list(learned.labelled)) == 2
+    assert learned.parents == [{"kind": "run", "path": "memory://labels.jsonl", **judged.entry()}]
+    assert label_source(open_data("memory://people.jsonl"), None, None).labels == "human"
     here = judge.agree(run.directory / "labels.jsonl", human=tmp_path / "people.jsonl", resamples=0)
     elsewhere = judge.agree("memory://labels.jsonl", human="memory://people.jsonl", resamples=0)
     assert elsewhere.figures["accuracy"].value == here.figures["accuracy"].value == 0.5
