@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from judge.constitution.constitution import Constitution, load_constitution
@@ -23,6 +24,7 @@ from judge.runs.cluster.worker import Answers, Feed, Recipe
 from judge.runs.counts import Counts
 from judge.runs.data import DataSource
 from judge.runs.kept_replies import KeptReplies
+from judge.runs.manifest import differences
 from judge.runs.runner import Attempt, row_of
 from judge.runs.scheduler import WINDOW, run, run_waiting
 from judge.tasks import Options, Program
@@ -141,7 +143,8 @@ class EngineJob(ABC):
                 "by one process: leave out batch=true, or the runner ray"
             )
         gpus, spread = gpus_of(self.plan)
-        build = self.rebuilt(replace(self.plan, data=()))
+        described = [engine.describe() for engine in self.engines]
+        build = partial(_build_alike, self.rebuilt(replace(self.plan, data=())), described)
         return Recipe(build, self.plan.window, gpus, spread, self.budget.limit, computes=gpus > 0)
 
     def work(self, feed: Feed) -> None:
@@ -187,6 +190,25 @@ class EngineJob(ABC):
     def close(self) -> None:
         """Let go of the models that were loaded for this job; an engine of the caller's own stays open."""
         close_loaded(self.engines, self.plan.judges)
+
+
+def _build_alike(build: Callable[[], EngineJob], described: Sequence[Mapping[str, Any]]) -> EngineJob:
+    """A job in another process, whose judges must be those that the run's manifest describes."""
+    job = build()
+    found = [_without_builds(engine.describe()) for engine in job.engines]
+    if changes := differences([_without_builds(entry) for entry in described], found):
+        job.close()
+        raise ConfigError(
+            f"a worker's judges are not those of the run: judges{'; judges'.join(changes)} (models and packages must be "
+            "the same on all machines; a number type that follows the machine is fixed by dtype, such as dtype=bfloat16)"
+        )
+    return job
+
+
+def _without_builds(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A judge's description, its versions without what says for which device a package was built."""
+    versions = {name: str(number).partition("+")[0] for name, number in described.get("versions", {}).items()}
+    return {**described, **({"versions": versions} if versions else {})}
 
 
 def gpus_of(plan: Plan) -> tuple[int, bool]:

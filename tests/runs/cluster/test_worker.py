@@ -83,6 +83,15 @@ def test_a_worker_that_cannot_be_made_says_why() -> None:
         worker.exchange([], 5.0)
 
 
+def test_a_worker_whose_judge_is_another_one_is_refused(rules: str) -> None:
+    """As where a model differs from machine to machine: here the file of rules changes before the worker reads it."""
+    recipe = LabelJob(Plan(data=(), task="preference", judges=(rules,))).recipe()
+    Path(rules.partition(":")[2]).write_text(json.dumps({"match": "", "text": "[[B]]"}) + "\n")
+    worker = Worker(recipe)
+    with pytest.raises(ConfigError, match=r"not those of the run: judges\[0\]\.model: rules \w+ → rules \w+ "):
+        worker.exchange([], 5.0)
+
+
 @pytest.mark.parametrize(
     ("judges", "settings", "wanted"),
     [
