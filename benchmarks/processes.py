@@ -45,7 +45,7 @@ def main() -> None:
 def train(name: str, data: Path, out: Path) -> dict[str, Any]:
     """The metadata of the model that a launch trains, with its seconds."""
     processes = 1 if name == "one" else 2
-    launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--master_port=0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", "--standalone"]
     command = ["-m", "judge.cli.main", "distill", str(data), "--kind=scalar", "--backbone=tiny", "--labels=human"]
     command += [f"--out={out}", "--epochs=2", "--batch-size=4", "--learning-rate=3e-4", "--quiet"]
     for setting in (f"gradient_accumulation_steps={2 // processes}", "evaluations_per_epoch=5", "dtype=float32"):

@@ -222,7 +222,9 @@ def train(job: TrainingJob, folder: Path, accelerator: Any, callback: TrainingCa
         position.step += 1
         position.seconds = time.monotonic() - began
         if position.step % every == 0 or position.step == steps:
-            row = recent.row(position, steps, learning_rate, norm, world)
+            if world > 1:
+                recent.gather()
+            row = recent.row(position, steps, learning_rate, norm)
             position.history.append(row)
             accelerator.log(row, step=position.step)
             callback.on_step(row)

@@ -85,7 +85,17 @@ class RecentBatches:
         self._figures.append(figures(rewards.detach().float().cpu(), targets, config))
         self._tokens, self._examples = self._tokens + tokens, self._examples + count
 
-    def row(self, position: Position, steps: int, learning_rate: float, grad_norm: float, world: int) -> dict[str, Any]:
+    def gather(self) -> None:
+        """Take in what the other processes computed, so that a row is of all of them; each process must ask."""
+        from accelerate.utils import gather_object
+
+        losses = torch.stack(self._losses).tolist()
+        gathered = gather_object([(losses, self._figures, self._tokens, self._examples)])
+        self._losses = [torch.tensor(loss) for losses, _, _, _ in gathered for loss in losses]
+        self._figures = [metrics for _, all_metrics, _, _ in gathered for metrics in all_metrics]
+        self._tokens, self._examples = (sum(part[place] for part in gathered) for place in (2, 3))
+
+    def row(self, position: Position, steps: int, learning_rate: float, grad_norm: float) -> dict[str, Any]:
         """A row of the history."""
         elapsed = max(time.monotonic() - self._since, 1e-9)
         names = dict.fromkeys(name for metrics in self._figures for name in metrics)
@@ -96,8 +106,8 @@ class RecentBatches:
             **{name: _mean([metrics[name] for metrics in self._figures if name in metrics]) for name in names},
             "learning_rate": learning_rate,
             "grad_norm": grad_norm,
-            "tokens_per_second": self._tokens * world / elapsed,
-            "examples_per_second": self._examples * world / elapsed,
+            "tokens_per_second": self._tokens / elapsed,
+            "examples_per_second": self._examples / elapsed,
             "memory_gib": peak_memory(),
             "seconds": position.seconds,
         }

@@ -76,6 +76,15 @@ def assert_same_model(first: Path, second: Path, tolerance: float = 1e-5) -> Non
         assert getattr(calibrations[0], name) == pytest.approx(getattr(calibrations[1], name), rel=1e-3, abs=1e-5)
 
 
+def assert_same_curves(first: Path, second: Path) -> None:
+    """Losses, accuracies and margins of every row of the history, in training and in validation."""
+    histories = [json.loads((folder / "reward.json").read_text())["history"] for folder in (first, second)]
+    assert [row["step"] for row in histories[0]] == [row["step"] for row in histories[1]]
+    for one, other in zip(*histories, strict=True):
+        for name in ("loss", "accuracy", "margin", "validation_loss", "validation_accuracy"):
+            assert one.get(name) == pytest.approx(other.get(name), abs=1e-5), (one["step"], name)
+
+
 @pytest.fixture(scope="module")
 def whole(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of one process that accumulates two batches a step: twelve steps, with the best weights of four."""
@@ -96,6 +105,7 @@ def test_a_training_goes_on_with_another_number_of_processes(
     figures = trained(llama, out, after, gradient_accumulation_steps=2 // after)
     assert (figures["resumed_from_step"], figures["steps"]) == (4, 12)
     assert_same_model(whole, out)
+    assert_same_curves(whole, out)
 
 
 def test_shards_are_trained_resumed_and_calibrated_as_a_whole(whole: Path, llama: Path, tmp_path: Path) -> None:
@@ -106,6 +116,7 @@ def test_shards_are_trained_resumed_and_calibrated_as_a_whole(whole: Path, llama
     figures = trained(llama, out, 2, sharded=True)
     assert (figures["resumed_from_step"], figures["steps"]) == (4, 12)
     assert_same_model(whole, out)
+    assert_same_curves(whole, out)
     assert not (out / STATE).exists()
 
 
