@@ -188,10 +188,10 @@ class _Loop:
         jury: Sequence[Judge],
         training: list[Answered],
         held: list[Answered],
-        where: Mapping[str, Any],
+        where: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder, self.config, self.jury, self.training, self.held = folder, config, jury, training, held
-        self.where = where
+        self.where = where or {}
         self.label_data: list[Path] = []
 
     def run(self, rounds: int, watch: Any) -> Iteration:
