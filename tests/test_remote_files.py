@@ -109,6 +109,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     monkeypatch.setattr(remote_files, "WAITS", (0.01, 0.01))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = Web()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
