@@ -20,7 +20,7 @@ SHOWN_CHARACTERS = 300
 
 @app.command()
 def show(
-    file: Annotated[str, typer.Argument(help="A data file, a run directory or a hub name hf://NAME:SPLIT.")],
+    file: Annotated[str, typer.Argument(help="A data file, a run directory, a hub name or a URL.")],
     format: Annotated[
         str | None,
         typer.Option("--format", help="Force a family; NAME:field=column,… where its columns have other names."),

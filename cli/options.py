@@ -14,7 +14,10 @@ _SHAPING = "Shaping"
 
 Data = Annotated[
     list[str] | None,
-    typer.Argument(help="Data files (.jsonl .json .csv .parquet, .gz), run directories or hub names hf://NAME:SPLIT."),
+    typer.Argument(
+        help="Data files (.jsonl .json .csv .parquet, .gz), run directories, hub names hf://NAME:SPLIT, or URLs of "
+        "files elsewhere (s3:// gs:// https://)."
+    ),
 ]
 Task = Annotated[
     str | None,

@@ -1,9 +1,9 @@
 """Rows out of files and files onto the disk.
 
 Reads JSONL, JSON, CSV, TSV, Parquet, any text kind of them as `.gz` or `.zst`, globs of these, folders that `datasets`
-saved to disk, and hub names (`hf://NAME[:CONFIG][:SPLIT]`) one row at a time, each with its place `file:line`
-(`file:row` for Parquet, Arrow and the hub). Writes whole files and directories, or nothing. What a row means is
-formats/, how a run directory grows is runs/journal.py.
+saved to disk, hub names (`hf://NAME[:CONFIG][:SPLIT]`) and URLs (remote_files.py) one row at a time, each with its
+place `file:line` (`file:row` for Parquet, Arrow and the hub). Writes whole files and directories, or nothing. What a
+row means is formats/, how a run directory grows is runs/journal.py.
 """
 
 import csv
@@ -17,19 +17,19 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from difflib import get_close_matches
+from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from judge.data_files import files_of, is_saved
 from judge.errors import InputError, RunError
 from judge.hub import hub_rows
 from judge.json_input import load_json
+from judge.remote_files import RemoteFile, target_path, told_in_a_line
 
 Row = dict[str, Any]
-LABELS = "labels.jsonl"  # a run directory is read from these
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 PACKED = (".gz", ".zst")
 _DECODER = json.JSONDecoder()
@@ -58,64 +58,27 @@ def scan_rows(path: str | Path) -> Iterator[Scanned]:
     """Like `read_rows`, but a broken row is handed out as its error and reading goes on where the kind of file allows
     it (JSONL, CSV). A file that cannot be opened still raises."""
     name = str(path)
-    if name.startswith("hf://") and not _saved(Path(name.removeprefix("hf://").partition(":")[0])):
+    if name.startswith("hf://") and not is_saved(Path(name.removeprefix("hf://").partition(":")[0])):
         yield from (_object(row, place) for place, row in hub_rows(name))
         return
     for file in files_of(path):
-        yield from _scan(file)
+        yield from _scan(file) if isinstance(file, Path) else told_in_a_line(_scan(file), str(file))
 
 
-def files_of(path: str | Path) -> list[Path]:
-    """The files behind a path: itself, what a glob names, the labels of a run, the parts of a saved data set.
-
-    A saved data set of several splits is named with one: `hf://FOLDER:SPLIT`, or FOLDER/SPLIT.
-    """
-    name = str(path)
-    if name.startswith("hf://"):
-        folder, _, split = name.removeprefix("hf://").partition(":")
-        path = Path(folder, split) if split and Path(folder, split).is_dir() else Path(folder)
-    file = Path(path)
-    if file.exists() or not any(mark in file.name or mark in str(file.parent) for mark in "*?["):
-        return saved_files(file) or [_existing(file)]
-    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - a path may begin anywhere
-    files = [match for match in matches if not match.is_dir()]
-    if not files:
-        raise InputError(f"{path}: no file fits this pattern")
-    return files
-
-
-def _saved(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
-
-
-def saved_files(folder: Path) -> list[Path]:
-    """The Arrow files of a data set that `datasets` saved to disk; none where the folder is something else."""
-    if (folder / "dataset_dict.json").is_file():
-        splits = sorted(part.name for part in folder.iterdir() if (part / "state.json").is_file())
-        if len(splits) == 1:
-            return saved_files(folder / splits[0])
-        raise InputError(f"{folder}: it holds several splits; name one, {folder}/NAME ({', '.join(splits)})")
-    if not (folder / "state.json").is_file():
-        return []
-    try:
-        parts = load_json((folder / "state.json").read_text("utf-8"))["_data_files"]
-        return [folder / part["filename"] for part in parts]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder}/state.json: not that of a saved data set") from None
-
-
-def _scan(file: Path) -> Iterator[Scanned]:
-    name = str(file)
-    packed = file.suffix in PACKED
-    suffix = (file.with_suffix("").suffix if packed else file.suffix).lower()
+def _scan(file: Path | RemoteFile) -> Iterator[Scanned]:
+    name, last = str(file), PurePath(file.name)
+    packed = last.suffix in PACKED
+    suffix = (last.with_suffix("").suffix if packed else last.suffix).lower()
     if suffix not in SUFFIXES or (packed and suffix in (".parquet", ".arrow")):
+        if isinstance(file, RemoteFile):
+            file.info()  # it may be a directory, or not be there
         accepted = ", ".join(SUFFIXES)
-        raise InputError(f"{name}: unknown kind of file '{file.suffix}' (accepted: {accepted}, .gz and .zst of texts)")
+        raise InputError(f"{name}: unknown kind of file '{last.suffix}' (accepted: {accepted}, .gz and .zst of texts)")
     if suffix in (".parquet", ".arrow"):
-        yield from _batches(name, suffix)
+        yield from _batches(file, suffix)
         return
     try:
-        with _open(file) as stream:
+        with file.open("rb") as raw, _unpacked(raw, last.suffix) as stream:
             if suffix in (".csv", ".tsv"):
                 yield from _csv(stream, name, "\t" if suffix == ".tsv" else ",")
             elif suffix == ".json":
@@ -125,7 +88,7 @@ def _scan(file: Path) -> Iterator[Scanned]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name}: broken gzip file: {error}") from None
     except OSError as error:
-        if file.suffix == ".zst" and error.errno is None:
+        if last.suffix == ".zst" and error.errno is None:
             raise InputError(f"{name}: broken zstd file: {str(error).splitlines()[0]}") from None
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
 
@@ -202,7 +165,7 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> int:
 
 def write_chunks(path: str | Path, chunks: Iterable[str | bytes], *, compress: bool = False) -> None:
     """Write a file piece by piece under another name, then rename it: a reader never sees half of it."""
-    target = Path(path)
+    target = target_path(path, "file")
     temporary: str | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -241,7 +204,7 @@ def staged_directory(out: str | Path, *, fill: bool = False, last: Sequence[str]
     Raises:
         RunError: where the disk says no.
     """
-    target = Path(out)
+    target = target_path(out, "directory")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for stale in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
@@ -296,30 +259,14 @@ def _umask() -> int:
     return mask
 
 
-def _existing(path: Path) -> Path:
-    if path.is_dir():
-        if (path / LABELS).is_file():
-            return path / LABELS
-        raise InputError(
-            f"{path}: a directory without {LABELS}, and none that `datasets` saved; name one file or {path}/*.jsonl"
-        )
-    if path.exists():
-        return path
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: no such file (nor a directory {folder})")
-    near = get_close_matches(path.name, [file.name for file in folder.iterdir()], n=1)
-    raise InputError(f"{path}: no such file" + (f"; did you mean '{folder / near[0]}'?" if near else ""))
-
-
-def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    if path.suffix == ".zst":
+def _unpacked(raw: BinaryIO, suffix: str) -> BinaryIO:
+    if suffix == ".gz":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb"))
+    if suffix == ".zst":
         import pyarrow
 
-        return cast(BinaryIO, io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"), 1 << 20))
-    return path.open("rb")
+        return cast(BinaryIO, io.BufferedReader(pyarrow.input_stream(raw, compression="zstd"), 1 << 20))
+    return raw
 
 
 def _object(value: Any, place: str) -> Scanned:
@@ -480,21 +427,36 @@ def _table(reader: Any, name: str) -> Iterator[Scanned]:
             yield Scanned(place, dict(zip(header, cells, strict=True)))
 
 
-def _batches(name: str, suffix: str) -> Iterator[Scanned]:
-    """The rows of a Parquet file, or of an Arrow stream as `datasets` writes it."""
+def _arrow_file(file: Path | RemoteFile, suffix: str) -> Any:
     import pyarrow
+
+    if isinstance(file, RemoteFile):
+        return file.open()
+    return pyarrow.OSFile(str(file)) if suffix == ".parquet" else pyarrow.memory_map(str(file))
+
+
+def _of_parquet(source: Any) -> Iterator[Any]:
     import pyarrow.parquet
 
-    number = 0
+    file = pyarrow.parquet.ParquetFile(source)
+    for group in range(file.num_row_groups):  # else pyarrow reads all of them ahead
+        yield from file.iter_batches(batch_size=1024, row_groups=[group])
+
+
+def _batches(file: Path | RemoteFile, suffix: str) -> Iterator[Scanned]:
+    """The rows of a Parquet file, or of an Arrow stream as `datasets` writes it."""
+    import pyarrow
+
+    number, name = 0, str(file)
     try:
-        if suffix == ".parquet":
-            batches = pyarrow.parquet.ParquetFile(name).iter_batches(batch_size=1024)
-        else:
-            batches = pyarrow.ipc.open_stream(pyarrow.memory_map(name))
-        for batch in batches:
-            for row in batch.to_pylist():
-                number += 1
-                yield Scanned(f"{name}:{number}", row)
+        with closing(_arrow_file(file, suffix)) as source:
+            for batch in _of_parquet(source) if suffix == ".parquet" else pyarrow.ipc.open_stream(source):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield Scanned(f"{name}:{number}", row)
+    except io.UnsupportedOperation:
+        reason = "its server gives no ranges of bytes, which this kind of file needs"
+        raise InputError(f"{name}: cannot be read: {reason}") from None
     except (pyarrow.ArrowException, OSError) as error:
         kind = "Parquet" if suffix == ".parquet" else "Arrow"
         raise InputError(f"{name}: broken {kind}: {str(error).splitlines()[0]}") from None

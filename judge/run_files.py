@@ -9,8 +9,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from judge.data_files import LABELS
 from judge.errors import InputError
-from judge.files import LABELS, from_json
+from judge.files import from_json
 from judge.json_input import load_json
 
 __all__ = [

@@ -11,12 +11,13 @@ _SHORTEST = 6  # a shorter word is no key, and masking it would make holes in or
 
 _NAMES = (
     r"(?:[\w-]*(?:api|access|auth|refresh|subscription|private|secret|account)[_-]?(?:key|token)|[\w-]*token|key|secret|"
-    r"client[_-]?secret|password|passwd|pwd|pass|sig|signature|auth|authorization|credential|credentials)"
+    r"client[_-]?secret|password|passwd|pwd|pass|sig|[\w-]*signature|auth|authorization|[\w-]*credentials?)"
 )
 _USERINFO = re.compile(
     # https://user:password@host, with "#", "/" or "?" in the password too; not https://host:8000/v1#@model
     r"(?i)\b(https?://)(?:(?![^\s'\"/?#@:]*:\d+(?:[/?#]|$))[^\s'\"/?#@:]*:[^\s'\"]*|[^\s'\"/?#@]+)@"
 )
+_STORE_PASSWORD = re.compile(r"(?i)\b(?!https?:)([a-z][a-z0-9+.-]+://)[^\s'\"/?#@:]*:[^\s'\"/?#@]+@")
 _PARAMETER = re.compile(rf"(?i)([?&;]{_NAMES}=)[^\s&#'\"]+")
 _SETTING = re.compile(
     r"(?i)((?<![\w-])(?!key_variable)\w*(?:api[_-]?key|password|passwd|secret)\w*(?:\s*=\s*[\"']?|[\"']\s*:\s*[\"']))[^\s,;&'\"]+"
@@ -41,6 +42,7 @@ def mask_secrets(text: str) -> str:
     for secret in sorted(_remembered, key=len, reverse=True):
         text = text.replace(secret, MASK)
     text = _USERINFO.sub(rf"\1{MASK}@", text)
+    text = _STORE_PASSWORD.sub(rf"\1{MASK}@", text)
     text = _PARAMETER.sub(rf"\1{MASK}", text)
     text = _SETTING.sub(rf"\1{MASK}", text)
     text = _BEARER.sub(rf"\1 {MASK}", text)

@@ -16,7 +16,8 @@ FLOORS: list[set[str]] = [
     {"id_set", "json_input", "patterns", "sandbox", "secrets", "terminal", "yaml_input"},
     {"errors", "records"},
     {"pretrained"},
-    {"hub", "registry"},
+    {"hub", "registry", "remote_files"},
+    {"data_files"},
     {"judgements", "files"},
     {"verdicts", "run_files"},
     {"prompting"},
@@ -52,6 +53,8 @@ GROUND = {
     "judgements",
     "files",
     "hub",
+    "data_files",
+    "remote_files",
     "run_files",
 }
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}

@@ -74,6 +74,8 @@ def iterate(
     seed: o.FixedSeed = 0,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = "1",
 ) -> int:
     """Improve a policy: it samples, a judge or people label, a reward model is distilled, it is trained; again.
 
@@ -112,6 +114,8 @@ def iterate(
             settings=set,
             format=format,
             seed=seed,
+            runner=runner,
+            workers=workers,
             progress=not quiet,
         )
     drawing.show_iteration(iteration, as_json=json)

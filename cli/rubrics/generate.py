@@ -38,6 +38,8 @@ def generate(
     resamples: o.AlwaysResamples = 2000,
     json: o.AsJson = False,
     quiet: o.NoProgress = False,
+    runner: o.Runner = "here",
+    workers: o.Workers = "1",
 ) -> None:
     """Let a model write rubrics, keep the criteria that tell better from worse answers, and compare with people.
 
@@ -69,6 +71,8 @@ def generate(
             max_tokens=max_tokens,
             seed=seed,
             resamples=resamples,
+            runner=runner,
+            workers=workers,
             progress=not quiet,
         )
     drawing.show_either(result.to_row(), lambda: view.draw_generation(result), as_json=json)

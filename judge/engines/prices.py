@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from judge.engines.base import Completion, Engine, Request
-from judge.errors import ConfigError, InputError, unknown
+from judge.errors import ConfigError, CostLimitError, InputError, unknown
 
 MILLION = 1_000_000
 FREE = frozenset({"hf", "recorded", "scripted", "vllm"})
@@ -96,6 +96,15 @@ class Cost:
     model: str
     dollars: float
     full: float
+
+
+def limit_reached(limit: float, spent: float, rows: int, *, forfeited: float = 0.0) -> CostLimitError:
+    """The error of a run that stops at its cost limit; forfeited: what workers that died may have spent beside."""
+    unknown_part = f" (and up to ${forfeited:,.4f} by workers that died)" if forfeited else ""
+    return CostLimitError(
+        f"the cost limit of ${limit:,.2f} is reached: ${spent:,.4f} spent{unknown_part}, "
+        f"{rows:,} rows are judged; the same command with a higher limit goes on"
+    )
 
 
 class Budget:

@@ -326,6 +326,9 @@ class VllmEngine:
         }
         if self._reasoning_parser:
             arguments["reasoning_parser"] = self._reasoning_parser
+        if any(int(self._engine_args.get(f"{kind}_parallel_size", 1)) > 1 for kind in ("tensor", "pipeline")):
+            # Inside a worker of Ray's vLLM would otherwise look for a placement group with a bundle a GPU.
+            arguments["distributed_executor_backend"] = "mp"
         if _on_cpu():
             arguments |= self._cpu_arguments()
         return arguments | self._engine_args

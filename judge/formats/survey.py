@@ -19,6 +19,7 @@ from judge.formats.fields import inner
 from judge.judgements import Judgement, Steps, shape_of
 from judge.records import Conversation, Pair, Ranking, Record, Response, Solution, tagged
 from judge.run_files import is_skipped
+from judge.secrets import mask_secrets
 
 KINDS_OF_VERDICT = 12
 """More different verdicts of one criterion than this are numbers to be summed up, not names to be counted."""
@@ -77,7 +78,7 @@ def survey(path: str | Path | Iterable[Mapping[str, Any]], *, format: str | None
     """Read all of a file, or rows in memory, and tell about it.
 
     Args:
-        path: a file, a run directory, a hub name, or rows: a list of dicts, a `datasets.Dataset`.
+        path: a file, a run directory, a hub name, a URL, or rows: a list of dicts, a `datasets.Dataset`.
         format: the family of formats, where it is not to be recognised.
         first: so many records are kept as rows.
 
@@ -86,7 +87,7 @@ def survey(path: str | Path | Iterable[Mapping[str, Any]], *, format: str | None
     """
     scanned = scan_rows(path) if isinstance(path, str | Path) else _scan_memory(path)
     path = path if isinstance(path, str | Path) else "rows in memory"
-    result = Survey(path=str(path), forced=format is not None)
+    result = Survey(path=mask_secrets(str(path)), forced=format is not None)
     family = named(format) if format else None
     seen: set[bytes] = set()
     for place, row in scanned:

@@ -34,6 +34,8 @@ from judge.records import Message, Response, Solution
 from judge.rewards.checkpoint.metadata import REWARD_FILE
 from judge.rewards.reward import Reward, RewardSource
 from judge.rewards.shaping import Shaping
+from judge.runs.cluster.ray_job import Runner, check_runner
+from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, open_data
 
 ITERATE_FILE, CHART = "iterate.json", "chart.svg"
@@ -111,6 +113,8 @@ def iterate(
     settings: Mapping[str, Any] | Iterable[str] | None = None,
     format: str | None = None,
     seed: int = 0,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     progress: bool = True,
 ) -> Iteration:
     """Improve a policy in rounds. The same call again goes on where it was interrupted.
@@ -139,6 +143,7 @@ def iterate(
         shaping: of rewards, when the best answer is picked and in GRPO.
         format: force a family of formats instead of recognising it.
         seed: every draw follows from it.
+        runner, workers: where the judge labels, see `judge.label`.
 
     Returns:
         The figures of all rounds and why it stopped: the reward's agreement with the truth (without references: with
@@ -150,6 +155,7 @@ def iterate(
     """
     need("iterate", out=out)
     assert out is not None
+    check_runner(runner, workers)
     jury = as_judges(judges)
     models: dict[str, Any] = {"policy": str(policy), "judges": _names(jury), "kind": kind, "backbone": str(backbone)}
     labelling: dict[str, Any] = {"labels": labels, "task": task, "held_out": held_out, "tolerance": tolerance}
@@ -168,7 +174,7 @@ def iterate(
     training, measured = split_prompts(sources, format, held_out, seed)
     folder = _claimed(Path(out), config, [source.entry() for source in sources])
     with check_progress(shown=progress) as watch:
-        loop = _Loop(folder, config, jury, training, measured)
+        loop = _Loop(folder, config, jury, training, measured, {"runner": runner, "workers": workers})
         return loop.run(rounds, watch)
 
 
@@ -182,8 +188,10 @@ class _Loop:
         jury: Sequence[Judge],
         training: list[Answered],
         held: list[Answered],
+        where: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder, self.config, self.jury, self.training, self.held = folder, config, jury, training, held
+        self.where = where or {}
         self.label_data: list[Path] = []
 
     def run(self, rounds: int, watch: Any) -> Iteration:
@@ -227,6 +235,7 @@ class _Loop:
                 judges=self.jury,
                 out=path,
                 progress=False,
+                **self.where,
             )
         elif not path.exists() and self.config.labels == "truth":
             write_rows(path, true_labels(answered, self.config.kind))
@@ -296,6 +305,7 @@ class _Loop:
             judges=self.jury,
             out=place / "held-out-labels",
             progress=False,
+            **self.where,
         )
         labels = labelled_values(run)
         return [

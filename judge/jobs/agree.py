@@ -12,13 +12,16 @@ from judge.agreement.data.verdict_lines import is_verdict_lines, verdict_lines
 from judge.agreement.schema import Audit
 from judge.agreement.serialization import AUDIT_FILE, audit_from_row
 from judge.errors import ConfigError, InputError, unknown
+from judge.files import read_rows
 from judge.formats import BadRow, OnBad, from_row, judgement_from_row, to_row
 from judge.json_input import load_json
+from judge.remote_files import is_remote, local_path
 from judge.report.report import Report
 from judge.report.robustness import RobustnessReport
-from judge.run_files import MANIFEST
-from judge.runs.data import Data, DataSource, RowSource, open_data
+from judge.run_files import MANIFEST, is_skipped
+from judge.runs.data import Data, DataSource, FileSource, RowSource, open_data
 from judge.runs.reader import Run, first_row, open_run, skipped_in
+from judge.secrets import mask_secrets
 
 if TYPE_CHECKING:
     from judge.agreement.build import Inputs
@@ -180,6 +183,9 @@ def sources_of(data: Any, format: str | None = None, on_bad: OnBad | None = None
     path = data.directory if isinstance(data, Run) else data
     if not isinstance(path, str | Path):
         return [_rows_in_memory(data, format, on_bad)]
+    if is_remote(path):
+        return [_rows_elsewhere(source, format, on_bad) for source in open_data(path)]
+    path = local_path(str(path))
     place = Path(path)
     if place.is_dir():
         return [OwnFile(file, str(file), _check_row) for file in run_files(place)]
@@ -190,12 +196,21 @@ def sources_of(data: Any, format: str | None = None, on_bad: OnBad | None = None
         and place.is_file()
         and _is_own_file(place)
     ):
-        return [OwnFile(place, str(path), _check_row)]
+        return [OwnFile(place, path, _check_row)]
     sources = open_data(path)
     for source in sources:
         if not source.streamed and not Path(source.name).exists():
             raise InputError(f"{source.name}: no such file or run directory")
     return [_rows_of(source, format, on_bad) for source in sources]
+
+
+def _rows_elsewhere(source: DataSource, format: str | None, on_bad: OnBad | None) -> Source:
+    """The rows of a URL, with their judgements where these are rows of a run."""
+    assert isinstance(source, FileSource)
+    path = source.path
+    if format is None and not on_bad and _is_own_row(next((row for _, row in read_rows(path)), {})):
+        return Rows(lambda: (row for _, row in read_rows(path) if not is_skipped(row)), source.name, _check_row)
+    return _rows_of(source, format, on_bad)
 
 
 def _rows_in_memory(table: Any, format: str | None, on_bad: OnBad | None) -> Source:
@@ -242,7 +257,7 @@ def names_of(runs: Sequence[Any]) -> list[str]:
     """What to call each run: the last part of its path, with its folder where two share it."""
     paths = [str(run.directory) if isinstance(run, Run) else run for run in runs]
     full_names = [
-        str(path) if isinstance(path, str | Path) else "judge" if len(runs) == 1 else f"judge {number}"
+        mask_secrets(str(path)) if isinstance(path, str | Path) else "judge" if len(runs) == 1 else f"judge {number}"
         for number, path in enumerate(paths, start=1)
     ]
     short = [Path(name.rstrip("/")).name.removesuffix(".jsonl").removesuffix(".json") for name in full_names]

@@ -18,6 +18,7 @@ from judge.errors import ConfigError
 from judge.formats import BadRow
 from judge.prompting.template import load_template
 from judge.records import spoken
+from judge.remote_files import is_remote
 from judge.runs.counts import Counts
 from judge.runs.data import Data
 from judge.runs.progress import progress_bar
@@ -151,7 +152,8 @@ def ablate_constitution(
     bad: list[BadRow] = []
     on_bad = bad.append if skip_bad else None
     pairs = read_pairs(needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
-    annotator = human if isinstance(human, str) and not Path(human).exists() else ""
+    is_data = not isinstance(human, str) or is_remote(human) or Path(human).exists()
+    annotator = "" if is_data else str(human)
     labels = human_labels(pairs, pairs if annotator or human is None else read_pairs(human, on_bad=on_bad), annotator)
     labelled = [pair for pair in pairs if pair.id in labels]
     with _judging(judges, prompt, settings, seed, one_order) as judge, watching(len(labelled), progress) as watch:

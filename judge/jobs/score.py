@@ -188,7 +188,7 @@ class ScoreJob:
         """How a worker is made that scores as this job does."""
         keywords: dict[str, Any] = {"convention": self.convention, "batch_tokens": self.batch_tokens}
         build = partial(ScoreJob, (), self.model, self.rule, window=self.window, **keywords)
-        return Recipe(build, self.window, gpus=0 if self.model.device.startswith("cpu") else 1)
+        return Recipe(build, self.window, gpus=0 if self.model.device.startswith("cpu") else 1, computes=True)
 
     def execute(self, attempt: Attempt) -> None:
         """Score batch by batch; the model is loaded when there is something to score."""

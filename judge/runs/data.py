@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
 
 from judge.errors import ConfigError, InputError
-from judge.files import files_of, to_json
+from judge.data_files import files_of
+from judge.files import to_json
+from judge.remote_files import RemoteFile, is_remote, local_path, remote_files
 from judge.formats import BadRow, OnBad, Placed, judgement_to_row, read_records, records_from, to_row
 from judge.records import Pair, Ranking, Record, Response, Solution
 from judge.runs.reader import Run
+from judge.secrets import mask_secrets
 
 if TYPE_CHECKING:
     import datasets
@@ -70,8 +73,8 @@ def open_data(data: Data, *, shard: "Shard | str | None" = None) -> tuple[DataSo
     """The sources that data means.
 
     Args:
-        data: a path, a glob, a hub name `hf://NAME[:CONFIG][:SPLIT]`, a run directory, a `Run`, a sequence of these;
-            or rows in memory: a list of dicts or of records, a `datasets.Dataset`, a torch `Dataset` (map-style, or
+        data: a path, a glob, a hub name `hf://NAME[:CONFIG][:SPLIT]`, a URL that fsspec reads (`s3://BUCKET/*.jsonl`,
+            `https://…`), a run directory, a `Run`, a sequence of these; or rows in memory: a list of dicts or of records, a `datasets.Dataset`, a torch `Dataset` (map-style, or
             iterable, which is read to its end) whose rows are dicts, records, or (record, judgement).
         shard: only a share of the records, "2/8" for the second of eight.
 
@@ -102,35 +105,43 @@ def open_data(data: Data, *, shard: "Shard | str | None" = None) -> tuple[DataSo
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A file, a run directory (its labels) or a hub name."""
+    """A file here or elsewhere, a run directory (its labels) or a hub name.
 
-    name: str
+    path: what it is read by; as a name without the secrets that a URL may hold.
+    """
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return mask_secrets(self.path) if is_remote(self.path) else self.path
 
     @property
     def streamed(self) -> bool:
-        return self.name.startswith("hf://")
+        return self.path.startswith("hf://")
 
     def entry(self) -> dict[str, Any]:
         if self.streamed:
             return {"name": self.name}
-        size, digest = _hash_file(Path(self.name), None)
+        files = files_of(self.path)
+        if isinstance(files[0], RemoteFile) and (checksum := files[0].checksum()) is not None:
+            return checksum  # the store keeps it, so that the file need not be read for it
+        size, digest = _hash_file(self.path, None)
         return {"bytes": size, "hash": digest}
 
     def begins_with(self, entry: Mapping[str, Any]) -> bool:
-        size = entry.get("bytes")
-        if self.streamed or not isinstance(size, int):
+        size, digest = entry.get("bytes"), entry.get("hash")
+        if self.streamed or not isinstance(size, int) or digest is None:
             return False
-        return _hash_file(Path(self.name), size) == (size, entry["hash"])
+        return _hash_file(self.path, size) == (size, digest)
 
     def state(self) -> Any:
         if self.streamed:
             return ()
-        # A file that was replaced has another number; whoever reads it still reads the old one.
-        found = {str(path): path.stat() for path in files_of(Path(self.name))}
-        return {(name, stat.st_ino): (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+        return dict(_state(file) for file in files_of(self.path))
 
     def records(self, format: str | None = None, on_bad: OnBad | None = None) -> Iterator[Placed]:
-        return read_records(self.name, format=format, on_bad=on_bad)
+        return read_records(self.path, format=format, on_bad=on_bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +236,11 @@ def reject(place: str, reason: str, on_bad: OnBad | None) -> None:
 
 
 def _sources(data: object) -> Iterator[DataSource]:
-    if isinstance(data, Run):
+    if isinstance(data, str):
+        data = local_path(data)
+    if isinstance(data, str) and is_remote(data):
+        yield from (FileSource(file.url) for file in remote_files(data))
+    elif isinstance(data, Run):
         yield FileSource(str(data.directory))
     elif not isinstance(data, str | Path):
         kind = type(data).__name__
@@ -272,7 +287,15 @@ def _hash_rows(table: Any, count: int) -> str:
     return digest.hexdigest()
 
 
-def _hash_file(path: Path, limit: int | None) -> tuple[int, str]:
+def _state(file: Path | RemoteFile) -> tuple[Any, Any]:
+    """What stays the same while a file does, and what changes when it is overwritten in place."""
+    if isinstance(file, RemoteFile):
+        return file.url, file.state()  # what is read of it next is of the new one
+    stat = file.stat()  # a file that was replaced has another number; whoever reads it still reads the old one
+    return (str(file), stat.st_ino), (stat.st_size, stat.st_mtime_ns)
+
+
+def _hash_file(path: str, limit: int | None) -> tuple[int, str]:
     """The size and hash of a file's bytes, or of its first ones."""
     digest, size = blake2b(digest_size=16), 0
     for part in files_of(path):  # a run's labels, the parts of a saved data set

@@ -144,12 +144,16 @@ def check_same(directory: Path, manifest: Mapping[str, Any], config: Mapping[str
     Raises RunChangedError that names each difference: `prompt: a1b2 → c3d4`.
     """
     before = {name: manifest["config"].get(name, _ABSENT) for name in config}
-    changes = list(_differences("", _plain(before), _plain(masked(config))))
-    if changes:
+    if changes := differences(before, masked(config)):
         raise RunChangedError(
             f"{directory}: made by another configuration: {'; '.join(changes)}. "
             "Repeat the first command to go on, or name another --out"
         )
+
+
+def differences(before: Any, after: Any) -> list[str]:
+    """What differs between two plain values, each as `prompt: a1b2 → c3d4`."""
+    return list(_differences("", _plain(before), _plain(after)))
 
 
 def now() -> str:

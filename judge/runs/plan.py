@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from judge.constitution.constitution import Constitution, load_constitution
@@ -18,10 +19,12 @@ from judge.formats import OnBad
 from judge.judgements import Judgement
 from judge.prompting.template import language_request
 from judge.records import Record
+from judge.runs.cluster.leases import leased
 from judge.runs.cluster.worker import Answers, Feed, Recipe
 from judge.runs.counts import Counts
 from judge.runs.data import DataSource
 from judge.runs.kept_replies import KeptReplies
+from judge.runs.manifest import differences
 from judge.runs.runner import Attempt, row_of
 from judge.runs.scheduler import WINDOW, run, run_waiting
 from judge.tasks import Options, Program
@@ -130,17 +133,19 @@ class EngineJob(ABC):
         """How a worker is made that judges as this job does.
 
         Raises:
-            ConfigError: for an engine of the caller's own, which no other process can have, and for what one process
-                has to keep an eye on: a cost limit, batches on a server.
+            ConfigError: for an engine of the caller's own, which no other process can have, and for batches on a server.
         """
         if not all(isinstance(judge, str) for judge in self.plan.judges):
             raise ConfigError("Ray's workers load the judges themselves: name each by a spec, such as 'vllm:MODEL'")
-        if self.plan.max_cost is not None:
-            raise ConfigError("a cost limit holds for one process: leave out max_cost, or the runner ray")
         if any(isinstance(engine, Durable) for engine in self.engines):
-            raise ConfigError("a batch endpoint is asked by one process: leave out batch=true, or the runner ray")
+            raise ConfigError(
+                "a batch endpoint works while nobody waits for it, and which batches are under way is written in the run, "
+                "by one process: leave out batch=true, or the runner ray"
+            )
         gpus, spread = gpus_of(self.plan)
-        return Recipe(self.rebuilt(replace(self.plan, data=())), self.plan.window, gpus, spread)
+        described = [engine.describe() for engine in self.engines]
+        build = partial(_build_alike, self.rebuilt(replace(self.plan, data=())), described)
+        return Recipe(build, self.plan.window, gpus, spread, self.budget.limit, computes=gpus > 0)
 
     def work(self, feed: Feed) -> None:
         """Judge what a feed gives; see Work."""
@@ -148,7 +153,7 @@ class EngineJob(ABC):
         run_waiting(
             feed,
             lambda record: answers.program(record.id, self.program(record)),
-            self.engines,
+            leased(self.engines, self.budget, feed.lease),
             answers,
             self.row,
             counts=Counts(),
@@ -185,6 +190,25 @@ class EngineJob(ABC):
     def close(self) -> None:
         """Let go of the models that were loaded for this job; an engine of the caller's own stays open."""
         close_loaded(self.engines, self.plan.judges)
+
+
+def _build_alike(build: Callable[[], EngineJob], described: Sequence[Mapping[str, Any]]) -> EngineJob:
+    """A job in another process, whose judges must be those that the run's manifest describes."""
+    job = build()
+    found = [_without_builds(engine.describe()) for engine in job.engines]
+    if changes := differences([_without_builds(entry) for entry in described], found):
+        job.close()
+        raise ConfigError(
+            f"a worker's judges are not those of the run: judges{'; judges'.join(changes)} (models and packages must be "
+            "the same on all machines; a number type that follows the machine is fixed by dtype, such as dtype=bfloat16)"
+        )
+    return job
+
+
+def _without_builds(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A judge's description, its versions without what says for which device a package was built."""
+    versions = {name: str(number).partition("+")[0] for name, number in described.get("versions", {}).items()}
+    return {**described, **({"versions": versions} if versions else {})}
 
 
 def gpus_of(plan: Plan) -> tuple[int, bool]:

@@ -18,6 +18,7 @@ from judge.formats import BadRow, OnBad, to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
 from judge.records import Record
+from judge.remote_files import target_path
 from judge.run_files import skipped_row
 from judge.runs.counts import Counts
 from judge.runs.data import DataSource, ShardSource
@@ -174,7 +175,7 @@ def resume(
         CostLimitError: when what is left would cost more than the limit.
         KeyboardInterrupt: once everything that was complete is on the disk.
     """
-    out, on_bad = Path(out), ignore if skip_bad else None
+    out, on_bad = target_path(out, "the run"), ignore if skip_bad else None
     next(job.records(on_bad), None)  # a file that is not there or not known is named by its reader, not by its hash
     states = [source.state() for source in job.data]
     config, before = job.config(), read_manifest(out)

@@ -18,8 +18,8 @@ from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from judge.engines.base import Completion, Engine, Request
-from judge.engines.prices import Budget
-from judge.errors import ConfigError, CostLimitError, EngineError
+from judge.engines.prices import Budget, limit_reached
+from judge.errors import ConfigError, EngineError
 from judge.id_set import IdSet
 from judge.judgements import Judgement, readable
 from judge.records import Record
@@ -276,10 +276,7 @@ class _LivePrograms:
         """Suspend the programs whose requests would cost more than the budget has left, and raise CostLimitError."""
         while self.held:
             self._orphan(self.held.popleft()[0])
-        raise CostLimitError(
-            f"the cost limit of ${self._budget.limit:,.2f} is reached: ${self._counts.cost:,.4f} spent, "
-            f"{self._counts.rows:,} rows are judged; the same command with a higher limit goes on"
-        )
+        raise limit_reached(self._budget.limit, self._counts.cost, self._counts.rows)
 
     def lose(self, judge: int, error: EngineError) -> None:
         """Go on without a judge that gave out; raise where nobody is left or where it never gave an answer."""

@@ -172,6 +172,18 @@ def test_hf_says_that_it_follows_no_schema(hf_engine: Engine, ask: Ask, answers:
 
 
 @pytest.mark.vllm
+def test_a_model_on_several_gpus_runs_in_processes_of_its_own(small_model: Path) -> None:
+    """Else vLLM would look for a placement group of its own kind inside a worker of Ray's."""
+    from judge.engines.vllm import VllmEngine
+
+    assert "distributed_executor_backend" not in VllmEngine(str(small_model)).arguments()
+    several = VllmEngine(str(small_model), tensor_parallel_size=2)
+    assert several.arguments()["distributed_executor_backend"] == "mp"
+    spread = VllmEngine(str(small_model), tensor_parallel_size=2, distributed_executor_backend="ray")
+    assert spread.arguments()["distributed_executor_backend"] == "ray"
+
+
+@pytest.mark.vllm
 def test_one_juror_that_closes_leaves_the_other_running(
     vllm_engine: Engine, small_model: Path, ask: Ask, answers: Answers
 ) -> None:

@@ -88,6 +88,15 @@ def test_too_few_prompts(tmp_path: Path) -> None:
         judge.iterate(ROWS[:3], policy="nowhere", labels="truth", out=tmp_path, progress=False)
 
 
+def test_an_unknown_runner_is_refused_before_anything_is_sampled(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"policy": "nowhere", "judges": "tiny", "out": tmp_path / "out", "progress": False}
+    with pytest.raises(UnknownNameError, match="unknown value of runner 'rai'; did you mean 'ray'"):
+        judge.iterate(ROWS, runner="rai", **given)
+    with pytest.raises(ConfigError, match="workers are those of a cluster"):
+        judge.iterate(ROWS, workers="2:8", **given)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_line(policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "problems.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))

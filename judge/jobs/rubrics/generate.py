@@ -19,6 +19,8 @@ from judge.rubric.criterion_votes import CriterionVotes, JudgedAnswer, votes_on
 from judge.rubric.material import PromptMaterial, gather_material
 from judge.rubric.rubric_file import RubricFile
 from judge.rubric.selection import Candidate, deduplicate, fate, held_out_agreement, separations
+from judge.runs.cluster.ray_job import Runner
+from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data
 from judge.runs.reader import Run
 from judge.tasks.authoring.rubric import criteria_of
@@ -116,6 +118,8 @@ def generate_rubrics(
     max_tokens: int | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    runner: Runner = "here",
+    workers: int | str | Workers = 1,
     progress: bool = True,
 ) -> RubricGeneration:
     """Write rubrics by a model. The same call again resumes an unfinished one.
@@ -135,7 +139,8 @@ def generate_rubrics(
         most: the most criteria that a rubric keeps, those that separate best.
         author_prompt, prompt: the author's prompt, of the task rubric, and the judges', of the task checklist.
         votes, temperature, max_tokens: how many rubrics the author writes for a prompt, and how it is sampled.
-        format, limit, skip_bad, settings, patience, seed, progress: see `judge.label`. resamples: of the bootstrap.
+        format, limit, skip_bad, settings, patience, seed, runner, workers, progress: see `judge.label`.
+        resamples: of the bootstrap.
 
     Returns:
         What was written, what stayed, and its agreement with people who were held out.
@@ -155,8 +160,9 @@ def generate_rubrics(
     rules = _Rules(shared=shared, margin=margin, most=most, seed=seed, resamples=resamples)
     asks = [prompt for prompt in material if not (shared and prompt.unseen)]
     given = read_settings(settings) | ({"patience": patience} if patience else {})
-    with _engines(jury, author, given) as (writer, checkers, left):
-        asked: dict[str, Any] = {"settings": left, "seed": seed, "progress": progress}
+    with _engines(jury, author, given, here=runner == "here") as (writer, checkers, left):
+        asked: dict[str, Any] = {"settings": left, "seed": seed, "runner": runner, "workers": workers}
+        asked |= {"progress": progress}
         briefs = [prompt.brief(seed, general=shared) for prompt in asks]
         sampled: dict[str, Any] = {"votes": votes, "temperature": temperature, "max_tokens": max_tokens}
         written = label(
@@ -178,12 +184,13 @@ def generate_rubrics(
 
 @contextmanager
 def _engines(
-    jury: Sequence[Judge], author: Judge | None, settings: Mapping[str, Any]
+    jury: Sequence[Judge], author: Judge | None, settings: Mapping[str, Any], *, here: bool
 ) -> Iterator[tuple[Judge, Sequence[Judge], Mapping[str, Any]]]:
     """The author, the judges, and the settings that are left for them. A judge that also writes is loaded once; an
-    author of its own is let go before the judges are loaded, since both may need the whole of a GPU."""
-    if author is not None:
-        yield author, jury, settings
+    author of its own is let go before the judges are loaded, since both may need the whole of a GPU. On a cluster the
+    workers load all of them."""
+    if author is not None or not here:
+        yield jury[0] if author is None else author, jury, settings
         return
     engines = load_jury(jury, settings)
     try:

@@ -14,6 +14,7 @@ from judge.formats import BadRow, OnBad
 from judge.jobs.constitution import Judges, Settings, needed, watching, write_new
 from judge.prompting.template import load_template
 from judge.records import Pair, Record, responses_of
+from judge.remote_files import is_remote
 from judge.rubric.ablation import RubricAblation, ablate
 from judge.rubric.comparisons import comparisons, read_answers
 from judge.rubric.criterion_votes import CriterionJudge, answer_key, answers_of, votes_on
@@ -213,7 +214,7 @@ def test_rubric(
 
 def _labelled(records: Sequence[Record], human: Data | None, on_bad: OnBad | None) -> list[Pair]:
     """The pairs with people's verdicts: the data's own, one annotator's of these, or those of other data."""
-    if isinstance(human, str) and not Path(human).exists():
+    if isinstance(human, str) and not is_remote(human) and not Path(human).exists():
         return _by_annotator(comparisons(records), human)
     pairs = comparisons(records if human is None else read_answers(human, on_bad=on_bad))
     if human is not None:

@@ -15,9 +15,10 @@ from judge.formats import choose, judgement_to_row, named, to_row
 from judge.jobs.agree import agree
 from judge.jobs.training.label_source import LabelSource, label_source
 from judge.records import Pair, Ranking, Record, Response, Solution
+from judge.remote_files import is_remote
 from judge.rewards.config import RewardConfig
 from judge.rewards.inference.judgements import Rule, task_of
-from judge.runs.data import Data, DataSource, RowSource, open_data
+from judge.runs.data import Data, DataSource, FileSource, RowSource, open_data
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -96,7 +97,7 @@ def _are_rows(data: Sequence[Any]) -> bool:
 
 def _named(part: Any) -> tuple[str, Any]:
     """The name and the data of `NAME=PATH`; all else has no name of its own."""
-    if isinstance(part, str) and "=" in part and not Path(part).exists():
+    if isinstance(part, str) and "=" in part and not is_remote(part) and not Path(part).exists():
         name, _, path = part.partition("=")
         return name, path
     return "", part
@@ -120,7 +121,7 @@ def _family(source: DataSource) -> str:
     elif Path(source.name).is_dir():
         return ""
     else:
-        rows = (row for _, row in scan_rows(source.name))
+        rows = (row for _, row in scan_rows(source.path if isinstance(source, FileSource) else source.name))
     first = next((row for row in rows if isinstance(row, Mapping)), None)
     return "" if first is None else choose(dict(first), source.name).name
 

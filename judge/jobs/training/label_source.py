@@ -1,16 +1,17 @@
 """Labelled records of runs and of data: whose labels are taken, and where they came from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from judge.errors import ConfigError, InputError, unknown
-from judge.files import file_hash
+from judge.files import file_hash, read_rows
 from judge.formats import OnBad, from_row, judgement_from_row
 from judge.judgements import Judgement
 from judge.records import Record, content_id
-from judge.run_files import FAILURES, LABELS
-from judge.runs.data import DataSource, RowSource, reject
+from judge.remote_files import is_remote
+from judge.run_files import FAILURES, LABELS, is_skipped
+from judge.runs.data import DataSource, FileSource, RowSource, reject
 from judge.runs.reader import holds_judgements, judged_in, open_run
 
 LABELLED_BY = ("judge", "human")
@@ -29,7 +30,7 @@ class LabelSource(NamedTuple):
 
         A run's rows without a verdict are counted as dropped, so they are part of it.
         """
-        sources = [(parent["kind"], parent.get("hash", parent["path"])) for parent in self.parents]
+        sources = [(parent["kind"], parent.get("hash") or parent.get("etag") or parent["path"]) for parent in self.parents]
         failures = [path for parent in self.parents if (path := Path(parent["path"]) / FAILURES).is_file()]
         return content_id(sources, [file_hash(path) for path in failures], self.labels)
 
@@ -73,6 +74,9 @@ def _is_judged(source: DataSource) -> bool:
         return len(source.table) > 0 and isinstance(source.table[0].get("judgement"), Mapping)
     if source.streamed:
         return False
+    if isinstance(source, FileSource) and is_remote(source.path):
+        first = next((row for _, row in read_rows(source.path)), {})
+        return isinstance(first.get("judgement"), Mapping)
     path = Path(source.name)
     if not path.exists():
         raise InputError(f"{path}: no such file or run directory")
@@ -82,15 +86,11 @@ def _is_judged(source: DataSource) -> bool:
 def _judgements(source: DataSource, on_bad: OnBad | None) -> Iterator[Labelled]:
     """Of a run all judgements, those that could not be read too: they are counted with the rest."""
     if isinstance(source, RowSource):
-        for number, row in enumerate(source.table, start=1):
-            try:
-                fields = dict(row)
-                judgement = judgement_from_row(fields.pop("judgement"))
-                labelled = from_row(fields), judgement
-            except (InputError, TypeError, KeyError) as error:
-                reject(f"row {number}", f"no row of a run: {error}", on_bad)
-            else:
-                yield labelled
+        rows = ((f"row {number}", row) for number, row in enumerate(source.table, start=1))
+        yield from _judgements_in(rows, on_bad)
+        return
+    if isinstance(source, FileSource) and is_remote(source.path):
+        yield from _judgements_in((entry for entry in read_rows(source.path) if not is_skipped(entry[1])), on_bad)
         return
     path = Path(source.name)
     if not path.is_dir():
@@ -101,11 +101,25 @@ def _judgements(source: DataSource, on_bad: OnBad | None) -> Iterator[Labelled]:
     yield from ((judged.record, judged.judgement) for judged in run.failures())
 
 
+def _judgements_in(rows: Iterable[tuple[str, Any]], on_bad: OnBad | None) -> Iterator[Labelled]:
+    for place, row in rows:
+        try:
+            fields = dict(row)
+            judgement = judgement_from_row(fields.pop("judgement"))
+            labelled = from_row(fields), judgement
+        except (InputError, TypeError, KeyError) as error:
+            reject(place, f"no row of a run: {error}", on_bad)
+        else:
+            yield labelled
+
+
 def _parent(source: DataSource, is_run: bool) -> dict[str, Any]:
     """What traces a model back to its labels: where they lay, their hash, and who gave them."""
     parent: dict[str, Any] = {"kind": "run" if is_run else "data", "path": source.name}
     if isinstance(source, RowSource):
         return parent | {"hash": source.entry()["hash"]}
+    if isinstance(source, FileSource) and is_remote(source.path):
+        return parent | source.entry()
     path = Path(source.name)
     file = path / LABELS if path.is_dir() else path
     if file.is_file():

@@ -88,15 +88,15 @@ class Dispatcher:
         """How many records a worker holds."""
         return len(self._held.get(worker, ()))
 
-    def take(self, worker: int) -> list[Item]:
-        """What a worker is handed now: nothing while it has no room for a block."""
+    def take(self, worker: int, *, again: bool = True) -> list[Item]:
+        """What a worker is handed now: nothing while it has no room for a block. again: also what others hold too long."""
         most = self._most()
         room = most - self.held_by(worker)
         block = max(1, min(BLOCK, most // 2))
         if room < block:
             return []
         items = self._next(min(room, BLOCK)) if self.waiting else []
-        if not items and not self.held_by(worker):
+        if again and not items and not self.held_by(worker):
             items = self._overdue(block)
         given = self._held.setdefault(worker, {})
         for item in items:

@@ -4,6 +4,7 @@ Workers write nothing and hold no lock, so what outlives a killed driver cannot 
 Every machine must see prompts and models under the same paths; data and the run are the driver's alone.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from judge.engines.prices import limit_reached
 from judge.errors import ConfigError, EngineError, MissingExtraError, RunError, unknown
 from judge.formats import OnBad
 from judge.records import Record
 from judge.runs.cluster.dispatcher import Dispatcher, Item
+from judge.runs.cluster.leases import Ledger
 from judge.runs.cluster.ray_pool import RayPool, cores
 from judge.runs.cluster.worker import Recipe
 from judge.runs.cluster.workers import Workers
@@ -51,25 +54,33 @@ def on_runner(job: Distributable, runner: Runner, workers: int | str | Workers) 
     """The job itself, or the same on a Ray cluster.
 
     Raises:
-        ConfigError: for an unknown runner, several workers without one, and a job that others cannot do.
+        ConfigError: for a job that others cannot do; and what `check_runner` raises.
+    """
+    size = check_runner(runner, workers)
+    return RayJob(job, size) if runner == "ray" else job
+
+
+def check_runner(runner: Runner, workers: int | str | Workers) -> Workers:
+    """How many workers there may be.
+
+    Raises:
+        ConfigError: for an unknown runner, and for several workers without one.
         MissingExtraError: where ray is not installed.
     """
     if runner not in RUNNERS:
         raise unknown("value of runner", runner, RUNNERS)
     size = Workers.of(workers)
-    if runner == "ray":
-        return RayJob(job, size)
-    if size != (1, 1):
+    if runner == "here" and size != (1, 1):
         raise ConfigError("workers are those of a cluster: name runner='ray' (on the command line --runner ray) too")
-    return job
+    if runner == "ray" and find_spec("ray") is None:
+        raise MissingExtraError("the runner ray needs ray: pip install 'rmjudge[ray]'")
+    return size
 
 
 class RayJob:
     """A job executed by workers on a Ray cluster: the one that RAY_ADDRESS names, else one of this machine's own."""
 
     def __init__(self, job: Distributable, workers: Workers) -> None:
-        if find_spec("ray") is None:
-            raise MissingExtraError("the runner ray needs ray: pip install 'rmjudge[ray]'")
         self._job, self._workers, self._recipe = job, workers, job.recipe()
 
     @property
@@ -97,18 +108,26 @@ class RayJob:
                 self._judge(ray, dispatcher, attempt, replies)
 
     def _judge(self, ray: Any, dispatcher: Dispatcher, attempt: Attempt, replies: KeptReplies) -> None:
-        def accept(answer: Answer) -> None:
+        def accept(answer: Answer, first: bool) -> None:
             with attempt.interrupt.shielded():
+                if not first:  # another worker was faster; what it cost is paid all the same
+                    attempt.counts.add_spent(Counts(costs=answer.spent.costs, saved=answer.spent.saved))
+                    return
                 if answer.row is None:
                     replies.keep(answer.id, answer.kept)
                 attempt.write(answer)
 
-        pool = RayPool(ray, self._recipe, self._workers, dispatcher, accept)
+        limit = self._recipe.limit
+        ledger = None if limit == math.inf else Ledger(limit, attempt.counts.cost)
+        pool = RayPool(ray, self._recipe, self._workers, dispatcher, accept, ledger)
         try:
             while not dispatcher.done:
                 pool.turn(_TURN_SECONDS)
                 attempt.journal.sync()
                 attempt.watch(attempt.counts)
+                if ledger is not None and pool.exhausted:
+                    pool.suspend()
+                    raise limit_reached(limit, attempt.counts.cost, attempt.counts.rows, forfeited=ledger.forfeited)
             pool.close()
         except BaseException:
             pool.drain()

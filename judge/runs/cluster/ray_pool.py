@@ -1,17 +1,19 @@
 """Ray actors that judge: started, started again when they die, more while records wait, fewer when they do not."""
 
 import logging
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from judge.errors import EngineError, RmjudgeError
-from judge.runs.cluster.dispatcher import Dispatcher
-from judge.runs.cluster.worker import Recipe, Worker
+from judge.runs.cluster.dispatcher import Dispatcher, Item
+from judge.runs.cluster.leases import Ledger
+from judge.runs.cluster.worker import Handover, Recipe, Worker
 from judge.runs.cluster.workers import Workers
 from judge.runs.runner import Answer
 
@@ -49,7 +51,8 @@ class RayPool:
         recipe: how a worker is made.
         workers: how many there may be.
         dispatcher: who holds which records.
-        accept: what is done with each answer that comes first.
+        accept: what is done with each answer; also told whether it came first.
+        ledger: what a run with a cost limit may still cost.
     """
 
     def __init__(
@@ -58,15 +61,17 @@ class RayPool:
         recipe: Recipe,
         workers: Workers,
         dispatcher: Dispatcher,
-        accept: Callable[[Answer], None],
+        accept: Callable[[Answer, bool], None],
+        ledger: Ledger | None = None,
     ) -> None:
         self._ray, self._recipe, self._workers, self._dispatcher = ray, recipe, workers, dispatcher
-        self._accept, self._most = accept, workers.most
+        self._accept, self._ledger, self._most = accept, ledger, workers.most
         self._started = time.monotonic()
         self._numbers = iter(range(1 << 30))
         self._slots: dict[int, _Slot] = {}
         self._any_up = False
         self._gpus = recipe.gpus if ray.cluster_resources().get("GPU") else 0
+        self._cpus = _share_of_cores(ray, workers.most) if recipe.computes and not self._gpus else 1
 
     @property
     def size(self) -> int:
@@ -84,23 +89,40 @@ class RayPool:
         self._fit()
         for slot in self._ready(seconds):
             try:
-                answers: list[Answer] = self._ray.get(slot.call)
+                handover: Handover = self._ray.get(slot.call)
             except self._ray.exceptions.RayError as error:
                 self._bury(slot, error)
                 continue
             slot.up = self._any_up = True
-            self._take(slot, answers)
+            self._take(slot, handover.answers)
+            if self._ledger is not None:
+                self._ledger.report(slot.number, handover.usage)
             self._hand_out(slot)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the cost limit leaves no worker anything to ask."""
+        holders = (number for number in self._slots if self._dispatcher.held_by(number))
+        return self._ledger is not None and self._ledger.exhausted(holders)
+
+    def suspend(self) -> None:
+        """Take up what was said of records that the cost limit leaves unfinished."""
+        calls = {slot.actor.suspend.remote(): slot for slot in self._slots.values() if slot.up}
+        self._take_up(calls, _CLOSE_SECONDS, lambda answers: answers)
 
     def drain(self) -> None:
         """Take up what workers have finished and not handed over yet."""
         calls = {slot.call: slot for slot in self._slots.values() if slot.up}
+        self._take_up(calls, 2 * _EXCHANGE_SECONDS, lambda handover: handover.answers)
+
+    def _take_up(self, calls: dict[Any, _Slot], seconds: float, answers_of: Callable[[Any], list[Answer]]) -> None:
+        """Take up the last answers of workers, as far as they come in so many seconds."""
         if not calls:
             return
-        ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=2 * _EXCHANGE_SECONDS)
+        ready, _ = self._ray.wait(list(calls), num_returns=len(calls), timeout=seconds)
         for call in ready:
             with suppress(self._ray.exceptions.RayError):
-                self._take(calls[call], self._ray.get(call))
+                self._take(calls[call], answers_of(self._ray.get(call)))
 
     def close(self) -> None:
         """Let workers with nothing to do close their models, and end all."""
@@ -126,19 +148,23 @@ class RayPool:
 
     def _take(self, slot: _Slot, answers: list[Answer]) -> None:
         for answer in answers:
+            first = True
             if answer.row is None:
                 self._dispatcher.give_back(slot.number, answer.id, answer.kept)
-            elif not self._dispatcher.finish(slot.number, answer.id):
-                continue  # another worker was faster
-            else:
+            elif first := self._dispatcher.finish(slot.number, answer.id):
                 slot.deaths, slot.rows = 0, True
-            self._accept(answer)
+            self._accept(answer, first)
 
     def _hand_out(self, slot: _Slot) -> None:
-        items = self._dispatcher.take(slot.number)
+        # What waits for money is not late, and would be paid for twice.
+        items = self._dispatcher.take(slot.number, again=self._ledger is None or not self._ledger.short)
         if self._dispatcher.held_by(slot.number):
             slot.busy = time.monotonic()
-        slot.call = slot.actor.exchange.remote(items, _EXCHANGE_SECONDS)
+        slot.call = self._exchange(slot, items, _EXCHANGE_SECONDS)
+
+    def _exchange(self, slot: _Slot, items: Sequence[Item], seconds: float) -> Any:
+        lease = math.inf if self._ledger is None else self._ledger.offer(slot.number)
+        return slot.actor.exchange.remote(items, seconds, lease)
 
     def _bury(self, slot: _Slot, error: Exception) -> None:
         """Hand a dead worker's records to others, and start it again unless it dies again and again."""
@@ -197,14 +223,14 @@ class RayPool:
             placement_group=slot.group, placement_group_bundle_index=0, placement_group_capture_child_tasks=spread
         )
         # A model that is spread gives each of its GPUs to a child actor of vLLM's, in the same group.
-        options = {"num_cpus": 0 if spread else 1, "num_gpus": 0 if spread else self._gpus}
+        options = {"num_cpus": 0 if spread else self._cpus, "num_gpus": 0 if spread else self._gpus}
         actor = self._ray.remote(Worker).options(scheduling_strategy=strategy, max_restarts=0, **options)
         slot.actor = actor.remote(self._recipe, str(Path.cwd()))
         slot.up, slot.rows, slot.busy = False, False, time.monotonic()
-        slot.call = slot.actor.exchange.remote([], 0.0)  # records are handed out once it is up
+        slot.call = self._exchange(slot, [], 0.0)  # records are handed out once it is up
 
     def _bundle(self) -> dict[str, float]:
-        return {"CPU": 1, **({"GPU": self._gpus} if self._gpus else {})}
+        return {"CPU": self._cpus, **({"GPU": self._gpus} if self._gpus else {})}
 
     def _remove(self, slot: _Slot) -> None:
         from ray.util.placement_group import remove_placement_group
@@ -215,6 +241,8 @@ class RayPool:
         self._slots.pop(slot.number, None)
 
     def _kill_actor(self, slot: _Slot) -> None:
+        if self._ledger is not None:
+            self._ledger.lose(slot.number)
         with suppress(Exception):
             self._ray.kill(slot.actor)
 
@@ -226,6 +254,12 @@ def _fault(ray: Any, error: Exception) -> RmjudgeError:
         return cause if isinstance(cause, RmjudgeError) else EngineError(f"a Ray worker failed: {cause!r}")
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return EngineError(f"a Ray worker died: {lines[0] if lines else type(error).__name__}")
+
+
+def _share_of_cores(ray: Any, workers: int) -> int:
+    """How many cores a worker has that computes on them: a part of what is free, on one machine. Ray tells torch."""
+    largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=1)
+    return max(1, int(min(largest, ray.available_resources().get("CPU", 0) // workers)))
 
 
 def _words(resources: dict[str, float]) -> str:

@@ -4,6 +4,7 @@ One call goes back and forth, `exchange`: new records in, finished rows out. So 
 driver writes, writes nothing itself, and holds no lock that could outlive the driver.
 """
 
+import math
 import os
 import threading
 import time
@@ -18,11 +19,13 @@ from judge.engines.prices import Budget
 from judge.judgements import Judgement
 from judge.records import Record
 from judge.runs.cluster.dispatcher import Item
+from judge.runs.cluster.leases import Lease, Usage
 from judge.runs.counts import Counts
 from judge.runs.runner import Answer
 from judge.tasks.base import Program
 
 _LINGER_SECONDS = 0.02
+_SUSPEND_SECONDS = 5.0
 
 
 class Work(Protocol):
@@ -43,19 +46,34 @@ class Recipe(NamedTuple):
         window: records in work at once.
         gpus: that a worker takes where the cluster has any.
         spread: whether these may lie on several machines, as vLLM's own Ray executor allows.
+        limit: the most that the run may cost, in dollars; infinite where there is no limit.
+        computes: whether it runs a model itself, with all the cores that it can have where it has no GPU.
     """
 
     build: Callable[[], Work]
     window: int
     gpus: int = 0
     spread: bool = False
+    limit: float = math.inf
+    computes: bool = False
+
+
+class Handover(NamedTuple):
+    """What a worker hands to the driver: answers since the last time, and what became of its lease."""
+
+    answers: list[Answer]
+    usage: Usage = Usage()
 
 
 class Feed:
-    """Records in, answers out, between the thread that judges and the one that talks to the driver."""
+    """Records in, answers out, between the thread that judges and the one that talks to the driver.
+
+    lease: what the requests of this worker may cost.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
+        self.lease = Lease(self._changed)
         self._queue: deque[Item] = deque()
         self._in_work: dict[str, Item] = {}
         self._answers: list[Answer] = []
@@ -108,10 +126,11 @@ class Feed:
             self._changed.notify_all()
 
     def collect(self, seconds: float) -> list[Answer]:
-        """The answers since the last time; waits so long for the first one, and a little for more."""
+        """The answers since the last time; waits so long for the first one or until the lease is too small, and a
+        little for more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._answers or self._closed, seconds)
-            waited = bool(self._answers) and not self._closed and seconds > 0
+            self._changed.wait_for(lambda: self._answers or self._closed or self.lease.asks, seconds)
+            waited = bool(self._answers or self.lease.asks) and not self._closed and seconds > 0
         if waited:
             time.sleep(_LINGER_SECONDS)
         with self._changed:
@@ -141,13 +160,22 @@ class Worker:
         self._thread = threading.Thread(target=self._judge, args=(recipe,), daemon=True)
         self._thread.start()
 
-    def exchange(self, items: Sequence[Item], seconds: float) -> list[Answer]:
-        """Take new records, and hand back what was finished; raises what ended the work once all answers are out."""
+    def exchange(self, items: Sequence[Item], seconds: float, lease: float = math.inf) -> Handover:
+        """Take new records and a lease, and hand back what was finished; raises what ended the work once all answers
+        are out."""
+        self._feed.lease.offer(lease)
         self._feed.give(items)
         answers = self._feed.collect(seconds)
         if not answers and self._error is not None:
             raise self._error
-        return answers
+        return Handover(answers, self._feed.lease.usage())
+
+    def suspend(self) -> list[Answer]:
+        """End work that waits for a larger lease, and hand back what was said of its records."""
+        self._feed.lease.close()
+        self._feed.close()
+        self._thread.join(_SUSPEND_SECONDS)
+        return self._feed.collect(0.0)
 
     def close(self) -> None:
         """Let go of the models; a worker that is still at something does not wait for it."""

@@ -89,6 +89,7 @@ def test_an_idle_worker_judges_again_what_is_overdue_and_the_first_answer_counts
     clock.now = 6.0
     assert dispatcher.take(0) == []  # twice the mean, and not more
     clock.now = 6.5
+    assert dispatcher.take(0, again=False) == []
     assert ids(dispatcher.take(0)) == ["4", "5"]  # a block is half a window
     assert dispatcher.finish(1, "4")  # the slow one after all
     assert not dispatcher.finish(0, "4")

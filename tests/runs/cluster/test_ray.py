@@ -15,10 +15,10 @@ import pytest
 
 import judge
 from judge.engines import ENGINES
-from judge.runs.cluster.ray_job import SHARDS
-from judge.runs.cluster.ray_pool import RayPool
+from judge.runs.cluster.ray_job import SHARDS, _connected
+from judge.runs.cluster.ray_pool import RayPool, _share_of_cores
 from judge.runs.journal import Journal
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Cli
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install 'rmjudge[ray]'")
 
@@ -179,6 +179,29 @@ def test_the_pool_grows_with_the_work_and_shrinks_at_its_end(
     assert sizes[-1] == 2
 
 
+def test_a_model_judges_in_a_worker_as_in_this_process(on_ray: dict[str, str], tmp_path: Path) -> None:
+    """The embedded judge by transformers; `tests/real/test_ray.py` has vLLM and a real model."""
+    data = tmp_path / "pairs.jsonl"
+    row = {"prompt": "What is 2 + 2?", "chosen": "2 + 2 = 4", "rejected": "2 + 2 = 5"}
+    data.write_text(json.dumps(row) + "\n")
+    asking: dict[str, Any] = {"task": "preference", "judges": "tiny:hf", "one_order": True, "progress": False}
+    here = judge.label(data, out=tmp_path / "here", **asking)
+    ray = judge.label(data, out=tmp_path / "ray", runner="ray", **asking)
+    (judgement,), (other,) = ([row["judgement"] for row in run.rows()] for run in (here, ray))
+    assert other["verdict"] == judgement["verdict"]
+    assert other["p_first"] == pytest.approx(judgement["p_first"], abs=1e-4)
+    assert [reading["text"] for reading in other["readings"]] == [reading["text"] for reading in judgement["readings"]]
+
+
+def test_a_worker_that_computes_has_its_share_of_free_cores(on_ray: dict[str, str]) -> None:
+    """Six cores on one machine."""
+    with _connected(1) as ray:
+        deadline = time.monotonic() + 20
+        while ray.available_resources().get("CPU") != 6 and time.monotonic() < deadline:
+            time.sleep(0.1)  # workers of the test before are still going
+        assert [_share_of_cores(ray, workers) for workers in (1, 2, 4, 9)] == [6, 3, 1, 1]
+
+
 def test_a_cluster_without_room_is_named(
     on_ray: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +217,53 @@ def test_a_cluster_that_is_not_there_is_one_line(
     monkeypatch.setenv("RAY_ADDRESS", "nothing at all")
     with pytest.raises(judge.EngineError, match="Ray: the cluster at nothing at all cannot be joined: .+"):
         label(pairs(tmp_path / "pairs.jsonl", 4), tmp_path / "ray", tmp_path, runner="ray")
+
+
+def test_a_cost_limit_holds_and_a_higher_one_goes_on(
+    on_ray: dict[str, str], cli: Cli, tmp_path: Path
+) -> None:
+    """A call costs a dollar, and three at most: the eighth is asked when seven of ten dollars are spent, and no ninth."""
+    data = pairs(tmp_path / "pairs.jsonl", 12)
+    (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
+    model = judge.load_engine(f"scripted:{tmp_path / 'rules.jsonl'}").describe()["model"]
+    (tmp_path / "prices.json").write_text(json.dumps({model: {"prompt": 0, "completion": 1_000_000}}))
+    command = ["label", data.name, "--task=preference", "--hard", "--one-order", "--max-tokens=3", "--window=4", "--quiet"]
+    command += ["--judge=scripted:rules.jsonl", "--prices=prices.json", "--runner=ray", "--workers=2", "--out=ray"]
+    for _ in range(2):  # what is spent stays spent
+        stopped = cli(*command, "--max-cost=10", env=on_ray)
+        assert (stopped.rc, stopped.stdout) == (1, "")
+        assert stopped.stderr.endswith(
+            "the cost limit of $10.00 is reached: $8.0000 spent, 8 rows are judged; "
+            "the same command with a higher limit goes on\n"
+        )
+    assert len(lines(tmp_path / "ray")) == 8
+    finished = json.loads(cli(*command, "--max-cost=20", "--json", env=on_ray).stdout)
+    assert (finished["rows"], finished["cost"]["dollars"]) == (12, 12.0)
+    here = cli(*command[:-3], "--out=here")
+    assert here.rc == 0
+    assert lines(tmp_path / "ray") == lines(tmp_path / "here")
+
+
+def test_rubrics_are_generated_as_on_one_machine(on_ray: dict[str, str], tmp_path: Path) -> None:
+    """The author proposes two criteria; good answers meet both, bad ones neither, so both separate and stay."""
+    rules = [
+        {"match": "You write rubrics", "text": "<rubric>\n[+5] It is right.\n[+1] It has words.\n</rubric>"},
+        {"match": "<candidate_response>\\s*good", "text": "yes"},
+        {"match": "", "text": "no"},
+    ]
+    (tmp_path / "rules.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules))
+    data = [
+        {"prompt": f"{n}?", "first": f"good {n}", "second": f"bad {n}", "human": [{"annotator": "p", "verdict": "first"}]}
+        for n in range(8)
+    ]
+    written = []
+    for runner in ("here", "ray"):
+        out, judges = tmp_path / runner, f"scripted:{tmp_path / 'rules.jsonl'}"
+        made = judge.generate_rubrics(data, judges=judges, out=out, runner=runner, held_out=0.25, progress=False)
+        assert [candidate.item.text for candidate in made.kept[:2]] == ["It is right.", "It has words."]
+        assert (made.prompts, made.agreement.value) == (8, 1.0)
+        written.append(made.file.read_bytes())
+    assert written[0] == written[1]
 
 
 def test_revise_audit_and_score_are_those_of_one_machine(on_ray: dict[str, str], tmp_path: Path) -> None:

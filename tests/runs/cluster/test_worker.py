@@ -45,21 +45,21 @@ def worker_of(*judges: str, window: int = 4) -> Worker:
 def until(worker: Worker, count: int) -> list[Answer]:
     answers: list[Answer] = []
     while len(answers) < count:
-        answers += worker.exchange([], 5.0)
+        answers += worker.exchange([], 5.0).answers
     return answers
 
 
 def test_rows_come_back_with_what_their_own_requests_cost(rules: str) -> None:
     worker = worker_of(rules)
-    answers = worker.exchange([item(number) for number in range(10)], 5.0)
+    answers = worker.exchange([item(number) for number in range(10)], 5.0).answers
     answers += until(worker, 10 - len(answers))
     assert {answer.id for answer in answers} == {pair(number).id for number in range(10)}
     # A pair is asked in two orders, and after each critique for the exact probabilities.
     assert [answer.spent.calls for answer in answers] == [4] * 10
     assert all(answer.readable and answer.row is not None for answer in answers)
-    assert len(worker.exchange([item(20)], 5.0)) == 1  # it waits for more, and goes on
+    assert len(worker.exchange([item(20)], 5.0).answers) == 1  # it waits for more, and goes on
     worker.close()
-    assert worker.exchange([item(21)], 5.0) == []
+    assert worker.exchange([item(21)], 5.0).answers == []
 
 
 def test_rows_come_back_with_what_they_cost_in_dollars(rules: str) -> None:
@@ -67,7 +67,7 @@ def test_rows_come_back_with_what_they_cost_in_dollars(rules: str) -> None:
     price = Price(prompt=0.0, completion=1_000_000.0)  # a dollar a word
     plan = Plan(data=(), task="preference", judges=(rules,), prices={model: price}, options=Options(soft=False))
     worker = Worker(LabelJob(plan).recipe())
-    (answer,) = worker.exchange([item(1)], 5.0)
+    (answer,) = worker.exchange([item(1)], 5.0).answers
     worker.close()
     # Two orders, each answered by the one word [[A]].
     assert answer.spent.costs == {model: 2.0}
@@ -80,6 +80,15 @@ def test_a_worker_that_cannot_be_made_says_why() -> None:
     plan = Plan(data=(), task="preference", judges=("scripted:/nowhere.jsonl",))
     worker = Worker(Recipe(partial(LabelJob, plan), window=4))
     with pytest.raises(InputError, match="nowhere"):
+        worker.exchange([], 5.0)
+
+
+def test_a_worker_whose_judge_is_another_one_is_refused(rules: str) -> None:
+    """As where a model differs from machine to machine: here the file of rules changes before the worker reads it."""
+    recipe = LabelJob(Plan(data=(), task="preference", judges=(rules,))).recipe()
+    Path(rules.partition(":")[2]).write_text(json.dumps({"match": "", "text": "[[B]]"}) + "\n")
+    worker = Worker(recipe)
+    with pytest.raises(ConfigError, match=r"not those of the run: judges\[0\]\.model: rules \w+ → rules \w+ "):
         worker.exchange([], 5.0)
 
 
@@ -116,10 +125,10 @@ def test_a_judge_that_gives_out_leaves_what_the_other_said(rules: str) -> None:
             window=1,
         )
         worker = Worker(LabelJob(plan).recipe())
-        answers = worker.exchange([item(number) for number in range(9)], 5.0)
+        answers = worker.exchange([item(number) for number in range(9)], 5.0).answers
         with pytest.raises(EngineError, match="judge 2 gave out"):
             while True:
-                answers += worker.exchange([], 5.0)
+                answers += worker.exchange([], 5.0).answers
     finally:
         ENGINES.unregister("brittle")
     assert [answer.row is not None for answer in answers] == [True, True, False]

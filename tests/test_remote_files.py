@@ -1,0 +1,321 @@
+"""Data elsewhere: fsspec's memory, and a web server that gives pieces of files, gives none, or breaks off."""
+
+import gzip
+import io
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import judge
+from judge import remote_files
+from judge.errors import ConfigError, InputError, MissingExtraError, UnknownNameError
+from judge.files import file_hash, read_rows, write_rows
+from judge.jobs.training.label_source import label_source
+from judge.remote_files import is_remote, local_path
+from judge.runs.data import open_data
+from tests.conftest import Cli
+
+SECRET = "plugh4711xyzzy"
+ROWS = [{"prompt": f"{n} + 1?", "chosen": f"{n + 1}", "rejected": f"{n}"} for n in range(3)]
+TEXT = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """A store that keeps no checksums."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    system = MemoryFileSystem()
+    yield system
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+
+
+def parquet(count: int, rows_a_group: int) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    file = io.BytesIO()
+    table = pyarrow.Table.from_pylist(
+        [{"prompt": f"{n}?", "chosen": "a" * 1000, "rejected": "b"} for n in range(count)]
+    )
+    pyarrow.parquet.write_table(table, file, row_group_size=rows_a_group, compression="none", use_dictionary=False)
+    return file.getvalue()
+
+
+class Web(ThreadingHTTPServer):
+    """files: path -> bytes. pieces: whether a range of bytes can be asked for. faults: answers to the next requests
+    for bytes, a status or "cut" for a connection that ends too early. sent: how many bytes went out."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.etags: dict[str, str] = {}
+        self.pieces = True
+        self.faults: list[int | str] = []
+        self.sent = 0
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Web
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        path = self.path.partition("?")[0]
+        fault = self.server.faults.pop(0) if body and self.server.faults else None
+        if path == "/private.jsonl" or isinstance(fault, int):
+            self.send_error(fault if isinstance(fault, int) else 403)
+            return
+        if path not in self.server.files:
+            self.send_error(404)
+            return
+        data, status = self.server.files[path], 200
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if asked and self.server.pieces:
+            data, status = data[int(asked[1]) : int(asked[2] or len(data)) + 1], 206
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        if path.endswith(".gz"):
+            self.send_header("Content-Encoding", "gzip")  # as many servers do
+        if etag := self.server.etags.get(path):
+            self.send_header("ETag", etag)
+        self.end_headers()
+        if body:
+            data = data[: len(data) // 2] if fault == "cut" else data
+            self.server.sent += len(data)
+            with suppress(ConnectionError):  # who reads a stream may have had enough
+                self.wfile.write(data)
+            self.close_connection = fault == "cut"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    monkeypatch.setattr(remote_files, "WAITS", (0.01, 0.01))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Web()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_what_is_elsewhere() -> None:
+    assert is_remote("s3://bucket/a.jsonl") and is_remote("https://host/a.jsonl?x=1") and is_remote("memory://a")
+    assert not any(map(is_remote, ("a.jsonl", "hf://some/set", "file:///a", "C:/a", "name=s3://b", Path("s3://b"))))
+    assert local_path("file:///tmp/a%20b.jsonl") == "/tmp/a b.jsonl"
+    with pytest.raises(InputError, match="names the machine 'host'"):
+        local_path("file://host/a")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", TEXT),
+        ("a.jsonl.gz", gzip.compress(TEXT)),
+        ("a.json", json.dumps(ROWS).encode()),
+        ("a.csv", b"prompt,chosen,rejected\n0 + 1?,1,0\n1 + 1?,2,1\n2 + 1?,3,2\n"),
+    ],
+)
+def test_every_kind_of_file_is_read_from_a_store_and_from_the_web(
+    memory: Any, web: Web, name: str, data: bytes
+) -> None:
+    memory.pipe(f"/data/{name}", data)
+    web.files[f"/{name}"] = data
+    for url in (f"memory://data/{name}", f"{web.url}/{name}"):
+        rows = list(read_rows(url))
+        assert [row for _, row in rows] == ROWS
+        assert all(place.startswith(f"{url}:") for place, _ in rows)
+
+
+def test_zstd_is_read_from_a_store(memory: Any) -> None:
+    import pyarrow
+
+    memory.pipe("/a.jsonl.zst", pyarrow.Codec("zstd").compress(TEXT, asbytes=True))
+    assert [row for _, row in read_rows("memory://a.jsonl.zst")] == ROWS
+    memory.pipe("/a.jsonl.zst", b"no such thing")
+    with pytest.raises(InputError, match="broken zstd file"):
+        list(read_rows("memory://a.jsonl.zst"))
+
+
+def test_a_pattern_names_files_in_their_order(memory: Any) -> None:
+    for name in ("b.jsonl", "a.jsonl", "c.csv"):
+        memory.pipe(f"/data/{name}", TEXT)
+    sources = open_data("memory://data/*.jsonl")
+    assert [source.name for source in sources] == ["memory:///data/a.jsonl", "memory:///data/b.jsonl"]
+    assert [len(list(source.records())) for source in sources] == [3, 3]
+    assert len(list(read_rows("memory://data/*.jsonl"))) == 6
+    with pytest.raises(InputError, match="no file fits this pattern"):
+        open_data("memory://data/*.parquet")
+
+
+def test_of_a_large_file_only_the_pieces_that_are_needed_are_read(web: Web) -> None:
+    """Twenty row groups of about a megabyte: for the first row go its group and the piece that it lies in."""
+    web.files["/a.parquet"] = parquet(20_000, 1_000)
+    rows = read_rows(f"{web.url}/a.parquet")
+    assert next(rows)[1]["prompt"] == "0?"
+    assert len(web.files["/a.parquet"]) > 20_000_000
+    assert web.sent < 12_000_000
+    assert sum(1 for _ in rows) == 19_999
+
+
+def test_a_server_that_gives_no_pieces_is_read_as_one_stream(web: Web) -> None:
+    web.pieces = False
+    long = {"prompt": "x" * 1000, "chosen": "a", "rejected": "b"}
+    web.files["/a.jsonl"] = (json.dumps(long) + "\n").encode() * 8000  # more than a piece of five megabytes
+    assert sum(1 for _ in read_rows(f"{web.url}/a.jsonl")) == 8000
+    web.files["/a.parquet"] = parquet(10_000, 1000)
+    with pytest.raises(InputError, match=r"a\.parquet: cannot be read: its server gives no ranges"):
+        list(read_rows(f"{web.url}/a.parquet"))
+
+
+def test_a_piece_that_does_not_come_is_asked_for_again(web: Web) -> None:
+    web.files["/a.jsonl"] = TEXT
+    web.faults = [500, "cut"]
+    assert [row for _, row in read_rows(f"{web.url}/a.jsonl")] == ROWS
+    web.faults = [500] * 3
+    with pytest.raises(InputError, match=r"a\.jsonl: cannot be read: the server answers 500"):
+        list(read_rows(f"{web.url}/a.jsonl"))
+
+
+def test_a_source_is_known_by_its_store_s_checksum_else_by_its_bytes(memory: Any, web: Web, tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(TEXT)
+    memory.pipe("/a.jsonl", TEXT)
+    web.files["/a.jsonl"] = TEXT
+    (here,), (stored,), (served,) = map(open_data, (file, "memory://a.jsonl", f"{web.url}/a.jsonl"))
+    assert here.entry() == stored.entry() == served.entry() == {"bytes": len(TEXT), "hash": file_hash(file)}
+    memory.pipe("/a.jsonl", TEXT + TEXT)
+    assert stored.begins_with(here.entry())
+    web.etags["/a.jsonl"], sent = '"abc"', web.sent
+    assert served.entry() == {"bytes": len(TEXT), "etag": '"abc"'}
+    assert web.sent == sent  # nothing was read for it
+    assert served.begins_with(here.entry())  # a run that was begun with the file at hand goes on with the copy
+    assert not here.begins_with(served.entry())
+
+
+def test_what_is_overwritten_is_another_one(memory: Any, web: Web) -> None:
+    memory.pipe("/a.jsonl", TEXT)
+    web.files["/a.jsonl"], web.etags["/a.jsonl"] = TEXT, '"abc"'
+    sources = [open_data(url)[0] for url in ("memory://a.jsonl", f"{web.url}/a.jsonl")]
+    before = [source.state() for source in sources]
+    assert [source.state() for source in sources] == before
+    memory.pipe("/a.jsonl", TEXT)
+    web.etags["/a.jsonl"] = '"abd"'
+    for source, state in zip(sources, before, strict=True):
+        assert source.state() != state
+        assert source.state().keys() == state.keys()
+
+
+def test_a_run_over_data_elsewhere_goes_on_and_is_refused_when_it_changed(
+    memory: Any, web: Web, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
+    out = tmp_path / "run"
+
+    def label(data: str, limit: int | None = None) -> judge.Run:
+        judges = f"scripted:{tmp_path / 'rules.jsonl'}"
+        return judge.label(data, task="preference", judges=judges, out=out, limit=limit, hard=True, progress=False)
+
+    web.files["/a.jsonl"], web.etags["/a.jsonl"] = TEXT, '"abc"'
+    url = f"{web.url.replace('//', f'//me:{SECRET}@')}/a.jsonl?sig={SECRET}"
+    assert label(url, limit=2).counts.rows == 2
+    assert label(url).counts.rows == 3
+    assert label(url).counts.resumed == 3
+    texts = [path.read_text() for path in out.iterdir()]
+    assert not any(SECRET in text for text in texts) and any("***" in text for text in texts)
+    web.etags["/a.jsonl"] = '"abd"'
+    with pytest.raises(judge.RunChangedError, match=r'data\[0\]\.etag: "abc" → "abd"'):
+        label(url)
+
+
+def test_runs_and_people_s_labels_are_read_from_elsewhere(memory: Any, tmp_path: Path) -> None:
+    """Both judgements say that the first is better, people say so of one: half of them agree."""
+    (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
+    judges = f"scripted:{tmp_path / 'rules.jsonl'}"
+    data = [{**row, "id": str(n)} for n, row in enumerate(ROWS[:2])]
+    asking: dict[str, Any] = {"task": "preference", "judges": judges, "hard": True, "one_order": True}
+    run = judge.label(data, out=tmp_path / "run", progress=False, **asking)
+    memory.pipe("/labels.jsonl", (run.directory / "labels.jsonl").read_bytes())
+    labels = [{"human": [{"annotator": "p", "verdict": verdict}]} for verdict in ("first", "second")]
+    texts = ({name: value for name, value in row.items() if name != "judgement"} for row in run.rows())
+    write_rows(tmp_path / "people.jsonl", (row | people for row, people in zip(texts, labels, strict=True)))
+    memory.pipe("/people.jsonl", (tmp_path / "people.jsonl").read_bytes())
+    (judged,) = open_data("memory://labels.jsonl")
+    learned = label_source([judged], None, None)
+    assert learned.labels == "judge" and len(list(learned.labelled)) == 2
+    assert learned.parents == [{"kind": "run", "path": "memory://labels.jsonl", **judged.entry()}]
+    assert label_source(open_data("memory://people.jsonl"), None, None).labels == "human"
+    here = judge.agree(run.directory / "labels.jsonl", human=tmp_path / "people.jsonl", resamples=0)
+    elsewhere = judge.agree("memory://labels.jsonl", human="memory://people.jsonl", resamples=0)
+    assert elsewhere.figures["accuracy"].value == here.figures["accuracy"].value == 0.5
+
+
+def test_what_cannot_be_read_is_one_line(memory: Any, web: Web, tmp_path: Path) -> None:
+    memory.pipe("/a.jsonl", TEXT + b'{"prompt": \n')
+    memory.pipe("/a.txt", TEXT)
+    memory.pipe("/data/a.jsonl", TEXT)
+    memory.pipe("/a.parquet", b"no such thing")
+    web.files["/a.jsonl.gz"] = b"no such thing"
+    wrong = {
+        "memory://nothing.jsonl": "memory://nothing.jsonl: no such file",
+        f"{web.url}/nothing.jsonl": "nothing.jsonl: no such file",
+        f"{web.url}/private.jsonl": "private.jsonl: cannot be read: the server answers 403 Forbidden",
+        "http://127.0.0.1:9/a.jsonl": "cannot be read: Cannot connect to host 127.0.0.1:9",
+        f"{web.url}/a.jsonl.gz": "broken gzip file",
+        "memory://a.jsonl": "memory://a.jsonl:4: broken JSON",
+        "memory://data": "memory://data: a directory; name one file, or memory://data/*.jsonl",
+        "memory://a.txt": "unknown kind of file '.txt'",
+        "memory://a.parquet": "broken Parquet",
+    }
+    for url, words in wrong.items():
+        with pytest.raises(InputError, match=re.escape(words)) as caught:
+            list(read_rows(url))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UnknownNameError, match="unknown scheme of a URL 'htps'; did you mean 'https'"):
+        open_data("htps://host/a.jsonl")
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    for url, package in {"dropbox://a.jsonl": "dropboxdrivefs", "oci://bucket@space/a.jsonl": "ocifs"}.items():
+        with pytest.raises(MissingExtraError, match=f"pip install {package}"):
+            open_data(url)
+
+
+def test_nothing_is_written_elsewhere(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(TEXT)
+    (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
+    label = ("label", "a.jsonl", "--task=preference", "--judge=scripted:rules.jsonl", "--quiet")
+    refused = cli(*label, "--out=s3://bucket/run")
+    assert (refused.rc, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "rmjudge: the run s3://bucket/run: is written on this machine alone (accepted: a path; copy it afterwards)\n"
+    )
+    with pytest.raises(ConfigError, match=r"file memory://a\.jsonl: is written on this machine alone"):
+        write_rows("memory://a.jsonl", [])
+
+
+def test_a_file_url_is_a_path(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(TEXT)
+    assert open_data(f"file://{tmp_path}/a.jsonl") == open_data(str(tmp_path / "a.jsonl"))
+    shown = cli("data", "show", f"file://{tmp_path}/a.jsonl", "--json")
+    assert (shown.rc, json.loads(shown.stdout)["rows"]) == (0, 3)
