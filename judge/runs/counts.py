@@ -1,7 +1,7 @@
 """What a run has done so far, in numbers that are small however long the run is.
 
-A judgement is counted from the row it is written as, so the rows of an earlier attempt are counted by the same rule when
-a run is resumed.
+A judgement is counted from the row it is written as, so the rows of an earlier attempt are counted by the same rule
+when a run is resumed.
 """
 
 from collections import Counter
@@ -23,8 +23,8 @@ class Counts:
     """The tallies of a run.
 
     labelled, unreadable: judgements written, those of earlier attempts included. resumed: how many of them earlier
-    attempts wrote. duplicates: records of the data that had been seen before in it. skipped: rows of the data that could
-    not be read. verdicts: how often each was given.
+    attempts wrote. duplicates: records of the data that had been seen before in it. skipped: rows of the data that
+    could not be read. verdicts: how often each was given.
     shortened: tool results that the judge was shown shortened.
     both_orders: pairs with a readable verdict in either order; flips: those where the two disagree.
     reasons: how often each reason stood behind an unreadable row, the first hundred of them.

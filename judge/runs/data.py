@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
 
-from judge.errors import ConfigError, InputError
 from judge.data_files import files_of
+from judge.errors import ConfigError, InputError
 from judge.files import to_json
-from judge.remote_files import RemoteFile, is_remote, local_path, remote_files
 from judge.formats import BadRow, OnBad, Placed, judgement_to_row, read_records, records_from, to_row
 from judge.records import Pair, Ranking, Record, Response, Solution
+from judge.remote_files import RemoteFile, is_remote, local_path, remote_files
 from judge.runs.reader import Run
 from judge.secrets import mask_secrets
 
@@ -74,8 +74,9 @@ def open_data(data: Data, *, shard: "Shard | str | None" = None) -> tuple[DataSo
 
     Args:
         data: a path, a glob, a hub name `hf://NAME[:CONFIG][:SPLIT]`, a URL that fsspec reads (`s3://BUCKET/*.jsonl`,
-            `https://…`), a run directory, a `Run`, a sequence of these; or rows in memory: a list of dicts or of records, a `datasets.Dataset`, a torch `Dataset` (map-style, or
-            iterable, which is read to its end) whose rows are dicts, records, or (record, judgement).
+            `https://…`), a run directory, a `Run`, a sequence of these; or rows in memory: a list of dicts or of
+            records, a `datasets.Dataset`, a torch `Dataset` (map-style, or iterable, which is read to its end) whose
+            rows are dicts, records, or (record, judgement).
         shard: only a share of the records, "2/8" for the second of eight.
 
     Returns:
@@ -90,7 +91,11 @@ def open_data(data: Data, *, shard: "Shard | str | None" = None) -> tuple[DataSo
         return tuple(ShardSource(source, share) for source in open_data(data))
     if isinstance(data, str | Path | Run):
         return tuple(_sources(data))
-    if isinstance(data, tuple) and data and all(isinstance(part, FileSource | RowSource | ShardSource) for part in data):
+    if (
+        isinstance(data, tuple)
+        and data
+        and all(isinstance(part, FileSource | RowSource | ShardSource) for part in data)
+    ):
         return data  # opened already
     if _is_table(data):
         return (RowSource(data),)
@@ -262,7 +267,8 @@ def _is_table(data: object) -> bool:
 
 
 def _rows_of(data: Any) -> Iterator[Any]:
-    """The rows of a torch `Dataset`, which is not imported to find out: by index where it has a length, else in turn."""
+    """The rows of a torch `Dataset`, which is not imported to find out: by index where it has a length, else in
+    turn."""
     if isinstance(data, Mapping) or not (hasattr(data, "__getitem__") or hasattr(data, "__iter__")):
         raise ConfigError(f"data of the type {type(data).__name__} (accepted: a path, rows as dicts, a Dataset, a Run)")
     if hasattr(data, "__len__") and hasattr(data, "__getitem__"):

@@ -19,8 +19,8 @@ from typing import Any, Self
 from judge.errors import RunError
 from judge.files import to_json
 from judge.id_set import IdSet
-from judge.run_files import FAILURES, LABELS, is_skipped
 from judge.json_input import load_json
+from judge.run_files import FAILURES, LABELS, is_skipped
 
 _SYNC_ROWS = 4096
 _SYNC_SECONDS = 1.0

@@ -58,7 +58,9 @@ class LabelJob(EngineJob):
         if self.spec.unfit is not None and (reason := self.spec.unfit(record, self.plan.options)):
             return reason
         alone = self.spec.judges_prompts and isinstance(record, Response) and bool(record.prompt)
-        return "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
+        return (
+            "" if alone or _has_text(record) else "labels without the texts they are about; there is nothing to judge"
+        )
 
     def rebuilt(self, plan: Plan) -> "Callable[[], LabelJob]":
         """What makes this job anew in another process."""

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from judge.errors import RunChangedError, RunError
-from judge.secrets import masked
 from judge.files import write_atomic
+from judge.json_input import load_json
 from judge.run_files import LABELS, MANIFEST
 from judge.runs.counts import Counts
-from judge.json_input import load_json
+from judge.secrets import masked
 
 _ABSENT = "(absent)"
 

@@ -72,8 +72,8 @@ class Plan:
 class EngineJob(ABC):
     """A job whose records are judged by programs that ask engines.
 
-    Nothing is loaded or written before `execute`: an engine reads its weights at the first request. prompt: the one that
-    was asked for, or that the judges want, "" for the task's default.
+    Nothing is loaded or written before `execute`: an engine reads its weights at the first request. prompt: the one
+    that was asked for, or that the judges want, "" for the task's default.
     """
 
     place = ""  # rows of judges do not say where in the data they stand
@@ -133,14 +133,15 @@ class EngineJob(ABC):
         """How a worker is made that judges as this job does.
 
         Raises:
-            ConfigError: for an engine of the caller's own, which no other process can have, and for batches on a server.
+            ConfigError: for an engine of the caller's own, which no other process can have, and for batches on a
+                server.
         """
         if not all(isinstance(judge, str) for judge in self.plan.judges):
             raise ConfigError("Ray's workers load the judges themselves: name each by a spec, such as 'vllm:MODEL'")
         if any(isinstance(engine, Durable) for engine in self.engines):
             raise ConfigError(
-                "a batch endpoint works while nobody waits for it, and which batches are under way is written in the run, "
-                "by one process: leave out batch=true, or the runner ray"
+                "a batch endpoint works while nobody waits for it, and which batches are under way is written in the "
+                "run, by one process: leave out batch=true, or the runner ray"
             )
         gpus, spread = gpus_of(self.plan)
         described = [engine.describe() for engine in self.engines]
@@ -199,8 +200,9 @@ def _build_alike(build: Callable[[], EngineJob], described: Sequence[Mapping[str
     if changes := differences([_without_builds(entry) for entry in described], found):
         job.close()
         raise ConfigError(
-            f"a worker's judges are not those of the run: judges{'; judges'.join(changes)} (models and packages must be "
-            "the same on all machines; a number type that follows the machine is fixed by dtype, such as dtype=bfloat16)"
+            f"a worker's judges are not those of the run: judges{'; judges'.join(changes)} (models and packages must "
+            "be the same on all machines; a number type that follows the machine is fixed by dtype, such as "
+            "dtype=bfloat16)"
         )
     return job
 

@@ -76,7 +76,9 @@ def preview(job: EngineJob, out: str | Path, *, limit: int | None = None, skip_b
     shown: list[tuple[Request, int]] = []
     counted = calls = prompt_tokens = 0
     cost = 0.0
-    for _, record in islice(distinct(job.records(ignore if skip_bad else None), Counts()), min(COUNTED, total or COUNTED)):
+    for _, record in islice(
+        distinct(job.records(ignore if skip_bad else None), Counts()), min(COUNTED, total or COUNTED)
+    ):
         counted += 1
         program = job.program(record)
         for request in next(program):

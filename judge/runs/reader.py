@@ -190,7 +190,8 @@ def judged_in(path: Path) -> Iterator[Judged]:
 
 
 def _in_id_order(path: Path) -> Iterator[tuple[int, int]]:
-    """The byte at which each judged row begins and its line number, in the order of the ids; 32 bytes of memory each."""
+    """The byte at which each judged row begins and its line number, in the order of the ids; 32 bytes of memory
+    each."""
     import numpy as np
 
     ids, starts = bytearray(), array("q")

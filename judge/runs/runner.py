@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from judge.engines.base import Completion
-from judge.errors import EngineError, InputError, RmjudgeError, RunChangedError, RunError
+from judge.errors import EngineError, InputError, RunChangedError, RunError
 from judge.formats import BadRow, OnBad, to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement

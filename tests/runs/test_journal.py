@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from judge.errors import RunError
-from judge.runs.journal import Journal
 from judge.records import content_id
+from judge.runs.journal import Journal
 
 
 def row(number: int, **more: object) -> dict[str, object]:

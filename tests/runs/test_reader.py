@@ -11,9 +11,9 @@ from judge.formats import to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Preference
 from judge.records import Message, Pair
+from judge.runs.counts import Counts
 from judge.runs.journal import Journal
 from judge.runs.manifest import entries_of, new_manifest, write_manifest
-from judge.runs.counts import Counts
 from judge.runs.reader import holds_judgements, judged_in, open_run
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from judge.engines.base import Completion, Request
 from judge.errors import ConfigError, EngineError
+from judge.id_set import IdSet
 from judge.judgements import Outcome
 from judge.records import Message, Response
 from judge.runs.counts import Counts
-from judge.id_set import IdSet
 from judge.runs.kept_replies import KeptReplies
 from judge.runs.scheduler import run
 

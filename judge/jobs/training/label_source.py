@@ -30,7 +30,9 @@ class LabelSource(NamedTuple):
 
         A run's rows without a verdict are counted as dropped, so they are part of it.
         """
-        sources = [(parent["kind"], parent.get("hash") or parent.get("etag") or parent["path"]) for parent in self.parents]
+        sources = [
+            (parent["kind"], parent.get("hash") or parent.get("etag") or parent["path"]) for parent in self.parents
+        ]
         failures = [path for parent in self.parents if (path := Path(parent["path"]) / FAILURES).is_file()]
         return content_id(sources, [file_hash(path) for path in failures], self.labels)
 

@@ -89,7 +89,8 @@ class Dispatcher:
         return len(self._held.get(worker, ()))
 
     def take(self, worker: int, *, again: bool = True) -> list[Item]:
-        """What a worker is handed now: nothing while it has no room for a block. again: also what others hold too long."""
+        """What a worker is handed now: nothing while it has no room for a block. again: also what others hold too
+        long."""
         most = self._most()
         room = most - self.held_by(worker)
         block = max(1, min(BLOCK, most // 2))

@@ -135,7 +135,13 @@ def test_a_killed_driver_leaves_no_lock_and_the_same_command_goes_on(on_ray: dic
     data, out = pairs(tmp_path / "pairs.jsonl", 200), tmp_path / "ray"
     here = label(data, tmp_path / "here", tmp_path, latency=0.001)
     command = [sys.executable, "-m", "judge.cli.main", "label", str(data), "--task=preference", "--hard", "--window=8"]
-    command += [f"--judge=latency:{tmp_path}?latency=0.1&slots=4", f"--out={out}", "--quiet", "--runner=ray", "--workers=2"]
+    command += [
+        f"--judge=latency:{tmp_path}?latency=0.1&slots=4",
+        f"--out={out}",
+        "--quiet",
+        "--runner=ray",
+        "--workers=2",
+    ]
     with subprocess.Popen(command, env={**os.environ, **on_ray}, stderr=subprocess.DEVNULL) as driver:
         journal = out / "labels.jsonl"
         while not (journal.exists() and journal.stat().st_size):
@@ -215,19 +221,26 @@ def test_a_cluster_that_is_not_there_is_one_line(
     on_ray: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "nothing at all")
-    with pytest.raises(judge.EngineError, match="Ray: the cluster at nothing at all cannot be joined: .+"):
+    with pytest.raises(judge.EngineError, match=r"Ray: the cluster at nothing at all cannot be joined: .+"):
         label(pairs(tmp_path / "pairs.jsonl", 4), tmp_path / "ray", tmp_path, runner="ray")
 
 
-def test_a_cost_limit_holds_and_a_higher_one_goes_on(
-    on_ray: dict[str, str], cli: Cli, tmp_path: Path
-) -> None:
-    """A call costs a dollar, and three at most: the eighth is asked when seven of ten dollars are spent, and no ninth."""
+def test_a_cost_limit_holds_and_a_higher_one_goes_on(on_ray: dict[str, str], cli: Cli, tmp_path: Path) -> None:
+    """A call costs a dollar, and three at most: the eighth is asked when seven of ten are spent, and no ninth."""
     data = pairs(tmp_path / "pairs.jsonl", 12)
     (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
     model = judge.load_engine(f"scripted:{tmp_path / 'rules.jsonl'}").describe()["model"]
     (tmp_path / "prices.json").write_text(json.dumps({model: {"prompt": 0, "completion": 1_000_000}}))
-    command = ["label", data.name, "--task=preference", "--hard", "--one-order", "--max-tokens=3", "--window=4", "--quiet"]
+    command = [
+        "label",
+        data.name,
+        "--task=preference",
+        "--hard",
+        "--one-order",
+        "--max-tokens=3",
+        "--window=4",
+        "--quiet",
+    ]
     command += ["--judge=scripted:rules.jsonl", "--prices=prices.json", "--runner=ray", "--workers=2", "--out=ray"]
     for _ in range(2):  # what is spent stays spent
         stopped = cli(*command, "--max-cost=10", env=on_ray)
@@ -253,7 +266,12 @@ def test_rubrics_are_generated_as_on_one_machine(on_ray: dict[str, str], tmp_pat
     ]
     (tmp_path / "rules.jsonl").write_text("".join(json.dumps(rule) + "\n" for rule in rules))
     data = [
-        {"prompt": f"{n}?", "first": f"good {n}", "second": f"bad {n}", "human": [{"annotator": "p", "verdict": "first"}]}
+        {
+            "prompt": f"{n}?",
+            "first": f"good {n}",
+            "second": f"bad {n}",
+            "human": [{"annotator": "p", "verdict": "first"}],
+        }
         for n in range(8)
     ]
     written = []
