@@ -1,7 +1,7 @@
 """Rows out of files and files onto the disk.
 
 Reads JSONL, JSON, CSV, TSV, Parquet, any text kind of them as `.gz` or `.zst`, globs of these, folders that `datasets`
-saved to disk, hub names (`hf://NAME[:CONFIG][:SPLIT]`) and URLs (remote_files.py) one row at a time, each with its
+saved to disk, hub names (`hf://NAME[:CONFIG][:SPLIT]`) and URLs (locations/) one row at a time, each with its
 place `file:line` (`file:row` for Parquet, Arrow and the hub). Writes whole files and directories, or nothing. What a
 row means is formats/, how a run directory grows is runs/journal.py.
 """
@@ -23,11 +23,11 @@ from math import isfinite
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from judge.data_files import files_of, is_saved
 from judge.errors import InputError, RunError
 from judge.hub import hub_rows
 from judge.json_input import load_json
-from judge.remote_files import RemoteFile, target_path, told_in_a_line
+from judge.locations.data_files import files_of, is_saved
+from judge.locations.remote_files import RemoteFile, target_path, told_in_a_line
 
 Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")

@@ -9,10 +9,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from judge.data_files import LABELS
 from judge.errors import InputError
 from judge.files import from_json
 from judge.json_input import load_json
+from judge.locations.data_files import LABELS
 
 __all__ = [
     "FAILURES",

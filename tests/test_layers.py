@@ -16,8 +16,7 @@ FLOORS: list[set[str]] = [
     {"id_set", "json_input", "patterns", "sandbox", "secrets", "terminal", "yaml_input"},
     {"errors", "records"},
     {"pretrained"},
-    {"hub", "registry", "remote_files"},
-    {"data_files"},
+    {"hub", "registry", "locations"},
     {"judgements", "files"},
     {"verdicts", "run_files"},
     {"prompting"},
@@ -53,8 +52,7 @@ GROUND = {
     "judgements",
     "files",
     "hub",
-    "data_files",
-    "remote_files",
+    "locations",
     "run_files",
 }
 STANDS_ON = {"rewards": GROUND, "agreement": GROUND, "report": GROUND | {"agreement"}}

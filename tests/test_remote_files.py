@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import judge
-from judge import remote_files
 from judge.errors import ConfigError, InputError, MissingExtraError, UnknownNameError
 from judge.files import file_hash, read_rows, write_rows
 from judge.jobs.training.label_source import label_source
-from judge.remote_files import is_remote, local_path
+from judge.locations import remote_files
+from judge.locations.remote_files import is_remote, local_path
 from judge.runs.data import open_data
 from tests.conftest import Cli
 

@@ -15,7 +15,7 @@ from judge.errors import ConfigError, InputError, unknown
 from judge.files import read_rows
 from judge.formats import BadRow, OnBad, from_row, judgement_from_row, to_row
 from judge.json_input import load_json
-from judge.remote_files import is_remote, local_path
+from judge.locations.remote_files import is_remote, local_path
 from judge.report.report import Report
 from judge.report.robustness import RobustnessReport
 from judge.run_files import MANIFEST, is_skipped

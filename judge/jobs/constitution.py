@@ -16,9 +16,9 @@ from judge.engines.jury import Judge, as_judges
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError
 from judge.formats import BadRow
+from judge.locations.remote_files import is_remote
 from judge.prompting.template import load_template
 from judge.records import spoken
-from judge.remote_files import is_remote
 from judge.runs.counts import Counts
 from judge.runs.data import Data
 from judge.runs.progress import progress_bar

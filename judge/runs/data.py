@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
 
-from judge.data_files import files_of
 from judge.errors import ConfigError, InputError
 from judge.files import to_json
 from judge.formats import BadRow, OnBad, Placed, judgement_to_row, read_records, records_from, to_row
+from judge.locations.data_files import files_of
+from judge.locations.remote_files import RemoteFile, is_remote, local_path, remote_files
 from judge.records import Pair, Ranking, Record, Response, Solution
-from judge.remote_files import RemoteFile, is_remote, local_path, remote_files
 from judge.runs.reader import Run
 from judge.secrets import mask_secrets
 

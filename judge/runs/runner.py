@@ -17,8 +17,8 @@ from judge.errors import EngineError, InputError, RunChangedError, RunError
 from judge.formats import BadRow, OnBad, to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
+from judge.locations.remote_files import target_path
 from judge.records import Record
-from judge.remote_files import target_path
 from judge.run_files import skipped_row
 from judge.runs.counts import Counts
 from judge.runs.data import DataSource, ShardSource

@@ -12,9 +12,9 @@ from judge.engines.spec import read_settings
 from judge.errors import ConfigError, InputError, unknown
 from judge.formats import BadRow, OnBad
 from judge.jobs.constitution import Judges, Settings, needed, watching, write_new
+from judge.locations.remote_files import is_remote
 from judge.prompting.template import load_template
 from judge.records import Pair, Record, responses_of
-from judge.remote_files import is_remote
 from judge.rubric.ablation import RubricAblation, ablate
 from judge.rubric.comparisons import comparisons, read_answers
 from judge.rubric.criterion_votes import CriterionJudge, answer_key, answers_of, votes_on

@@ -14,8 +14,8 @@ from judge.files import scan_rows
 from judge.formats import choose, judgement_to_row, named, to_row
 from judge.jobs.agree import agree
 from judge.jobs.training.label_source import LabelSource, label_source
+from judge.locations.remote_files import is_remote
 from judge.records import Pair, Ranking, Record, Response, Solution
-from judge.remote_files import is_remote
 from judge.rewards.config import RewardConfig
 from judge.rewards.inference.judgements import Rule, task_of
 from judge.runs.data import Data, DataSource, FileSource, RowSource, open_data

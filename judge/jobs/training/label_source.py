@@ -8,8 +8,8 @@ from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash, read_rows
 from judge.formats import OnBad, from_row, judgement_from_row
 from judge.judgements import Judgement
+from judge.locations.remote_files import is_remote
 from judge.records import Record, content_id
-from judge.remote_files import is_remote
 from judge.run_files import FAILURES, LABELS, is_skipped
 from judge.runs.data import DataSource, FileSource, RowSource, reject
 from judge.runs.reader import holds_judgements, judged_in, open_run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from judge.errors import InputError
 from judge.json_input import load_json
-from judge.remote_files import RemoteFile, is_remote, local_path, remote_files
+from judge.locations.remote_files import RemoteFile, is_remote, local_path, remote_files
 
 LABELS = "labels.jsonl"
 """A run directory is read from these."""

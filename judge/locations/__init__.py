@@ -1,0 +1,1 @@
+"""Where data lies: paths and patterns of this machine, and URLs of files elsewhere."""
