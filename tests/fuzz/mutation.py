@@ -159,7 +159,10 @@ def _mutate_json(seed: bytes, draw: Random) -> bytes | None:
     for _ in range(draw.choice((1, 1, 1, 2, 5))):
         index = draw.randrange(len(rows))
         rows[index] = _replaced(rows[index], draw)
-    text = "\n".join(json.dumps(row, ensure_ascii=draw.random() < 0.5) for row in rows)
+    try:
+        text = "\n".join(json.dumps(row, ensure_ascii=draw.random() < 0.5) for row in rows)
+    except RecursionError:  # nested deeper than json writes
+        return None
     return text.encode(errors="surrogatepass")
 
 

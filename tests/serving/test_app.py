@@ -172,8 +172,9 @@ def test_rewards_are_shaped_and_the_cache_holds_them_as_they_were(live: Start) -
         assert rewards[0]["value"] == pytest.approx(value)
     assert server.ask("/get_reward", {"query": ["abcde"], "labels": ["1"]}).body["rewards"] == [pytest.approx(2.3)]
     assert server.ask("/score", {"response": "abcde"}).body["rewards"][0]["reason"] == "truth_weight needs a truth"
-    refused = server.ask("/get_reward", {"query": ["abcde"], "labels": ["14"]})  # an answer, no truth
-    assert refused.body["error"]["message"] == "query.0: no reward: truth_weight needs a truth"
+    for label in ("14", 10**400):  # an answer, no truth
+        refused = server.ask("/get_reward", {"query": ["abcde"], "labels": [label]})
+        assert refused.body["error"]["message"] == "query.0: no reward: truth_weight needs a truth"
 
 
 def test_a_number_for_what_has_no_reward(live: Start) -> None:

@@ -117,6 +117,6 @@ def _truth(label: Any) -> float | None:
     """A label as the truth of its response; None for one that is no number from 0 to 1, such as a known answer."""
     try:
         truth = float(label)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # also of a number of 400 digits
         return None
     return truth if 0 <= truth <= 1 else None
