@@ -131,10 +131,11 @@ def test_what_is_elsewhere() -> None:
     ("name", "data"),
     [
         ("a.jsonl", TEXT),
-        ("a.jsonl.gz", gzip.compress(TEXT)),
+        ("a.jsonl.gz", gzip.compress(TEXT, mtime=0)),
         ("a.json", json.dumps(ROWS).encode()),
         ("a.csv", b"prompt,chosen,rejected\n0 + 1?,1,0\n1 + 1?,2,1\n2 + 1?,3,2\n"),
     ],
+    ids=["jsonl", "gz", "json", "csv"],
 )
 def test_every_kind_of_file_is_read_from_a_store_and_from_the_web(
     memory: Any, web: Web, name: str, data: bytes
