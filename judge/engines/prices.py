@@ -99,8 +99,9 @@ class Cost:
 
 
 def limit_reached(limit: float, spent: float, rows: int, *, forfeited: float = 0.0) -> CostLimitError:
-    """The error of a run that stops at its cost limit; forfeited: what workers that died may have spent beside."""
-    unknown_part = f" (and up to ${forfeited:,.4f} by workers that died)" if forfeited else ""
+    """The error of a run that stops at its cost limit; forfeited: of it what workers that died may have
+    spent without saying so."""
+    unknown_part = f" (up to ${forfeited:,.4f} of it by workers that died)" if forfeited else ""
     return CostLimitError(
         f"the cost limit of ${limit:,.2f} is reached: ${spent:,.4f} spent{unknown_part}, "
         f"{rows:,} rows are judged; the same command with a higher limit goes on"

@@ -18,6 +18,8 @@ from judge.sandbox.limits import BUDGET, BoundedEnvironment, TooMuch, measure, r
 
 PASSES = 20
 """How often a template may read the whole conversation at each of its turns, beside `BUDGET`."""
+TOOL_PASSES = 10
+"""As many times that for the tools on offer, which are written by parts and with indents."""
 __all__ = ["TooMuch", "render_chat"]
 
 
@@ -50,11 +52,8 @@ def render_chat(
     offered = list(tools) or None
     compiled = _compiled(tokenizer.get_chat_template(template or None, offered))
     given = {"messages": list(turns), "tools": offered, "documents": None, "add_generation_prompt": ask}
-    return render_bounded(compiled, {**tokenizer.special_tokens_map, **values, **given}, BUDGET + _allowance(turns))
-
-
-def _allowance(turns: Sequence[Mapping[str, Any]]) -> int:
-    return PASSES * len(turns) * measure(turns)
+    allowance = BUDGET + PASSES * (len(turns) * measure(turns) + TOOL_PASSES * measure(list(tools)))
+    return render_bounded(compiled, {**tokenizer.special_tokens_map, **values, **given}, allowance)
 
 
 @lru_cache(maxsize=64)
@@ -62,6 +61,7 @@ def _compiled(text: str) -> jinja2.Template:
     environment = BoundedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     environment.bound("tojson", _to_json)
     environment.globals |= {"raise_exception": _refuse, "strftime_now": _now}
+    del environment.globals["lipsum"]  # it is paid for when it is written, and takes for ever before
     return environment.bounded_template(text, "the chat template")
 
 

@@ -67,6 +67,7 @@ def test_named_templates_are_chosen_as_transformers_does() -> None:
         "{{ 'a' * 10 ** 10 }}",
         "{% for a in range(100000) %}{% generation %}{{ messages }}{% endgeneration %}{% endfor %}",
         "{{ messages | tojson(indent=10 ** 9) }}",
+        "{{ lipsum(90000000) }}",
         "{{ messages[0].content | center(10 ** 10) }}",
     ],
 )
@@ -85,6 +86,16 @@ def test_a_template_may_look_at_a_long_conversation_at_each_of_its_turns() -> No
     tokens.chat_template = "{% for m in messages %}{% if messages | length > 1 %}x{% endif %}{% endfor %}"
     turns = [{"role": "user", "content": "w6 w7 w8 " * 222}] * 300
     assert render_chat(tokens, turns, ask=False) == "x" * 300
+
+
+def test_hundreds_of_tools_are_no_hostile_ones() -> None:
+    """300 tools of 15 parameters each, written with an indent of four, as Llama 3.1's template does."""
+    tokens = tokenizer()
+    tokens.chat_template = "{% for t in tools %}{{ t | tojson(indent=4) }}{% endfor %}"
+    properties = {f"w{number}": {"type": "string", "description": "w6 " * 20} for number in range(15)}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": properties}}}
+    plain = tokens.apply_chat_template(TURNS, tokenize=False, tools=[tool] * 300)
+    assert render_chat(tokens, TURNS, ask=False, tools=[tool] * 300) == plain
 
 
 def test_a_hostile_model_directory_ends_a_training_in_one_line(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ class Connection:
                 if up and (pardoned or not unclear):
                     return result
                 # Down for all, or it was so a while ago: what failed then says nothing about this request.
-                to_blame, unclear, pardoned = (to_blame - unclear if up else 0), 0, pardoned or up
+                to_blame, unclear, pardoned = (to_blame - unclear if up else 0), 0, up
             await self.pause(result, failures, since)
             unclear += blamed and self._asking > 1 and self._good < began
 
@@ -230,13 +230,18 @@ class Connection:
                 else:
                     data = await response.read()
                 return parse(response.status, response.headers, data)
+        except aiohttp.ConnectionTimeoutError:
+            words = f"no connection within {_duration(CONNECT_SECONDS)}"
+            return Failure("sick", words, reached=False, late=True, connected=False)
         except TimeoutError:
             words = f"no whole answer within {_duration(timeout)}"
             return Failure("sick", words, reached=self._answered, late=True)
         except aiohttp.ClientConnectorDNSError as error:
-            return Failure("misaddressed", f"cannot be found: {mask_secrets(str(error))}", reached=False)
+            reason = f"cannot be found: {mask_secrets(str(error))}"
+            return Failure("misaddressed", reason, reached=False, connected=False)
         except (ssl.SSLError, aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
-            return Failure("misaddressed", f"cannot be connected to: {mask_secrets(str(error))}", reached=False)
+            reason = f"cannot be connected to: {mask_secrets(str(error))}"
+            return Failure("misaddressed", reason, reached=False, connected=False)
         except (aiohttp.ClientConnectionError, OSError) as error:
             reached = isinstance(error, aiohttp.ServerDisconnectedError)
             number = getattr(error, "errno", None)

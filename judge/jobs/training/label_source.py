@@ -8,9 +8,10 @@ from judge.errors import ConfigError, InputError, unknown
 from judge.files import file_hash, read_rows
 from judge.formats import OnBad, from_row, judgement_from_row
 from judge.judgements import Judgement
+from judge.locations.data_files import files_of, is_saved
 from judge.locations.remote_files import is_remote
 from judge.records import Record, content_id
-from judge.run_files import FAILURES, LABELS, is_skipped
+from judge.run_files import FAILURES, is_skipped
 from judge.runs.data import DataSource, FileSource, RowSource, reject
 from judge.runs.reader import holds_judgements, judged_in, open_run
 
@@ -122,12 +123,19 @@ def _parent(source: DataSource, is_run: bool) -> dict[str, Any]:
         return parent | {"hash": source.entry()["hash"]}
     if isinstance(source, FileSource) and is_remote(source.path):
         return parent | source.entry()
+    if digest := _local_hash(source.name):
+        parent["hash"] = digest
     path = Path(source.name)
-    file = path / LABELS if path.is_dir() else path
-    if file.is_file():
-        parent["hash"] = file_hash(file)
     if is_run and path.is_dir():
         run = open_run(path, needs_manifest=False)
         parent |= {name: run.config[name] for name in ("task", "judges", "engines", "prompt") if name in run.config}
         parent["counts"] = run.manifest.get("counts", {})
     return parent
+
+
+def _local_hash(name: str) -> str:
+    """A hash of the files of this machine that a name means, "" for a name on the hub."""
+    if not name.startswith("hf://"):
+        return file_hash(name)
+    saved = is_saved(Path(name.removeprefix("hf://").partition(":")[0]))
+    return content_id([file_hash(str(file)) for file in files_of(name)]) if saved else ""

@@ -8,7 +8,9 @@ which the adapter's directory cannot change.
 import re
 from typing import Any
 
+from judge.errors import EngineError
 from judge.rewards.checkpoint.hf_format import is_adapted
+from judge.rewards.data.chat_template import ChatTemplate, RefusedError
 from judge.rewards.modeling.states import learnt_positions
 
 _PAD_TOKENS = (
@@ -88,7 +90,11 @@ def text_endings(tokenizer: Any) -> set[int]:
     """The special tokens that texts end in: after a response by the chat template, or after any text."""
     if tokenizer.chat_template:
         turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "a"}]
-        ids = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"]
+        try:
+            text = ChatTemplate(tokenizer).render(turns, ask=False)
+        except RefusedError as error:
+            raise EngineError(f"the chat template refuses a user's turn and an answer: {error}") from None
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
         ids = tokenizer("a")["input_ids"]
     return set(ids[-1:]) & set(tokenizer.all_special_ids)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -101,7 +102,7 @@ class Targets:
             seed: of these weights.
         """
         sizes = [len(example.steps) if kind == "process" else len(example.responses) for example in examples]
-        starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        starts = [0, *accumulate(sizes)][:-1]
         return cls(
             groups=_groups(examples, sizes, starts),
             weight=_floats([example.weight for example in examples]),

@@ -6,7 +6,8 @@ with a worker that dies, and shrinks where another worker waits for money.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from threading import Condition
 from typing import Any, NamedTuple
@@ -15,6 +16,9 @@ from judge.engines.base import Completion, Engine, Request
 from judge.engines.prices import Budget
 from judge.errors import EngineError
 from judge.runs.scheduler import Background
+
+SILENT_SECONDS = 60.0
+"""After so long without a word a worker is taken to hang; what it holds stays counted."""
 
 
 class Usage(NamedTuple):
@@ -197,14 +201,21 @@ class Ledger:
     Args:
         limit: the most that the run may cost, in dollars.
         spent: what earlier attempts spent of it.
+        clock: seconds, by which a worker that says nothing for long is told.
     """
 
-    def __init__(self, limit: float, spent: float = 0.0) -> None:
+    def __init__(self, limit: float, spent: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
+        self._clock, self._heard = clock, dict[int, float]()
         self._gone = spent
         self._usages: dict[int, Usage] = {}
         self.forfeited = 0.0
         """What workers that died may have spent without saying so."""
+
+    @property
+    def used(self) -> float:
+        """What was spent since the run began, as far as workers said; of the dead all that they might have spent."""
+        return math.fsum([self._gone, *(usage.spent for usage in self._usages.values())])
 
     @property
     def free(self) -> float:
@@ -213,8 +224,8 @@ class Ledger:
 
     @property
     def short(self) -> bool:
-        """Whether a worker waits for money."""
-        return any(usage.next is not None for usage in self._usages.values())
+        """Whether a worker waits for money; one that says nothing for long holds up nobody."""
+        return any(usage.next is not None for worker, usage in self._usages.items() if self._speaks(worker))
 
     def offer(self, worker: int) -> float:
         """The lease that a worker is sent now: what it needs and as much again, while no other one waits for money;
@@ -236,6 +247,7 @@ class Ledger:
     def report(self, worker: int, usage: Usage) -> None:
         """A worker says what it has done with its lease."""
         self._usages[worker] = usage
+        self._heard[worker] = self._clock()
 
     def lose(self, worker: int) -> None:
         """A worker is gone: what it held counts as spent, as nobody knows better."""
@@ -249,10 +261,14 @@ class Ledger:
         Args:
             holders: these workers.
         """
-        if any(usage.lease > usage.spent for usage in self._usages.values()):
+        if any(usage.lease > usage.spent for worker, usage in self._usages.items() if self._speaks(worker)):
             return False
         firsts = [self._usages.get(worker, Usage()).next for worker in holders]
         return bool(firsts) and all(first is not None and first > self.free for first in firsts)
+
+    def _speaks(self, worker: int) -> bool:
+        """Whether a worker said something lately, or was never heard and may still be starting."""
+        return self._clock() - self._heard.get(worker, self._clock()) < SILENT_SECONDS
 
     def _share(self) -> float:
         """What is left, by the workers that have something under way or waiting."""

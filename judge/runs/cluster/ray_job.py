@@ -30,8 +30,11 @@ from judge.runs.runner import Answer, Attempt, Job
 
 Runner = Literal["here", "ray"] | str
 RUNNERS = ("here", "ray")
+UNFINISHED = "(records that are not finished)"
+"""The entry of a run's costs for what workers spent on records whose rows are still to come, or were lost with them."""
 SHARDS = "shards"
 _TURN_SECONDS = 0.5
+_ROUNDING = 1e-9  # dollars
 _STARTS = 3  # a machine that is busy with other work starts Ray too slowly for Ray's own patience of 30 s
 
 
@@ -117,6 +120,15 @@ class RayJob:
                     replies.keep(answer.id, answer.kept)
                 attempt.write(answer)
 
+        def settle() -> None:
+            """Count what was paid for records that are not finished, so that no later attempt spends it again."""
+            if ledger is None:
+                return
+            costs = attempt.counts.costs
+            unfinished = ledger.used - (attempt.counts.cost - costs.pop(UNFINISHED, 0.0))
+            if unfinished > _ROUNDING:
+                costs[UNFINISHED] = unfinished
+
         limit = self._recipe.limit
         ledger = None if limit == math.inf else Ledger(limit, attempt.counts.cost)
         pool = RayPool(ray, self._recipe, self._workers, dispatcher, accept, ledger)
@@ -124,13 +136,16 @@ class RayJob:
             while not dispatcher.done:
                 pool.turn(_TURN_SECONDS)
                 attempt.journal.sync()
+                settle()
                 attempt.watch(attempt.counts)
                 if ledger is not None and pool.exhausted:
                     pool.suspend()
+                    settle()
                     raise limit_reached(limit, attempt.counts.cost, attempt.counts.rows, forfeited=ledger.forfeited)
             pool.close()
         except BaseException:
             pool.drain()
+            settle()
             raise
         finally:
             pool.kill()

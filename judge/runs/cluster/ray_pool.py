@@ -257,9 +257,10 @@ def _fault(ray: Any, error: Exception) -> RmjudgeError:
 
 
 def _share_of_cores(ray: Any, workers: int) -> int:
-    """How many cores a worker has that computes on them: a part of what is free, on one machine. Ray tells torch."""
-    largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=1)
-    return max(1, int(min(largest, ray.available_resources().get("CPU", 0) // workers)))
+    """How many cores a worker has that computes on them: so many that all find room on their machines."""
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    most = min(max(nodes, default=1), max(int(ray.available_resources().get("CPU", 0)), workers) // workers)
+    return next((cores for cores in range(most, 1, -1) if sum(node // cores for node in nodes) >= workers), 1)
 
 
 def _words(resources: dict[str, float]) -> str:

@@ -149,6 +149,29 @@ def test_the_lease_of_a_worker_that_died_counts_as_spent() -> None:
     assert (ledger.free, ledger.forfeited) == (6, 3)
 
 
+def test_what_was_used_holds_the_leases_of_the_dead_and_what_the_living_spent() -> None:
+    ledger = Ledger(limit=10, spent=2)
+    ledger.report(0, Usage(lease=4, spent=1, reserved=2))
+    ledger.report(1, Usage(lease=3, spent=0.5))
+    assert ledger.used == 3.5
+    ledger.lose(0)
+    assert ledger.used == 6.5
+
+
+def test_a_worker_that_says_nothing_for_a_minute_holds_up_nobody() -> None:
+    seconds = 0.0
+    ledger = Ledger(limit=10, clock=lambda: seconds)
+    ledger.report(0, Usage(lease=4, spent=1, reserved=3, wanted=3, next=3))
+    ledger.report(1, Usage(lease=6, spent=6, wanted=3, next=3))
+    assert ledger.short
+    assert not ledger.exhausted([0, 1])
+    seconds = 61.0
+    ledger.report(1, Usage(lease=6, spent=6))
+    assert not ledger.short
+    ledger.report(1, Usage(lease=6, spent=6, wanted=3, next=3))
+    assert ledger.exhausted([1])  # what the silent one holds stays counted
+
+
 class Meter:
     """What is spent, and may yet be spent on what is under way, over all engines of this process."""
 
