@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 from transformers import AutoTokenizer
 
 import judge
@@ -67,7 +68,6 @@ def test_named_templates_are_chosen_as_transformers_does() -> None:
         "{{ 'a' * 10 ** 10 }}",
         "{% for a in range(100000) %}{% generation %}{{ messages }}{% endgeneration %}{% endfor %}",
         "{{ messages | tojson(indent=10 ** 9) }}",
-        "{{ lipsum(90000000) }}",
         "{{ messages[0].content | center(10 ** 10) }}",
     ],
 )
@@ -78,6 +78,14 @@ def test_a_template_without_an_end_is_refused(template: str) -> None:
     with pytest.raises(TooMuch):
         render_chat(tokens, TURNS, ask=True)
     assert time.process_time() - started < 10  # about 0.2 s; more where coverage counts each line
+
+
+def test_a_template_has_no_text_without_an_end() -> None:
+    """Jinja's lipsum would be paid for once it is written, an hour later."""
+    tokens = tokenizer()
+    tokens.chat_template = "{{ lipsum(90000000) }}"
+    with pytest.raises(UndefinedError, match="'lipsum' is undefined"):
+        render_chat(tokens, TURNS, ask=True)
 
 
 def test_a_template_may_look_at_a_long_conversation_at_each_of_its_turns() -> None:
