@@ -27,7 +27,7 @@ from judge.errors import InputError, RunError
 from judge.hub import hub_rows
 from judge.json_input import load_json
 from judge.locations.data_files import files_of, is_saved
-from judge.locations.remote_files import RemoteFile, target_path, told_in_a_line
+from judge.locations.remote_files import RemoteFile, target_path
 
 Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
@@ -62,7 +62,7 @@ def scan_rows(path: str | Path) -> Iterator[Scanned]:
         yield from (_object(row, place) for place, row in hub_rows(name))
         return
     for file in files_of(path):
-        yield from _scan(file) if isinstance(file, Path) else told_in_a_line(_scan(file), str(file))
+        yield from _scan(file)
 
 
 def _scan(file: Path | RemoteFile) -> Iterator[Scanned]:

@@ -17,7 +17,9 @@ _USERINFO = re.compile(
     # https://user:password@host, with "#", "/" or "?" in the password too; not https://host:8000/v1#@model
     r"(?i)\b(https?://)(?:(?![^\s'\"/?#@:]*:\d+(?:[/?#]|$))[^\s'\"/?#@:]*:[^\s'\"]*|[^\s'\"/?#@]+)@"
 )
-_STORE_PASSWORD = re.compile(r"(?i)\b(?!https?:)([a-z][a-z0-9+.-]+://)[^\s'\"/?#@:]*:[^\s'\"/?#@]+@")
+_STORE_PASSWORD = re.compile(  # up to the last "@" before the first "/": a password may hold one, "?" or "#" too
+    r"(?i)\b(?!https?:)([a-z][a-z0-9+.-]+://)[^\s'\"/:]*:[^\s'\"/]+@"
+)
 _PARAMETER = re.compile(rf"(?i)([?&;]{_NAMES}=)[^\s&#'\"]+")
 _SETTING = re.compile(
     r"(?i)((?<![\w-])(?!key_variable)\w*(?:api[_-]?key|password|passwd|secret)\w*(?:\s*=\s*[\"']?|[\"']\s*:\s*[\"']))[^\s,;&'\"]+"

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import blake2b
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 import pytest
 
 import judge
-from judge.errors import ConfigError, InputError, MissingExtraError, UnknownNameError
+from judge.errors import ConfigError, InputError, MissingExtraError, RunError, UnknownNameError
 from judge.files import file_hash, read_rows, write_rows
 from judge.jobs.training.label_source import label_source
 from judge.locations import remote_files
 from judge.locations.remote_files import is_remote, local_path
+from judge.run_files import skipped_row
 from judge.runs.data import open_data
 from tests.conftest import Cli
+from tests.runs.test_overwritten import Meddler
 
 SECRET = "plugh4711xyzzy"
 ROWS = [{"prompt": f"{n} + 1?", "chosen": f"{n + 1}", "rejected": f"{n}"} for n in range(3)]
@@ -52,7 +55,8 @@ def parquet(count: int, rows_a_group: int) -> bytes:
 
 class Web(ThreadingHTTPServer):
     """files: path -> bytes. pieces: whether a range of bytes can be asked for. faults: answers to the next requests
-    for bytes, a status or "cut" for a connection that ends too early. sent: how many bytes went out."""
+    for bytes, a status or "cut" for a connection that ends too early. down: how many of the next requests, for bytes
+    or not, are answered 503. ranges: what it says of them. sent: how many bytes went out. asked: requests so far."""
 
     daemon_threads = True
 
@@ -62,7 +66,9 @@ class Web(ThreadingHTTPServer):
         self.etags: dict[str, str] = {}
         self.pieces = True
         self.faults: list[int | str] = []
-        self.sent = 0
+        self.down = 0
+        self.ranges = ""
+        self.sent = self.asked = 0
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -77,6 +83,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
+        self.server.asked += 1
+        if self.server.down:
+            self.server.down -= 1
+            self.send_error(503)
+            return
         fault = self.server.faults.pop(0) if body and self.server.faults else None
         if path == "/private.jsonl" or isinstance(fault, int):
             self.send_error(fault if isinstance(fault, int) else 403)
@@ -92,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         if path.endswith(".gz"):
             self.send_header("Content-Encoding", "gzip")  # as many servers do
+        if self.server.ranges:
+            self.send_header("Accept-Ranges", self.server.ranges)
         if etag := self.server.etags.get(path):
             self.send_header("ETag", etag)
         self.end_headers()
@@ -159,14 +172,25 @@ def test_zstd_is_read_from_a_store(memory: Any) -> None:
 
 
 def test_a_pattern_names_files_in_their_order(memory: Any) -> None:
-    for name in ("b.jsonl", "a.jsonl", "c.csv"):
+    for name in ("b.jsonl", "a.jsonl", "c.csv", "directory.jsonl/d.jsonl"):
         memory.pipe(f"/data/{name}", TEXT)
     sources = open_data("memory://data/*.jsonl")
-    assert [source.name for source in sources] == ["memory:///data/a.jsonl", "memory:///data/b.jsonl"]
+    assert [source.name for source in sources] == ["memory://data/a.jsonl", "memory://data/b.jsonl"]
     assert [len(list(source.records())) for source in sources] == [3, 3]
     assert len(list(read_rows("memory://data/*.jsonl"))) == 6
     with pytest.raises(InputError, match="no file fits this pattern"):
         open_data("memory://data/*.parquet")
+
+
+def test_a_pattern_keeps_host_and_login() -> None:
+    for url, pattern, match, file in (
+        ("ftp://me:pw@host/d/*.csv", "/d/*.csv", "/d/a.csv", "ftp://me:pw@host/d/a.csv"),
+        ("abfs://box@account.net/d/*.csv", "box/d/*.csv", "box/d/a.csv", "abfs://box@account.net/d/a.csv"),
+        ("s3://bucket/*.csv", "bucket/*.csv", "bucket/a.csv", "s3://bucket/a.csv"),
+        ("https://host/*.csv", "https://host/*.csv", "https://host/a.csv", "https://host/a.csv"),
+        ("zip://*.csv::s3://bucket/a.zip", "*.csv", "a.csv", ""),
+    ):
+        assert remote_files.url_of(match, url, pattern) == file
 
 
 def test_of_a_large_file_only_the_pieces_that_are_needed_are_read(web: Web) -> None:
@@ -196,6 +220,70 @@ def test_a_piece_that_does_not_come_is_asked_for_again(web: Web) -> None:
     web.faults = [500] * 3
     with pytest.raises(InputError, match=r"a\.jsonl: cannot be read: the server answers 500"):
         list(read_rows(f"{web.url}/a.jsonl"))
+
+
+def test_a_store_that_does_not_answer_is_asked_again(web: Web) -> None:
+    """Each question is a HEAD and a GET, and is asked three times."""
+    web.files["/a.jsonl"], web.etags["/a.jsonl"] = TEXT, '"abc"'
+    web.files["/data/"] = b'<a href="a.jsonl">a</a>'
+    (source,) = open_data(f"{web.url}/a.jsonl")
+    state = source.state()
+    web.down = 4
+    assert source.state() == state
+    web.down = 2
+    assert [file.url for file in remote_files.remote_files(f"{web.url}/data/*.jsonl")] == [f"{web.url}/data/a.jsonl"]
+    web.down = 6
+    with pytest.raises(InputError, match=r"a\.jsonl: cannot be read: the server answers 503"):
+        source.state()
+    assert web.down == 0
+    asked = web.asked
+    with pytest.raises(InputError, match="no such file"):
+        open_data(f"{web.url}/nothing.jsonl")[0].state()
+    assert web.asked == asked + 2
+
+
+def test_what_hashing_meets_is_one_line_without_secrets(web: Web) -> None:
+    web.files["/a.jsonl"] = TEXT
+    url = f"{web.url}/a.jsonl?sig={SECRET}"
+    for hashed in (lambda: open_data(url)[0].entry(), lambda: file_hash(url)):
+        web.faults = [500] * 3
+        with pytest.raises(InputError, match="the server answers 500") as caught:
+            hashed()
+        assert SECRET not in str(caught.value) and caught.value.__cause__ is None
+    shown = str(InputError("ftp://me:p@ss?w#rd@host/a and sftp://me@host:22/b"))
+    assert shown == "ftp://***@host/a and sftp://me@host:22/b"
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_refused(memory: Any, web: Web) -> None:
+    """Of the web twice: a piece of the new version is never put behind one of the old, nor is the end passed over."""
+    text = TEXT * 100_000
+    memory.pipe("/a.jsonl", text)
+    web.files["/a.jsonl"] = text
+    for url in ("memory://a.jsonl", f"{web.url}/a.jsonl", f"{web.url}/a.jsonl"):
+        web.etags["/a.jsonl"] = '"abc"'
+        (file,) = remote_files.remote_files(url)
+        with file.open() as stream:
+            assert stream.read(1000) == text[:1000]
+            memory.pipe("/a.jsonl", text)
+            web.etags["/a.jsonl"] = '"abd"'
+            with pytest.raises(InputError, match=r"a\.jsonl: was overwritten while it was read"):
+                stream.read()
+        web.faults = ["cut"]  # the third time the connection breaks, too
+    with file.open() as stream:
+        web.faults = []
+        assert stream.read() == text
+
+
+def test_a_server_that_says_that_it_gives_no_pieces_may_break_off(web: Web) -> None:
+    web.files["/a.jsonl"] = TEXT * 50_000
+    web.ranges, web.pieces, web.faults = "none", False, ["cut"]
+    assert file_hash(f"{web.url}/a.jsonl") == blake2b(TEXT * 50_000, digest_size=16).hexdigest()
+    web.ranges = ""
+    (file,) = remote_files.remote_files(f"{web.url}/a.jsonl")
+    with file.open() as stream:
+        begin = stream.read(1000)
+        web.faults = [500, 500]  # so that the last of three tries is the one that is told of it
+        assert begin + stream.read() == TEXT * 50_000
 
 
 def test_a_source_is_known_by_its_store_s_checksum_else_by_its_bytes(memory: Any, web: Web, tmp_path: Path) -> None:
@@ -249,6 +337,35 @@ def test_a_run_over_data_elsewhere_goes_on_and_is_refused_when_it_changed(
         label(url)
 
 
+def test_a_replaced_file_is_noticed_by_a_run_whose_store_falters(web: Web, tmp_path: Path) -> None:
+    """At the last of 200 requests the store fails for good, at the second run's it is replaced and fails once."""
+    (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
+    rows = [{"prompt": f"{n}?", "chosen": "a", "rejected": "b"} for n in range(300)]
+    web.files["/a.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    web.etags["/a.jsonl"] = '"abc"'
+    asking: dict[str, Any] = {"task": "preference", "hard": True, "one_order": True, "limit": 200, "progress": False}
+
+    def label(name: str, etag: str, down: int) -> judge.Run:
+        def happens() -> None:
+            web.etags["/a.jsonl"], web.down = etag, down
+
+        engine = Meddler(judge.load_engine(f"scripted:{tmp_path / 'rules.jsonl'}"), happens)
+        return judge.label(f"{web.url}/a.jsonl", judges=engine, out=tmp_path / name, **asking)
+
+    def finished(name: str) -> str | None:
+        return json.loads((tmp_path / name / "manifest.json").read_text())["finished"]
+
+    message = "not finished, whether data was overwritten meanwhile cannot be asked: .* the server answers 503"
+    with pytest.raises(RunError, match=message):
+        label("first", '"abc"', 1000)
+    assert finished("first") is None
+    web.down = 0
+    assert label("first", '"abc"', 0).counts.resumed == 200 and finished("first")
+    with pytest.raises(judge.RunChangedError, match="was overwritten while it was judged"):
+        label("second", '"abd"', 2)
+    assert finished("second") is None
+
+
 def test_runs_and_people_s_labels_are_read_from_elsewhere(memory: Any, tmp_path: Path) -> None:
     """Both judgements say that the first is better, people say so of one: half of them agree."""
     (tmp_path / "rules.jsonl").write_text('{"match": "", "text": "[[A]]"}\n')
@@ -266,6 +383,11 @@ def test_runs_and_people_s_labels_are_read_from_elsewhere(memory: Any, tmp_path:
     assert learned.labels == "judge" and len(list(learned.labelled)) == 2
     assert learned.parents == [{"kind": "run", "path": "memory://labels.jsonl", **judged.entry()}]
     assert label_source(open_data("memory://people.jsonl"), None, None).labels == "human"
+    skipped = json.dumps(skipped_row("a.jsonl:1", "broken JSON", 0)) + "\n"
+    memory.pipe("/failures.jsonl", skipped.encode() + (run.directory / "labels.jsonl").read_bytes())
+    assert label_source(open_data("memory://failures.jsonl"), None, None).labels == "judge"
+    failures = judge.agree("memory://failures.jsonl", human="memory://people.jsonl", resamples=0)
+    assert failures.figures["accuracy"].value == 0.5
     here = judge.agree(run.directory / "labels.jsonl", human=tmp_path / "people.jsonl", resamples=0)
     elsewhere = judge.agree("memory://labels.jsonl", human="memory://people.jsonl", resamples=0)
     assert elsewhere.figures["accuracy"].value == here.figures["accuracy"].value == 0.5
@@ -313,6 +435,19 @@ def test_nothing_is_written_elsewhere(cli: Cli, tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"file memory://a\.jsonl: is written on this machine alone"):
         write_rows("memory://a.jsonl", [])
+
+
+def test_no_directory_of_a_url_s_name_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out, learning = "s3://bucket/a", {"kind": "outcome", "backbone": "tiny"}
+    for refused in (
+        lambda: judge.iterate(ROWS, policy="tiny", labels="truth", out=out, progress=False),
+        lambda: judge.distill(ROWS, out=out, progress=False, **learning),
+        lambda: judge.sweep(ROWS, sweep={"epochs": [1, 2]}, out=out, progress=False, **learning),
+    ):
+        with pytest.raises(ConfigError, match="directory s3://bucket/a: is written on this machine alone"):
+            refused()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_url_is_a_path(cli: Cli, tmp_path: Path) -> None:

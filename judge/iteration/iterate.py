@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -30,6 +31,7 @@ from judge.jobs.distill import distill
 from judge.jobs.label import label, need
 from judge.jobs.reward_model import RewardModel, load_reward_model
 from judge.json_input import load_json
+from judge.locations.remote_files import target_path
 from judge.records import Message, Response, Solution
 from judge.rewards.checkpoint.metadata import REWARD_FILE
 from judge.rewards.reward import Reward, RewardSource
@@ -37,6 +39,9 @@ from judge.rewards.shaping import Shaping
 from judge.runs.cluster.ray_job import Runner, check_runner
 from judge.runs.cluster.workers import Workers
 from judge.runs.data import Data, open_data
+from judge.runs.labelling import LabelJob
+from judge.runs.plan import Plan
+from judge.tasks import Options
 
 ITERATE_FILE, CHART = "iterate.json", "chart.svg"
 TO_LABEL, LABELLED = "to-label.jsonl", "labelled.jsonl"
@@ -154,9 +159,8 @@ def iterate(
         MissingExtraError: without TRL. InputError: for data that cannot be read or has too few prompts.
     """
     need("iterate", out=out)
-    assert out is not None
     check_runner(runner, workers)
-    jury = as_judges(judges)
+    folder, jury = target_path(out or "", "directory"), as_judges(judges)
     models: dict[str, Any] = {"policy": str(policy), "judges": _names(jury), "kind": kind, "backbone": str(backbone)}
     labelling: dict[str, Any] = {"labels": labels, "task": task, "held_out": held_out, "tolerance": tolerance}
     sampling: dict[str, Any] = {"n": n, "engine": engine, "answer_prompt": answer_prompt, "max_tokens": max_tokens}
@@ -169,10 +173,11 @@ def iterate(
         reward_settings=read_settings(settings),
         seed=seed,
     )
+    _check_jury(config, jury, runner)
     need_trl()
     sources = open_data(data)
     training, measured = split_prompts(sources, format, held_out, seed)
-    folder = _claimed(Path(out), config, [source.entry() for source in sources])
+    _claim(folder, config, [source.entry() for source in sources])
     with check_progress(shown=progress) as watch:
         loop = _Loop(folder, config, jury, training, measured, {"runner": runner, "workers": workers})
         return loop.run(rounds, watch)
@@ -374,16 +379,23 @@ def _key(entry: Answered, answer: str, kind: str) -> str:
     return key_of(Response(prompt=entry.prompt, response=(Message("assistant", answer),)))
 
 
-def _claimed(folder: Path, config: IterationConfig, data: Sequence[Any]) -> Path:
-    """The directory, of this iteration and no other."""
+def _check_jury(config: IterationConfig, jury: tuple[Judge, ...], runner: Runner) -> None:
+    """Raise ConfigError for judges that the workers of a cluster cannot have."""
+    if runner == "ray" and config.labels == "judge":
+        plan = Plan(data=(), task=config.asked, judges=jury, options=Options(judges=len(jury)))
+        with closing(LabelJob(plan)) as job:
+            job.recipe()
+
+
+def _claim(folder: Path, config: IterationConfig, data: Sequence[Any]) -> None:
+    """Take the directory for this iteration; raises RunChangedError where it is another's."""
     wanted = json.loads(to_json({**config.to_dict(), "data": list(data)}))
     path = folder / ITERATE_FILE
     if path.exists():
-        there = load_json(path.read_text("utf-8"))
-        changed = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
+        before = load_json(path.read_text("utf-8"))
+        changed = sorted(name for name in {*before, *wanted} if before.get(name) != wanted.get(name))
         if changed:
-            shown = ", ".join(f"{name} {there.get(name)!r} is now {wanted.get(name)!r}" for name in changed)
+            shown = ", ".join(f"{name} {before.get(name)!r} is now {wanted.get(name)!r}" for name in changed)
             raise RunChangedError(f"{folder}: holds another iteration: {shown}")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, to_json(wanted))
-    return folder

@@ -208,8 +208,12 @@ def _rows_elsewhere(source: DataSource, format: str | None, on_bad: OnBad | None
     """The rows of a URL, with their judgements where these are rows of a run."""
     assert isinstance(source, FileSource)
     path = source.path
-    if format is None and not on_bad and _is_own_row(next((row for _, row in read_rows(path)), {})):
-        return Rows(lambda: (row for _, row in read_rows(path) if not is_skipped(row)), source.name, _check_row)
+
+    def judged() -> Iterator[dict[str, Any]]:
+        return (row for _, row in read_rows(path) if not is_skipped(row))
+
+    if format is None and not on_bad and _is_own_row(next(judged(), {})):
+        return Rows(judged, source.name, _check_row)
     return _rows_of(source, format, on_bad)
 
 

@@ -7,8 +7,10 @@ asked for again. `file://…` means a path of this machine. Nothing is written t
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
@@ -17,7 +19,7 @@ from judge.errors import ConfigError, InputError, MissingExtraError, RmjudgeErro
 from judge.secrets import mask_secrets
 
 WAITS = (0.5, 2.0, 8.0)
-"""Seconds before a piece that did not come is asked for again."""
+"""Seconds before a store that did not answer, or sent a piece not or in part, is asked again."""
 STALLED_SECONDS = 60
 CHECKSUMS = ("md5Hash", "Content-MD5", "content_md5", "ETag", "etag", "e_tag", "Digest")
 """How stores call what changes with a file's content, the best of them first."""
@@ -91,11 +93,12 @@ class RemoteFile:
         Raises:
             InputError: where there is no such file, or it cannot be reached.
         """
-        try:
+
+        def ask() -> dict[str, Any]:
             self.system.invalidate_cache()
-            info: dict[str, Any] = self.system.info(self.path)
-        except Exception as error:  # noqa: BLE001 - drivers raise what their libraries raise
-            raise _fault(str(self), error) from None
+            return cast(dict[str, Any], self.system.info(self.path))
+
+        info = _patiently(ask, str(self))
         if info.get("type") == "directory":
             raise InputError(f"{self}: a directory; name one file, or {str(self).rstrip('/')}/*.jsonl")
         return info
@@ -108,14 +111,15 @@ class RemoteFile:
 
     def state(self) -> tuple[str, ...]:
         """What is another one once it was overwritten, as far as its store tells."""
-        info = self.info()
-        return tuple(str(info.get(name, "")) for name in ("size", *CHECKSUMS, *CHANGED))
+        return _state_of(self.info())
 
     def open(self, mode: str = "rb") -> BinaryIO:
-        """Its bytes; they can be read from any place where the store allows it."""
+        """Its bytes; they can be read from any place where the store allows it.
+
+        A read raises InputError where the file cannot be had, or was overwritten since it was opened.
+        """
         assert mode == "rb"
-        size = self.info().get("size")
-        return cast(BinaryIO, io.BufferedReader(_Pieces(self, size if isinstance(size, int) else None), _BUFFER))
+        return cast(BinaryIO, io.BufferedReader(_Pieces(self, self.info()), _BUFFER))
 
 
 def remote_files(url: str) -> list[RemoteFile]:
@@ -129,34 +133,29 @@ def remote_files(url: str) -> list[RemoteFile]:
     system, path = _file_system(url)
     if "*" not in path:
         return [RemoteFile(url, system, path)]
-    try:
+
+    def ask() -> dict[str, Mapping[str, Any]]:
         system.invalidate_cache()
-        matches = sorted(system.glob(path))
-    except Exception as error:  # noqa: BLE001 - drivers raise what their libraries raise
-        raise _fault(mask_secrets(url), error) from None
-    if not matches:
+        return cast(dict[str, Mapping[str, Any]], system.glob(path, detail=True))
+
+    matches = _patiently(ask, mask_secrets(url))
+    files = sorted(match for match, info in matches.items() if info.get("type") != "directory")
+    if not files:
         raise InputError(f"{url}: no file fits this pattern")
-    return [RemoteFile(system.unstrip_protocol(match), system, match) for match in matches]
-
-
-def told_in_a_line(values: Iterator[T], name: str) -> Iterator[T]:
-    """The values read from a file elsewhere; whatever its driver raises becomes an InputError."""
-    try:
-        yield from values
-    except RmjudgeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - drivers raise what their libraries raise
-        raise _fault(name, error) from None
+    return [RemoteFile(url_of(match, url, path) or system.unstrip_protocol(match), system, match) for match in files]
 
 
 class _Pieces(io.RawIOBase):
     """The bytes of a file elsewhere. A piece that does not come is asked for again, from where it was."""
 
-    def __init__(self, file: RemoteFile, size: int | None) -> None:
+    def __init__(self, file: RemoteFile, info: Mapping[str, Any]) -> None:
         super().__init__()
-        self._file, self._size, self._position = file, size, 0
+        size = info.get("size")
+        self._file, self._size, self._position = file, size if isinstance(size, int) else None, 0
+        self._state, self._checked = _state_of(info), True  # checked: since the last byte came
         self._opened: Any = None
-        self._whole = size is None  # a server that gives no pieces sends the file as one stream
+        # A server that gives no pieces sends the file as one stream.
+        self._whole = self._size is None or info.get("partial") is False
 
     def readable(self) -> bool:
         return True
@@ -175,18 +174,11 @@ class _Pieces(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        for wait in (*WAITS, None):
-            try:
-                data = self._read(len(buffer))
-                break
-            except Exception as error:
-                self._let_go()
-                if "range requests" in str(error) and not self._whole:
-                    self._whole = True
-                elif wait is None or not _may_pass(error):
-                    raise
-                else:
-                    time.sleep(wait)
+        data = _patiently(lambda: self._read(len(buffer)), str(self._file))
+        if data:
+            self._checked = False
+        elif not self._checked:  # once at the end
+            self._check_same()
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -196,12 +188,18 @@ class _Pieces(io.RawIOBase):
         super().close()
 
     def _read(self, count: int) -> bytes:
+        try:
+            return self._read_opened(count)
+        except Exception as error:
+            self._let_go()
+            if self._whole or "range requests" not in str(error):
+                raise
+        self._whole = True
+        return self._read(count)
+
+    def _read_opened(self, count: int) -> bytes:
         if self._opened is None:
-            system, path = self._file.system, self._file.path
-            self._opened = system.open(path, "rb", block_size=0) if self._whole else system.open(path, "rb")
-            left = self._position if self._whole else 0
-            while left and (passed := self._opened.read(min(left, _BUFFER))):
-                left -= len(passed)
+            self._open()
         if not self._whole and self._opened.tell() != self._position:
             self._opened.seek(self._position)
         data: bytes = self._opened.read(count)
@@ -209,10 +207,27 @@ class _Pieces(io.RawIOBase):
             raise OSError(f"it ends at byte {self._position:,} of {self._size:,}")
         return data
 
+    def _open(self) -> None:
+        """Open it where reading goes on."""
+        if self._position:
+            self._check_same()
+        system, path = self._file.system, self._file.path
+        self._opened = system.open(path, "rb", block_size=0) if self._whole else system.open(path, "rb")
+        left = self._position if self._whole else 0
+        while left and (passed := self._opened.read(min(left, _BUFFER))):
+            left -= len(passed)
+
+    def _check_same(self) -> None:
+        """Raise InputError where the store has another file now: pieces of both would be mixed."""
+        if self._file.state() != self._state:
+            raise InputError(f"{self._file}: was overwritten while it was read")
+        self._checked = True
+
     def _let_go(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
-            opened.close()
+            with suppress(Exception):  # of a connection that broke
+                opened.close()
 
 
 def _file_system(url: str) -> tuple[Any, str]:
@@ -253,16 +268,58 @@ def _plain_path(url: str) -> str:
     return urlsplit(url).path if url.partition("://")[0].lower() in _WEB else url
 
 
+def _state_of(info: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(info.get(name, "")) for name in ("size", *CHECKSUMS, *CHANGED))
+
+
+def url_of(match: str, url: str, pattern: str) -> str:
+    """The URL of a file that a pattern names, with the host and login of the URL that was asked for; "" if unknown.
+
+    pattern: what the file system calls the URL; it ends as the URL does, and may begin otherwise.
+    """
+    ends = zip(reversed(url), reversed(pattern), strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    root = pattern[: len(pattern) - same]
+    return url[: len(url) - same] + match[len(root) :] if same and match.startswith(root) else ""
+
+
+def _patiently(ask: Callable[[], T], name: str) -> T:
+    """What a store answers. A driver that fails is asked again; its last error becomes an InputError."""
+    for wait in (*WAITS, None):
+        try:
+            return ask()
+        except (RmjudgeError, io.UnsupportedOperation):
+            raise
+        except Exception as error:  # noqa: BLE001 - drivers raise what their libraries raise
+            if wait is None or not _may_pass(error):
+                raise _fault(name, error) from None
+        time.sleep(wait)
+    raise AssertionError("the last wait is None")
+
+
 def _may_pass(error: BaseException) -> bool:
     """Whether it is worth to ask again."""
-    status = getattr(error, "status", None)
+    cause = _cause(error)
+    status = getattr(cause, "status", None)
     refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
-    return not refused and not isinstance(error, FileNotFoundError | PermissionError | io.UnsupportedOperation)
+    lasting = isinstance(cause, FileNotFoundError | PermissionError | ImportError) or _lacks_credentials(cause)
+    return not refused and not lasting
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error of aiohttp where fsspec made a FileNotFoundError of it, as it does of every answer of the web."""
+    cause = error.__cause__
+    of_web = isinstance(cause, TimeoutError) or type(cause).__module__.startswith("aiohttp")
+    return cause if cause is not None and of_web and isinstance(error, FileNotFoundError) else error
+
+
+def _lacks_credentials(error: BaseException) -> bool:
+    return "credential" in str(error).lower() or isinstance(error, PermissionError)
 
 
 def _fault(name: str, error: BaseException) -> InputError:
     """An error of a driver in a line."""
-    cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ is not None else error
+    cause = _cause(error)
     status, message = getattr(cause, "status", None), getattr(cause, "message", "")
     if isinstance(status, int) and status != 404:
         return InputError(f"{name}: cannot be read: the server answers {status} {message}".rstrip())
@@ -270,6 +327,5 @@ def _fault(name: str, error: BaseException) -> InputError:
         return InputError(f"{name}: no such file")
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     reason = lines[0] if lines else type(cause).__name__
-    credentials = "credential" in reason.lower() or isinstance(cause, PermissionError)
-    hint = " (credentials are taken from where the store's own tools keep them)" if credentials else ""
+    hint = " (credentials are taken from where the store's own tools keep them)" if _lacks_credentials(cause) else ""
     return InputError(f"{name}: cannot be read: {reason}{hint}")

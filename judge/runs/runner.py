@@ -17,7 +17,7 @@ from judge.errors import EngineError, InputError, RunChangedError, RunError
 from judge.formats import BadRow, OnBad, to_row
 from judge.formats.judgement_rows import judgement_to_row
 from judge.judgements import Judgement
-from judge.locations.remote_files import target_path
+from judge.locations.remote_files import is_remote, target_path
 from judge.records import Record
 from judge.run_files import skipped_row
 from judge.runs.counts import Counts
@@ -206,10 +206,10 @@ def resume(
                     job.execute(Attempt(out, journal, counts, manifest, limit, saving, interrupt, skip, total))
                 manifest["finished"] = now()
             finally:
-                _note_overwritten(manifest, job.data, states)
+                unknown = _note_overwritten(manifest, job.data, states)
                 with suppress(*((RunError,) if manifest["finished"] is None else ())):  # what broke the loop is better
                     save()
-    _refuse_mixed(out, manifest)
+    _refuse_mixed(out, manifest, unknown)
     _check_hopeless(counts, out)
     return Run(directory=out, manifest=manifest, counts=counts, seconds=time.monotonic() - started)
 
@@ -252,17 +252,26 @@ def ignore(bad: BadRow) -> None:
     """Pass over a bad row: it is counted by another reading of the data."""
 
 
-def _note_overwritten(manifest: dict[str, Any], sources: Sequence[DataSource], states: Sequence[Any]) -> None:
-    """Note in a run's manifest the data that was overwritten while the run read it; rows at its end are no harm."""
+def _note_overwritten(manifest: dict[str, Any], sources: Sequence[DataSource], states: Sequence[Any]) -> str:
+    """Note in a run's manifest the data that was overwritten while the run read it; rows at its end are no harm.
+
+    Returns:
+        Why the store of a source does not tell, "" where all of them do. Without an answer the run is not finished.
+    """
+    unknown = ""
     for source, entry, state in zip(sources, manifest["config"].get("data", ()), states, strict=False):
         try:
             current = source.state()
-        except (InputError, OSError):  # it is gone; whoever reads it again will say so
+            same_file = isinstance(state, dict) and state.keys() == current.keys()
+            overwritten = same_file and state != current and not source.begins_with(entry)
+        except (InputError, OSError) as error:  # a file of this machine is gone; whoever reads it again will say so
+            if is_remote(source.name):
+                unknown, manifest["finished"] = unknown or str(error), None
             continue
-        same_file = isinstance(state, dict) and state.keys() == current.keys()
-        if same_file and state != current and not source.begins_with(entry):
+        if overwritten:
             manifest[OVERWRITTEN] = sorted({*manifest.get(OVERWRITTEN, ()), source.name})
             manifest["finished"] = None
+    return unknown
 
 
 def _check_same(out: Path, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -270,14 +279,17 @@ def _check_same(out: Path, before: Mapping[str, Any], config: Mapping[str, Any])
     check_same(out, before, config)
 
 
-def _refuse_mixed(out: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise RunChangedError for a run whose rows come from two versions of its data."""
+def _refuse_mixed(out: Path, manifest: Mapping[str, Any], unknown: str = "") -> None:
+    """Raise RunChangedError for a run whose rows come from two versions of its data, RunError where that is unknown."""
     if names := manifest.get(OVERWRITTEN):
         shown = ", ".join(map(str, names)) if isinstance(names, list) else str(names)
         raise RunChangedError(
             f"{out}: {shown} was overwritten while it was judged, so the rows come from two versions of it; "
             "name another --out"
         )
+    if unknown:
+        reason = "whether data was overwritten meanwhile cannot be asked"
+        raise RunError(f"{out}: not finished, {reason}: {unknown} (the same command goes on)")
 
 
 def _check_hopeless(counts: Counts, out: Path) -> None:

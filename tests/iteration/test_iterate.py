@@ -97,6 +97,15 @@ def test_an_unknown_runner_is_refused_before_anything_is_sampled(tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+def test_judges_that_a_cluster_cannot_have_are_refused_before_anything_is_sampled(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"policy": "nowhere", "out": tmp_path / "out", "runner": "ray", "progress": False}
+    with pytest.raises(ConfigError, match="Ray's workers load the judges themselves"):
+        judge.iterate(ROWS, judges=judge.load_engine("tiny"), **given)
+    with pytest.raises(ConfigError, match="leave out batch=true, or the runner ray"):
+        judge.iterate(ROWS, judges="openai:http://127.0.0.1:9/v1#model?batch=true", **given)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_line(policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "problems.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))

@@ -78,7 +78,7 @@ def _is_judged(source: DataSource) -> bool:
     if source.streamed:
         return False
     if isinstance(source, FileSource) and is_remote(source.path):
-        first = next((row for _, row in read_rows(source.path)), {})
+        first = next((row for _, row in read_rows(source.path) if not is_skipped(row)), {})
         return isinstance(first.get("judgement"), Mapping)
     path = Path(source.name)
     if not path.exists():

@@ -15,6 +15,7 @@ from judge.jobs.label import need
 from judge.jobs.reward_model import load_reward_model
 from judge.jobs.training.sweep_result import Sweep, SweepCell, cell_name
 from judge.jobs.training.trainer import RewardTrainer, config_of
+from judge.locations.remote_files import target_path
 from judge.rewards.checkpoint.metadata import REWARD_FILE, read_metadata
 from judge.rewards.config import RewardConfig
 from judge.rewards.settings import RewardSettings
@@ -77,7 +78,7 @@ def sweep(
     """
     need("distill", out=out)
     assert out is not None
-    folder, cells = Path(out), _cells(sweep)
+    folder, cells = target_path(out, "directory"), _cells(sweep)
     common = read_settings(settings)
     _check(cells, common, named)
     sources: Any = open_data(data)

@@ -14,6 +14,7 @@ from judge.formats import BadRow
 from judge.jobs.label import need
 from judge.jobs.reward_model import RewardModel
 from judge.jobs.training.label_source import LabelSource, label_source
+from judge.locations.remote_files import target_path
 from judge.records import content_id
 from judge.rewards.config import RewardConfig
 from judge.rewards.settings import RewardSettings
@@ -84,10 +85,10 @@ class RewardTrainer:
         config, loss = config_of(settings, named)
         kind = named.get("kind") or read_settings(settings).get("kind") or config.preset
         need("distill", kind=kind, backbone=config.model.backbone, out=out or dry_run)
+        self.out = None if out is None else target_path(out, "directory")
         bad: list[BadRow] = []
         source = label_source(open_data(data), labels, format, bad.append if skip_bad else None)
         held_out = None if validation_data is None else _labelled(validation_data, None, format)
-        self.out = None if out is None else Path(out)
         self.model: RewardModel | None = None
         self.prepared: PreparedTraining = prepare(
             source.labelled,
