@@ -212,6 +212,34 @@ def test_examples_without_their_name_are_not_taken_for_complete(llama: Path, tmp
     del prepared
 
 
+def test_examples_that_a_killed_process_half_removed_are_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when the first file of the examples is gone, whichever that is."""
+    out = tmp_path / "model"
+
+    def written(key: str) -> bool:
+        with example_folder(out, key) as folder:
+            if folder.about is not None:
+                return False
+            (folder.path / "part").mkdir(parents=True)
+            folder.finish({})
+        return True
+
+    def killed(folder: Path, ignore_errors: bool = False) -> None:
+        if folder.name == EXAMPLES:
+            (folder / "part").rmdir()
+            os._exit(9)
+
+    assert written("a") and not written("a")
+    monkeypatch.setattr("shutil.rmtree", killed)
+    child = forked(lambda: written("b"))
+    monkeypatch.undo()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not (out / STATE / EXAMPLES / "part").exists()
+    assert written("a") and (out / STATE / EXAMPLES / "part").is_dir()
+
+
 @pytest.mark.usefixtures("quiet_tokenizers")
 def test_of_several_processes_one_writes_and_the_others_read(llama: Path, tmp_path: Path) -> None:
     out, log, rows = tmp_path / "model", tmp_path / "log", pairs(200)

@@ -1,6 +1,7 @@
 """Where a training's examples lie while it lasts: in its state, written by one process and read by the others and by
 whoever takes an interrupted training up again; or in temporary files."""
 
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ from judge.rewards.training.resume import STATE, force_to_disk
 EXAMPLES = "examples"
 ABOUT = "about.json"
 _FRESH, _LOCK = "examples.new", "examples.lock"
+_ATTEMPTS = 100  # to open a file in a folder that other processes remove once it is empty
 
 
 class ExampleFolder:
@@ -99,8 +101,14 @@ def _discard(out: Path, existed: bool) -> None:
     """Remove the examples of a training that never began."""
     if (out / STATE / FINGERPRINT).is_file():
         return
-    shutil.rmtree(out / STATE / EXAMPLES, ignore_errors=True)
+    _remove(out / STATE / EXAMPLES)
     _remove_empty(out, existed)
+
+
+def _remove(folder: Path) -> None:
+    """Remove examples. What is said of them goes first, so that a killed process leaves none that look complete."""
+    (folder / ABOUT).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_empty(out: Path, existed: bool) -> None:
@@ -131,10 +139,11 @@ def _lock(out: Path) -> int | None:
 
 def _opened(path: Path, out: Path) -> int:
     try:
-        while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(_ATTEMPTS):
             with suppress(FileNotFoundError):  # whoever left removed the empty folder
+                path.parent.mkdir(parents=True, exist_ok=True)
                 return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))  # it can never be made, as in /proc
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror}") from None
 
@@ -155,5 +164,5 @@ def _about(folder: Path, key: str) -> Mapping[str, Any] | None:
 
 def _publish(fresh: Path, kept: Path) -> None:
     force_to_disk(fresh)
-    shutil.rmtree(kept, ignore_errors=True)
+    _remove(kept)
     fresh.replace(kept)
