@@ -163,6 +163,9 @@ def _about(folder: Path, key: str) -> Mapping[str, Any] | None:
 
 
 def _publish(fresh: Path, kept: Path) -> None:
-    force_to_disk(fresh)
-    _remove(kept)
-    fresh.replace(kept)
+    try:
+        force_to_disk(fresh)
+        _remove(kept)
+        fresh.replace(kept)
+    except OSError as error:
+        raise RunError(f"{kept}: cannot be written: {error.strerror}") from None
