@@ -128,6 +128,21 @@ def test_what_is_never_trained_leaves_nothing(llama: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["mine"] and not list(mine.iterdir())
 
 
+def test_examples_stay_while_another_training_uses_them(llama: Path, tmp_path: Path) -> None:
+    """A notebook's cell that runs twice: the second trainer is made before the first goes."""
+    out = tmp_path / "model"
+    trainer = prepare(pairs(24), config(llama), out=out, source="x")
+    trainer = prepare(unread(), config(llama), out=out, source="x")
+    gc.collect()
+    assert (out / STATE / EXAMPLES / ABOUT).is_file()
+    trainer = prepare(pairs(25), config(llama), out=out, source="y")
+    gc.collect()
+    assert (out / STATE / EXAMPLES / ABOUT).is_file()
+    del trainer
+    gc.collect()
+    assert not (out / STATE).exists()
+
+
 def broken(count: int) -> Iterator[Labelled]:
     yield from pairs(count)
     raise InputError("pairs.jsonl:25: no row")

@@ -39,9 +39,9 @@ class ExampleFolder:
         path: Path,
         key: str = "",
         about: Mapping[str, Any] | None = None,
-        discard: Callable[[], None] | None = None,
+        discard: Callable[[int], None] | None = None,
     ) -> None:
-        self.path, self.about, self._key, self._discard = path, about, key, discard or _nothing
+        self.path, self.about, self._key, self._discard = path, about, key, discard
 
     def finish(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say of the examples what a reader must know, once they are written; JSON values."""
@@ -50,12 +50,13 @@ class ExampleFolder:
         return about
 
     def belongs_to(self, owner: object) -> Callable[[], object]:
-        """Remove the examples with an object, if this process wrote them and no training began by then.
+        """Remove the examples with the last object that they belong to, in any process, if no training began by then.
 
         Returns:
-            What removes them at once.
+            What gives them up at once.
         """
-        return weakref.finalize(owner, self._discard if self.about is None else _nothing)
+        claim = None if self._discard is None else _share(self.path / ABOUT)
+        return _nothing if claim is None else weakref.finalize(owner, self._discard, claim)
 
 
 @contextmanager
@@ -94,15 +95,37 @@ def example_folder(out: Path | None, key: str) -> Iterator[ExampleFolder]:
 
 
 def _nothing() -> None:
-    """Examples in temporary files, or of another process."""
+    """Examples in temporary files, or on a disk that has no locks."""
 
 
-def _discard(out: Path, existed: bool) -> None:
-    """Remove the examples of a training that never began."""
-    if (out / STATE / FINGERPRINT).is_file():
+def _share(about: Path) -> int | None:
+    """Say that examples are in use: the descriptor of a shared lock; None where there can be none."""
+    try:
+        descriptor = os.open(about, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _discard(out: Path, existed: bool, claim: int) -> None:
+    """Give up a claim to examples, and remove them where it was the last and no training began."""
+    kept = out / STATE / EXAMPLES
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError while others hold theirs
+        same = os.path.samestat(os.fstat(claim), (kept / ABOUT).stat())  # others may lie there by now
+        if same and not (out / STATE / FINGERPRINT).is_file():
+            _remove(kept)
+            _remove_empty(out, existed)
+    except OSError:
         return
-    _remove(out / STATE / EXAMPLES)
-    _remove_empty(out, existed)
+    finally:
+        fcntl.flock(claim, fcntl.LOCK_UN)  # a forked process may hold the descriptor too
+        os.close(claim)
 
 
 def _remove(folder: Path) -> None:
