@@ -55,8 +55,9 @@ class ExampleFolder:
         Returns:
             What gives them up at once.
         """
-        claim = None if self._discard is None else _share(self.path / ABOUT)
-        return _nothing if claim is None else weakref.finalize(owner, self._discard, claim)
+        if self._discard is None or (claim := _share(self.path / ABOUT)) is None:
+            return _nothing
+        return weakref.finalize(owner, self._discard, claim)
 
 
 @contextmanager

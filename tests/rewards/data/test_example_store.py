@@ -292,4 +292,4 @@ def test_an_example_takes_some_fifty_bytes_of_memory_whatever_its_texts(collate:
 
     growth(1_000)  # what is made once
     few, many = growth(1_000), growth(6_000)
-    assert 44 <= (many - few) / 5_000 < 60
+    assert 43 < (many - few) / 5_000 < 60  # Python itself grows by some hundred bytes now and then
