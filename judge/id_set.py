@@ -59,9 +59,10 @@ class IdSet:
 
 def id_key(content_id: str) -> int:
     """The 64 bits by which an id is told from others; never 0."""
-    # 0 marks an empty slot, so the one id that begins with 64 zero bits shares the key 1.
-    with suppress(ValueError):
-        if len(content_id) == 32:
-            return int(content_id[:16], 16) or 1
-    # Not one of ours: a row that was written by hand.
+    # int() reads signs, blanks and underscores too, which no id of ours has.
+    if len(content_id) == 32 and content_id.isascii() and content_id.isalnum():
+        with suppress(ValueError):
+            if key := int(content_id[:16], 16):  # 0 marks an empty slot
+                return key
+    # Not one of ours: a row that was written by hand, such as a number with zeros before it.
     return int.from_bytes(blake2b(content_id.encode(errors="replace"), digest_size=8).digest()) or 1

@@ -35,6 +35,15 @@ def test_short_ids_of_hand_written_rows_stay_apart():
     assert held.add("00") and not held.add("0")
 
 
+def test_ids_of_32_characters_that_are_not_ours_stay_apart():
+    """Numbers with zeros before them, and what int() reads as hexadecimal digits of 64 bits or fewer."""
+    held = IdSet()
+    assert all(held.add(f"{number:032}") for number in range(100))
+    signs = [text.ljust(32, "0") for text in ("-1", "+1", " 1", "1_0", "1e", "\u0661")]
+    assert all(held.add(text) for text in signs)
+    assert all(text in held for text in signs) and len(held) == 106
+
+
 def test_a_hundred_thousand_ids_take_eight_bytes_a_slot():
     held = IdSet()
     for number in range(100_000):

@@ -1,6 +1,5 @@
 """From what was prepared to a model directory: training, calibration, red flags, card."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from judge.rewards.losses.registry import plain_loss, training_loss
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from judge.rewards.preparation import PreparedTraining
 from judge.rewards.training.after_training import complete_model, evaluate_model, set_score_scale, standardize
-from judge.rewards.training.claim import begin_saving, claim, refuse_other
+from judge.rewards.training.claim import begin_saving, claim, refuse_other, remove_state
 from judge.rewards.training.frozen_features import FrozenFeatures, Joined, can_be_cached, frozen_features
 from judge.rewards.training.loop import Evaluator, Trained, TrainingJob, make_accelerator, train
 from judge.rewards.training.resume import STATE
@@ -193,7 +192,7 @@ def _finish(
         figures=distilled.to_dict(),
         files={CARD: card} | ({CURVES: picture} if picture else {}),
     )
-    shutil.rmtree(out / STATE, ignore_errors=True)
+    remove_state(out)
     return distilled
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from judge.errors import ConfigError, EngineError, InputError, RunError, unknown
 from judge.pretrained import pretrained
 from judge.records import content_id
-from judge.rewards.checkpoint.metadata import refuse_finished
+from judge.rewards.checkpoint.metadata import REWARD_FILE, refuse_finished
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.chat_template import pin_date
 from judge.rewards.data.collate import Collator, Layout
@@ -30,7 +30,7 @@ from judge.rewards.data.weights import weighted
 from judge.rewards.losses.pairwise import Loss
 from judge.rewards.losses.registry import default_loss, loss_name_of, training_loss
 from judge.rewards.modeling.states import longest_text
-from judge.rewards.training.claim import backbone_fingerprint, refuse_other, was_saving
+from judge.rewards.training.claim import SAVING, backbone_fingerprint, refuse_other, remove_state, was_saving
 from judge.rewards.training.example_folder import ExampleFolder, example_folder
 from judge.rewards.training.loop import LOGS, count_steps
 from judge.rewards.training.preflight import empty_backbone, preflight
@@ -315,12 +315,22 @@ def _collator(config: RewardConfig, tokenizer: Any) -> Collator:
 
 
 def refuse(out: Path) -> None:
-    """RunError for a directory that holds anything but the states of an interrupted training."""
+    """RunError for a directory that holds anything but the states of an interrupted training.
+
+    A finished model is refused too; a state that a killed process left beside it is removed.
+    """
+    remove_state_of_finished(out)
     refuse_finished(out)
     if out.is_dir():
         names = sorted(path.name for path in out.iterdir() if path.name not in (STATE, LOGS))
         if names and not was_saving(out):
             raise RunError(f"{out}: is not empty ({', '.join(names[:3])}); name a directory that is not there yet")
+
+
+def remove_state_of_finished(out: Path) -> None:
+    """Remove the state of a finished model whose process was killed before it did so; the model stays as it is."""
+    if (out / REWARD_FILE).is_file() and (out / STATE / SAVING).is_file():
+        remove_state(out)
 
 
 def load_tokenizer(backbone: str) -> Any:

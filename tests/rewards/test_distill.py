@@ -227,6 +227,20 @@ def test_what_a_killed_saving_left_is_filled_in(llama: Path, tmp_path: Path) -> 
     assert load(out).config.model.kind == "scalar"
 
 
+def test_a_state_that_a_killed_process_left_beside_its_model_is_removed(llama: Path, tmp_path: Path) -> None:
+    """A state that does not say that it was saving is not ours, and stays."""
+    out = tmp_path / "model"
+    interrupted(llama, out)
+    (out / "reward.json").write_text("{}")
+    with pytest.raises(RunError, match="holds a reward model already"):
+        prepare(pairs(24), config(llama), out=out)
+    assert (out / STATE / FINGERPRINT).is_file()
+    begin_saving(out)
+    with pytest.raises(RunError, match="holds a reward model already"):
+        prepare(pairs(24), config(llama), out=out)
+    assert [path.name for path in out.iterdir()] == ["reward.json"]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

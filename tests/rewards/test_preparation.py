@@ -128,6 +128,21 @@ def test_what_is_never_trained_leaves_nothing(llama: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["mine"] and not list(mine.iterdir())
 
 
+def test_examples_stay_while_another_training_uses_them(llama: Path, tmp_path: Path) -> None:
+    """A notebook's cell that runs twice: the second trainer is made before the first goes."""
+    out = tmp_path / "model"
+    trainer = prepare(pairs(24), config(llama), out=out, source="x")
+    trainer = prepare(unread(), config(llama), out=out, source="x")
+    gc.collect()
+    assert (out / STATE / EXAMPLES / ABOUT).is_file()
+    trainer = prepare(pairs(25), config(llama), out=out, source="y")
+    gc.collect()
+    assert (out / STATE / EXAMPLES / ABOUT).is_file()
+    del trainer
+    gc.collect()
+    assert not (out / STATE).exists()
+
+
 def broken(count: int) -> Iterator[Labelled]:
     yield from pairs(count)
     raise InputError("pairs.jsonl:25: no row")
@@ -210,6 +225,34 @@ def test_examples_without_their_name_are_not_taken_for_complete(llama: Path, tmp
     with pytest.raises(AssertionError, match="read again"):
         prepare(unread(), config(llama), out=out, source="x")
     del prepared
+
+
+def test_examples_that_a_killed_process_half_removed_are_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when the first file of the examples is gone, whichever that is."""
+    out = tmp_path / "model"
+
+    def written(key: str) -> bool:
+        with example_folder(out, key) as folder:
+            if folder.about is not None:
+                return False
+            (folder.path / "part").mkdir(parents=True)
+            folder.finish({})
+        return True
+
+    def killed(folder: Path, ignore_errors: bool = False) -> None:
+        if folder.name == EXAMPLES:
+            (folder / "part").rmdir()
+            os._exit(9)
+
+    assert written("a") and not written("a")
+    monkeypatch.setattr("shutil.rmtree", killed)
+    child = forked(lambda: written("b"))
+    monkeypatch.undo()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not (out / STATE / EXAMPLES / "part").exists()
+    assert written("a") and (out / STATE / EXAMPLES / "part").is_dir()
 
 
 @pytest.mark.usefixtures("quiet_tokenizers")

@@ -161,12 +161,13 @@ class _Trained(NamedTuple):
 def _train(trainer: RewardTrainer, cell: Mapping[str, Any], path: Path) -> _Trained:
     """Train a cell, or find it finished; then its figure on the validation part, prompt by prompt."""
     from judge.jobs.training.evaluation import evaluation_job, rewards_of
-    from judge.rewards.preparation import refuse
+    from judge.rewards.preparation import refuse, remove_state_of_finished
 
     prepared = trainer.prepared
     if not prepared.validation:
         raise ConfigError("a sweep compares cells on examples that are held out, and none are (validation_fraction)")
     if (path / REWARD_FILE).is_file():
+        remove_state_of_finished(path)
         _check_finished(path, prepared)
     else:
         refuse(path)

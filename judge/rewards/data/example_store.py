@@ -77,7 +77,9 @@ def write_examples(
                 if watch is not None:
                     watch(example)
     except OSError as error:
-        raise RunError(f"{folder}: cannot be written: {error.strerror}") from None
+        if isinstance(error, RunError):  # of what is read
+            raise
+        raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return Written(rows.hexdigest(), tokens.hexdigest(), +counts)
 
 
@@ -103,14 +105,23 @@ class ExampleStore:
         tokenizer: that made the tokens.
         row_hash: of the rows, as `write_examples` gave it.
         token_hash: of the tokens.
+
+    Raises:
+        RunError: for files that are missing or cannot be read.
     """
 
     def __init__(self, folder: Path, tokenizer: ExampleTokenizer, row_hash: str, token_hash: str) -> None:
         self.tokenizer, self.row_hash, self.token_hash = tokenizer, row_hash, token_hash
-        self.index: NDArray[Any] = np.fromfile(folder / INDEX_FILE, dtype=INDEX)
-        self._rows, self._tokens = (os.open(folder / name, os.O_RDONLY) for name in (ROWS, TOKENS))
-        for descriptor in (self._rows, self._tokens):
-            weakref.finalize(self, os.close, descriptor)
+        try:
+            self.index: NDArray[Any] = np.fromfile(folder / INDEX_FILE, dtype=INDEX)
+            self._rows, self._tokens = (self._open(folder / name) for name in (ROWS, TOKENS))
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be read: {error.strerror or error}") from None
+
+    def _open(self, file: Path) -> int:
+        descriptor = os.open(file, os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        return descriptor
 
     def __len__(self) -> int:
         return len(self.index)

@@ -61,7 +61,6 @@ class Example:
     p_correct: float | None = None
     step_probabilities: tuple[StepProbabilities | None, ...] = ()
     weight: float = 1.0
-    # Not in the text of an example, by which an interrupted training knows its data: the settings decide them.
     step_weights: tuple[float | None, ...] = field(default=(), repr=False)
     votes: tuple[int, ...] = field(default=(), repr=False)
     stored: "tuple[ExampleStore, int] | None" = field(default=None, init=False, repr=False, compare=False)

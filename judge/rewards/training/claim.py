@@ -1,7 +1,9 @@
 """Whose training lies in a directory: what must be the same for an interrupted one to go on, and the differences."""
 
 import json
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,18 @@ def begin_saving(out: Path) -> None:
     """Note that training is over and the model is being written into `out`."""
     (out / STATE).mkdir(parents=True, exist_ok=True)
     (out / STATE / SAVING).touch()
+
+
+def remove_state(out: Path) -> None:
+    """Remove what a training kept, once its model is saved; what says that it was saving goes last."""
+    state = out / STATE
+    with suppress(OSError):  # another process may remove it too
+        for path in state.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != SAVING:
+                path.unlink(missing_ok=True)
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def was_saving(out: Path) -> bool:

@@ -1,6 +1,7 @@
 """Where a training's examples lie while it lasts: in its state, written by one process and read by the others and by
 whoever takes an interrupted training up again; or in temporary files."""
 
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ from judge.rewards.training.resume import STATE, force_to_disk
 EXAMPLES = "examples"
 ABOUT = "about.json"
 _FRESH, _LOCK = "examples.new", "examples.lock"
+_ATTEMPTS = 100  # to open a file in a folder that other processes remove once it is empty
 
 
 class ExampleFolder:
@@ -37,9 +39,9 @@ class ExampleFolder:
         path: Path,
         key: str = "",
         about: Mapping[str, Any] | None = None,
-        discard: Callable[[], None] | None = None,
+        discard: Callable[[int], None] | None = None,
     ) -> None:
-        self.path, self.about, self._key, self._discard = path, about, key, discard or _nothing
+        self.path, self.about, self._key, self._discard = path, about, key, discard
 
     def finish(self, about: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say of the examples what a reader must know, once they are written; JSON values."""
@@ -48,12 +50,14 @@ class ExampleFolder:
         return about
 
     def belongs_to(self, owner: object) -> Callable[[], object]:
-        """Remove the examples with an object, if this process wrote them and no training began by then.
+        """Remove the examples with the last object that they belong to, in any process, if no training began by then.
 
         Returns:
-            What removes them at once.
+            What gives them up at once.
         """
-        return weakref.finalize(owner, self._discard if self.about is None else _nothing)
+        if self._discard is None or (claim := _share(self.path / ABOUT)) is None:
+            return _nothing
+        return weakref.finalize(owner, self._discard, claim)
 
 
 @contextmanager
@@ -92,15 +96,43 @@ def example_folder(out: Path | None, key: str) -> Iterator[ExampleFolder]:
 
 
 def _nothing() -> None:
-    """Examples in temporary files, or of another process."""
+    """Examples in temporary files, or on a disk that has no locks."""
 
 
-def _discard(out: Path, existed: bool) -> None:
-    """Remove the examples of a training that never began."""
-    if (out / STATE / FINGERPRINT).is_file():
+def _share(about: Path) -> int | None:
+    """Say that examples are in use: the descriptor of a shared lock; None where there can be none."""
+    try:
+        descriptor = os.open(about, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _discard(out: Path, existed: bool, claim: int) -> None:
+    """Give up a claim to examples, and remove them where it was the last and no training began."""
+    kept = out / STATE / EXAMPLES
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError while others hold theirs
+        same = os.path.samestat(os.fstat(claim), (kept / ABOUT).stat())  # others may lie there by now
+        if same and not (out / STATE / FINGERPRINT).is_file():
+            _remove(kept)
+            _remove_empty(out, existed)
+    except OSError:
         return
-    shutil.rmtree(out / STATE / EXAMPLES, ignore_errors=True)
-    _remove_empty(out, existed)
+    finally:
+        fcntl.flock(claim, fcntl.LOCK_UN)  # a forked process may hold the descriptor too
+        os.close(claim)
+
+
+def _remove(folder: Path) -> None:
+    """Remove examples. What is said of them goes first, so that a killed process leaves none that look complete."""
+    (folder / ABOUT).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_empty(out: Path, existed: bool) -> None:
@@ -131,10 +163,11 @@ def _lock(out: Path) -> int | None:
 
 def _opened(path: Path, out: Path) -> int:
     try:
-        while True:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(_ATTEMPTS):
             with suppress(FileNotFoundError):  # whoever left removed the empty folder
+                path.parent.mkdir(parents=True, exist_ok=True)
                 return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))  # it can never be made, as in /proc
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror}") from None
 
@@ -154,6 +187,9 @@ def _about(folder: Path, key: str) -> Mapping[str, Any] | None:
 
 
 def _publish(fresh: Path, kept: Path) -> None:
-    force_to_disk(fresh)
-    shutil.rmtree(kept, ignore_errors=True)
-    fresh.replace(kept)
+    try:
+        force_to_disk(fresh)
+        _remove(kept)
+        fresh.replace(kept)
+    except OSError as error:
+        raise RunError(f"{kept}: cannot be written: {error.strerror}") from None

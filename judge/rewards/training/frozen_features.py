@@ -11,7 +11,7 @@ import json
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, overload
@@ -21,6 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from judge.errors import RunError
 from judge.records import Conversation
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Collator, Features, Fitted
@@ -157,6 +158,9 @@ def frozen_features(
         key: names backbone, examples and settings; features under another key are computed again.
         accelerator: of the training.
         watch: is told how many examples of this process's share are done.
+
+    Raises:
+        RunError: where the features cannot be written.
     """
     features = FrozenFeatures(model.to(accelerator.device), collate, accelerator.autocast)
     world, rank = accelerator.num_processes, accelerator.process_index
@@ -185,6 +189,9 @@ def _write(file: Path, key: str, compute: Callable[[NewTable], Tensor]) -> None:
     """Have features computed into a safetensors file, which gets its name when it is whole.
 
     It is mapped into memory, so the features may be more than fit there.
+
+    Raises:
+        RunError: where the disk has no room for them.
     """
     fresh = file.with_suffix(".new")
 
@@ -193,15 +200,36 @@ def _write(file: Path, key: str, compute: Callable[[NewTable], Tensor]) -> None:
         entry = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": [0, size]}
         header = json.dumps({"__metadata__": {"key": key}, "features": entry}).encode()
         header += b" " * (-len(header) % 8)
-        with fresh.open("wb") as opened:
-            opened.write(len(header).to_bytes(8, "little") + header)
-            opened.flush()
-            os.posix_fallocate(opened.fileno(), 0, 8 + len(header) + size)  # or a full disk would end the process
-        mapped = np.memmap(fresh, np.uint8, "r+", offset=8 + len(header))
+        with _writing(fresh):
+            with fresh.open("wb") as opened:
+                opened.write(len(header).to_bytes(8, "little") + header)
+                opened.flush()
+                _allocate(opened.fileno(), 8 + len(header) + size)
+            mapped = np.memmap(fresh, np.uint8, "r+", offset=8 + len(header))
         return torch.from_numpy(mapped).view(dtype).view(*shape)
 
     compute(new)
-    fresh.replace(file)
+    with _writing(fresh):
+        fresh.replace(file)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Tell in a line what the disk refuses, and leave nothing of the file."""
+    try:
+        yield
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise RunError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Give a file its size, and room for it on the disk: a write to mapped memory that a full disk has no room for
+    would end the process. macOS has no such call."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
 
 
 def _in_memory(shape: Sequence[int], dtype: torch.dtype) -> Tensor:

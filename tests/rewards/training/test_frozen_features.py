@@ -1,5 +1,6 @@
 """Features of a frozen backbone: computed once, kept under their key, and the weights are those of computing again."""
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from accelerate.utils import set_seed
 
 import judge
+from judge.errors import RunError
 from judge.rewards.config import RewardConfig
 from judge.rewards.data.collate import Features
 from judge.rewards.data.examples import Example
@@ -16,7 +18,7 @@ from judge.rewards.evaluation.red_flags import reversed_order
 from judge.rewards.losses.registry import training_loss
 from judge.rewards.modeling.reward_model import RewardModule, build_reward_model
 from judge.rewards.preparation import load_tokenizer
-from judge.rewards.training.frozen_features import FrozenFeatures, Joined, can_be_cached, frozen_features
+from judge.rewards.training.frozen_features import FrozenFeatures, Joined, _write, can_be_cached, frozen_features
 from judge.rewards.training.loop import TrainingJob, make_accelerator, train
 from tests.rewards.models import pairs, said
 
@@ -146,6 +148,27 @@ def test_features_on_the_disk_are_those_in_memory_in_any_precision(llama: Path, 
         sizes.append((in_memory.dtype.itemsize, file.stat().st_size))
     for width, size in sizes:
         assert 0 < size - 24 * 32 * width < 200
+
+
+def test_a_full_disk_ends_in_a_line(tmp_path: Path) -> None:
+    """No file can have more than 100 KB, and 1,000 features of 32 numbers take 128."""
+    file = tmp_path / "features.safetensors"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(RunError) as caught:
+            _write(file, "a", lambda new: new((1000, 32), torch.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value) == f"{tmp_path}/features.new: cannot be written: File too large"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_system_that_cannot_reserve_room_makes_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("reserved", "truncated"):
+        _write(tmp_path / name, "a", lambda new: new((3, 2), torch.float32).fill_(1.5))
+        monkeypatch.delattr("os.posix_fallocate", raising=False)
+    assert (tmp_path / "truncated").read_bytes() == (tmp_path / "reserved").read_bytes()
 
 
 def test_what_reads_more_than_features_is_not_cached() -> None:
