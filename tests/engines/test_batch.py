@@ -243,7 +243,7 @@ def kill_and_resume(folder: Path, api: BatchApi, draw: random.Random, number: in
     """Kill a run at random moments until it has come to its end; how often it was killed."""
     kills = 0
     while True:
-        process = label(folder, api, number, batch_requests=7)
+        process = label(folder, api, number, batch_requests=7, attempts=9)  # a line in ten is left unanswered
         try:
             _, errors = process.communicate(timeout=0.4 + draw.random() * 1.6)
         except subprocess.TimeoutExpired:
