@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension
-from jinja2.meta import find_undeclared_variables
+from jinja2.meta import TrackingCodeGenerator
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
@@ -30,6 +30,7 @@ _FAULTS = (
     ArithmeticError,
     LookupError,
     AttributeError,
+    NameError,  # a number too large for a float is written as the name inf
     AssertionError,
     RecursionError,
     MemoryError,
@@ -55,7 +56,7 @@ class Body:
         self.frames = frozenset(name for name, _ in named if name)
         self.nameless = tuple(line for name, line in named if not name)
         self.roles = tuple(role for role, _ in _blocks(self.tree))
-        self.used = find_undeclared_variables(self.tree) - environment.globals.keys()
+        self.used = _undeclared(self.tree) - environment.globals.keys()
         _refuse_own_names(self.tree, source)
         self.template = environment.bounded_template(text, source)
 
@@ -131,6 +132,15 @@ def _frame(context: Context, text: str, name: str) -> str:
     framed = frame(text, name, context.parent[_FRAMES])
     spend(STEP + 5 * len(framed))
     return framed
+
+
+def _undeclared(tree: nodes.Template) -> set[str]:
+    """`jinja2.meta.find_undeclared_variables`, without the optimizer (see BoundedEnvironment)."""
+    assert tree.environment is not None
+    generator = TrackingCodeGenerator(tree.environment)
+    generator.optimizer = None
+    generator.visit(tree)
+    return generator.undeclared_identifiers
 
 
 def _refuse_own_names(tree: nodes.Template, source: str) -> None:

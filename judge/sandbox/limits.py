@@ -83,7 +83,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, finalize=_written)
+        # Jinja's optimizer computes what is nested in constants anew at every level.
+        super().__init__(**options, finalize=_written, optimized=False)
         for name in list(self.filters):
             self.bound(name, self.filters[name])
         self.filters |= {"!step": _step, "!held": _held_filter, "!concat": _concat}  # names that no template can write

@@ -139,3 +139,15 @@ def test_long_texts_are_rendered() -> None:
     text = "word " * 200_000
     turns = body("{{ prompt | frame('a') }}{{ first | frame('b') }}").render({"prompt": text, "first": text})
     assert len(turns[0].content) == 2 * len(text) + len("<a>\n\n</a><b>\n\n</b>")
+
+
+def test_constants_nested_deeply_are_refused_at_once() -> None:
+    started = time.process_time()
+    with pytest.raises(SyntaxError, match="too many nested parentheses"):
+        body("{% set n = " + "-" * 300 + "1 %}")
+    assert time.process_time() - started < 5  # a few hundredths; 8 s with Jinja's optimizer
+
+
+def test_a_number_too_large_is_named() -> None:
+    with pytest.raises(TemplateError, match="name 'inf' is not defined"):
+        body("{{ '%d' % 31e999 }}").render({})
