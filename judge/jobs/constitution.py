@@ -121,6 +121,11 @@ def try_constitution(
         return replace(summarize(loaded, judge.vote(pairs, loaded, watch=watch)), skipped=len(bad))
 
 
+def names_annotator(human: str) -> bool:
+    """Whether a text names one of the data's annotators, and no labelled data of its own."""
+    return not is_remote(human) and not Path(human).exists()
+
+
 def ablate_constitution(
     constitution: Named,
     data: Data,
@@ -152,8 +157,7 @@ def ablate_constitution(
     bad: list[BadRow] = []
     on_bad = bad.append if skip_bad else None
     pairs = read_pairs(needed(data, "--data"), format=format, limit=limit, on_bad=on_bad)
-    is_data = not isinstance(human, str) or is_remote(human) or Path(human).exists()
-    annotator = "" if is_data else str(human)
+    annotator = human if isinstance(human, str) and names_annotator(human) else ""
     labels = human_labels(pairs, pairs if annotator or human is None else read_pairs(human, on_bad=on_bad), annotator)
     labelled = [pair for pair in pairs if pair.id in labels]
     with _judging(judges, prompt, settings, seed, one_order) as judge, watching(len(labelled), progress) as watch:

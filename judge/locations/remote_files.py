@@ -141,7 +141,7 @@ def remote_files(url: str) -> list[RemoteFile]:
     matches = _patiently(ask, mask_secrets(url))
     files = sorted(match for match, info in matches.items() if info.get("type") != "directory")
     if not files:
-        raise InputError(f"{url}: no file fits this pattern")
+        raise InputError(f"{mask_secrets(url)}: no file fits this pattern")
     return [RemoteFile(url_of(match, url, path) or system.unstrip_protocol(match), system, match) for match in files]
 
 
@@ -244,7 +244,9 @@ def _file_system(url: str) -> tuple[Any, str]:
         quoted = re.search(r'"(\w+)"', str(error)) if package == "fsspec" else None
         package = quoted[1] if quoted else package
         needed = str(error) if package == "fsspec" else f"pip install {package}"
-        raise MissingExtraError(f"{url}: the package that reads {scheme}:// is not installed: {needed}") from None
+        raise MissingExtraError(
+            f"{mask_secrets(url)}: the package that reads {scheme}:// is not installed: {needed}"
+        ) from None
     except Exception as error:  # noqa: BLE001 - drivers raise what their libraries raise
         raise _fault(mask_secrets(url), error) from None
     return system, path

@@ -11,8 +11,7 @@ from judge.engines.jury import as_judges
 from judge.engines.spec import read_settings
 from judge.errors import ConfigError, InputError, unknown
 from judge.formats import BadRow, OnBad
-from judge.jobs.constitution import Judges, Settings, needed, watching, write_new
-from judge.locations.remote_files import is_remote
+from judge.jobs.constitution import Judges, Settings, names_annotator, needed, watching, write_new
 from judge.prompting.template import load_template
 from judge.records import Pair, Record, responses_of
 from judge.rubric.ablation import RubricAblation, ablate
@@ -214,7 +213,7 @@ def test_rubric(
 
 def _labelled(records: Sequence[Record], human: Data | None, on_bad: OnBad | None) -> list[Pair]:
     """The pairs with people's verdicts: the data's own, one annotator's of these, or those of other data."""
-    if isinstance(human, str) and not is_remote(human) and not Path(human).exists():
+    if isinstance(human, str) and names_annotator(human):
         return _by_annotator(comparisons(records), human)
     pairs = comparisons(records if human is None else read_answers(human, on_bad=on_bad))
     if human is not None:

@@ -1,9 +1,7 @@
 """A cost limit on many machines: what a lease lets through, who is leased how much, and that the limit holds."""
 
-import json
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,13 +28,6 @@ def item(number: int) -> Item:
     turns = (Message("user", f"{number}?"),), (Message("assistant", "Yes."),), (Message("assistant", "No."),)
     record = Pair(prompt=turns[0], first=turns[1], second=turns[2])
     return Item(record.id, record)
-
-
-@pytest.fixture
-def rules(tmp_path: Path) -> str:
-    path = tmp_path / "rules.jsonl"
-    path.write_text(json.dumps({"match": "", "text": "[[A]]"}) + "\n")
-    return f"scripted:{path}"
 
 
 def test_requests_go_as_far_as_the_lease_reaches_and_it_shrinks_to_what_is_used(rules: str) -> None:

@@ -30,13 +30,6 @@ def item(number: int) -> Item:
     return Item(record.id, record)
 
 
-@pytest.fixture
-def rules(tmp_path: Path) -> str:
-    path = tmp_path / "rules.jsonl"
-    path.write_text(json.dumps({"match": "", "text": "[[A]]"}) + "\n")
-    return f"scripted:{path}"
-
-
 def worker_of(*judges: str, window: int = 4) -> Worker:
     plan = Plan(data=(), task="preference", judges=judges, window=window)
     return Worker(LabelJob(plan).recipe())
